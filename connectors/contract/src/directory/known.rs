@@ -30,6 +30,9 @@ pub struct Known {
     pub password: Password,
     /// Sessions were cut by us at this time, and no step has let anybody in since.
     pub sessions_cut: Option<Timestamp>,
+    /// Something was taken and the sessions that had it are not cut yet.
+    #[serde(default)]
+    pub is_cut_owed: bool,
     /// Entitlements given by us: when, and whether the directory ends them itself.
     pub given: BTreeMap<EntitlementId, Given>,
     /// A step that the vendor will not do before a time, by [`Step::name`] and entitlement.
@@ -60,6 +63,7 @@ impl Known {
                 let native_end = is_time_bound.then_some(*native_end);
                 self.given.insert(entitlement.clone(), Given { at: now, native_end, is_confirmed: false });
             }
+            Step::Take(_) => self.is_cut_owed = true,
             _ => {}
         }
         if step.is_giving() {
@@ -104,7 +108,10 @@ impl Known {
                 self.password = Password::Set(password.clone());
             }
             Step::ScramblePassword => self.password = Password::Scrambled,
-            Step::CutSessions => self.sessions_cut = Some(now),
+            Step::CutSessions => {
+                self.sessions_cut = Some(now);
+                self.is_cut_owed = false;
+            }
             Step::Give { entitlement, .. } => {
                 if let Some(given) = self.given.get_mut(entitlement) {
                     given.is_confirmed = true;
