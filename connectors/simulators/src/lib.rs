@@ -13,6 +13,7 @@
 pub mod authority;
 pub mod clock;
 pub mod fault;
+pub mod graph;
 pub mod server;
 
 pub use authority::Authority;
