@@ -45,6 +45,8 @@ pub struct Account {
     pub first_off: Option<Observation>,
     /// When off was last proven; a later difference is somebody else's doing.
     pub off_since: Option<Timestamp>,
+    /// The grant that used it last, and its ticket: where a later surprise is told.
+    pub last: Option<(latchkey_contract::GrantId, latchkey_contract::TicketRef)>,
     /// When it is to be looked at again although nothing is owed.
     pub looks: Vec<Timestamp>,
     /// Since when removal has been failing, and how often it was said.

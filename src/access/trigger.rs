@@ -55,10 +55,6 @@ pub struct Sight<'a> {
     pub change: Option<&'a Change>,
     /// Login name in the signed delivery, where it names one.
     pub signed_actor: Option<&'a str>,
-    /// Login name that saved the ticket last, as read.
-    pub updated_by: Option<&'a str>,
-    /// Login name of our own API member: its saves do not count as somebody's.
-    pub our_member: &'a str,
     /// Since when this mapping watches.
     pub watched_since: Timestamp,
 }
@@ -73,24 +69,15 @@ pub fn look(sight: &Sight<'_>) -> Look {
         return Look::Standing;
     }
     let Some(change) = sight.change else {
-        return match sight.before {
-            Some(_) => doubtful("the PSA has no record of who set it", None),
-            None => Look::Standing,
-        };
+        return doubtful("the PSA has no record of who set it", None);
     };
     let was_consumed = sight.before.and_then(|s| s.consumed.as_deref()) == Some(change.key.as_str());
     if was_consumed || change.at < sight.watched_since {
         return Look::Standing;
     }
     let key = Some(change.key.clone());
-    let is_other = |name: &str| !same(name, &change.by) && !same(name, sight.our_member);
-    if let Some(later) = &change.later_by
-        && is_other(later)
-    {
+    if change.later_by.as_deref().is_some_and(|later| !same(later, &change.by)) {
         return doubtful("somebody else saved the ticket after it was set", key);
-    }
-    if sight.updated_by.is_some_and(is_other) {
-        return doubtful("the ticket was last saved by somebody else than who set it", key);
     }
     if sight.signed_actor.is_some_and(|actor| !same(actor, &change.by)) {
         return doubtful("the PSA's message and its audit trail name different people", key);
@@ -128,15 +115,7 @@ mod tests {
     }
 
     fn sight<'a>(before: Option<&'a Sighting>, change: Option<&'a Change>) -> Sight<'a> {
-        Sight {
-            is_in: true,
-            before,
-            change,
-            signed_actor: Some("jdoe"),
-            updated_by: Some("jdoe"),
-            our_member: "JitApi",
-            watched_since: WATCHED,
-        }
+        Sight { is_in: true, before, change, signed_actor: Some("jdoe"), watched_since: WATCHED }
     }
 
     #[test]
@@ -149,7 +128,6 @@ mod tests {
     fn a_trigger_that_stood_before_we_watched_does_not_fire() {
         let change = change("jdoe", 999);
         assert_eq!(look(&sight(None, Some(&change))), Look::Standing);
-        assert_eq!(look(&sight(None, None)), Look::Standing);
     }
 
     #[test]
@@ -169,15 +147,15 @@ mod tests {
         let saved_later = Change { later_by: Some("msmith".into()), ..by_a.clone() };
         let doubt = |s: Sight<'_>| matches!(look(&s), Look::Doubtful { .. });
         assert!(doubt(sight(None, Some(&saved_later))));
-        assert!(doubt(Sight { updated_by: Some("msmith"), ..sight(None, Some(&by_a)) }));
         assert!(doubt(Sight { signed_actor: Some("msmith"), ..sight(None, Some(&by_a)) }));
+        assert!(doubt(sight(None, None)));
         assert!(doubt(sight(Some(&sighting(true, None)), None)));
     }
 
     #[test]
-    fn our_own_save_and_a_delivery_without_a_name_are_no_disagreement() {
+    fn a_name_in_other_case_and_a_delivery_without_a_name_are_no_disagreement() {
         let by_a = change("JDoe", 2_000);
-        let sight = Sight { updated_by: Some("jitapi"), signed_actor: None, ..sight(None, Some(&by_a)) };
-        assert!(matches!(look(&sight), Look::Fired { .. }));
+        assert!(matches!(look(&sight(None, Some(&by_a))), Look::Fired { .. }));
+        assert!(matches!(look(&Sight { signed_actor: None, ..sight(None, Some(&by_a)) }), Look::Fired { .. }));
     }
 }

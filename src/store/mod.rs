@@ -61,6 +61,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn notices_of(&self, grant: &GrantId) -> Result<Vec<Notice>, StoreError>;
     /// A sealed row; `None` when it never was or its data key was destroyed.
     async fn sealed(&self, id: &SecretId) -> Result<Option<SealedRow>, StoreError>;
+    /// The sealed row of this name (`cw/private-key`); `None` when it was never set or its data key was destroyed.
+    async fn sealed_named(&self, name: &str) -> Result<Option<SealedRow>, StoreError>;
     /// Names of sealed rows that operators set (`cw/private-key`), never their values.
     async fn sealed_names(&self) -> Result<Vec<String>, StoreError>;
     /// Audit entries from `after` on, in order, at most `limit`.

@@ -1,6 +1,6 @@
 //! One transaction, described before it is run.
 
-use latchkey_contract::{GrantId, PersonId, SecretId, TicketRef, Timestamp, ticket::NoteAt};
+use latchkey_contract::{GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, ticket::NoteAt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -65,8 +65,6 @@ pub enum CommitName {
     Looked,
     /// An account cannot become what it should.
     Impossible,
-    /// A note or a status is about to be sent to the PSA.
-    TellIntent,
     /// A note was posted, a status set, or it was given up.
     Told,
     /// The person has the credentials.
@@ -83,7 +81,7 @@ pub enum CommitName {
 
 impl CommitName {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::Seen,
         Self::Refused,
         Self::Decided,
@@ -94,7 +92,6 @@ impl CommitName {
         Self::OffProven,
         Self::Looked,
         Self::Impossible,
-        Self::TellIntent,
         Self::Told,
         Self::Delivered,
         Self::Due,
@@ -130,6 +127,8 @@ impl Transition {
 /// What becomes of a leased task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finish {
+    /// It goes on: the lease is only checked.
+    Keep,
     /// It is done and goes, unless somebody asked for it again meanwhile.
     Done,
     /// It runs again at this time (or earlier, if somebody asked), with its attempts counted from 0.
@@ -155,7 +154,7 @@ pub struct Notice {
     pub id: String,
     /// Which ticket.
     pub ticket: TicketRef,
-    /// About which grant.
+    /// About which grant; for a refused request, the id it would have had.
     pub grant: GrantId,
     /// What.
     pub kind: NoticeKind,
@@ -170,16 +169,16 @@ pub struct Notice {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum NoticeKind {
     /// A note, and the status the mapping names for it.
-    Note(NoteTelling),
+    Note {
+        /// What is told.
+        telling: Telling,
+        /// The mapping that names the status to set.
+        mapping: MappingId,
+        /// For a refusal without a grant: the sentence.
+        why: Option<String>,
+    },
     /// Overwrite the credentials note of the grant, copies included.
     Tidy,
-}
-
-/// Which note (a struct, so that it can stand in a tagged enum).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NoteTelling {
-    /// What is told.
-    pub telling: Telling,
 }
 
 /// How far a notice is.
