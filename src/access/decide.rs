@@ -1,6 +1,6 @@
 //! `decide`: may this request be granted, and how? Pure, with the rule that decided.
 
-use latchkey_contract::{ConnectionId, CustomerId, MappingId, PersonId, SecretId};
+use latchkey_contract::{ConnectionId, CustomerId, MappingId, PersonId};
 use serde::{Deserialize, Serialize};
 
 use super::{Holds, Length, Request};
@@ -37,8 +37,6 @@ pub struct Terms {
 pub struct Living {
     /// This ticket already holds a grant of this mapping for this person that is not final.
     pub same_ticket: bool,
-    /// The sealed password of the person's account there, while another grant lives on it.
-    pub secret: Option<SecretId>,
 }
 
 /// Why not: a stable code, the rule that decided, and a sentence for the ticket that says what to do.

@@ -12,6 +12,9 @@ pub mod proof;
 pub mod request;
 pub mod trigger;
 
+#[cfg(test)]
+mod tests;
+
 pub use account::{Account, Holds, target};
 pub use decide::{Decision, Refusal, decide};
 pub use grant::{Cause, Effect, Event, Grant, State, step};
