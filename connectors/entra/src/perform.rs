@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use latchkey_contract::{
     CallError, EntitlementId, ObjectId, Secret,
-    directory::{AccountRef, How, Method, Outcome, Owned, Step},
+    directory::{AccountRef, Method, Outcome, Owned, Step},
     outside::Urgency,
     text::one_line,
 };
