@@ -126,6 +126,7 @@ impl ConnectWise {
                 notes: Default::default(),
                 audit: Default::default(),
                 callbacks: Vec::new(),
+                documents: Default::default(),
                 signing_keys: vec![keys::new_key()],
                 next: NextIds::default(),
             });
@@ -211,9 +212,19 @@ impl Tenant {
                 name: name.to_owned(),
                 deleted: false,
                 types: types.iter().map(ToString::to_string).collect(),
+                groups: Vec::new(),
             });
             id
         })
+    }
+
+    /// Puts the company into these groups and no others.
+    pub fn set_company_groups(&self, id: i64, groups: &[&str]) {
+        let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+        self.with(|t| {
+            let company = t.companies.iter_mut().filter(|c| c.id == id);
+            company.for_each(|c| c.groups.clone_from(&groups));
+        });
     }
 
     /// Marks the company deleted; its tickets keep naming it.

@@ -15,6 +15,7 @@ mod conditions;
 mod control;
 mod delivery;
 mod desk;
+mod documents;
 mod errors;
 mod keys;
 mod notes;
