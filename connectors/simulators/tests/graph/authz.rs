@@ -170,3 +170,11 @@ async fn revoking_an_administrators_sessions_may_need_a_role() {
     bench.graph.knobs(|knobs| knobs.revoke_admin_needs_paa = true);
     bench.post(&path, json!({})).await.is(403);
 }
+
+#[tokio::test]
+async fn a_deleted_administrator_is_protected_in_the_recycle_bin_too() {
+    let bench = Bench::with(&CORE, &[], Licence::P2).await;
+    let boss = bench.add_admin("boss", GLOBAL_ADMIN);
+    bench.graph.by_hand(TENANT).delete(&boss);
+    bench.post(&format!("directory/deletedItems/{boss}/restore"), json!({})).await.is(403);
+}

@@ -84,3 +84,13 @@ async fn an_application_can_give_itself_the_role_it_needs() {
     bench.renew().await;
     bench.patch(&format!("users/{boss}"), off).await.is(204);
 }
+
+#[tokio::test]
+async fn a_property_that_does_not_exist_is_an_error_not_a_null() {
+    let bench = Bench::new().await;
+    let user = bench.add("jane");
+    bench.assign(&user, EXCHANGE_ADMIN).await.is(201);
+    bench.get(&format!("{PATH}?$filter=principalId eq '{user}'&$select=id,colour")).await.is(400);
+    bench.get("roleManagement/directory/roleDefinitions?$filter=isPrivileged eq true").await.is(400);
+    bench.get("roleManagement/directory/roleDefinitions?$select=isPrivileged").await.is(400);
+}

@@ -1,9 +1,9 @@
 //! The proof of access: signing in, and no longer being able to.
 
-use latchkey_simulators::graph::{GroupSeed, Refused};
+use latchkey_simulators::graph::{GroupSeed, Refused, Span};
 use serde_json::json;
 
-use crate::bench::{Bench, EXCHANGE_ADMIN, GLOBAL_ADMIN, TENANT, new_user, upn};
+use crate::bench::{Bench, EXCHANGE_ADMIN, GLOBAL_ADMIN, MINUTE, START, TENANT, new_user, upn};
 
 #[tokio::test]
 async fn access_is_on_only_between_enabling_and_disabling() {
@@ -65,4 +65,30 @@ async fn somebody_elses_changes_are_felt_at_once() {
     assert_eq!(bench.graph.use_session(&inside.session), Err(Refused::NoUser));
     hand.purge(&user);
     assert_eq!(bench.graph.user(TENANT, &user), None);
+}
+
+#[tokio::test]
+async fn the_log_tells_when_access_was_on() {
+    let bench = Bench::new().await;
+    let id = bench.post("users", new_user("jit")).await.id();
+    let path = format!("users/{id}");
+    bench.advance(MINUTE);
+    bench.patch(&path, json!({"accountEnabled": true})).await.is(204);
+    let end = json!({"type": "afterDuration", "duration": "PT10M"});
+    let body = json!({
+        "action": "adminAssign", "principalId": id, "roleDefinitionId": EXCHANGE_ADMIN,
+        "directoryScopeId": "/", "justification": "T-1", "scheduleInfo": {"expiration": end},
+    });
+    bench.post("roleManagement/directory/roleAssignmentScheduleRequests", body).await.is(201);
+    bench.advance(MINUTE);
+    bench.patch(&path, json!({"accountEnabled": false})).await.is(204);
+    bench.advance(30 * MINUTE);
+    bench.graph.by_hand(TENANT).enable(&id);
+    let at = |minutes: i64| START + minutes * MINUTE;
+    let enabled = bench.graph.enabled_spans(TENANT, &id);
+    let first = Span { from_ms: at(1), until_ms: Some(at(2)) };
+    assert_eq!(enabled, [first, Span { from_ms: at(32), until_ms: None }]);
+    let held = bench.graph.role_spans(TENANT, &id, EXCHANGE_ADMIN);
+    assert_eq!(held, [Span { from_ms: at(1), until_ms: Some(at(11)) }]);
+    assert!(held[0].covers(at(1)) && !held[0].covers(at(11)));
 }

@@ -227,3 +227,20 @@ async fn the_authority_describes_itself() {
         assert!(got.body[name].as_str().expect(name).starts_with(bench.graph.authority()), "{name}");
     }
 }
+
+#[tokio::test]
+async fn the_whole_directory_speaks_tls_with_a_certificate_that_can_be_trusted() {
+    use latchkey_simulators::graph::{Graph, Options};
+    latchkey_simulators::authority::use_ring();
+    let ca = latchkey_simulators::Authority::new();
+    let options = Options::new(latchkey_simulators::SimClock::new(|| START));
+    let options = Options { tls: Some(ca.server_config(&[])), host: "localhost".into(), ..options };
+    let graph = Graph::start(options).await.expect("a free loopback port");
+    graph.add_tenant(TENANT, &[DOMAIN], Licence::Free);
+    let root = reqwest::Certificate::from_pem(ca.ca_pem().as_bytes()).expect("PEM");
+    let trusting = reqwest::Client::builder().tls_certs_only([root]).build().expect("a client");
+    let url = format!("{}/{TENANT}/v2.0/.well-known/openid-configuration", graph.authority());
+    assert!(url.starts_with("https://localhost:"));
+    assert_eq!(trusting.get(&url).send().await.expect("an answer").status(), 200);
+    assert!(reqwest::Client::new().get(&url).send().await.is_err());
+}
