@@ -5,11 +5,11 @@
 use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
 use latchkey_contract::{ObjectId, Secret, outside::Network};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use url::Url;
 
 /// One Entra tenant as a connection.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The tenant's GUID. A domain name can move to another tenant, so it is not accepted.
@@ -59,8 +59,8 @@ impl Settings {
 }
 
 /// A GUID in its usual form, kept in lower case.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Guid(String);
 
 /// Why a text is not a GUID.
@@ -88,6 +88,12 @@ impl TryFrom<String> for Guid {
     }
 }
 
+impl From<Guid> for String {
+    fn from(id: Guid) -> Self {
+        id.0
+    }
+}
+
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -95,7 +101,7 @@ impl fmt::Display for Guid {
 }
 
 /// How the app proves who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CredentialKind {
     /// A client secret.
@@ -119,7 +125,7 @@ pub enum Credential {
 }
 
 /// Whether roles get an end in the tenant itself (PIM).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TimeBound {
     /// Where the tenant is licensed for it.
@@ -130,8 +136,8 @@ pub enum TimeBound {
 }
 
 /// The user attribute that carries our mark.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Mark {
     /// `extensionAttribute1` to `extensionAttribute15` of `onPremisesExtensionAttributes`.
     OnPremises(String),
@@ -163,6 +169,14 @@ impl TryFrom<String> for Mark {
         let is_extension = matches!(parts[..], ["extension", app, name]
             if app.len() == 32 && app.chars().all(|c| c.is_ascii_hexdigit()) && is_name(name));
         if is_extension { Ok(Self::Extension(text)) } else { Err(NotAMark(text.chars().take(80).collect())) }
+    }
+}
+
+impl From<Mark> for String {
+    fn from(mark: Mark) -> Self {
+        match mark {
+            Mark::OnPremises(name) | Mark::Extension(name) => name,
+        }
     }
 }
 
@@ -212,6 +226,13 @@ mod tests {
         assert_eq!(settings.authority.as_str(), "https://login.microsoftonline.com/");
         assert_eq!(settings.mark, Mark::OnPremises("extensionAttribute15".to_owned()));
         assert_eq!((settings.timeout_s, settings.time_bound), (15, TimeBound::Auto));
+    }
+
+    #[test]
+    fn settings_survive_the_round_through_storage() {
+        let settings = parse(&json!({"protected": ["8f0c2c1e-1111-4222-8333-444455556666"]})).unwrap();
+        let stored = serde_json::to_value(&settings).unwrap();
+        assert_eq!(serde_json::from_value::<Settings>(stored).unwrap(), settings);
     }
 
     #[test]
