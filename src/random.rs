@@ -1,11 +1,26 @@
-//! Randomness for keys, nonces, tokens and identifiers: always the operating system's generator.
+//! Randomness: a parameter for jobs and identifiers, always the operating system's for keys, nonces and tokens.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use latchkey_contract::{Secret, Timestamp};
+use latchkey_contract::{AccountId, GrantId, Secret, SecretId, Timestamp};
 use rand::{TryRng, rngs::SysRng};
-use ulid::Ulid;
 
-/// Fills a buffer.
+/// Where random bytes come from: the operating system, or a seed in tests.
+pub trait Random: Send + Sync + std::fmt::Debug {
+    /// Fills the whole buffer.
+    fn fill(&self, buffer: &mut [u8]);
+}
+
+/// The operating system's generator.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&self, buffer: &mut [u8]) {
+        fill(buffer);
+    }
+}
+
+/// Fills a buffer from the operating system.
 ///
 /// # Panics
 /// When the operating system has no randomness: nothing here could go on safely.
@@ -27,24 +42,29 @@ pub fn token() -> Secret<String> {
     Secret::new(BASE64_URL_SAFE_NO_PAD.encode(bytes::<32>()))
 }
 
-/// A new identifier, ordered by time: 26 letters and digits.
+/// A time-ordered identifier (ULID): sorts by `now`, the rest is random.
 #[must_use]
-pub fn id(now: Timestamp) -> String {
-    Ulid::from_parts(u64::try_from(now.millis()).unwrap_or(0), u128::from_be_bytes(bytes())).to_string()
+pub fn ulid(random: &dyn Random, now: Timestamp) -> String {
+    let mut bytes = [0; 16];
+    random.fill(&mut bytes);
+    let ms = u64::try_from(now.millis()).unwrap_or(0);
+    ulid::Ulid::from_parts(ms, u128::from_be_bytes(bytes)).to_string()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A new grant's id.
+#[must_use]
+pub fn grant_id(random: &dyn Random, now: Timestamp) -> GrantId {
+    GrantId::parse(ulid(random, now)).expect("a ULID is 26 letters and digits")
+}
 
-    #[test]
-    fn identifiers_are_ordered_by_time_and_never_the_same() {
-        let at = Timestamp::from_millis(1_790_000_000_000);
-        let (a, b, later) = (id(at), id(at), id(Timestamp::from_millis(at.millis() + 1)));
-        assert_ne!(a, b);
-        assert!(a < later && b < later);
-        assert_eq!(a.len(), 26);
-        assert_ne!(token().expose(), token().expose());
-        assert_eq!(token().expose().len(), 43);
-    }
+/// A new account's id.
+#[must_use]
+pub fn account_id(random: &dyn Random, now: Timestamp) -> AccountId {
+    AccountId::parse(ulid(random, now)).expect("a ULID is 26 letters and digits")
+}
+
+/// A new sealed row's id.
+#[must_use]
+pub fn secret_id(random: &dyn Random, now: Timestamp) -> SecretId {
+    SecretId::parse(ulid(random, now)).expect("a ULID is 26 letters and digits")
 }
