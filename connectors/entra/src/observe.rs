@@ -139,7 +139,8 @@ impl Entra {
         for instance in eligible.iter().filter(|instance| instance.is_direct()) {
             held.push(role(ELIGIBLE, &instance.role_definition_id, instance.scope(), None, How::Eligible)?);
         }
-        held.extend(self.inherited_roles(id, urgency, unchecked).await?);
+        let inherited = self.inherited_roles(id, &held, urgency, unchecked).await?;
+        held.extend(inherited);
         Ok(held)
     }
 
@@ -159,9 +160,11 @@ impl Entra {
         }
     }
 
+    /// The vendor lists direct roles again here; what is left comes through a group, whose id it names as principal.
     async fn inherited_roles(
         &self,
         id: &str,
+        direct: &[Held],
         urgency: Urgency,
         unchecked: &mut Vec<String>,
     ) -> Result<Vec<Held>, CallError> {
@@ -174,9 +177,16 @@ impl Entra {
                 return Ok(vec![]);
             }
         };
-        let through_groups = all.into_iter().filter(|assignment| assignment.principal_id != id);
-        through_groups
-            .map(|a| role(OP, &a.role_definition_id, a.scope(), Some(a.principal_id.clone()), How::Inherited))
+        let is_direct = |a: &RoleAssignment| {
+            let is_it = |h: &Held| h.entitlement.object().as_str() == a.role_definition_id && h.scope == a.scope();
+            a.principal_id == id && direct.iter().any(|h| h.how != How::Eligible && is_it(h))
+        };
+        all.iter()
+            .filter(|assignment| !is_direct(assignment))
+            .map(|a| {
+                let group = Some(a.principal_id.clone()).filter(|principal| principal != id);
+                role(OP, &a.role_definition_id, a.scope(), group, How::Inherited)
+            })
             .collect()
     }
 

@@ -49,7 +49,7 @@ impl Giving<'_> {
     fn clean(&self, turn: &mut Turn<'_>) -> Option<Next> {
         for held in &self.account.held {
             if held.how == How::Inherited {
-                if !self.wants_group_of(held) {
+                if !self.comes_with_a_wanted_group(held) {
                     turn.wait_until(self.now + LINGERING);
                 }
             } else if !self.wants(held)
@@ -106,9 +106,12 @@ impl Giving<'_> {
         is_active(held) && self.entitlements.contains_key(&held.entitlement)
     }
 
-    fn wants_group_of(&self, held: &Held) -> bool {
-        let is_of = |id: &EntitlementId| matches!(id, EntitlementId::Group(group) if held.holding.as_deref() == Some(group.as_str()));
-        self.entitlements.keys().any(is_of)
+    /// Comes through a group that a grant gave; where the vendor does not name the group, any wanted one will do.
+    fn comes_with_a_wanted_group(&self, inherited: &Held) -> bool {
+        self.entitlements.keys().any(|id| match id {
+            EntitlementId::Group(group) => inherited.holding.as_deref().is_none_or(|named| named == group.as_str()),
+            EntitlementId::Role(_) => false,
+        })
     }
 }
 
