@@ -5,7 +5,7 @@
 
 mod live;
 mod secrets;
-
+mod vendors;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,6 +18,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 pub use live::{Assemble, InForce, Live};
 pub use secrets::{BadSecretName, SecretKind, SecretName, set_secrets};
+pub use vendors::Vendors;
 
 
 /// The connectors of one revision.

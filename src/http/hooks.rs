@@ -100,7 +100,7 @@ async fn prove(web: &Web, delivery: &Delivery) -> Result<Verified<TicketEvent>, 
 
 async fn record(web: &Web, delivery: &Delivery, event: TicketEvent) -> Result<Recorded, Problem> {
     let new = NewDelivery {
-        id: random::id(delivery.received_at),
+        id: random::ulid(&random::SystemRandom, delivery.received_at),
         connection: delivery.connection.clone(),
         message_id: event.message_id.clone(),
         body_hash: hex(&Sha256::digest(&delivery.body)),
