@@ -8,7 +8,7 @@ use latchkey_contract::{
     outside::{self, Network, Outside, OutsideSettings},
 };
 use reqwest::header::HeaderValue;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ const QUICK_TIMEOUT: Duration = Duration::from_secs(5);
 const VENDOR: &str = "connectwise";
 
 /// The settings of one connection. The private key is not among them.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The site as people open it: `https://na.myconnectwise.net`. Base of codebase discovery, of the key endpoint
