@@ -73,7 +73,7 @@ fn signature(delivery: &Delivery) -> Result<Vec<u8>, Rejected> {
     if header.len() != SIGNATURE_CHARS {
         return Err(Rejected::NoSignature);
     }
-    STANDARD.decode(header).map_err(|_| Rejected::NoSignature)
+    STANDARD.decode(header).ok().filter(|bytes| bytes.len() == 32).ok_or(Rejected::NoSignature)
 }
 
 /// Reads a body that is proven to come from the holder of our company's key.
@@ -177,7 +177,9 @@ mod tests {
         assert_eq!(read(&[(HEADER, SIGNATURE_A)]).unwrap().len(), 32);
         assert_eq!(read(&[(HEADER, &format!(" {SIGNATURE_A} "))]).unwrap().len(), 32);
         let url_safe = SIGNATURE_A.replace('/', "_").replace('+', "-");
-        for bad in ["", "x", &SIGNATURE_A[..43], &url_safe, &format!("sha256={SIGNATURE_A}"), &"!".repeat(44)] {
+        for bad in
+            ["", "x", &SIGNATURE_A[..43], &url_safe, &format!("sha256={SIGNATURE_A}"), &"!".repeat(44), &"A".repeat(44)]
+        {
             assert!(read(&[(HEADER, bad)]).is_err(), "{bad}");
         }
         assert!(read(&[]).is_err());
