@@ -51,6 +51,12 @@ pub fn ulid(random: &dyn Random, now: Timestamp) -> String {
     ulid::Ulid::from_parts(ms, u128::from_be_bytes(bytes)).to_string()
 }
 
+/// A time-ordered identifier from the operating system's generator: 26 letters and digits.
+#[must_use]
+pub fn id(now: Timestamp) -> String {
+    ulid(&SystemRandom, now)
+}
+
 /// A new grant's id.
 #[must_use]
 pub fn grant_id(random: &dyn Random, now: Timestamp) -> GrantId {
