@@ -50,7 +50,7 @@ impl Giving<'_> {
         for held in &self.account.held {
             if held.how == How::Inherited {
                 if !self.comes_with_a_wanted_group(held) {
-                    turn.wait_until(self.now + LINGERING);
+                    turn.wait_until(self.now + LINGERING, "a role lingers after its group was left");
                 }
             } else if !self.wants(held)
                 && let Some(step) = turn.offer(Step::Take(held.clone()))
@@ -95,7 +95,7 @@ impl Giving<'_> {
         let given = self.known.given.get(entitlement).filter(|g| g.is_confirmed && g.native_end.is_none_or(is_enough));
         match given.filter(|given| self.now < given.at + REPLICATION) {
             Some(given) => {
-                turn.wait_until(look_again(given.at, self.now));
+                turn.wait_until(look_again(given.at, self.now), "what was given is not seen yet");
                 None
             }
             None => turn.offer(give(bound)),

@@ -93,14 +93,6 @@ async fn a_throttled_connection_still_takes_access_away() {
 }
 
 #[tokio::test]
-async fn removals_say_that_they_come_first() {
-    let mut scene = given().await;
-    let fired = scene.sim.faults().add(Fault::on("DELETE /roleManagement/directory/roleAssignments/{id}", Act::Delay(0)));
-    scene.reach(&Target::Disabled).await.unwrap();
-    assert_eq!(fired.count(), 1);
-}
-
-#[tokio::test]
 async fn an_account_that_is_seen_late_is_waited_for_and_made_once() {
     let mut scene = Scene::start(Setup::default()).await;
     scene.sim.knobs(|knobs| knobs.user_delay_ms = 30_000);
@@ -152,7 +144,9 @@ async fn a_token_that_is_refused_is_replaced_once() {
     scene.reach(&Target::Disabled).await.unwrap();
     scene.sim.faults().add(Fault::on("GET /users/{id}", answer));
     let said = scene.reach(&Target::Disabled).await;
-    assert!(matches!(said, Err(Stopped::Failed(CallError::Unauthorized { code, .. })) if code == "InvalidAuthenticationToken"));
+    assert!(
+        matches!(said, Err(Stopped::Failed(CallError::Unauthorized { code, .. })) if code == "InvalidAuthenticationToken")
+    );
 }
 
 #[tokio::test]
@@ -209,7 +203,10 @@ async fn a_role_that_no_longer_exists_is_named() {
         let mut scene = Scene::start(Setup { licence, ..Setup::default() }).await;
         let target = grant(&scene, "s1", &[&role("deadbeef-9323-42fd-ade2-1d097af3e4de")]);
         let said = scene.reach(&target).await;
-        assert!(matches!(&said, Err(Stopped::Failed(CallError::Refused { code, .. })) if code == ROLE_NOT_FOUND), "{said:?}");
+        assert!(
+            matches!(&said, Err(Stopped::Failed(CallError::Refused { code, .. })) if code == ROLE_NOT_FOUND),
+            "{said:?}"
+        );
         scene.reach(&Target::Disabled).await.unwrap();
         assert_eq!(scene.sim.user(TENANT, UPN).unwrap()["accountEnabled"], false);
     }
@@ -228,8 +225,12 @@ async fn an_outage_of_an_hour_delays_the_end_and_does_not_lose_it() {
 
 #[tokio::test]
 async fn every_step_may_be_taken_twice() {
-    use latchkey_contract::{Directory as _, Secret, directory::{Next, Outcome, Step}};
-    let mut scene = Scene::start(Setup { mode: Mode::Burner, roles: vec![PAA], licence: Licence::P1, ..Setup::default() }).await;
+    use latchkey_contract::{
+        Directory as _, Secret,
+        directory::{Next, Outcome, Step},
+    };
+    let mut scene =
+        Scene::start(Setup { mode: Mode::Burner, roles: vec![PAA], licence: Licence::P1, ..Setup::default() }).await;
     let given = grant(&scene, "s1", &[&role(EXCHANGE)]);
     for target in [given, Target::Absent] {
         loop {

@@ -76,6 +76,28 @@ async fn a_role_and_an_ownership_from_somebody_else_are_taken_at_the_end() {
     assert!(scene.sim.groups_of(TENANT, UPN).is_empty());
 }
 
+/// The vendor never takes a group's only owner away: asked again until somebody names another, and nothing else waits.
+#[tokio::test]
+async fn an_ownership_is_taken_once_the_group_has_another_owner() {
+    let mut scene = given().await;
+    scene.sim.set_permissions(
+        TENANT,
+        crate::harness::APP,
+        &[&crate::harness::PERMISSIONS[..], &["Group.ReadWrite.All"]].concat(),
+    );
+    scene.clock.move_by(Duration::from_secs(3600));
+    let id = scene.sim.add_group(TENANT, GroupSeed { display_name: "Mine".to_owned(), ..GroupSeed::default() });
+    scene.sim.by_hand(TENANT).own_group(UPN, &id);
+    for _ in 0..20 {
+        assert!(scene.turn(&Target::Disabled).await.is_none(), "not off while it owns a group");
+    }
+    assert!(scene.steps.contains(&"scramble-password".to_owned()));
+    let other = scene.sim.add_user(TENANT, UserSeed::new("other@contoso.onmicrosoft.com"));
+    scene.sim.by_hand(TENANT).own_group(&other, &id);
+    scene.reach(&Target::Disabled).await.unwrap();
+    assert!(scene.observe().await.account.unwrap().owned.is_empty());
+}
+
 #[tokio::test]
 async fn groups_that_nobody_can_leave_are_named_in_the_proof() {
     let mut scene = given().await;
@@ -94,7 +116,9 @@ async fn somebody_elses_account_under_our_name_is_left_alone() {
         let properties = mark.as_object().unwrap().clone();
         let id = scene.sim.add_user(TENANT, UserSeed { properties, ..UserSeed::new(UPN) });
         let target = grant(&scene, "s1", &[&role(EXCHANGE)]);
-        assert!(matches!(scene.reach(&target).await, Err(Stopped::Impossible(why)) if why.contains("taken by another")));
+        assert!(
+            matches!(scene.reach(&target).await, Err(Stopped::Impossible(why)) if why.contains("taken by another"))
+        );
         scene.reach(&Target::Disabled).await.unwrap();
         scene.reach(&Target::Absent).await.unwrap();
         assert_eq!(our_writes(&scene, &id), 0);
@@ -105,7 +129,8 @@ async fn somebody_elses_account_under_our_name_is_left_alone() {
 async fn a_mark_on_another_account_does_not_make_it_ours() {
     let mut scene = Scene::start(Setup::default()).await;
     let mut seed = UserSeed::new("ceo@contoso.onmicrosoft.com");
-    seed.properties = json!({"onPremisesExtensionAttributes": {"extensionAttribute15": MARK}}).as_object().unwrap().clone();
+    seed.properties =
+        json!({"onPremisesExtensionAttributes": {"extensionAttribute15": MARK}}).as_object().unwrap().clone();
     let ceo = scene.sim.add_user(TENANT, seed);
     let target = grant(&scene, "s1", &[&role(EXCHANGE)]);
     scene.reach(&target).await.unwrap();

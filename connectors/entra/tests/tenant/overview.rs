@@ -43,7 +43,11 @@ async fn a_tenant_that_is_set_up_passes_the_preflight() {
 #[tokio::test]
 async fn the_preflight_says_what_is_missing_and_what_to_do() {
     let scene = Scene::start(Setup { roles: vec![], ..Setup::default() }).await;
-    scene.sim.set_permissions(TENANT, APP, &["User.ReadWrite.All", "Domain.Read.All", "RoleManagement.ReadWrite.Directory"]);
+    scene.sim.set_permissions(
+        TENANT,
+        APP,
+        &["User.ReadWrite.All", "Domain.Read.All", "RoleManagement.ReadWrite.Directory"],
+    );
     let checks = scene.entra.preflight().await.unwrap();
     assert_eq!(
         failed(&checks),
@@ -58,7 +62,10 @@ async fn the_preflight_says_what_is_missing_and_what_to_do() {
     scene.clock.move_by(std::time::Duration::from_secs(3600));
     let checks = scene.entra.preflight().await.unwrap();
     let said = checks[0].result.as_ref().unwrap_err();
-    assert!(checks.len() == 1 && said.contains("AADSTS7000215") && said.contains("copy the secret's value"), "{checks:?}");
+    assert!(
+        checks.len() == 1 && said.contains("AADSTS7000215") && said.contains("copy the secret's value"),
+        "{checks:?}"
+    );
 }
 
 #[tokio::test]
@@ -69,7 +76,8 @@ async fn marked_accounts_are_found_without_our_records() {
     for n in 0..250 {
         let mut seed = UserSeed::new(&format!("user{n}@contoso.onmicrosoft.com"));
         let mark = if n == 7 { json!("not one/of ours") } else { serde_json::Value::Null };
-        seed.properties = json!({"onPremisesExtensionAttributes": {"extensionAttribute15": mark}}).as_object().unwrap().clone();
+        seed.properties =
+            json!({"onPremisesExtensionAttributes": {"extensionAttribute15": mark}}).as_object().unwrap().clone();
         scene.sim.add_user(TENANT, seed);
     }
     let marked = scene.entra.find_marked().await.unwrap();

@@ -85,7 +85,8 @@ async fn what_was_gathered_during_a_grant_is_gone_at_its_end() {
     let target = grant(&scene, "s1", &[&role(EXCHANGE)]);
     scene.reach(&target).await.unwrap();
     let hand = scene.sim.by_hand(TENANT);
-    for kind in ["microsoftAuthenticatorAuthenticationMethod", "phoneAuthenticationMethod", "fido2AuthenticationMethod"] {
+    for kind in ["microsoftAuthenticatorAuthenticationMethod", "phoneAuthenticationMethod", "fido2AuthenticationMethod"]
+    {
         hand.add_method(UPN, kind);
     }
     hand.assign_role(UPN, HELPDESK, "/");
