@@ -85,6 +85,8 @@ struct Account {
     owned: Vec<Owned>,
     methods: Vec<Method>,
     made: Timestamp,
+    /// Somebody may have signed in since sessions were cut last.
+    is_live: bool,
 }
 
 struct World {
@@ -104,6 +106,13 @@ fn entitlement(n: usize) -> EntitlementId {
 }
 
 impl World {
+    /// Whoever can sign in does.
+    fn live(&mut self) {
+        if let Some(account) = &mut self.account {
+            account.is_live |= account.is_enabled;
+        }
+    }
+
     fn observe(&self) -> Observation {
         let seen = self.account.as_ref().filter(|a| self.now >= a.made + self.ways.lag).map(|a| Seen {
             object: object(),
@@ -179,7 +188,8 @@ impl World {
                 self.account = None;
                 self.is_recycled = true;
             }
-            Step::CutSessions | Step::Create { .. } | Step::Purge { .. } => {}
+            Step::CutSessions => account.is_live = account.is_enabled,
+            Step::Create { .. } | Step::Purge { .. } => {}
         }
         done
     }
@@ -236,6 +246,7 @@ fn new_account(password: &SecretId, now: Timestamp) -> Account {
         owned: vec![],
         methods: vec![],
         made: now,
+        is_live: false,
     }
 }
 
@@ -290,6 +301,7 @@ impl Job<'_> {
 
     /// One turn; true when the loop is over.
     fn turn(&mut self, target: &Target, luck: Luck) -> Result<bool, String> {
+        self.world.live();
         match self.next(target) {
             Next::Reached => return Ok(true),
             Next::Impossible { why } => return Err(why),
@@ -397,9 +409,6 @@ proptest! {
             }
             job.world.tamper(hand);
         }
-        job.known = job.known.clone().turning();
-        // What was changed by hand after our last act is not known to us; it is found when access is checked again.
-        job.known.password = Password::Unknown;
         let settled = job.settle(&target);
         prop_assert!(settled.is_ok(), "{settled:?}");
         let is_unrecognised = job.world.account.as_ref().is_some_and(|a| !a.is_marked) && job.known.object.is_none();
