@@ -124,13 +124,8 @@ pub(crate) async fn a_destroyed_secret_is_gone_and_its_name_free(store: &dyn Sto
 pub(crate) async fn sightings_and_notices_are_replaced(store: &dyn Store) {
     let mapping = "helpdesk".parse().unwrap();
     assert!(store.sighting(&ticket("4711"), &mapping).await.unwrap().is_none());
-    let mut seen = Sighting {
-        ticket: ticket("4711"),
-        mapping: mapping.clone(),
-        is_armed: true,
-        consumed: None,
-        seen_at: START,
-    };
+    let mut seen =
+        Sighting { ticket: ticket("4711"), mapping: mapping.clone(), is_armed: true, consumed: None, seen_at: START };
     store.commit(Transition { sightings: vec![seen.clone()], ..transition() }).await.unwrap();
     seen.is_armed = false;
     store.commit(Transition { sightings: vec![seen.clone()], ..transition() }).await.unwrap();

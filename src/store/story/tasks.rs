@@ -250,9 +250,9 @@ pub(crate) async fn many_workers_never_hold_the_same_task(store: &dyn Store) {
     add(store, all.collect()).await;
     let mut seen = std::collections::BTreeSet::new();
     while seen.len() < 40 {
-        let claims = futures::future::join_all((0..4).map(|_| async {
-            store.claim(&Claim { free: 3, ..claim_at(START) }).await.unwrap()
-        }))
+        let claims = futures::future::join_all(
+            (0..4).map(|_| async { store.claim(&Claim { free: 3, ..claim_at(START) }).await.unwrap() }),
+        )
         .await;
         let taken: Vec<Task> = claims.into_iter().flatten().collect();
         let keys: std::collections::BTreeSet<_> = taken.iter().map(|t| t.work.key()).collect();
