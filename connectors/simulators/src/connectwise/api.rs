@@ -6,8 +6,8 @@
 use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
-use super::delivery::Message;
 use super::desk::Desk;
+use super::envelope::Message;
 use super::errors::Refusal;
 use super::paging::{self, Query};
 use super::state::{Host, Ticket};

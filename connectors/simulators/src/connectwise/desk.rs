@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::delivery::Message;
+use super::envelope::Message;
 use super::state::{AuditEntry, Note, Saver, Tenant, Ticket, take};
 use super::view::{self, Links};
 
