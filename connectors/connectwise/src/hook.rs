@@ -4,7 +4,7 @@
 //! covered by the signature and is never read. No time is signed either, so the caller drops repeats by message id.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use latchkey_contract::{Delivery, Rejected, SenderProof, TicketId, Verified, ticket::TicketEvent};
+use latchkey_contract::{Delivery, Rejected, SenderProof, StatusId, TicketId, Verified, ticket::TicketEvent};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -19,8 +19,9 @@ const HEADER: &str = "x-content-signature";
 const SIGNATURE_CHARS: usize = 44;
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
+const ENTITY: &[&str] = &["status/id"];
 const REFERENCE: &[&str] = &["Metadata/key_url"];
-const PAYLOAD: &[&str] = &["MessageId", "FromUrl", "CompanyId", "MemberId", "Action", "Type", "ID"];
+const PAYLOAD: &[&str] = &["MessageId", "FromUrl", "CompanyId", "MemberId", "Action", "Type", "ID", "Entity"];
 
 /// Checks deliveries of one connection.
 #[derive(Debug)]
@@ -100,8 +101,15 @@ fn event(body: &[u8], home: &Home) -> Result<TicketEvent, Rejected> {
         message_id: message_id.to_string(),
         is_deletion: ticket.is_some() && action.eq_ignore_ascii_case("deleted"),
         ticket,
+        status: text(&picked, "Entity").and_then(status_of),
         actor: text(&picked, "MemberId").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
     })
+}
+
+/// The status in the record that stands in the message as JSON text. A summary of unknown completeness: what is not there is `None`.
+fn status_of(entity: &str) -> Option<StatusId> {
+    let picked = json::pick(entity.as_bytes(), ENTITY).ok()?;
+    StatusId::parse(picked.get("status/id")?.as_u64()?.to_string()).ok()
 }
 
 fn text<'p>(picked: &'p Picked, name: &str) -> Option<&'p str> {

@@ -14,6 +14,7 @@ pub mod authority;
 pub mod clock;
 pub mod connectwise;
 pub mod fault;
+pub mod graph;
 pub mod server;
 
 pub use authority::Authority;

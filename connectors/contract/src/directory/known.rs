@@ -30,6 +30,9 @@ pub struct Known {
     pub password: Password,
     /// Sessions were cut by us at this time, and no step has let anybody in since.
     pub sessions_cut: Option<Timestamp>,
+    /// Something was taken, or sign-in stopped, and the sessions from before are not cut yet.
+    #[serde(default)]
+    pub is_cut_owed: bool,
     /// Entitlements given by us: when, and whether the directory ends them itself.
     pub given: BTreeMap<EntitlementId, Given>,
     /// A step that the vendor will not do before a time, by [`Step::name`] and entitlement.
@@ -60,6 +63,7 @@ impl Known {
                 let native_end = is_time_bound.then_some(*native_end);
                 self.given.insert(entitlement.clone(), Given { at: now, native_end, is_confirmed: false });
             }
+            Step::Take(_) | Step::Disable => self.is_cut_owed = true,
             _ => {}
         }
         if step.is_giving() {
@@ -81,6 +85,7 @@ impl Known {
             }
             Outcome::Done { object } => {
                 self.not_before.remove(&key);
+                self.no_way.remove(&key);
                 if let Some(object) = object {
                     self.object = Some(object.clone());
                 }
@@ -90,9 +95,11 @@ impl Known {
         self
     }
 
-    /// What is owed anew when access begins to be taken: refusals from another time are forgotten.
+    /// What is owed anew when access begins to be taken: refusals from another time are forgotten, and sessions that
+    /// were cut while somebody could still sign in count no longer.
     #[must_use]
     pub fn turning(mut self) -> Self {
+        self.sessions_cut = None;
         self.not_before.clear();
         self.no_way.clear();
         self
@@ -104,7 +111,10 @@ impl Known {
                 self.password = Password::Set(password.clone());
             }
             Step::ScramblePassword => self.password = Password::Scrambled,
-            Step::CutSessions => self.sessions_cut = Some(now),
+            Step::CutSessions => {
+                self.sessions_cut = Some(now);
+                self.is_cut_owed = false;
+            }
             Step::Give { entitlement, .. } => {
                 if let Some(given) = self.given.get_mut(entitlement) {
                     given.is_confirmed = true;
@@ -125,6 +135,8 @@ pub fn step_key(step: &Step) -> String {
     match step {
         Step::Give { entitlement, is_time_bound, .. } => format!("give {entitlement} {is_time_bound}"),
         Step::Take(held) => format!("take {} {}", held.entitlement, held.scope),
+        Step::Disown(owned) => format!("disown {}", owned.object),
+        Step::RemoveMethod(method) => format!("remove-method {}", method.id),
         other => other.name().to_owned(),
     }
 }
@@ -146,6 +158,14 @@ mod tests {
         assert_eq!(intended.password, Password::Unknown);
         let done = intended.after(&step, &Outcome::Done { object: None }, now);
         assert_eq!(done.password, Password::Set(secret("s1")));
+    }
+
+    #[test]
+    fn a_cut_is_owed_after_each_taking_until_it_is_made() {
+        let now = Timestamp::from_millis(5);
+        let owing = Known::default().intending(&Step::Disable, now);
+        assert!(owing.is_cut_owed);
+        assert!(!owing.after(&Step::CutSessions, &Outcome::Done { object: None }, now).is_cut_owed);
     }
 
     #[test]
