@@ -5,7 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod clock_guard;
 pub mod config;
-//pub mod http;
+pub mod http;
 pub mod jobs;
 pub mod people;
 pub mod random;
