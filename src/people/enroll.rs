@@ -63,9 +63,8 @@ impl Enrolment {
         let row = seal.seal(id.clone(), None, PURPOSE, &self.one_time.bytes());
         store.commit(Transition { seal: vec![row], ..Transition::new(CommitName::Command, now) }).await?;
         let (password, person) = (self.password, self.person);
-        let password_hash = tokio::task::spawn_blocking(move || hash(&password))
-            .await
-            .map_err(|e| StoreError::Engine(Box::new(e)))?;
+        let password_hash =
+            tokio::task::spawn_blocking(move || hash(&password)).await.map_err(|e| StoreError::Engine(Box::new(e)))?;
         store.set_factors(&Factors { person: person.clone(), password_hash, totp: id, enrolled_at: now }).await?;
         store.use_step(&person, step).await?;
         if let Some(before) = before {

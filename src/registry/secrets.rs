@@ -56,7 +56,9 @@ pub struct SecretName {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSecretName {
     /// No slash, or an unknown kind.
-    #[error("write CONNECTION/KIND with one of these kinds: private-key, client-secret, certificate-key, certificate, hook-secret")]
+    #[error(
+        "write CONNECTION/KIND with one of these kinds: private-key, client-secret, certificate-key, certificate, hook-secret"
+    )]
     Shape,
     /// The connection.
     #[error(transparent)]

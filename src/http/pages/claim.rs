@@ -16,6 +16,7 @@ use crate::{
     access::{Grant, Proof, State},
     http::EndError,
     people::CodeError,
+    store::StoreError,
 };
 
 #[derive(Deserialize)]
@@ -115,7 +116,7 @@ pub(super) async fn end(
     match web.ending.end(&grant.id, visitor.person()).await {
         Ok(()) => tracing::info!(grant.id = %grant.id, person = %visitor.person(), "ended by its person"),
         Err(EndError::NotLiving) => {}
-        Err(EndError::Store(error)) => return Err(error.into()),
+        Err(EndError::Failed(error)) => return Err(StoreError::Engine(error).into()),
     }
     Ok(go(&format!("/claim/{}", grant.id)))
 }
@@ -172,7 +173,11 @@ fn sentence(state: &State) -> String {
         State::Delivering { .. } => "The account is ready.".to_owned(),
         State::Active { .. } => "You have this access. It is taken away by itself at the end.".to_owned(),
         State::Ending { cause, since } => {
-            format!("Being taken away since {}: {}. The proof appears here.", since.for_people(), say(&cause.sentence()))
+            format!(
+                "Being taken away since {}: {}. The proof appears here.",
+                since.for_people(),
+                say(&cause.sentence())
+            )
         }
         State::Ended { cause, proof, .. } => {
             format!("Ended {}: {}.", proof.seen_at().for_people(), say(&cause.sentence()))

@@ -158,10 +158,14 @@ impl Writer {
                 }
                 else => break,
             }
-            while batch.len() < TOGETHER && let Ok(request) = self.first.try_recv() {
+            while batch.len() < TOGETHER
+                && let Ok(request) = self.first.try_recv()
+            {
                 batch.push(request);
             }
-            while batch.len() < TOGETHER && let Ok(request) = self.others.try_recv() {
+            while batch.len() < TOGETHER
+                && let Ok(request) = self.others.try_recv()
+            {
                 batch.push(request);
             }
             batch.sort_by_key(|request| request.class() != Class::Removal);
