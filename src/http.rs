@@ -22,7 +22,7 @@ use actix_web::{
 use latchkey_contract::{Clock, GrantId, PersonId};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::{config::Config, people::People, registry::Live, seal::Seal, store::Store};
+use crate::{config::Config, people::People, registry::Live, seal::Seal, store::{Store, StoreError}};
 pub use health::{Health, HealthCheck};
 pub use pages::COOKIE;
 use source::Proxies;
@@ -75,7 +75,7 @@ pub enum EndError {
     NotLiving,
     /// It could not be recorded; nothing was changed.
     #[error("the end could not be recorded")]
-    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Store(#[from] StoreError),
 }
 
 impl Web {

@@ -1,6 +1,7 @@
 //! Latchkey.
 
 pub mod access;
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod clock_guard;

@@ -16,7 +16,6 @@ use crate::{
     access::{Grant, Proof, State},
     http::EndError,
     people::CodeError,
-    store::StoreError,
 };
 
 #[derive(Deserialize)]
@@ -116,7 +115,7 @@ pub(super) async fn end(
     match web.ending.end(&grant.id, visitor.person()).await {
         Ok(()) => tracing::info!(grant.id = %grant.id, person = %visitor.person(), "ended by its person"),
         Err(EndError::NotLiving) => {}
-        Err(EndError::Failed(error)) => return Err(StoreError::Engine(error).into()),
+        Err(EndError::Store(error)) => return Err(error.into()),
     }
     Ok(go(&format!("/claim/{}", grant.id)))
 }

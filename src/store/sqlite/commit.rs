@@ -30,10 +30,9 @@ impl Write for Commit {
 
     async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
         let t = &self.0;
-        let lease = match &t.lease {
-            Some((lease, finish)) => Some((tasks::held(conn, lease).await?.ok_or(StoreError::LeaseLost)?, finish)),
-            None => None,
-        };
+        if let Some((lease, _)) = &t.lease {
+            tasks::held(conn, lease).await?.ok_or(StoreError::LeaseLost)?;
+        }
         if let Some(expected) = t.revision
             && revision(conn).await? != expected
         {
@@ -67,7 +66,8 @@ impl Write for Commit {
         for task in &t.tasks {
             tasks::add(conn, task, t.now).await?;
         }
-        if let Some((held, finish)) = lease {
+        if let Some((lease, finish)) = &t.lease {
+            let held = tasks::held(conn, lease).await?.ok_or(StoreError::LeaseLost)?;
             tasks::end(conn, &held, finish, Room::Free).await?;
         }
         if let Some((delivery, outcome)) = &t.delivery_done {
