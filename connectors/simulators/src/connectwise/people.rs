@@ -64,7 +64,10 @@ fn member(m: &Member) -> Value {
     json!({
         "id": m.id, "identifier": m.identifier, "firstName": m.first_name,
         "lastName": m.last_name, "officeEmail": m.email, "primaryEmail": m.email,
-        "defaultEmail": "Office", "licenseClass": m.license_class, "inactiveFlag": m.inactive,
+        "defaultEmail": "Office", "defaultPhone": "Office",
+        "invoicingDisplayOptions": "RemainOnInvoicingScreen",
+        "agreementInvoicingDisplayOptions": "RemainOnInvoicingScreen",
+        "invoiceScreenDefaultTabFormat": "ShowInvoicingTab", "licenseClass": m.license_class, "inactiveFlag": m.inactive,
         "adminFlag": false, "securityRole": {"id": 63, "name": "Service"}, "_info": {},
     })
 }

@@ -202,7 +202,7 @@ fn status(board: &Board, row: usize, s: &Status) -> Value {
         "id": s.id, "name": s.name, "board": {"id": board.id, "name": board.name},
         "sortOrder": (row + 1) * 10, "displayOnBoard": true, "inactive": s.inactive,
         "closedStatus": s.closed, "timeEntryNotAllowed": false, "defaultFlag": row == 0,
-        "escalationStatus": if s.closed { "Closed" } else { "NotResponded" }, "_info": {},
+        "escalationStatus": if s.closed { "Resolved" } else { "NotResponded" }, "_info": {},
     })
 }
 
