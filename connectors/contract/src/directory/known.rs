@@ -30,7 +30,7 @@ pub struct Known {
     pub password: Password,
     /// Sessions were cut by us at this time, and no step has let anybody in since.
     pub sessions_cut: Option<Timestamp>,
-    /// Something was taken and the sessions that had it are not cut yet.
+    /// Something was taken, or sign-in stopped, and the sessions from before are not cut yet.
     #[serde(default)]
     pub is_cut_owed: bool,
     /// Entitlements given by us: when, and whether the directory ends them itself.
@@ -63,7 +63,7 @@ impl Known {
                 let native_end = is_time_bound.then_some(*native_end);
                 self.given.insert(entitlement.clone(), Given { at: now, native_end, is_confirmed: false });
             }
-            Step::Take(_) => self.is_cut_owed = true,
+            Step::Take(_) | Step::Disable => self.is_cut_owed = true,
             _ => {}
         }
         if step.is_giving() {
@@ -132,6 +132,8 @@ pub fn step_key(step: &Step) -> String {
     match step {
         Step::Give { entitlement, is_time_bound, .. } => format!("give {entitlement} {is_time_bound}"),
         Step::Take(held) => format!("take {} {}", held.entitlement, held.scope),
+        Step::Disown(owned) => format!("disown {}", owned.object),
+        Step::RemoveMethod(method) => format!("remove-method {}", method.id),
         other => other.name().to_owned(),
     }
 }
@@ -153,6 +155,14 @@ mod tests {
         assert_eq!(intended.password, Password::Unknown);
         let done = intended.after(&step, &Outcome::Done { object: None }, now);
         assert_eq!(done.password, Password::Set(secret("s1")));
+    }
+
+    #[test]
+    fn a_cut_is_owed_after_each_taking_until_it_is_made() {
+        let now = Timestamp::from_millis(5);
+        let owing = Known::default().intending(&Step::Disable, now);
+        assert!(owing.is_cut_owed);
+        assert!(!owing.after(&Step::CutSessions, &Outcome::Done { object: None }, now).is_cut_owed);
     }
 
     #[test]

@@ -64,11 +64,12 @@ fn member(m: &Member) -> Value {
     json!({
         "id": m.id, "identifier": m.identifier, "firstName": m.first_name,
         "lastName": m.last_name, "officeEmail": m.email, "primaryEmail": m.email,
-        "defaultEmail": "Office", "defaultPhone": "Office",
-        "invoicingDisplayOptions": "RemainOnInvoicingScreen",
+        "defaultEmail": "Office", "defaultPhone": "Office", "licenseClass": m.license_class, "inactiveFlag": m.inactive,
+        "adminFlag": false, "securityRole": {"id": 63, "name": "Service"},
+        // Of no use here, but published clients refuse a member without them.
         "agreementInvoicingDisplayOptions": "RemainOnInvoicingScreen",
-        "invoiceScreenDefaultTabFormat": "ShowInvoicingTab", "licenseClass": m.license_class, "inactiveFlag": m.inactive,
-        "adminFlag": false, "securityRole": {"id": 63, "name": "Service"}, "_info": {},
+        "invoicingDisplayOptions": "RemainOnInvoicingScreen",
+        "invoiceScreenDefaultTabFormat": "ShowInvoicingTab", "_info": {},
     })
 }
 

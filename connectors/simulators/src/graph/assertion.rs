@@ -184,4 +184,11 @@ mod tests {
         let late = check_time(&claims, 1_000_750 + SKEW).expect_err("expired");
         assert_eq!(late.code, 700024);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_the_certificate_reader_panic(der in proptest::collection::vec(0_u8.., 0..80)) {
+            let _ = rsa_public_key(&der);
+        }
+    }
 }

@@ -39,6 +39,7 @@ const GROUP: Shape = Shape {
             .contains(&path)
     },
     largest_page: 999,
+    is_uniform: true,
     expands: &[],
 };
 
@@ -160,7 +161,7 @@ pub(super) fn delete_member_object(turn: &mut Turn<'_>) -> Answer {
     if !is_member || turn.tenant().user(&member).is_none() {
         return Err(Refusal::not_found(&member));
     }
-    super::users_write::delete_user(turn, &member)
+    super::recycle_bin::delete_user(turn, &member)
 }
 
 fn group<'t>(turn: &'t Turn<'_>) -> Result<&'t Group, Refusal> {

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::control::{Graph, permanent, tenant_of};
 use super::events::{Actor, What, event};
-use super::state::{Method, Tenant, User, World};
+use super::setup::{permanent, tenant_of};
+use super::start::Graph;
+use super::state::{Method, RoleGrant, Tenant, User, World};
 use super::time::Ms;
 
 /// Acts in one tenant as a person would in the portal. Every act is recorded as
@@ -115,9 +116,12 @@ impl Hand<'_> {
         let (mut world, now) = self.graph.service.settled();
         let tenant = tenant_of(&mut world, &self.tenant);
         let principal = id_of(tenant, principal);
-        tenant.roles.retain(|grant| grant.principal != principal || grant.role != role);
-        let detail = json!({"roleDefinitionId": role});
-        self.record(&mut world, now, What::RoleRemoved, &principal, detail);
+        let is_it = |grant: &RoleGrant| grant.principal == principal && grant.role == role;
+        let taken: Vec<Value> = tenant.roles.iter().filter(|g| is_it(g)).map(super::roles::detail).collect();
+        tenant.roles.retain(|grant| !is_it(grant));
+        for detail in taken {
+            self.record(&mut world, now, What::RoleRemoved, &principal, detail);
+        }
     }
 
     /// Puts a user into a group.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Refusal, Reply};
 use super::events::What;
-use super::odata::{Object, Shape};
+use super::odata::{Object, Shape, object};
 use super::options::TapPolicy;
 use super::state::{Method, User};
 use super::time::{MINUTE, Ms, iso, parse_iso};
@@ -47,6 +47,7 @@ const METHOD: Shape = Shape {
     is_known: |_| true,
     is_filterable: |_| false,
     largest_page: 999,
+    is_uniform: false,
     expands: &[],
 };
 
@@ -277,12 +278,5 @@ impl User {
             .find(|method| method.code.as_deref() == Some(code) && method.usability(is_allowed, now) == ENABLED)?;
         pass.is_used = pass.is_one_time();
         pass.usable.map(|(_, end)| end)
-    }
-}
-
-fn object(value: Value) -> Object {
-    match value {
-        Value::Object(object) => object,
-        _ => Object::new(),
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Shape {
     pub(super) is_known: fn(&str) -> bool,
     pub(super) is_filterable: fn(&str) -> bool,
     pub(super) largest_page: usize,
+    /// Every object has every property, so that a name it lacks is a mistake.
+    pub(super) is_uniform: bool,
     /// What `$expand` may say; the module that owns the collection does the expanding.
     pub(super) expands: &'static [&'static str],
 }
@@ -40,6 +42,12 @@ impl Shape {
     pub(super) fn list(&self, ask: &Ask, place: &Place<'_>, items: Vec<Object>) -> Answer {
         self.check_options(ask)?;
         let filter = self.filter(ask)?;
+        if let (true, Some(filter), Some(first)) = (self.is_uniform, &filter, items.first()) {
+            // `isPrivileged` exists in beta only: in v1.0 it is not false but unknown.
+            if let Some(path) = filter.paths().into_iter().find(|path| !first.contains_key(*path)) {
+                return Err(self.unsupported(path));
+            }
+        }
         let top = self.top(ask)?;
         let mut found: Vec<Object> =
             items.into_iter().filter(|item| filter.as_ref().is_none_or(|f| f.matches(item))).collect();
@@ -82,19 +90,15 @@ impl Shape {
         };
         let mut out = Object::new();
         for name in wanted {
-            if !(self.is_known)(name) {
-                let message = format!(
-                    "Could not find a property named '{name}' on type 'microsoft.graph.{}'.",
-                    lower_first(self.resource)
-                );
+            let value = item.get(name);
+            if !(self.is_known)(name) || (self.is_uniform && value.is_none()) {
+                let resource = lower_first(self.resource);
+                let message = format!("Could not find a property named '{name}' on type 'microsoft.graph.{resource}'.");
                 return Err(Refusal::new(400, BAD_REQUEST, message));
             }
-            let is_extension = name.starts_with("extension_");
-            match item.get(name) {
-                Some(value) => drop(out.insert(name.to_owned(), value.clone())),
-                // An extension without a value is left out; a property without one is null.
-                None if is_extension => {}
-                None => drop(out.insert(name.to_owned(), Value::Null)),
+            // An extension without a value is left out; a property without one is null.
+            if value.is_some() || !name.starts_with("extension_") {
+                out.insert(name.to_owned(), value.cloned().unwrap_or_default());
             }
         }
         for (name, value) in item {
@@ -114,15 +118,21 @@ impl Shape {
         };
         let filter = Filter::parse(text).ok_or_else(|| Refusal::new(400, "BadRequest", "Invalid filter clause"))?;
         let stranger = filter.paths().into_iter().find(|path| !(self.is_filterable)(path));
-        if stranger.is_some() || (filter.is_advanced() && !ask.is_advanced()) {
-            let property = stranger.or(filter.paths().first().copied()).unwrap_or_default();
-            let message = format!(
-                "Unsupported or invalid query filter clause specified for property '{property}' of resource '{}'.",
-                self.resource
-            );
-            return Err(Refusal::new(400, UNSUPPORTED, message));
+        if let Some(property) = stranger {
+            return Err(self.unsupported(property));
+        }
+        if filter.is_advanced() && !ask.is_advanced() {
+            return Err(self.unsupported(filter.paths().first().copied().unwrap_or_default()));
         }
         Ok(Some(filter))
+    }
+
+    fn unsupported(&self, property: &str) -> Refusal {
+        let message = format!(
+            "Unsupported or invalid query filter clause specified for property '{property}' of resource '{}'.",
+            self.resource
+        );
+        Refusal::new(400, UNSUPPORTED, message)
     }
 
     fn top(&self, ask: &Ask) -> Result<Option<usize>, Refusal> {
@@ -201,4 +211,12 @@ fn next_link(ask: &Ask, base_url: &str, place: usize, last: &str) -> String {
 fn lower_first(name: &str) -> String {
     let mut chars = name.chars();
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// The inside of a `json!({…})`.
+pub(super) fn object(value: Value) -> Object {
+    match value {
+        Value::Object(object) => object,
+        _ => Object::new(),
+    }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::control::Graph;
 use super::events::{Event, SignIn};
 use super::signin::{self, EffectiveRoles, Refused, Session};
+use super::start::Graph;
 use super::state::{Tenant, User};
 use super::time::Ms;
 

@@ -3,7 +3,9 @@
 use super::answer::Answer;
 use super::ask::Ask;
 use super::turn::Turn;
-use super::{groups, methods, pim, pim_read, roles, units, users, users_write};
+use super::{
+    groups, methods, pim, pim_policies, pim_read, recycle_bin, role_definitions, roles, units, users, users_write,
+};
 
 /// An operation of the vendor's.
 #[derive(Clone, Copy)]
@@ -22,7 +24,7 @@ const TEMPLATES: [(&str, fn(&mut Turn<'_>) -> Answer, u32); 54] = [
     ("GET /users", users::list, 2),
     ("GET /users/{id}", users::get, 2),
     ("PATCH /users/{id}", users_write::update, 1),
-    ("DELETE /users/{id}", users_write::delete, 1),
+    ("DELETE /users/{id}", recycle_bin::delete, 1),
     ("POST /users/{id}/revokeSignInSessions", users_write::revoke_sessions, 1),
     ("POST /users/{id}/microsoft.graph.revokeSignInSessions", users_write::revoke_sessions, 1),
     ("GET /users/{id}/memberOf", users::member_of, 2),
@@ -34,11 +36,11 @@ const TEMPLATES: [(&str, fn(&mut Turn<'_>) -> Answer, u32); 54] = [
     ("POST /users/{id}/authentication/temporaryAccessPassMethods", methods::create_tap, 1),
     ("GET /users/{id}/authentication/{methods}", methods::list_kind, 1),
     ("DELETE /users/{id}/authentication/{methods}/{method}", methods::delete, 1),
-    ("GET /directory/deletedItems/microsoft.graph.user", users::list_deleted, 1),
-    ("GET /directory/deletedItems/{id}", users::get_deleted, 1),
-    ("POST /directory/deletedItems/{id}/restore", users_write::restore, 1),
-    ("POST /directory/deletedItems/{id}/microsoft.graph.restore", users_write::restore, 1),
-    ("DELETE /directory/deletedItems/{id}", users_write::purge, 1),
+    ("GET /directory/deletedItems/microsoft.graph.user", recycle_bin::list_deleted, 1),
+    ("GET /directory/deletedItems/{id}", recycle_bin::get_deleted, 1),
+    ("POST /directory/deletedItems/{id}/restore", recycle_bin::restore, 1),
+    ("POST /directory/deletedItems/{id}/microsoft.graph.restore", recycle_bin::restore, 1),
+    ("DELETE /directory/deletedItems/{id}", recycle_bin::purge, 1),
     ("GET /directory/administrativeUnits", units::list, 1),
     ("GET /directory/administrativeUnits/{id}", units::get, 1),
     ("GET /directory/administrativeUnits/{id}/members", units::members, 1),
@@ -50,8 +52,8 @@ const TEMPLATES: [(&str, fn(&mut Turn<'_>) -> Answer, u32); 54] = [
     ("POST /groups/{id}/members/$ref", groups::add_member, 1),
     ("DELETE /groups/{id}/members/{member}/$ref", groups::remove_member, 1),
     ("DELETE /groups/{id}/members/{member}", groups::delete_member_object, 1),
-    ("GET /roleManagement/directory/roleDefinitions", roles::definitions, 1),
-    ("GET /roleManagement/directory/roleDefinitions/{id}", roles::get_definition, 1),
+    ("GET /roleManagement/directory/roleDefinitions", role_definitions::definitions, 1),
+    ("GET /roleManagement/directory/roleDefinitions/{id}", role_definitions::get_definition, 1),
     ("GET /roleManagement/directory/roleAssignments", roles::list, 1),
     ("POST /roleManagement/directory/roleAssignments", roles::create, 1),
     ("GET /roleManagement/directory/roleAssignments/{id}", roles::get, 1),
@@ -64,8 +66,8 @@ const TEMPLATES: [(&str, fn(&mut Turn<'_>) -> Answer, u32); 54] = [
     ("GET /roleManagement/directory/roleAssignmentSchedules", pim_read::schedules, 1),
     ("GET /roleManagement/directory/roleAssignmentScheduleInstances", pim_read::instances, 1),
     ("GET /roleManagement/directory/roleEligibilityScheduleInstances", pim_read::eligibilities, 1),
-    ("GET /policies/roleManagementPolicyAssignments", pim_read::policy_assignments, 1),
-    ("GET /policies/roleManagementPolicies/{id}/rules", pim_read::policy_rules, 1),
+    ("GET /policies/roleManagementPolicyAssignments", pim_policies::policy_assignments, 1),
+    ("GET /policies/roleManagementPolicies/{id}/rules", pim_policies::policy_rules, 1),
     (
         "GET /policies/authenticationMethodsPolicy/authenticationMethodConfigurations/temporaryAccessPass",
         methods::tap_policy,

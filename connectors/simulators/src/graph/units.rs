@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal, Reply};
 use super::events::What;
-use super::odata::{Object, Shape};
+use super::odata::{Object, Shape, object};
 use super::options::Licence;
 use super::state::{Registration, Unit};
 use super::turn::Turn;
@@ -32,6 +32,7 @@ const SMALL: Shape = Shape {
     is_known: |_| true,
     is_filterable: |path| ["id", "displayName", "appId", "name"].contains(&path),
     largest_page: 999,
+    is_uniform: true,
     expands: &[],
 };
 
@@ -265,11 +266,4 @@ fn application<'t>(turn: &'t Turn<'_>) -> Result<(String, &'t Registration), Ref
         })
         .map(|(client_id, app)| (client_id.clone(), app))
         .ok_or_else(|| Refusal::not_found(key))
-}
-
-fn object(value: Value) -> Object {
-    match value {
-        Value::Object(object) => object,
-        _ => Object::new(),
-    }
 }

@@ -1,9 +1,9 @@
-//! Reading users: one, many, their groups, what they own, and the recycle bin.
+//! Reading users: one, many, their groups, what they own.
 
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal};
-use super::odata::{Object, Shape};
+use super::odata::{Object, Shape, object};
 use super::state::{Group, Tenant};
 use super::turn::Turn;
 
@@ -85,6 +85,7 @@ pub(super) const USER: Shape = Shape {
             || path.starts_with("onPremisesExtensionAttributes/extensionAttribute")
     },
     largest_page: 999,
+    is_uniform: false,
     expands: &[],
 };
 
@@ -95,6 +96,7 @@ const DIRECTORY_OBJECT: Shape = Shape {
     is_known: |_| true,
     is_filterable: |path| path == "id",
     largest_page: 999,
+    is_uniform: false,
     expands: &[],
 };
 
@@ -119,28 +121,6 @@ pub(super) fn get(turn: &mut Turn<'_>) -> Answer {
     let tenant = turn.tenant();
     let view = turn.user(turn.segment(1))?.view(tenant);
     USER.one(turn.ask, &turn.place("users"), view)
-}
-
-/// `GET /directory/deletedItems/microsoft.graph.user`
-pub(super) fn list_deleted(turn: &mut Turn<'_>) -> Answer {
-    turn.caller.needs(&READ)?;
-    let tenant = turn.tenant();
-    let items = tenant.users.iter().filter(|user| user.deleted_at.is_some()).map(|user| user.view(tenant)).collect();
-    USER.list(turn.ask, &turn.place("directoryObjects"), items)
-}
-
-/// `GET /directory/deletedItems/{id}`
-pub(super) fn get_deleted(turn: &mut Turn<'_>) -> Answer {
-    turn.caller.needs(&READ)?;
-    let (tenant, id) = (turn.tenant(), turn.segment(2));
-    let user = tenant
-        .users
-        .iter()
-        .find(|user| user.id == id && user.deleted_at.is_some())
-        .ok_or_else(|| Refusal::not_found(id))?;
-    let mut view = user.view(tenant);
-    view.insert("@odata.type".into(), json!("#microsoft.graph.user"));
-    USER.one(turn.ask, &turn.place("directoryObjects"), view)
 }
 
 /// `GET /users/{id}/memberOf`: groups, tenant-wide roles and units, each by its type.
@@ -194,7 +174,7 @@ fn role_objects(tenant: &Tenant, user: &str, now: i64) -> Vec<Object> {
                 "#microsoft.graph.directoryRole",
                 json!({
                     "id": grant.role,
-                    "displayName": super::roles::name_of(tenant, &grant.role),
+                    "displayName": super::role_definitions::name_of(tenant, &grant.role),
                     "roleTemplateId": grant.role,
                 }),
             )
@@ -213,10 +193,8 @@ fn unit_objects(tenant: &Tenant, user: &str) -> Vec<Object> {
         .collect()
 }
 
-fn typed(kind: &str, object: Value) -> Object {
-    let Value::Object(mut object) = object else {
-        return Object::new();
-    };
-    object.insert("@odata.type".into(), json!(kind));
-    object
+fn typed(kind: &str, view: Value) -> Object {
+    let mut view = object(view);
+    view.insert("@odata.type".into(), json!(kind));
+    view
 }
