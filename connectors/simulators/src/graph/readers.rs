@@ -70,7 +70,7 @@ impl Graph {
 
     /// A role's display name; empty when there is no such role.
     pub fn role_name(&self, tenant: &str, role: &str) -> String {
-        self.read(tenant, |tenant, _| super::roles::name_of(tenant, role).to_owned()).unwrap_or_default()
+        self.read(tenant, |tenant, _| super::role_definitions::name_of(tenant, role).to_owned()).unwrap_or_default()
     }
 
     /// A group's display name; empty when there is no such group.
