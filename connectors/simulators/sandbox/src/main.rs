@@ -4,7 +4,10 @@
 //! Everything listens on loopback only and is gone when this process ends. What is weaker here than
 //! in the shipped binary (the movable clock, secrets on show) exists in this package alone.
 
+mod child;
 mod clock;
+mod documents;
+mod install;
 mod pages;
 mod psa;
 mod run;
@@ -19,6 +22,7 @@ use std::{
     process::ExitCode,
 };
 
+use child::ChildOptions;
 use clap::{Args, Parser, Subcommand};
 
 #[derive(Debug, Parser)]
@@ -45,6 +49,9 @@ struct Options {
 enum Command {
     /// Only the pretend vendors, for programs that want to talk to them: prints one line of JSON, ends with standard input
     Vendors,
+    /// The service, as the sandbox starts it
+    #[command(hide = true)]
+    Service(ChildOptions),
 }
 
 #[tokio::main]
@@ -52,6 +59,7 @@ async fn main() -> ExitCode {
     latchkey_simulators::authority::use_ring();
     let arguments = Arguments::parse();
     let done = match arguments.command {
+        Some(Command::Service(options)) => child::run(&options).await,
         Some(Command::Vendors) => vendors::run().await,
         None => run::run(&arguments.options).await,
     };

@@ -10,7 +10,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
@@ -24,6 +24,12 @@ use crate::clock::MovableClock;
 
 /// How long the child may take, in real time, to answer a move.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long the child may take, in real time, to answer requests after its start.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// How often it is asked.
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// How long the child may take to drain before it is killed.
 const DRAIN_WITHIN: Duration = Duration::from_secs(15);
@@ -46,9 +52,9 @@ struct Running {
 }
 
 impl Service {
-    /// Nothing is started yet. `log` gets everything the service says, `listen` is what `config` names.
-    pub(crate) fn new(config: &Path, log: &Path, listen: SocketAddr, clock: MovableClock) -> Self {
-        let (config, log) = (config.to_owned(), log.to_owned());
+    /// Installed in `data`, with `listen` in its configuration. Nothing is started yet.
+    pub(crate) fn new(data: &Path, listen: SocketAddr, clock: MovableClock) -> Self {
+        let (config, log) = (data.join("latchkey.toml"), data.join("service.log"));
         Self { config, log, listen, clock, running: Mutex::default() }
     }
 
@@ -71,6 +77,24 @@ impl Service {
         Ok(())
     }
 
+    /// Waits until it answers.
+    pub(crate) async fn ready(&self) -> anyhow::Result<()> {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+        let (url, started) = (format!("{}/livez", self.url()), Instant::now());
+        loop {
+            if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            if !self.is_running().await {
+                bail!("the service ended by itself; see {}", self.log.display());
+            }
+            if started.elapsed() > READY_WITHIN {
+                bail!("the service does not answer at {url}; see {}", self.log.display());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// `kill -9`: no warning, no clean-up. Nothing happens when it does not run.
     pub(crate) async fn kill(&self) -> anyhow::Result<()> {
         if let Some(mut gone) = self.running.lock().await.take() {
@@ -79,15 +103,17 @@ impl Service {
         Ok(())
     }
 
-    /// Lets it drain and waits for its end; `None` when it did not run or had to be killed.
-    pub(crate) async fn stop(&self) -> anyhow::Result<Option<ExitStatus>> {
-        let Some(Running { mut child, input, .. }) = self.running.lock().await.take() else { return Ok(None) };
+    /// Lets it drain and waits for its end. Nothing happens when it does not run.
+    pub(crate) async fn stop(&self) -> anyhow::Result<()> {
+        let Some(Running { mut child, input, .. }) = self.running.lock().await.take() else { return Ok(()) };
         drop(input);
+        let log = self.log.display();
         match tokio::time::timeout(DRAIN_WITHIN, child.wait()).await {
-            Ok(status) => Ok(Some(status?)),
+            Ok(ended) if ended.as_ref().is_ok_and(ExitStatus::success) => Ok(()),
+            Ok(ended) => bail!("the service did not end well ({}); see {log}", ended?),
             Err(_) => {
                 child.kill().await?;
-                Ok(None)
+                bail!("the service did not finish within {} s and was killed; see {log}", DRAIN_WITHIN.as_secs())
             }
         }
     }
@@ -125,6 +151,8 @@ impl Service {
             .arg(&self.config)
             .arg("--clock-ms")
             .arg(offset.as_millis().to_string())
+            // A Ctrl-C in the terminal is for us alone; the child drains when we say so.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log.try_clone()?)
