@@ -1,11 +1,12 @@
 //! Latchkey.
 
 pub mod access;
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod clock_guard;
 pub mod config;
-//pub mod http;
+pub mod http;
 pub mod jobs;
 pub mod people;
 pub mod random;

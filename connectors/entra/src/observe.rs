@@ -253,7 +253,8 @@ impl Entra {
         unchecked: &mut Vec<String>,
     ) -> Result<Option<ObjectId>, CallError> {
         let (Mode::Burner, Some(object)) = (account.mode, &account.object) else { return Ok(None) };
-        let call = Call::new("GET /directory/deletedItems/{id}", &["directory", "deletedItems", object.as_str()]);
+        let call = Call::new("GET /directory/deletedItems/{id}", &["directory", "deletedItems", object.as_str()])
+            .query("$select", "id,deletedDateTime");
         match self.graph.get::<User>(&call, urgency).await? {
             Ok(user) => {
                 let purged = user.deleted_date_time.map(|at| (at + RECYCLED_FOR).for_people());

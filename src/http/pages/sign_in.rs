@@ -64,8 +64,12 @@ pub(super) async fn enter(
     from_here(&request, &web)?;
     let SignInForm { person, password, code, next } = form.into_inner();
     let (person, next) = (person.trim().to_lowercase(), own_path(&next));
-    let attempt =
-        Attempt { person: person.clone(), password: Secret::new(password), code, address: web.proxies.source(&request) };
+    let attempt = Attempt {
+        person: person.clone(),
+        password: Secret::new(password),
+        code,
+        address: web.proxies.source(&request),
+    };
     let (status, message) = match web.people.sign_in(attempt).await {
         Ok(signed_in) => {
             if let Some(before) = visitor::token(&request) {

@@ -30,10 +30,9 @@ impl Write for Commit {
 
     async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
         let t = &self.0;
-        let lease = match &t.lease {
-            Some((lease, finish)) => Some((tasks::held(conn, lease).await?.ok_or(StoreError::LeaseLost)?, finish)),
-            None => None,
-        };
+        if let Some((lease, _)) = &t.lease {
+            tasks::held(conn, lease).await?.ok_or(StoreError::LeaseLost)?;
+        }
         if let Some(expected) = t.revision
             && revision(conn).await? != expected
         {
@@ -47,7 +46,11 @@ impl Write for Commit {
         }
         // Before the new ones: an operator's secret is replaced under its name.
         for id in &t.destroy {
-            sqlx::query("DELETE FROM sealed WHERE id = $1").bind(id.as_str()).execute(&mut *conn).await.map_err(engine)?;
+            sqlx::query("DELETE FROM sealed WHERE id = $1")
+                .bind(id.as_str())
+                .execute(&mut *conn)
+                .await
+                .map_err(engine)?;
         }
         for sealed in &t.seal {
             put_sealed(conn, sealed).await?;
@@ -63,7 +66,8 @@ impl Write for Commit {
         for task in &t.tasks {
             tasks::add(conn, task, t.now).await?;
         }
-        if let Some((held, finish)) = lease {
+        if let Some((lease, finish)) = &t.lease {
+            let held = tasks::held(conn, lease).await?.ok_or(StoreError::LeaseLost)?;
             tasks::end(conn, &held, finish, Room::Free).await?;
         }
         if let Some((delivery, outcome)) = &t.delivery_done {
@@ -204,17 +208,19 @@ async fn append(conn: &mut SqliteConnection, entries: &[AuditEntry]) -> Result<(
         seq += 1;
         let text = row::canonical(&AuditEntry { seq, ..entry.clone() })?;
         hash = row::link(&hash, &text);
-        sqlx::query("INSERT INTO audit (seq, at, code, grant_id, ticket, doc, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)")
-            .bind(seq)
-            .bind(entry.at.millis())
-            .bind(&entry.code)
-            .bind(entry.grant.as_ref().map(latchkey_contract::GrantId::as_str))
-            .bind(entry.ticket.as_ref().map(ToString::to_string))
-            .bind(&text)
-            .bind(&hash)
-            .execute(&mut *conn)
-            .await
-            .map_err(engine)?;
+        sqlx::query(
+            "INSERT INTO audit (seq, at, code, grant_id, ticket, doc, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(seq)
+        .bind(entry.at.millis())
+        .bind(&entry.code)
+        .bind(entry.grant.as_ref().map(latchkey_contract::GrantId::as_str))
+        .bind(entry.ticket.as_ref().map(ToString::to_string))
+        .bind(&text)
+        .bind(&hash)
+        .execute(&mut *conn)
+        .await
+        .map_err(engine)?;
     }
     Ok(())
 }
@@ -235,16 +241,18 @@ impl Write for SaveRules {
             return Err(StoreError::Conflict);
         }
         let next = self.rules.revision + 1;
-        sqlx::query("INSERT INTO rules (revision, author, reason, saved_at, rulebook, records) VALUES ($1, $2, $3, $4, $5, $6)")
-            .bind(next)
-            .bind(&self.by)
-            .bind(&self.reason)
-            .bind(self.at.millis())
-            .bind(row::encode(&self.rules.rulebook)?)
-            .bind(row::encode(&self.rules.records)?)
-            .execute(conn)
-            .await
-            .map_err(engine)?;
+        sqlx::query(
+            "INSERT INTO rules (revision, author, reason, saved_at, rulebook, records) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(next)
+        .bind(&self.by)
+        .bind(&self.reason)
+        .bind(self.at.millis())
+        .bind(row::encode(&self.rules.rulebook)?)
+        .bind(row::encode(&self.rules.records)?)
+        .execute(conn)
+        .await
+        .map_err(engine)?;
         Ok(next)
     }
 }

@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use latchkey_contract::{ConnectionId, TicketRef, Timestamp, ticket::TicketEvent};
 use sqlx::SqliteConnection;
 
-use super::{StoreError, engine, tasks, writer::{Room, Write}};
+use super::{
+    StoreError, engine, tasks,
+    writer::{Room, Write},
+};
 use crate::{
     jobs::task::{NewTask, Priority, Work},
     store::{NewDelivery, Recorded, row},

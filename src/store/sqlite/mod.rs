@@ -204,8 +204,7 @@ impl Store for Sqlite {
                AND (mode = 'standard'
                     OR EXISTS (SELECT 1 FROM grants AS g WHERE g.account = a.id AND g.is_open = 1))
              ORDER BY id";
-        let query =
-            sqlx::query_as(sql).bind(person.as_str()).bind(directory.as_str()).bind(commit::mode_name(mode));
+        let query = sqlx::query_as(sql).bind(person.as_str()).bind(directory.as_str()).bind(commit::mode_name(mode));
         self.docs("accounts", query).await
     }
 

@@ -67,7 +67,9 @@ pub enum OpenError {
     #[error("{0} is not a database of Latchkey: name another file")]
     Foreign(PathBuf),
     /// Written by a later release.
-    #[error("the database {path} was written by a later release (it has migration {migration}): run that release, or restore the backup made before it")]
+    #[error(
+        "the database {path} was written by a later release (it has migration {migration}): run that release, or restore the backup made before it"
+    )]
     Newer {
         /// The database.
         path: PathBuf,
@@ -75,7 +77,9 @@ pub enum OpenError {
         migration: i64,
     },
     /// A migration of this program differs from the one that was run.
-    #[error("the database {path} was made by a build whose migration {migration} differs from this one's: run an official release")]
+    #[error(
+        "the database {path} was made by a build whose migration {migration} differs from this one's: run an official release"
+    )]
     Altered {
         /// The database.
         path: PathBuf,
@@ -91,7 +95,9 @@ pub enum OpenError {
         found: String,
     },
     /// It cannot be written.
-    #[error("the database {0} cannot be written: check the owner and mode of the file and its directory, and that the disk is not mounted read-only")]
+    #[error(
+        "the database {0} cannot be written: check the owner and mode of the file and its directory, and that the disk is not mounted read-only"
+    )]
     ReadOnly(PathBuf),
     /// It was locked for as long as we wait.
     #[error("the database {0} is locked by another program: stop that program, or wait for it")]
@@ -213,7 +219,8 @@ impl Opener {
             return Err(OpenError::Corrupt { path: self.path.clone(), found });
         }
         let id: i64 = self.ask(conn, "PRAGMA application_id").await?;
-        let tables: i64 = self.ask(conn, "SELECT count(*) FROM sqlite_master WHERE name NOT LIKE '\\_sqlx%' ESCAPE '\\'").await?;
+        let tables: i64 =
+            self.ask(conn, "SELECT count(*) FROM sqlite_master WHERE name NOT LIKE '\\_sqlx%' ESCAPE '\\'").await?;
         if id != APPLICATION_ID && tables > 0 {
             return Err(OpenError::Foreign(self.path.clone()));
         }
@@ -229,7 +236,11 @@ impl Opener {
             other => OpenError::Engine { path: path(), source: sqlx::Error::Migrate(Box::new(other)) },
         })?;
         // Learns now, not at the first delivery, whether the file can be written.
-        for sql in ["BEGIN IMMEDIATE", "INSERT INTO meta (name, value) VALUES ('opened', '') ON CONFLICT (name) DO UPDATE SET value = ''", "COMMIT"] {
+        for sql in [
+            "BEGIN IMMEDIATE",
+            "INSERT INTO meta (name, value) VALUES ('opened', '') ON CONFLICT (name) DO UPDATE SET value = ''",
+            "COMMIT",
+        ] {
             sqlx::query(sql).execute(&mut *conn).await.map_err(|error| self.failed(error))?;
         }
         Ok(())
@@ -255,10 +266,12 @@ impl Opener {
     /// The file beside the database that names it: a start on an empty or another database is noticed.
     async fn mark(&self, conn: &mut SqliteConnection) -> Result<(), OpenError> {
         let marker = self.marker();
-        sqlx::query("INSERT INTO meta (name, value) VALUES ('id', lower(hex(randomblob(16)))) ON CONFLICT (name) DO NOTHING")
-            .execute(&mut *conn)
-            .await
-            .map_err(|error| self.failed(error))?;
+        sqlx::query(
+            "INSERT INTO meta (name, value) VALUES ('id', lower(hex(randomblob(16)))) ON CONFLICT (name) DO NOTHING",
+        )
+        .execute(&mut *conn)
+        .await
+        .map_err(|error| self.failed(error))?;
         let id: String = self.ask(conn, "SELECT value FROM meta WHERE name = 'id'").await?;
         match fs::read_to_string(&marker) {
             Ok(known) if known.trim() == id => Ok(()),

@@ -102,15 +102,17 @@ impl Write for OpenSession {
 
     async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
         let session = &self.0;
-        sqlx::query("INSERT INTO sessions (token_hash, person, form_token, until_at, idle_until) VALUES ($1, $2, $3, $4, $5)")
-            .bind(&session.token_hash)
-            .bind(session.person.as_str())
-            .bind(&session.form_token)
-            .bind(session.until.millis())
-            .bind(session.idle_until.millis())
-            .execute(conn)
-            .await
-            .map_err(engine)?;
+        sqlx::query(
+            "INSERT INTO sessions (token_hash, person, form_token, until_at, idle_until) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(&session.token_hash)
+        .bind(session.person.as_str())
+        .bind(&session.form_token)
+        .bind(session.until.millis())
+        .bind(session.idle_until.millis())
+        .execute(conn)
+        .await
+        .map_err(engine)?;
         Ok(())
     }
 }

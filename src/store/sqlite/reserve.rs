@@ -68,14 +68,17 @@ impl Reserve {
 
     async fn make(&self) -> io::Result<()> {
         let (path, bytes) = (self.path.clone(), self.bytes);
-        tokio::task::spawn_blocking(move || make(&path, bytes)).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+        tokio::task::spawn_blocking(move || make(&path, bytes))
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     /// Below its cap the database has room for another write.
     async fn has_room(&self, conn: &mut SqliteConnection) -> bool {
         let Some(cap) = self.cap else { return true };
         let mut pages = [0_i64; 3];
-        for (value, pragma) in pages.iter_mut().zip(["PRAGMA page_count", "PRAGMA freelist_count", "PRAGMA page_size"]) {
+        for (value, pragma) in pages.iter_mut().zip(["PRAGMA page_count", "PRAGMA freelist_count", "PRAGMA page_size"])
+        {
             match sqlx::query_scalar(pragma).fetch_one(&mut *conn).await {
                 Ok(read) => *value = read,
                 Err(_) => return false,

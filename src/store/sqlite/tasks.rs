@@ -314,11 +314,7 @@ async fn due(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreError> {
     rows.into_iter()
         .map(|(id, at)| {
             let grant = row::parse("grants", &id, &id)?;
-            Ok(NewTask {
-                work: Work::Due { grant },
-                run_at: Timestamp::from_millis(at),
-                priority: Priority::Removal,
-            })
+            Ok(NewTask { work: Work::Due { grant }, run_at: Timestamp::from_millis(at), priority: Priority::Removal })
         })
         .collect()
 }

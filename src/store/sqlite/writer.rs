@@ -108,6 +108,8 @@ impl<W: Write> Request for Asked<W> {
 enum Broken {
     Busy,
     Full,
+    /// One request failed so badly that the engine undid the others too; that request knows why.
+    Undone,
     Engine(Arc<sqlx::Error>),
 }
 
@@ -124,6 +126,8 @@ impl Broken {
         match self {
             Self::Busy => StoreError::Busy,
             Self::Full => StoreError::Full,
+            // Never the last word: after this each request is tried alone, and has its own.
+            Self::Undone => StoreError::Busy,
             Self::Engine(error) => StoreError::Engine(Box::new(Arc::clone(error))),
         }
     }
@@ -158,10 +162,14 @@ impl Writer {
                 }
                 else => break,
             }
-            while batch.len() < TOGETHER && let Ok(request) = self.first.try_recv() {
+            while batch.len() < TOGETHER
+                && let Ok(request) = self.first.try_recv()
+            {
                 batch.push(request);
             }
-            while batch.len() < TOGETHER && let Ok(request) = self.others.try_recv() {
+            while batch.len() < TOGETHER
+                && let Ok(request) = self.others.try_recv()
+            {
                 batch.push(request);
             }
             batch.sort_by_key(|request| request.class() != Class::Removal);
@@ -218,7 +226,7 @@ impl Writer {
             came = self.transact(&mut one).await;
         }
         match came {
-            Ok(()) => {
+            Ok(()) | Err(Broken::Undone) => {
                 if one.iter().any(|request| request.wakes()) {
                     self.changed.notify_one();
                 }
@@ -238,7 +246,7 @@ impl Writer {
             let rolled_back = run(&mut self.conn, "ROLLBACK").await;
             self.reopen_if_lost(rolled_back).await;
         }
-        came.map_err(Broken::of)
+        came
     }
 
     /// A failed ROLLBACK is normal (the engine had rolled back itself) unless the connection is gone.
@@ -253,16 +261,16 @@ impl Writer {
     }
 }
 
-async fn group(conn: &mut SqliteConnection, batch: &mut [Box<dyn Request>], room: Room) -> sqlx::Result<()> {
-    run(conn, "BEGIN IMMEDIATE").await?;
+async fn group(conn: &mut SqliteConnection, batch: &mut [Box<dyn Request>], room: Room) -> Result<(), Broken> {
+    run(conn, "BEGIN IMMEDIATE").await.map_err(Broken::of)?;
     for request in batch.iter_mut() {
-        run(conn, "SAVEPOINT one").await?;
-        if !request.attempt(conn, room).await {
-            run(conn, "ROLLBACK TO one").await?;
+        run(conn, "SAVEPOINT one").await.map_err(Broken::of)?;
+        if !request.attempt(conn, room).await && run(conn, "ROLLBACK TO one").await.is_err() {
+            return Err(Broken::Undone);
         }
-        run(conn, "RELEASE one").await?;
+        run(conn, "RELEASE one").await.map_err(Broken::of)?;
     }
-    run(conn, "COMMIT").await
+    run(conn, "COMMIT").await.map_err(Broken::of)
 }
 
 async fn run(conn: &mut SqliteConnection, sql: &'static str) -> sqlx::Result<()> {
