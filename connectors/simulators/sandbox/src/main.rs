@@ -13,6 +13,7 @@ mod psa;
 mod run;
 mod sandbox;
 mod service;
+mod story;
 mod tenant;
 mod vendors;
 
@@ -43,6 +44,9 @@ struct Options {
     /// Port of the front page on 127.0.0.1 [default: a free one]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     port: u16,
+    /// Plays the main job unattended on a movable clock, and exits 1 naming the first step that did not happen
+    #[arg(long)]
+    story: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -61,6 +65,7 @@ async fn main() -> ExitCode {
     let done = match arguments.command {
         Some(Command::Service(options)) => child::run(&options).await,
         Some(Command::Vendors) => vendors::run().await,
+        None if arguments.options.story => story::play(arguments.options.data.as_deref()).await,
         None => run::run(&arguments.options).await,
     };
     match done {
