@@ -27,16 +27,14 @@ pub(crate) struct Psa {
     pub(crate) max: Member,
 }
 
-/// A service board with its statuses.
+/// A service board with the statuses that matter to the service.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Board {
     pub(crate) id: i64,
-    pub(crate) new: i64,
     pub(crate) requested: i64,
     pub(crate) active: i64,
     pub(crate) done: i64,
     pub(crate) refused: i64,
-    pub(crate) closed: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -127,15 +125,16 @@ impl Psa {
 impl Board {
     fn add(msp: &Tenant, name: &str) -> Self {
         let id = msp.add_board(name);
-        let open = |name| msp.add_status(id, name, false);
-        Self {
+        let status = |name, closed| msp.add_status(id, name, closed);
+        status("New", false);
+        let board = Self {
             id,
-            new: open("New"),
-            requested: open("JIT Requested"),
-            active: open("JIT Active"),
-            done: open("JIT Done"),
-            refused: open("JIT Refused"),
-            closed: msp.add_status(id, "Closed", true),
-        }
+            requested: status("JIT Requested", false),
+            active: status("JIT Active", false),
+            done: status("JIT Done", false),
+            refused: status("JIT Refused", false),
+        };
+        status("Closed", true);
+        board
     }
 }

@@ -11,7 +11,7 @@ use latchkey_simulators::{
 };
 use serde_json::Value;
 
-use super::{Account, Secrets, account, browser::Browser, link_of, request_access, teller::Teller, told};
+use super::{Account, LENGTH, Secrets, account, browser::Browser, link_of, request_access, teller::Teller, told};
 use crate::{
     sandbox::{DemoPerson, Sandbox},
     tenant::{EXCHANGE_ADMINISTRATOR, TENANT},
@@ -26,9 +26,6 @@ const SITS_ON_IT: u64 = 12_000;
 
 /// A code is good once; the next one comes after this.
 const NEXT_CODE: Duration = Duration::from_secs(30);
-
-/// What the policy gives by default.
-const LENGTH: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn play(
     teller: &mut Teller<'_>,

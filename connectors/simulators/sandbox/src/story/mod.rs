@@ -28,6 +28,9 @@ use crate::{
 use browser::Browser;
 use teller::Teller;
 
+/// How long the policies give access when the ticket names no length.
+const LENGTH: Duration = Duration::from_secs(5 * 60);
+
 /// What the chapters leave behind for the last look.
 #[derive(Debug, Default)]
 struct Secrets(Vec<String>);
