@@ -230,7 +230,8 @@ impl World {
             None => true,
             Some(_) if *target == Target::Absent => false,
             Some(a) => {
-                !a.is_enabled && a.held.is_empty() && a.owned.is_empty() && a.methods.is_empty() && a.password.is_none()
+                let is_shut = !a.is_enabled && !a.is_live;
+                is_shut && a.held.is_empty() && a.owned.is_empty() && a.methods.is_empty() && a.password.is_none()
             }
         }
     }
