@@ -4,6 +4,8 @@
 //! The directory here is a small model in memory, so that thousands of histories can be tried; the wire is tested in
 //! `tenant`.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use latchkey_contract::{
