@@ -12,6 +12,7 @@ use latchkey_contract::{
 use serde::{Deserialize, Serialize};
 
 use super::{Grant, State, proof::Owed};
+use crate::rulebook::Records;
 
 /// The directory's own end lies this much after ours, so that ours comes first and PIM's five minutes fit.
 pub const NATIVE_MARGIN: Duration = Duration::from_secs(10 * 60);
@@ -69,9 +70,21 @@ pub struct Holds {
     pub customers: BTreeSet<CustomerId>,
     /// People blocked.
     pub people: BTreeSet<PersonId>,
+    /// Why the server's clock is in doubt: nothing new is given, and what lives is not touched by it.
+    pub clock: Option<&'static str>,
 }
 
 impl Holds {
+    /// The brakes that the records name.
+    #[must_use]
+    pub fn of(records: &Records) -> Self {
+        Self {
+            customers: records.customers.iter().filter(|c| !c.jit).map(|c| c.id.clone()).collect(),
+            people: records.people.iter().filter(|p| p.blocked).map(|p| p.id.clone()).collect(),
+            clock: None,
+        }
+    }
+
     /// The hold that stops this grant, as a sentence.
     #[must_use]
     pub fn stops(&self, customer: &CustomerId, person: &PersonId) -> Option<String> {

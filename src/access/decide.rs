@@ -51,7 +51,8 @@ pub struct Refusal {
 }
 
 /// Every code a refusal may carry.
-pub const CODES: [&str; 15] = [
+pub const CODES: [&str; 16] = [
+    "clock-in-doubt",
     "ticket-closed",
     "company-unknown",
     "jit-off",
@@ -82,6 +83,10 @@ fn terms(rules: &Rules, holds: &Holds, request: &Request, living: &Living) -> Re
     let mapping_rule = format!("mapping {}", request.mapping);
     if request.is_closed {
         return Err(refuse("ticket-closed", "ticket", "the ticket is closed; open it and ask again"));
+    }
+    if let Some(doubt) = holds.clock {
+        let sentence = format!("{doubt}, so nothing new is given; ask again later, or tell an admin");
+        return Err(refuse("clock-in-doubt", "clock", sentence));
     }
     let person = person(rules, holds, request)?;
     let Some(customer) = request.customer.as_ref().and_then(|id| rules.records.customer(id)) else {

@@ -3,23 +3,34 @@
 //! One [`Transition`] is one transaction: grants, accounts, audit entries, notices and tasks stand or
 //! fall together, and the versions they started from are checked. Nothing is decided here.
 
+pub(crate) mod row;
+pub mod sqlite;
+#[cfg(test)]
+pub(crate) mod story;
 mod transition;
+
+use std::sync::Arc;
 
 use latchkey_contract::{
     AccountId, ConnectionId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use crate::{
     access::{Account, Grant, trigger::Sighting},
     jobs::task::{Lease, Task},
     rulebook::Rules,
 };
+pub use row::{BrokenChain, verify_chain};
 pub use transition::{AuditEntry, CommitName, Finish, Notice, NoticeKind, NoticeState, SealedRow, Transition};
 
 /// The engine behind which everything is remembered. Two engines tell the same story (`story.rs`).
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Notified after each commit that may have made a task due sooner: whoever claims waits on it.
+    fn changed(&self) -> Arc<Notify>;
+
     /// Records a proven delivery once, with its intake task, durably.
     async fn record_delivery(&self, delivery: NewDelivery) -> Result<Recorded, StoreError>;
     /// A recorded delivery.

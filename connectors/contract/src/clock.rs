@@ -103,6 +103,21 @@ pub trait Clock: Send + Sync + fmt::Debug {
     async fn sleep_until(&self, at: Timestamp);
 }
 
+#[async_trait::async_trait]
+impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        (**self).monotonic()
+    }
+
+    async fn sleep_until(&self, at: Timestamp) {
+        (**self).sleep_until(at).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -71,6 +71,7 @@ pub struct Outside {
     budget: Arc<Budget>,
     connection: ConnectionId,
     vendor: &'static str,
+    max_answer: usize,
 }
 
 /// A whole answer, already read and bounded.
@@ -82,7 +83,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// Headers.
     pub headers: reqwest::header::HeaderMap,
-    /// The body, at most [`MAX_ANSWER_BYTES`].
+    /// The body, at most [`MAX_ANSWER_BYTES`] or what [`Outside::answers_up_to`] allows.
     pub body: Vec<u8>,
 }
 
@@ -149,11 +150,18 @@ impl Outside {
             budget: Arc::new(Budget::new()),
             connection: settings.connection.clone(),
             vendor: settings.vendor,
+            max_answer: MAX_ANSWER_BYTES,
         })
     }
 
-    /// Starts a request; it is sent by [`Outside::send`].
+    /// The same client with a smaller largest answer, in bytes.
     #[must_use]
+    pub fn answers_up_to(mut self, bytes: usize) -> Self {
+        self.max_answer = bytes.min(MAX_ANSWER_BYTES);
+        self
+    }
+
+    /// Starts a request; it is sent by [`Outside::send`].
     pub fn request(&self, method: reqwest::Method, url: Url) -> reqwest::RequestBuilder {
         self.client.request(method, url)
     }
@@ -165,7 +173,7 @@ impl Outside {
     ///
     /// # Errors
     /// [`CallError::Transient`] for network trouble, timeouts, and when the connection is held back or full;
-    /// [`CallError::Malformed`] for an answer above [`MAX_ANSWER_BYTES`].
+    /// [`CallError::Malformed`] for an answer above [`MAX_ANSWER_BYTES`] (or [`Outside::answers_up_to`]).
     pub async fn send(
         &self,
         op: &'static str,
@@ -174,7 +182,7 @@ impl Outside {
     ) -> Result<Answer, CallError> {
         let _permit = self.budget.enter(op, urgency, self.clock.as_ref())?;
         let started = self.clock.monotonic();
-        let result = read(op, request).await;
+        let result = read(op, request, self.max_answer).await;
         let took = self.clock.monotonic().saturating_sub(started);
         let status = match &result {
             Ok(answer) => answer.status.as_u16().to_string(),
@@ -228,14 +236,14 @@ pub fn base_url(mut url: Url, network: Network) -> Result<Url, SetupError> {
     Ok(url)
 }
 
-async fn read(op: &'static str, request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
+async fn read(op: &'static str, request: reqwest::RequestBuilder, max: usize) -> Result<Answer, CallError> {
     let lost = |e: reqwest::Error| CallError::Transient { op, retry_after: None, cause: Box::new(e.without_url()) };
     let mut response: Response = request.send().await.map_err(lost)?;
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(lost)? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(CallError::malformed(op, "the answer is larger than 4 MiB"));
+        if body.len() + chunk.len() > max {
+            return Err(CallError::malformed(op, "the answer is larger than this call allows"));
         }
         body.extend_from_slice(&chunk);
     }

@@ -38,8 +38,7 @@ use url::Url;
 use api::Graph;
 pub use assertion::{KeyError, make_certificate};
 pub use refusal::{GROUP_NOT_FOUND, NAME_TAKEN, PASSWORD_REFUSED, PROTECTED, ROLE_NOT_FOUND};
-use settings::CredentialKind;
-pub use settings::{Credential, Settings};
+pub use settings::{Credential, CredentialKind, Settings};
 use token::{Proof, Tokens};
 
 /// One customer's Entra tenant.

@@ -90,7 +90,8 @@ fn every_doubt_is_refused_by_name() {
     fn actor(request: &mut Request) -> &mut Actor {
         request.actor.as_mut().unwrap()
     }
-    let table: [(&str, Change); 18] = [
+    let table: [(&str, Change); 19] = [
+        ("clock-in-doubt", |_, h, _, _| h.clock = Some("the server's clock jumped forward")),
         ("granted", |_, _, _, _| {}),
         ("ticket-closed", |_, _, q, _| q.is_closed = true),
         ("actor-in-doubt", |_, _, q, _| q.actor = Err("two people".into())),

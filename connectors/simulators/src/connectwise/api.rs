@@ -6,13 +6,13 @@
 use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
-use super::delivery::Message;
 use super::desk::Desk;
+use super::envelope::Message;
 use super::errors::Refusal;
 use super::paging::{self, Query};
 use super::state::{Host, Ticket};
 use super::view::Links;
-use super::{callbacks, keys, notes, people, tables, tickets};
+use super::{callbacks, documents, keys, notes, people, tables, tickets};
 use crate::server::{Request, Response};
 
 type Endpoint = fn(&mut Cx<'_>) -> Result<Response, Refusal>;
@@ -45,6 +45,11 @@ const ROUTES: &[(&str, Endpoint)] = &[
     ("GET /company/companies/types", tables::company_types),
     ("GET /company/companies/{id}", tables::one_company),
     ("GET /company/companies/{id}/typeAssociations", tables::company_type_associations),
+    ("GET /company/companies/{id}/groups", tables::company_groups),
+    ("GET /system/documents", documents::list),
+    ("POST /system/documents", documents::create),
+    ("GET /system/documents/{id}", documents::get),
+    ("GET /system/documents/{id}/download", documents::download),
     ("GET /system/members", people::list),
     ("GET /system/members/count", people::count),
     ("GET /system/members/{id}", people::get),

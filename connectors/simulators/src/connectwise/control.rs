@@ -3,13 +3,14 @@
 
 use std::fmt;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::actor::{Actor, Refused};
 use super::desk::Desk;
 use super::keys::{self, Key, Rotation, signature};
-use super::patch::{Assignment, Edit};
+use super::new_ticket::NewTicket;
+use super::patch::Edit;
 use super::state::{self, ApiKey, Board, Company, Field, Kind, Member, NextIds, Status, take};
 use super::{ConnectWise, callbacks, lock, notes, tables, tickets, view};
 
@@ -49,63 +50,6 @@ pub enum FieldKind {
     List,
 }
 
-/// A ticket to be made; board, company and summary are needed, the rest has the vendor's defaults.
-#[derive(Debug, Clone)]
-pub struct NewTicket {
-    id: i64,
-    entered_by: String,
-    assignments: Vec<Assignment>,
-}
-
-impl NewTicket {
-    pub fn new(summary: &str, board: i64, company: i64) -> Self {
-        let empty = Self { id: 0, entered_by: "zAdmin".to_owned(), assignments: Vec::new() };
-        empty.set("board", json!({"id": board})).set("company", json!({"id": company})).set("summary", json!(summary))
-    }
-
-    /// A number of the test's choosing instead of the next one.
-    #[must_use]
-    pub fn id(mut self, id: i64) -> Self {
-        self.id = id;
-        self
-    }
-
-    /// Who makes it; a name without a member stands for the mail connector and its like.
-    #[must_use]
-    pub fn entered_by(mut self, identifier: &str) -> Self {
-        self.entered_by = identifier.to_owned();
-        self
-    }
-
-    #[must_use]
-    pub fn status(self, id: i64) -> Self {
-        self.set("status", json!({"id": id}))
-    }
-
-    #[must_use]
-    pub fn owner(self, identifier: &str) -> Self {
-        self.set("owner", json!({"identifier": identifier}))
-    }
-
-    /// The service type, one of the board's.
-    #[must_use]
-    pub fn kind(self, id: i64) -> Self {
-        self.set("type", json!({"id": id}))
-    }
-
-    #[must_use]
-    pub fn field(self, id: i64, value: impl Into<Value>) -> Self {
-        self.set("customFields", json!([{"id": id, "value": value.into()}]))
-    }
-
-    /// Any other writable property by its wire name, such as `contactEmailAddress`.
-    #[must_use]
-    pub fn set(mut self, property: &str, value: Value) -> Self {
-        self.assignments.push(Assignment { path: vec![property.to_owned()], value: Some(value) });
-        self
-    }
-}
-
 impl ConnectWise {
     /// Adds a login company, or finds the one of that name.
     pub fn add_tenant(&self, company_id: &str, name: &str) -> Tenant {
@@ -126,6 +70,7 @@ impl ConnectWise {
                 notes: Default::default(),
                 audit: Default::default(),
                 callbacks: Vec::new(),
+                documents: Default::default(),
                 signing_keys: vec![keys::new_key()],
                 next: NextIds::default(),
             });
@@ -211,9 +156,19 @@ impl Tenant {
                 name: name.to_owned(),
                 deleted: false,
                 types: types.iter().map(ToString::to_string).collect(),
+                groups: Vec::new(),
             });
             id
         })
+    }
+
+    /// Puts the company into these groups and no others.
+    pub fn set_company_groups(&self, id: i64, groups: &[&str]) {
+        let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+        self.with(|t| {
+            let company = t.companies.iter_mut().filter(|c| c.id == id);
+            company.for_each(|c| c.groups.clone_from(&groups));
+        });
     }
 
     /// Marks the company deleted; its tickets keep naming it.

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::delivery::Message;
+use super::envelope::Message;
 use super::state::{AuditEntry, Note, Saver, Tenant, Ticket, take};
 use super::view::{self, Links};
 
@@ -175,21 +175,21 @@ fn changes(tenant: &Tenant, before: &Ticket, after: &Ticket) -> Vec<(&'static st
     let board = |t: &Ticket| tenant.board(t.board).map_or("", |b| &b.name).to_owned();
     let company = |t: &Ticket| tenant.company(t.company).map_or("", |c| &c.name).to_owned();
     let owner = |t: &Ticket| t.owner.and_then(|o| tenant.member(o)).map_or("", |m| &m.identifier).to_owned();
-    // Ids decide, names are shown: two boards may have statuses of one name.
-    let compared: [(&'static str, bool, &dyn Fn(&Ticket) -> String); 6] = [
-        ("Board", before.board != after.board, &board),
-        ("Status", before.status != after.status, &status),
-        ("Company", before.company != after.company, &company),
-        ("Owner", before.owner != after.owner, &owner),
-        ("Resources", before.resources != after.resources, &|t| t.resources.join(", ")),
-        ("Summary", before.summary != after.summary, &|t| t.summary.clone()),
-    ];
+    let resources = |t: &Ticket| t.resources.join(", ");
+    let summary = |t: &Ticket| t.summary.clone();
     let mut out = Vec::new();
-    for (sub_type, differs, shown) in compared {
+    // Ids decide, names are shown: two boards may have statuses of one name.
+    let mut note = |sub_type, differs: bool, shown: &dyn Fn(&Ticket) -> String| {
         if differs {
             out.push((sub_type, updated(sub_type, &shown(before), &shown(after))));
         }
-    }
+    };
+    note("Board", before.board != after.board, &board);
+    note("Status", before.status != after.status, &status);
+    note("Company", before.company != after.company, &company);
+    note("Owner", before.owner != after.owner, &owner);
+    note("Resources", before.resources != after.resources, &resources);
+    note("Summary", before.summary != after.summary, &summary);
     for field in &tenant.fields {
         let value = |t: &Ticket| t.values.get(&field.id).map_or(String::new(), plain_text);
         if before.values.get(&field.id) != after.values.get(&field.id) {

@@ -98,10 +98,6 @@ impl Refusal {
         Self::plain(405, "ConnectWiseApi", message)
     }
 
-    pub(super) fn conflict(message: impl Into<String>) -> Self {
-        Self::plain(409, "InUse", message)
-    }
-
     pub(super) fn unsupported_media(media_type: &str) -> Self {
         let message = format!("The request entity's media type '{media_type}' is not supported for this resource.");
         Self::plain(415, "UnsupportedMediaType", message)

@@ -15,8 +15,12 @@ mod conditions;
 mod control;
 mod delivery;
 mod desk;
+mod documents;
+mod envelope;
 mod errors;
 mod keys;
+mod matching;
+mod new_ticket;
 mod notes;
 mod paging;
 mod patch;
@@ -24,6 +28,7 @@ mod people;
 mod state;
 mod tables;
 mod tickets;
+mod values;
 mod view;
 
 use std::fmt;
@@ -43,14 +48,17 @@ use crate::server::{self, Answer, Request, Response, Running};
 
 pub use actor::{Actor, Refused, Tab};
 pub use behaviour::Behaviour;
-pub use control::{ApiCredentials, FieldKind, NewTicket, Tenant};
-pub use delivery::{Delivery, DeliveryRules, KeyUrl, SIGNATURE_HEADER, Signature};
+pub use control::{ApiCredentials, FieldKind, Tenant};
+pub use delivery::{Delivery, SIGNATURE_HEADER};
+pub use envelope::{DeliveryRules, KeyUrl, Signature};
 pub use keys::{Key, KeyEndpoint, Rotation, signature};
+pub use new_ticket::NewTicket;
 pub use notes::NoteWithoutFlag;
 pub use tables::AuditOrder;
 
 use api::Target;
-use delivery::{Parcel, PostOffice, SendingDesk};
+use delivery::{Parcel, PostOffice};
+use envelope::SendingDesk;
 use state::Host;
 use view::Links;
 

@@ -10,6 +10,7 @@ use super::errors::{FieldError, Refusal};
 use super::paging::{self, Query};
 use super::patch;
 use super::state::{Note, Tenant};
+use super::values;
 use super::view::{self, Links};
 use crate::clock::to_seconds_text;
 use crate::server::Response;
@@ -150,7 +151,7 @@ fn fill(draft: &mut Draft, body: &Value) -> Result<(), Refusal> {
     for (name, value) in body.as_object().into_iter().flatten() {
         let to = match name.to_ascii_lowercase().as_str() {
             "text" => {
-                let text = patch::text("text", Some(value), usize::MAX);
+                let text = values::text("text", Some(value), usize::MAX);
                 draft.text = text.map_err(|e| e.of("serviceNote"))?;
                 continue;
             }
@@ -170,7 +171,7 @@ fn fill(draft: &mut Draft, body: &Value) -> Result<(), Refusal> {
         if value.is_null() {
             continue;
         }
-        let flag = patch::flag(name, Some(value)).map_err(|e| e.of("serviceNote"))?;
+        let flag = values::flag(name, Some(value)).map_err(|e| e.of("serviceNote"))?;
         if let Some(to) = to {
             *to = flag;
         }

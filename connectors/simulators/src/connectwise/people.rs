@@ -64,8 +64,12 @@ fn member(m: &Member) -> Value {
     json!({
         "id": m.id, "identifier": m.identifier, "firstName": m.first_name,
         "lastName": m.last_name, "officeEmail": m.email, "primaryEmail": m.email,
-        "defaultEmail": "Office", "licenseClass": m.license_class, "inactiveFlag": m.inactive,
-        "adminFlag": false, "securityRole": {"id": 63, "name": "Service"}, "_info": {},
+        "defaultEmail": "Office", "defaultPhone": "Office", "licenseClass": m.license_class, "inactiveFlag": m.inactive,
+        "adminFlag": false, "securityRole": {"id": 63, "name": "Service"},
+        // Of no use here, but published clients refuse a member without them.
+        "agreementInvoicingDisplayOptions": "RemainOnInvoicingScreen",
+        "invoicingDisplayOptions": "RemainOnInvoicingScreen",
+        "invoiceScreenDefaultTabFormat": "ShowInvoicingTab", "_info": {},
     })
 }
 

@@ -31,6 +31,7 @@ pub(super) struct Tenant {
     /// By ticket; outlives the ticket.
     pub(super) audit: BTreeMap<i64, Vec<AuditEntry>>,
     pub(super) callbacks: Vec<Callback>,
+    pub(super) documents: BTreeMap<i64, Document>,
     /// The newest is used for signing; all are served.
     pub(super) signing_keys: Vec<SigningKey>,
     pub(super) next: NextIds,
@@ -47,11 +48,22 @@ pub(super) struct NextIds {
     pub(super) company: i64,
     pub(super) field: i64,
     pub(super) callback: i64,
+    pub(super) document: i64,
 }
 
 impl Default for NextIds {
     fn default() -> Self {
-        Self { ticket: 4711, note: 9001, board: 63, status: 512, kind: 7, company: 250, field: 59, callback: 26552 }
+        Self {
+            ticket: 4711,
+            note: 9001,
+            board: 63,
+            status: 512,
+            kind: 7,
+            company: 250,
+            field: 59,
+            callback: 26552,
+            document: 801,
+        }
     }
 }
 
@@ -95,6 +107,8 @@ pub(super) struct Company {
     pub(super) deleted: bool,
     /// Names of company types, such as `Managed`.
     pub(super) types: Vec<String>,
+    /// Names of marketing groups.
+    pub(super) groups: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -207,6 +221,22 @@ pub(super) struct Callback {
     pub(super) guid: Uuid,
     pub(super) updated_ms: i64,
     pub(super) updated_by: String,
+}
+
+/// An attachment.
+#[derive(Debug, Clone)]
+pub(super) struct Document {
+    pub(super) id: i64,
+    pub(super) record_type: String,
+    pub(super) record_id: i64,
+    pub(super) title: String,
+    pub(super) file_name: String,
+    pub(super) private: bool,
+    pub(super) read_only: bool,
+    pub(super) bytes: Vec<u8>,
+    pub(super) guid: Uuid,
+    pub(super) at_ms: i64,
+    pub(super) by: String,
 }
 
 #[derive(Clone)]

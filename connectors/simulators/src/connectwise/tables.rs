@@ -111,24 +111,17 @@ pub(super) fn one_company(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
 
 /// Every type that any company carries, numbered by first use.
 pub(super) fn company_types(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
-    let all = type_names(cx.desk.tenant);
+    let all = names(cx.desk.tenant, |c| &c.types);
     let all = all.iter().enumerate().map(|(n, name)| json!({"id": n + 1, "name": name})).collect();
     cx.listed(all, &["id", "name"])
 }
 
 pub(super) fn company_type_associations(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
-    let id = cx.number(0)?;
-    let tenant = &*cx.desk.tenant;
-    let found = tenant.company(id).ok_or_else(|| Refusal::not_found("Company", id))?;
-    let names = type_names(tenant);
-    let reference = json!({"id": id, "identifier": found.identifier, "name": found.name});
-    let all = names
-        .iter()
-        .enumerate()
-        .filter(|(_, name)| found.types.contains(name))
-        .map(|(n, name)| json!({"id": id * 100 + n as i64, "type": {"id": n + 1, "name": name}, "company": reference}))
-        .collect();
-    cx.listed(all, &["id", "type", "company"])
+    associations(cx, "type", |c| &c.types)
+}
+
+pub(super) fn company_groups(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
+    associations(cx, "group", |c| &c.groups)
 }
 
 pub(super) fn fields(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
@@ -202,7 +195,7 @@ fn status(board: &Board, row: usize, s: &Status) -> Value {
         "id": s.id, "name": s.name, "board": {"id": board.id, "name": board.name},
         "sortOrder": (row + 1) * 10, "displayOnBoard": true, "inactive": s.inactive,
         "closedStatus": s.closed, "timeEntryNotAllowed": false, "defaultFlag": row == 0,
-        "escalationStatus": if s.closed { "Closed" } else { "NotResponded" }, "_info": {},
+        "escalationStatus": if s.closed { "Resolved" } else { "NotResponded" }, "_info": {},
     })
 }
 
@@ -222,9 +215,21 @@ fn company(c: &Company, links: &Links) -> Value {
     })
 }
 
-fn type_names(tenant: &Tenant) -> Vec<String> {
+/// Rows that tie the company of the path to its names, numbered by first use in the tenant.
+fn associations(cx: &Cx<'_>, to: &str, list: fn(&Company) -> &Vec<String>) -> Result<Response, Refusal> {
+    let id = cx.number(0)?;
+    let tenant = &*cx.desk.tenant;
+    let found = tenant.company(id).ok_or_else(|| Refusal::not_found("Company", id))?;
+    let company = json!({"id": id, "identifier": found.identifier, "name": found.name});
+    let known = names(tenant, list);
+    let tied = (1..).zip(&known).filter(|(_, name)| list(found).contains(name));
+    let row = |(n, name): (i64, &String)| json!({"id": id * 100 + n, to: {"id": n, "name": name}, "company": company});
+    cx.listed(tied.map(row).collect(), &["id", to, "company"])
+}
+
+fn names(tenant: &Tenant, list: fn(&Company) -> &Vec<String>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for name in tenant.companies.iter().flat_map(|c| &c.types) {
+    for name in tenant.companies.iter().flat_map(list) {
         if !names.contains(name) {
             names.push(name.clone());
         }

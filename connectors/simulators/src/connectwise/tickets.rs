@@ -11,6 +11,7 @@ use super::errors::{FieldError, Refusal};
 use super::paging::{self, Query};
 use super::patch::{self, Assignment, Edit};
 use super::state::Ticket;
+use super::values;
 use super::view::{self, TICKET_PROPERTIES};
 use crate::server::Response;
 
@@ -89,7 +90,7 @@ pub(super) fn merge(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
         }
     }
     cx.desk.merge(survivor.id, &ids, status);
-    Ok(Response::json(200, &shown(cx, survivor.id)))
+    Ok(Response::json(200, &json!({"success": true, "message": "Success"})))
 }
 
 fn selected(cx: &Cx<'_>, query: &Query) -> Result<Vec<Value>, Refusal> {
@@ -152,7 +153,7 @@ fn initial_notes(given: &mut Vec<Assignment>) -> Result<Vec<Draft>, Refusal> {
         let Some(at) = given.iter().position(|a| a.path[0].eq_ignore_ascii_case(name)) else {
             continue;
         };
-        let text = patch::text(name, given.remove(at).value.as_ref(), usize::MAX);
+        let text = values::text(name, given.remove(at).value.as_ref(), usize::MAX);
         drafts.push(make(text.map_err(|e| e.of("ticket"))?));
     }
     Ok(drafts)

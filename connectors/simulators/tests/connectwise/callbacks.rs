@@ -1,6 +1,13 @@
 //! Which saves are told to whom, and that honest messages can be verified.
 
-use latchkey_simulators::connectwise::{KeyEndpoint, Rotation, SIGNATURE_HEADER, Tab, signature};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use latchkey_simulators::SimClock;
+use latchkey_simulators::connectwise::{
+    ConnectWise, KeyEndpoint, NewTicket, Options, Rotation, SIGNATURE_HEADER, Tab, signature,
+};
+use latchkey_simulators::server::{self, Answer, Response};
 use serde_json::{Value, json};
 
 use crate::world::{Receiver, Reply, World};
@@ -171,4 +178,46 @@ async fn a_rotated_key_keeps_or_changes_its_id() {
     w.msp.rotate_key(Rotation::NewId);
     assert_ne!(w.msp.key_url(), old_url);
     assert_eq!(Reply::of(w.client.get(&old_url)).await.status, 200, "the old id is still served");
+}
+
+#[tokio::test]
+async fn plain_http_on_loopback_works_for_both_directions() {
+    let sim = ConnectWise::start(Options::plain(SimClock::system())).await.unwrap();
+    let msp = sim.add_tenant("examplemsp", "Example MSP");
+    let api = msp.add_api_member(1, "JitApi");
+    let got: Arc<Mutex<Vec<String>>> = Arc::default();
+    let keep = got.clone();
+    let handler = server::handler(move |request| {
+        keep.lock().unwrap().push(request.raw_query);
+        async { Answer::from(Response::empty(204)) }
+    });
+    let receiver = server::serve(SocketAddr::from(([127, 0, 0, 1], 0)), None, handler).await.unwrap();
+
+    let body = json!({"url": format!("http://{}/hook?id=", receiver.addr), "objectId": 1,
+        "type": "ticket", "level": "owner", "payloadVersion": "3.0.0"});
+    let request = reqwest::Client::new()
+        .post(format!("{}/v4_6_release/apis/3.0/system/callbacks", sim.base_url()))
+        .basic_auth(format!("examplemsp+{}", api.public_key), Some(api.private_key))
+        .header("clientId", api.client_id)
+        .json(&body);
+    assert_eq!(Reply::of(request).await.status, 201);
+    let board = msp.add_board("Help Desk");
+    msp.add_status(board, "New", false);
+    let acme = msp.add_company("ACME", "ACME Ltd");
+    let id = msp.add_ticket(NewTicket::new("one", board, acme)).unwrap();
+    sim.settled().await;
+    assert_eq!(*got.lock().unwrap(), [format!("id={id}&action=added")]);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_is_written_down_and_not_tried_again() {
+    let w = World::start().await;
+    let receiver = w.receiver().await;
+    let url = receiver.url();
+    drop(receiver);
+    w.watch(&url, "owner", 1).await;
+    w.ticket("one");
+    w.sim.settled().await;
+    let log = w.sim.deliveries();
+    assert_eq!((log.len(), log[0].status), (1, None));
 }

@@ -94,6 +94,10 @@ async fn the_tables_are_there() {
     assert_eq!(named.await.ids(), [w.globex]);
     let types = w.get(&format!("/company/companies/{}/typeAssociations", w.globex)).await;
     assert_eq!(types.body[0]["type"]["name"], "Managed");
+    w.msp.set_company_groups(w.acme, &["JIT customers"]);
+    let groups = w.get(&format!("/company/companies/{}/groups", w.acme)).await;
+    assert_eq!(groups.body[0]["group"]["name"], "JIT customers");
+    assert!(w.get(&format!("/company/companies/{}/groups", w.globex)).await.ids().is_empty());
 
     assert_eq!(w.get("/system/members/176").await.body["identifier"], "jdoe");
     assert_eq!(w.get("/system/members/JDoe").await.body["id"], 176);

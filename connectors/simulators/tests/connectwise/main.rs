@@ -1,5 +1,7 @@
 //! The ConnectWise simulator, asked from outside: real HTTP over TLS on loopback.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
+
 mod callbacks;
 mod golden;
 mod lists;

@@ -193,7 +193,8 @@ async fn merging_closes_the_child_and_shows_its_notes_at_the_survivor() {
     w.msp.acting("jdoe").add_note(child, "from the child", Tab::Internal).unwrap();
     let merge = json!({"mergeTicketIds": [child], "status": {"id": w.closed}});
     let reply = w.post(&format!("/service/tickets/{survivor}/merge"), merge).await;
-    assert_eq!((reply.status.as_u16(), &reply.body["hasMergedChildTicketFlag"]), (200, &json!(true)));
+    assert_eq!((reply.status.as_u16(), &reply.body["success"]), (200, &json!(true)));
+    assert_eq!(w.msp.ticket(survivor).unwrap()["hasMergedChildTicketFlag"], true);
     let child_now = w.msp.ticket(child).unwrap();
     assert_eq!(child_now["mergedParentTicket"], json!({"id": survivor, "summary": "keep"}));
     assert_eq!(child_now["closedFlag"], true);
@@ -234,4 +235,29 @@ async fn faults_sit_before_or_after_the_effect() {
 
     let log: Vec<_> = faults.calls().iter().map(|c| (c.op, c.status)).collect();
     assert_eq!(log, [(op, None), (op, None), (op, Some(429)), (op, Some(200))]);
+}
+
+#[tokio::test]
+async fn documents_are_multipart_or_refused() {
+    let w = World::start().await;
+    let id = w.ticket("one");
+    let refused = w.post("/system/documents", json!({"recordType": "Ticket"})).await;
+    assert_eq!(refused.status, 415);
+    let text = "The request entity's media type 'application/json' is not supported for this resource.";
+    assert_eq!(refused.body["message"], text);
+
+    let part =
+        |name: &str, value: &str| format!("--b1\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let file = "--b1\r\nContent-Disposition: form-data; name=\"file\"; filename=\"proof.txt\"\r\n\
+                Content-Type: text/plain\r\n\r\noff\r\n--b1--\r\n";
+    let body = part("recordType", "Ticket") + &part("recordId", &id.to_string()) + file;
+    let upload = w.signed_in(w.client.post(w.url("/system/documents")).body(body));
+    let upload = upload.header("Content-Type", "multipart/form-data; boundary=b1");
+    let made = Reply::of(upload).await;
+    assert_eq!((made.status.as_u16(), &made.body["fileName"]), (201, &json!("proof.txt")));
+    let path = format!("/system/documents?recordType=Ticket&recordId={id}");
+    assert_eq!(w.get(&path).await.ids().len(), 1);
+    let path = w.url(&format!("/system/documents/{}/download", made.body["id"]));
+    let bytes = w.signed_in(w.client.get(path)).send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(&bytes[..], b"off");
 }
