@@ -106,7 +106,10 @@ fn check(seen: &Observation, known: &Known, owed: &Owed) -> Result<Vec<String>, 
             if let Some(held) = account.held.iter().find(|h| entitlements.contains(&h.entitlement)) {
                 return left(&format!("{} is still held", held.entitlement));
             }
-            let mut facts = vec![format!("{} of this grant alone no longer held", entitlements.len())];
+            let mut facts: Vec<String> = entitlements.iter().map(|e| format!("{e} no longer held")).collect();
+            if entitlements.is_empty() {
+                facts.push("everything it gave is held by another living grant".to_owned());
+            }
             if known.is_cut_owed {
                 return left("sessions are not cut");
             }
