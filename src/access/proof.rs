@@ -98,7 +98,9 @@ impl Proof {
 
 fn check(seen: &Observation, known: &Known, owed: &Owed) -> Result<Vec<String>, NotOff> {
     let left = |what: &str| Err(NotOff::Left(what.to_owned()));
-    match (owed, &seen.account) {
+    // Somebody else's account under our name is not ours to judge: ours is not there.
+    let ours = seen.account.as_ref().filter(|a| a.is_marked || known.object.as_ref() == Some(&a.object));
+    match (owed, ours) {
         (_, None) => Ok(vec!["the account does not exist".to_owned()]),
         (Owed::Whole(Mode::Burner), Some(_)) => left("the account still exists"),
         (Owed::Whole(Mode::Standard), Some(account)) => whole(account, known),
