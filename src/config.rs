@@ -11,7 +11,10 @@ use std::{
 use serde::Deserialize;
 use url::Url;
 
-use crate::{seal::KeyFile, telemetry::{LogFormat, LogLevel}};
+use crate::{
+    seal::KeyFile,
+    telemetry::{LogFormat, LogLevel},
+};
 
 /// The checked configuration.
 #[derive(Debug, Clone)]
@@ -167,7 +170,10 @@ fn public_url(url: Url) -> Result<Url, Fault> {
     let checked = latchkey_contract::outside::base_url(url, latchkey_contract::outside::Network::Private)
         .map_err(|e| ("public_url", e.to_string()))?;
     if checked.path() != "/" {
-        return Err(("public_url", "must be an origin such as https://latchkey.example.com, without a path".to_owned()));
+        return Err((
+            "public_url",
+            "must be an origin such as https://latchkey.example.com, without a path".to_owned(),
+        ));
     }
     Ok(checked)
 }

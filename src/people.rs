@@ -15,4 +15,4 @@ pub use enroll::{EnrollError, Enrolment, open_one_time};
 pub use password::{BadPassword, check_rules, hash, verify};
 pub use session::{ABSOLUTE, IDLE, SignedIn};
 pub use sign_in::{Attempt, CodeError, People, SignInError, form_fits};
-pub use throttle::{WINDOW, Throttled};
+pub use throttle::{Throttled, WINDOW};

@@ -20,7 +20,6 @@ pub use live::{Assemble, InForce, Live};
 pub use secrets::{BadSecretName, SecretKind, SecretName, set_secrets};
 pub use vendors::Vendors;
 
-
 /// The connectors of one revision.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {

@@ -36,7 +36,9 @@ pub struct Seal {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// Sealed under a master key that the ring does not hold.
-    #[error("sealed row {row} needs master key {key_id}, which is not in the key file; add that key's line to the file")]
+    #[error(
+        "sealed row {row} needs master key {key_id}, which is not in the key file; add that key's line to the file"
+    )]
     UnknownKey {
         /// Which row.
         row: SecretId,

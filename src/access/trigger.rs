@@ -26,6 +26,8 @@ pub enum Look {
     Armed,
     /// In the trigger, but this is not news: it stood before we watched, or was consumed already.
     Standing,
+    /// In the trigger, but this delivery speaks of another save. The trigger's own delivery follows, or a later look.
+    AnotherSave,
     /// It came into the trigger, by this person.
     Fired {
         /// Who.
@@ -55,6 +57,8 @@ pub struct Sight<'a> {
     pub change: Option<&'a Change>,
     /// Login name in the signed delivery, where it names one.
     pub signed_actor: Option<&'a str>,
+    /// The signed delivery tells of a save in which the ticket was outside the trigger: it says nothing about who set it.
+    pub is_of_another_save: bool,
     /// Since when this mapping watches.
     pub watched_since: Timestamp,
 }
@@ -67,6 +71,9 @@ pub fn look(sight: &Sight<'_>) -> Look {
     }
     if sight.before.is_some_and(|s| !s.is_armed) {
         return Look::Standing;
+    }
+    if sight.is_of_another_save {
+        return Look::AnotherSave;
     }
     let Some(change) = sight.change else {
         return doubtful("the PSA has no record of who set it", None);
@@ -115,7 +122,14 @@ mod tests {
     }
 
     fn sight<'a>(before: Option<&'a Sighting>, change: Option<&'a Change>) -> Sight<'a> {
-        Sight { is_in: true, before, change, signed_actor: Some("jdoe"), watched_since: WATCHED }
+        Sight {
+            is_in: true,
+            before,
+            change,
+            signed_actor: Some("jdoe"),
+            is_of_another_save: false,
+            watched_since: WATCHED,
+        }
     }
 
     #[test]
@@ -150,6 +164,15 @@ mod tests {
         assert!(doubt(Sight { signed_actor: Some("msmith"), ..sight(None, Some(&by_a)) }));
         assert!(doubt(sight(None, None)));
         assert!(doubt(sight(Some(&sighting(true, None)), None)));
+    }
+
+    /// Deliveries overtake each other: the one about the save before says nothing about who set the trigger.
+    #[test]
+    fn a_delivery_about_another_save_decides_nothing() {
+        let by_a = change("jdoe", 2_000);
+        let sight = Sight { is_of_another_save: true, signed_actor: Some("msmith"), ..sight(None, Some(&by_a)) };
+        assert_eq!(look(&sight), Look::AnotherSave);
+        assert_eq!(look(&Sight { is_in: false, ..sight }), Look::Armed);
     }
 
     #[test]

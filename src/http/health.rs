@@ -29,7 +29,10 @@ pub(super) fn routes(app: &mut web::ServiceConfig) {
     app.service(web::resource("/readyz").route(web::get().to(ready)).default_service(refuse()));
 }
 
-pub(super) fn internal(metrics: PrometheusHandle, health: web::Data<dyn Health>) -> impl FnOnce(&mut web::ServiceConfig) {
+pub(super) fn internal(
+    metrics: PrometheusHandle,
+    health: web::Data<dyn Health>,
+) -> impl FnOnce(&mut web::ServiceConfig) {
     move |app| {
         app.app_data(web::Data::new(metrics))
             .app_data(health)

@@ -30,12 +30,11 @@ use visitor::{Frame, Visitor};
 pub(super) const MAX_FORM_BYTES: usize = 8 * 1024;
 
 pub(super) fn routes(app: &mut web::ServiceConfig) {
-    let resource = |path: &str| web::resource(path.to_owned()).default_service(web::to(async || Problem::Method.answer()));
+    let resource =
+        |path: &str| web::resource(path.to_owned()).default_service(web::to(async || Problem::Method.answer()));
     app.service(resource("/style.css").route(web::get().to(style)))
         .service(resource("/").route(web::get().to(access::show)))
-        .service(
-            resource("/sign-in").route(web::get().to(sign_in::show)).route(web::post().to(sign_in::enter)),
-        )
+        .service(resource("/sign-in").route(web::get().to(sign_in::show)).route(web::post().to(sign_in::enter)))
         .service(resource("/sign-out").route(web::post().to(sign_in::leave)))
         .service(resource("/claim/{grant}").route(web::get().to(claim::show)))
         .service(resource("/claim/{grant}/reveal").route(web::post().to(claim::reveal)))

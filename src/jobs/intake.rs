@@ -115,6 +115,8 @@ impl Jobs {
             before: before.as_ref(),
             change: change.as_ref(),
             signed_actor: reading.delivery.event.actor.as_deref(),
+            is_of_another_save: (reading.delivery.event.status.as_ref())
+                .is_some_and(|status| !mapping.trigger_statuses.contains(status)),
             watched_since: mapping.watched_since.unwrap_or(now),
         });
         let sighting = |is_armed, consumed: Option<String>| Sighting {
@@ -129,6 +131,7 @@ impl Jobs {
                 transition.sightings.push(sighting(true, None));
                 return Ok(None);
             }
+            Look::AnotherSave => return Ok(Some("another-save")),
             Look::Standing => {
                 transition.sightings.push(sighting(false, None));
                 return Ok(Some("standing"));

@@ -7,7 +7,7 @@ pub mod advance;
 pub mod backoff;
 pub mod converge;
 mod due;
-pub mod end;
+mod end;
 pub mod intake;
 pub mod queue;
 pub mod sweep;

@@ -250,7 +250,9 @@ mod tests {
         let good = fs::read_to_string(file.path()).unwrap();
         let key = good.split_whitespace().nth(2).unwrap().to_owned();
         let flipped = if key.starts_with('A') { key.replacen('A', "B", 1) } else { format!("A{}", &key[1..]) };
-        for bad in [good.replace(&key, &flipped), good.replace(WORD, "key"), good.replace(&key, "c2hvcnQ="), String::new()] {
+        for bad in
+            [good.replace(&key, &flipped), good.replace(WORD, "key"), good.replace(&key, "c2hvcnQ="), String::new()]
+        {
             fs::write(file.path(), &bad).unwrap();
             let error = file.load(true).unwrap_err().to_string();
             assert!(error.contains("put it back"), "{error}");

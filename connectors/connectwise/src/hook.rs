@@ -4,7 +4,7 @@
 //! covered by the signature and is never read. No time is signed either, so the caller drops repeats by message id.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use latchkey_contract::{Delivery, Rejected, SenderProof, TicketId, Verified, ticket::TicketEvent};
+use latchkey_contract::{Delivery, Rejected, SenderProof, StatusId, TicketId, Verified, ticket::TicketEvent};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -19,8 +19,9 @@ const HEADER: &str = "x-content-signature";
 const SIGNATURE_CHARS: usize = 44;
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
+const ENTITY: &[&str] = &["status/id"];
 const REFERENCE: &[&str] = &["Metadata/key_url"];
-const PAYLOAD: &[&str] = &["MessageId", "FromUrl", "CompanyId", "MemberId", "Action", "Type", "ID"];
+const PAYLOAD: &[&str] = &["MessageId", "FromUrl", "CompanyId", "MemberId", "Action", "Type", "ID", "Entity"];
 
 /// Checks deliveries of one connection.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ fn signature(delivery: &Delivery) -> Result<Vec<u8>, Rejected> {
     if header.len() != SIGNATURE_CHARS {
         return Err(Rejected::NoSignature);
     }
-    STANDARD.decode(header).map_err(|_| Rejected::NoSignature)
+    STANDARD.decode(header).ok().filter(|bytes| bytes.len() == 32).ok_or(Rejected::NoSignature)
 }
 
 /// Reads a body that is proven to come from the holder of our company's key.
@@ -100,8 +101,15 @@ fn event(body: &[u8], home: &Home) -> Result<TicketEvent, Rejected> {
         message_id: message_id.to_string(),
         is_deletion: ticket.is_some() && action.eq_ignore_ascii_case("deleted"),
         ticket,
+        status: text(&picked, "Entity").and_then(status_of),
         actor: text(&picked, "MemberId").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
     })
+}
+
+/// The status in the record that stands in the message as JSON text. A summary of unknown completeness: what is not there is `None`.
+fn status_of(entity: &str) -> Option<StatusId> {
+    let picked = json::pick(entity.as_bytes(), ENTITY).ok()?;
+    StatusId::parse(picked.get("status/id")?.as_u64()?.to_string()).ok()
 }
 
 fn text<'p>(picked: &'p Picked, name: &str) -> Option<&'p str> {
@@ -177,7 +185,9 @@ mod tests {
         assert_eq!(read(&[(HEADER, SIGNATURE_A)]).unwrap().len(), 32);
         assert_eq!(read(&[(HEADER, &format!(" {SIGNATURE_A} "))]).unwrap().len(), 32);
         let url_safe = SIGNATURE_A.replace('/', "_").replace('+', "-");
-        for bad in ["", "x", &SIGNATURE_A[..43], &url_safe, &format!("sha256={SIGNATURE_A}"), &"!".repeat(44)] {
+        for bad in
+            ["", "x", &SIGNATURE_A[..43], &url_safe, &format!("sha256={SIGNATURE_A}"), &"!".repeat(44), &"A".repeat(44)]
+        {
             assert!(read(&[(HEADER, bad)]).is_err(), "{bad}");
         }
         assert!(read(&[]).is_err());

@@ -110,15 +110,14 @@ impl<'c> Notes<'c> {
     }
 
     async fn ours(&self, id: &TicketId, key: &NoteKey) -> Result<Vec<Ours>, CallError> {
-        let mut found = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
         for ticket in self.family(id).await? {
-            let mut seen = HashSet::new();
             for note in self.list::<wire::Note>(LIST, &ticket, "notes").await? {
                 seen.insert(note.id);
                 found.extend(self.recognise(&ticket, note, id, key).await?);
             }
             for row in self.list::<wire::AnyNote>(LIST_ALL, &ticket, "allNotes").await? {
-                if !seen.contains(&row.id) && self.is_candidate(&row, id, key) {
+                if self.is_candidate(&row, id, key) && seen.insert(row.id) {
                     found.extend(self.look_closer(&ticket, &row, id, key).await?);
                 }
             }

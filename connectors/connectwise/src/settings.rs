@@ -61,6 +61,9 @@ pub enum SetupError {
     /// `site` or `api` carries a path.
     #[error("connection {0}: {1} must be a host alone, such as https://na.myconnectwise.net, without a path")]
     HasPath(ConnectionId, &'static str),
+    /// `site` is the API's host.
+    #[error("connection {0}: site is the host people open, such as na.myconnectwise.net; the api- host goes into api")]
+    ApiAsSite(ConnectionId),
     /// `company` is not a login company id.
     #[error("connection {0}: company must be the company name typed at sign-in: letters, digits, '_', '-', '.'")]
     BadCompany(ConnectionId),
@@ -106,6 +109,9 @@ impl Settings {
         private_key: Secret<String>,
         ca_pem: Option<String>,
     ) -> Result<Plan, SetupError> {
+        if is_cloud(&self.site) && self.site.host_str().is_some_and(|host| host.starts_with("api-")) {
+            return Err(SetupError::ApiAsSite(id.clone()));
+        }
         let api = self.api.unwrap_or_else(|| default_api(&self.site));
         let (site, api) = (host_alone(self.site, "site", self.network, id)?, host_alone(api, "api", self.network, id)?);
         if !is_company(&self.company) {
@@ -158,14 +164,16 @@ impl Plan {
 /// The cloud serves its API beside the site; sandboxes and own servers serve it on the site itself.
 fn default_api(site: &Url) -> Url {
     let mut api = site.clone();
-    if let Some(url::Host::Domain(host)) = site.host() {
-        let is_cloud = host.ends_with(".myconnectwise.net") || host.ends_with(".connectwisedev.com");
-        if is_cloud && !host.starts_with("api-") && !host.starts_with("sandbox-") {
-            // A host that only gains letters stays a host; if not, the site is kept.
-            let _ = api.set_host(Some(&format!("api-{host}")));
-        }
+    if let Some(host) = site.host_str().filter(|host| is_cloud(site) && !host.starts_with("sandbox-")) {
+        // A host that only gains letters stays a host; if not, the site is kept.
+        let _ = api.set_host(Some(&format!("api-{host}")));
     }
     api
+}
+
+fn is_cloud(site: &Url) -> bool {
+    let host = site.host_str().unwrap_or_default();
+    host.ends_with(".myconnectwise.net") || host.ends_with(".connectwisedev.com")
 }
 
 fn host_alone(url: Url, name: &'static str, network: Network, id: &ConnectionId) -> Result<Url, SetupError> {
@@ -231,6 +239,7 @@ pub(crate) mod tests {
         assert!(told(|s| s.site = "http://na.myconnectwise.net".parse().unwrap()).contains("https"));
         assert!(told(|s| s.site = "https://psa.example.com/v4_6_release".parse().unwrap()).contains("without a path"));
         assert!(told(|s| s.site = "https://10.1.2.3".parse().unwrap()).contains("network"));
+        assert!(told(|s| s.site = "https://api-na.myconnectwise.net".parse().unwrap()).contains("site"));
         assert!(told(|s| s.company = "a+b".into()).contains("company"));
         assert!(told(|s| s.client_id = "1".into()).contains("client_id"));
         assert!(told(|s| s.public_key = "a:b".into()).contains("public key"));

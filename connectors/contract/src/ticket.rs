@@ -74,6 +74,9 @@ pub struct TicketEvent {
     pub ticket: Option<TicketId>,
     /// Login name of the member whose save caused it, where the message names one.
     pub actor: Option<String>,
+    /// The ticket's status in that save, where the message tells: which save `actor` speaks of.
+    #[serde(default)]
+    pub status: Option<StatusId>,
     /// True when the ticket was deleted.
     pub is_deletion: bool,
 }

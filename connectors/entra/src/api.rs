@@ -188,3 +188,104 @@ impl Graph {
         self.outside.send(call.op, urgency, request).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use latchkey_contract::{ConnectionId, Timestamp, outside::OutsideSettings};
+    use serde_json::json;
+    use std::{sync::Mutex, time::Duration};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::token::Proof;
+
+    #[derive(Debug)]
+    struct Stopped;
+
+    #[async_trait::async_trait]
+    impl Clock for Stopped {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(0)
+        }
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+        async fn sleep_until(&self, _: Timestamp) {}
+    }
+
+    /// A server that answers everything alike and keeps what it was sent: the simulator's log has no headers.
+    async fn listening(answer: serde_json::Value) -> (Graph, Arc<Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let ears = Arc::clone(&heard);
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut buffer = vec![0; 64 * 1024];
+                let read = stream.read(&mut buffer).await.unwrap();
+                ears.lock().unwrap().push(String::from_utf8_lossy(&buffer[..read]).to_ascii_lowercase());
+                let body = answer.to_string();
+                let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            }
+        });
+        (connected(base), heard)
+    }
+
+    fn connected(base: Url) -> Graph {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let clock: Arc<dyn Clock> = Arc::new(Stopped);
+        let settings = OutsideSettings {
+            connection: ConnectionId::parse("contoso").unwrap(),
+            vendor: "entra",
+            network: latchkey_contract::outside::Network::Private,
+            ca_pem: None,
+            timeout: Duration::from_secs(5),
+        };
+        let outside = Outside::new(&settings, Arc::clone(&clock)).unwrap();
+        let tokens = Tokens {
+            outside: outside.clone(),
+            endpoint: base.join("t/oauth2/v2.0/token").unwrap(),
+            client_id: "app".to_owned(),
+            scope: format!("{base}.default"),
+            proof: Proof::Secret(Secret::new("s&cret".to_owned())),
+            clock: Arc::clone(&clock),
+            held: tokio::sync::Mutex::default(),
+        };
+        Graph { outside, tokens, base, clock }
+    }
+
+    fn canned(next_link: &str) -> serde_json::Value {
+        json!({"access_token": "tok", "expires_in": 3599, "value": [], "@odata.nextLink": next_link})
+    }
+
+    #[tokio::test]
+    async fn removals_say_that_they_come_first_and_every_call_is_authorised() {
+        let (graph, heard) = listening(json!({"access_token": "tok", "expires_in": 3599})).await;
+        let call = Call::new("GET /users/{id}", &["users", "a#b/c@d"]).query("$select", "id");
+        graph.send(&call, Urgency::Removal).await.unwrap().unwrap();
+        graph.send(&call, Urgency::Ordinary).await.unwrap().unwrap();
+        let heard = heard.lock().unwrap();
+        assert_eq!(heard.len(), 3, "one token for both calls");
+        assert!(heard[0].contains("client_secret=s%26cret") && heard[0].contains("grant_type=client_credentials"));
+        assert!(heard[1].starts_with("get /v1.0/users/a%23b%2fc@d?%24select=id "), "{}", heard[1]);
+        assert!(heard[1].contains("x-ms-throttle-priority: high") && heard[1].contains("authorization: bearer tok"));
+        assert!(heard[1].contains("client-request-id: "));
+        assert!(!heard[2].contains("x-ms-throttle-priority"));
+    }
+
+    #[tokio::test]
+    async fn the_token_does_not_follow_a_page_to_another_host() {
+        for link in ["https://evil.example/v1.0/users?$skiptoken=1", "http://127.0.0.1:1/v1.0/users", "not a url"] {
+            let (graph, heard) = listening(canned(link)).await;
+            let call = Call::new("GET /users", &["users"]);
+            let said = graph.list::<serde_json::Value>(&call, Urgency::Ordinary).await;
+            assert!(matches!(said, Err(CallError::Malformed { .. })), "{link}");
+            assert_eq!(heard.lock().unwrap().len(), 2);
+        }
+    }
+}

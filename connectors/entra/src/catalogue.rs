@@ -52,7 +52,7 @@ impl Entra {
             if role.is_enabled != Some(false) && !DEPRECATED.contains(&role.id.as_str()) {
                 roles.push(Entitlement {
                     id: EntitlementId::Role(object_id(ROLES, &role.id)?),
-                    name: one_line(&role.display_name, 120),
+                    name: one_line(role.display_name.as_deref().unwrap_or(&role.id), 120),
                     is_privileged: is_privileged(&role),
                 });
             }

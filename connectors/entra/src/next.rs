@@ -86,7 +86,7 @@ fn look_again(sent: Timestamp, now: Timestamp) -> Timestamp {
 struct Turn<'a> {
     known: &'a Known,
     now: Timestamp,
-    until: Option<Timestamp>,
+    until: Option<(Timestamp, &'static str)>,
     refused: Option<String>,
 }
 
@@ -111,15 +111,17 @@ impl<'a> Turn<'a> {
     fn offer_anyway(&mut self, step: Step) -> Option<Next> {
         match self.known.not_before.get(&step_key(&step)) {
             Some(at) if self.now < *at => {
-                self.wait_until(*at);
+                self.wait_until(*at, reason(&step));
                 None
             }
             _ => Some(Next::Step(step)),
         }
     }
 
-    fn wait_until(&mut self, at: Timestamp) {
-        self.until = Some(self.until.map_or(at, |until| until.min(at)));
+    fn wait_until(&mut self, at: Timestamp, why: &'static str) {
+        if self.until.is_none_or(|(until, _)| at < until) {
+            self.until = Some((at, why));
+        }
     }
 
     const fn is_blocked(&self) -> bool {
@@ -127,7 +129,7 @@ impl<'a> Turn<'a> {
     }
 
     fn wait(&self) -> Option<Next> {
-        self.until.map(|until| Next::Wait { until, why: "the directory does not do a step before this time" })
+        self.until.map(|(until, why)| Next::Wait { until, why })
     }
 
     /// Giving ends at the first refusal.
@@ -145,5 +147,16 @@ impl<'a> Turn<'a> {
             (None, Some(why)) => Next::Impossible { why },
             (None, None) => Next::Reached,
         }
+    }
+}
+
+/// Why the vendor may want a step later.
+const fn reason(step: &Step) -> &'static str {
+    match step {
+        Step::Give { .. } => "role management is busy with an earlier request",
+        Step::Take(_) => "a role cannot be taken in its first five minutes, or its removal was refused",
+        Step::Disown(_) => "an ownership was refused to be taken: a group's only owner needs a successor",
+        Step::RemoveMethod(_) => "a sign-in method was refused to be removed",
+        _ => "the directory does not do this step before that time",
     }
 }

@@ -80,8 +80,8 @@ pub(crate) struct Group {
     pub(crate) kind: String,
     #[serde(default)]
     pub(crate) display_name: Option<String>,
-    #[serde(default)]
-    pub(crate) group_types: Vec<String>,
+    /// Null where a list of many kinds of objects is asked for the properties of groups.
+    pub(crate) group_types: Option<Vec<String>>,
     pub(crate) mail_enabled: Option<bool>,
     pub(crate) security_enabled: Option<bool>,
     pub(crate) on_premises_sync_enabled: Option<bool>,
@@ -91,11 +91,12 @@ pub(crate) struct Group {
 impl Group {
     /// Why nobody can add or remove members through Graph, if so.
     pub(crate) fn unwritable(&self) -> Option<&'static str> {
-        if self.group_types.iter().any(|kind| kind == "DynamicMembership") {
+        let is_of = |wanted: &str| self.group_types.iter().flatten().any(|kind| kind == wanted);
+        if is_of("DynamicMembership") {
             Some("its members are computed by a rule of the tenant")
         } else if self.on_premises_sync_enabled == Some(true) {
             Some("it is synchronised from on premises")
-        } else if self.mail_enabled == Some(true) && !self.group_types.iter().any(|kind| kind == "Unified") {
+        } else if self.mail_enabled == Some(true) && !is_of("Unified") {
             Some("it is a mail-enabled group, which only Exchange changes")
         } else {
             None
@@ -162,8 +163,7 @@ pub(crate) struct ScheduleRequest {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RoleDefinition {
     pub(crate) id: String,
-    #[serde(default)]
-    pub(crate) display_name: String,
+    pub(crate) display_name: Option<String>,
     pub(crate) is_enabled: Option<bool>,
     pub(crate) is_privileged: Option<bool>,
 }

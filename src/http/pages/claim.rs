@@ -172,7 +172,11 @@ fn sentence(state: &State) -> String {
         State::Delivering { .. } => "The account is ready.".to_owned(),
         State::Active { .. } => "You have this access. It is taken away by itself at the end.".to_owned(),
         State::Ending { cause, since } => {
-            format!("Being taken away since {}: {}. The proof appears here.", since.for_people(), say(&cause.sentence()))
+            format!(
+                "Being taken away since {}: {}. The proof appears here.",
+                since.for_people(),
+                say(&cause.sentence())
+            )
         }
         State::Ended { cause, proof, .. } => {
             format!("Ended {}: {}.", proof.seen_at().for_people(), say(&cause.sentence()))

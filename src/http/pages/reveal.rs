@@ -79,11 +79,7 @@ async fn look(web: &Web, grant: &Grant, rules: &Rules) -> Result<Revealed, NotRe
     }
 }
 
-fn may_see<'a>(
-    web: &Web,
-    grant: &'a Grant,
-    rules: &Rules,
-) -> Result<&'a latchkey_contract::SecretId, &'static str> {
+fn may_see<'a>(web: &Web, grant: &'a Grant, rules: &Rules) -> Result<&'a latchkey_contract::SecretId, &'static str> {
     let secret = match &grant.state {
         State::Delivering { secret, .. } | State::Active { secret, .. } => secret,
         State::Granting { .. } => return Err("The account is not ready yet. Try again in a moment."),

@@ -47,7 +47,10 @@ struct SignInPage<'a> {
 pub(super) fn address(next: &str) -> String {
     match own_path(next) {
         "/" => "/sign-in".to_owned(),
-        next => url::form_urlencoded::Serializer::new("/sign-in?".to_owned()).append_pair("next", next).finish(),
+        next => {
+            let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+            format!("/sign-in?{query}")
+        }
     }
 }
 
@@ -64,8 +67,12 @@ pub(super) async fn enter(
     from_here(&request, &web)?;
     let SignInForm { person, password, code, next } = form.into_inner();
     let (person, next) = (person.trim().to_lowercase(), own_path(&next));
-    let attempt =
-        Attempt { person: person.clone(), password: Secret::new(password), code, address: web.proxies.source(&request) };
+    let attempt = Attempt {
+        person: person.clone(),
+        password: Secret::new(password),
+        code,
+        address: web.proxies.source(&request),
+    };
     let (status, message) = match web.people.sign_in(attempt).await {
         Ok(signed_in) => {
             if let Some(before) = visitor::token(&request) {

@@ -25,7 +25,11 @@ struct Hands {
 impl TestClock {
     pub(crate) fn new() -> Self {
         let start = Timestamp::parse("2026-06-09T21:00:00Z").unwrap();
-        Self(Arc::new(Hands { wall_ms: AtomicI64::new(start.millis()), mono_ms: AtomicI64::new(0), moved: Notify::new() }))
+        Self(Arc::new(Hands {
+            wall_ms: AtomicI64::new(start.millis()),
+            mono_ms: AtomicI64::new(0),
+            moved: Notify::new(),
+        }))
     }
 
     pub(crate) fn pass(&self, time: Duration) {

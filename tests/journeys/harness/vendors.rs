@@ -69,7 +69,16 @@ impl Psa {
         let (desk, projects) = (board("Help Desk"), board("Projects"));
         let length_field =
             tenant.add_field("JIT Duration", connectwise::FieldKind::List, &["30 minutes", "1 hour", "1 week"]);
-        Self { keys: (api.public_key.clone(), api.private_key.clone()), sim, tenant, desk, projects, acme, stranger, length_field }
+        Self {
+            keys: (api.public_key.clone(), api.private_key.clone()),
+            sim,
+            tenant,
+            desk,
+            projects,
+            acme,
+            stranger,
+            length_field,
+        }
     }
 
     /// A new ticket on the help desk, for ACME.
@@ -152,7 +161,8 @@ impl Entra {
                 ..AppSpec::default()
             },
         );
-        let group = sim.add_group(TENANT, GroupSeed::new("Server operators"));
+        let group =
+            sim.add_group(TENANT, GroupSeed { display_name: "Server operators".into(), ..GroupSeed::default() });
         Self { sim, group }
     }
 

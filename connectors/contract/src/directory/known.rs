@@ -85,6 +85,7 @@ impl Known {
             }
             Outcome::Done { object } => {
                 self.not_before.remove(&key);
+                self.no_way.remove(&key);
                 if let Some(object) = object {
                     self.object = Some(object.clone());
                 }
@@ -94,9 +95,11 @@ impl Known {
         self
     }
 
-    /// What is owed anew when access begins to be taken: refusals from another time are forgotten.
+    /// What is owed anew when access begins to be taken: refusals from another time are forgotten, and sessions that
+    /// were cut while somebody could still sign in count no longer.
     #[must_use]
     pub fn turning(mut self) -> Self {
+        self.sessions_cut = None;
         self.not_before.clear();
         self.no_way.clear();
         self

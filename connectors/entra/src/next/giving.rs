@@ -27,7 +27,10 @@ impl Giving<'_> {
         let mut turn = Turn::new(self.known, self.now);
         if self.known.password != Password::Set(self.password.clone()) {
             let step = Step::SetPassword { password: self.password.clone() };
-            return turn.offer(step).unwrap_or_else(|| turn.end_giving());
+            // A refusal from a time when the account had power says nothing about one that has none.
+            let is_bare = self.account.held.is_empty();
+            let step = if is_bare { turn.offer_anyway(step) } else { turn.offer(step) };
+            return step.unwrap_or_else(|| turn.end_giving());
         }
         if let Some(step) = self.clean(&mut turn) {
             return step;
@@ -50,7 +53,7 @@ impl Giving<'_> {
         for held in &self.account.held {
             if held.how == How::Inherited {
                 if !self.comes_with_a_wanted_group(held) {
-                    turn.wait_until(self.now + LINGERING);
+                    turn.wait_until(self.now + LINGERING, "a role lingers after its group was left");
                 }
             } else if !self.wants(held)
                 && let Some(step) = turn.offer(Step::Take(held.clone()))
@@ -95,7 +98,7 @@ impl Giving<'_> {
         let given = self.known.given.get(entitlement).filter(|g| g.is_confirmed && g.native_end.is_none_or(is_enough));
         match given.filter(|given| self.now < given.at + REPLICATION) {
             Some(given) => {
-                turn.wait_until(look_again(given.at, self.now));
+                turn.wait_until(look_again(given.at, self.now), "what was given is not seen yet");
                 None
             }
             None => turn.offer(give(bound)),

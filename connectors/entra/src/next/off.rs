@@ -66,7 +66,7 @@ impl<'a> Off<'a> {
             }
         }
         if self.account.held.iter().any(|held| held.how == How::Inherited) {
-            self.turn.wait_until(self.turn.now + LINGERING);
+            self.turn.wait_until(self.turn.now + LINGERING, "a role lingers after its group was left");
         }
         if self.known.is_cut_owed { self.sensitive(Step::CutSessions) } else { None }
     }

@@ -1,5 +1,7 @@
 //! How a simulated directory is set up, and every behaviour that can be turned while it runs.
 
+use std::fmt;
+
 use super::time::{MINUTE, Ms};
 
 /// The behaviours that the vendor leaves open or that vary in the field.
@@ -84,7 +86,7 @@ pub enum Licence {
 ///
 /// Credentials belong to the application, so registering the same client id in a second tenant
 /// adds to them; permissions and directory roles belong to the service principal in this tenant.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct AppSpec {
     /// Application (client) id.
     pub client_id: String,
@@ -98,8 +100,21 @@ pub struct AppSpec {
     pub directory_roles: Vec<String>,
 }
 
+/// Secrets are counted, not printed.
+impl fmt::Debug for AppSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppSpec")
+            .field("client_id", &self.client_id)
+            .field("secrets", &self.secrets.len())
+            .field("certificates", &self.certificates.len())
+            .field("permissions", &self.permissions)
+            .field("directory_roles", &self.directory_roles)
+            .finish()
+    }
+}
+
 /// An account to begin with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct UserSeed {
     /// `userPrincipalName`; also the source of `mailNickname`.
     pub upn: String,
@@ -111,6 +126,13 @@ pub struct UserSeed {
     pub password: String,
     /// Further properties, in Graph's spelling; they are taken as they are.
     pub properties: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The password is not printed.
+impl fmt::Debug for UserSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserSeed").field("upn", &self.upn).field("enabled", &self.enabled).finish_non_exhaustive()
+    }
 }
 
 impl UserSeed {

@@ -52,17 +52,10 @@ pub(super) fn policy_assignments(turn: &mut Turn<'_>) -> Answer {
         let message = "The request must contain a filter on scopeId and scopeType.";
         return Err(Refusal::bad_request(message));
     };
-    let role = pinned("roleDefinitionId");
-    let tenant = turn.tenant();
-    let items = role
-        .iter()
-        .filter(|role| role_definitions::exists(tenant, role))
+    let items = role_definitions::ids(turn.tenant())
+        .into_iter()
         .map(|role| policy_assignment(turn, role, scope_type))
         .collect();
-    if role.is_none() {
-        let message = "This simulator lists policies of one role at a time: filter on roleDefinitionId.";
-        return Err(Refusal::bad_request(message));
-    }
     let place = turn.place("policies/roleManagementPolicyAssignments");
     POLICY_ASSIGNMENT.list(turn.ask, &place, items)
 }

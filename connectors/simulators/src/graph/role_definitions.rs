@@ -65,6 +65,12 @@ pub(super) fn name_of<'t>(tenant: &'t Tenant, id: &str) -> &'t str {
     built_in.map(|(_, name, _)| *name).or(custom.map(|(_, name)| name.as_str())).unwrap_or_default()
 }
 
+/// Built-in roles first, then custom ones.
+pub(super) fn ids(tenant: &Tenant) -> Vec<&str> {
+    let custom = tenant.custom_roles.iter().map(|(id, _)| id.as_str());
+    BUILT_IN.iter().map(|(id, ..)| *id).chain(custom).collect()
+}
+
 pub(super) fn exists(tenant: &Tenant, id: &str) -> bool {
     !name_of(tenant, id).is_empty()
 }
@@ -92,9 +98,7 @@ pub(super) fn definition(tenant: &Tenant, id: &str, version: &str) -> Object {
 pub(super) fn definitions(turn: &mut Turn<'_>) -> Answer {
     turn.caller.needs(&READ)?;
     let tenant = turn.tenant();
-    let custom = tenant.custom_roles.iter().map(|(id, _)| id.as_str());
-    let items =
-        BUILT_IN.iter().map(|(id, ..)| *id).chain(custom).map(|id| definition(tenant, id, &turn.ask.version)).collect();
+    let items = ids(tenant).into_iter().map(|id| definition(tenant, id, &turn.ask.version)).collect();
     let place = turn.place("roleManagement/directory/roleDefinitions");
     DEFINITION.list(turn.ask, &place, items)
 }

@@ -4,7 +4,8 @@ use super::answer::Answer;
 use super::ask::Ask;
 use super::turn::Turn;
 use super::{
-    groups, methods, pim, pim_policies, pim_read, recycle_bin, role_definitions, roles, units, users, users_write,
+    groups, methods, pim, pim_eligible, pim_policies, pim_read, recycle_bin, role_definitions, roles, units, users,
+    users_write,
 };
 
 /// An operation of the vendor's.
@@ -17,7 +18,10 @@ pub(super) struct Route {
     pub(super) cost: u32,
 }
 
-const TEMPLATES: [(&str, fn(&mut Turn<'_>) -> Answer, u32); 54] = [
+/// Method and path template, the function, and the cost in resource units.
+type Row = (&'static str, fn(&mut Turn<'_>) -> Answer, u32);
+
+const TEMPLATES: &[Row] = &[
     ("GET /organization", units::organization, 1),
     ("GET /domains", units::domains, 1),
     ("POST /users", users_write::create, 1),
@@ -52,6 +56,7 @@ const TEMPLATES: [(&str, fn(&mut Turn<'_>) -> Answer, u32); 54] = [
     ("POST /groups/{id}/members/$ref", groups::add_member, 1),
     ("DELETE /groups/{id}/members/{member}/$ref", groups::remove_member, 1),
     ("DELETE /groups/{id}/members/{member}", groups::delete_member_object, 1),
+    ("DELETE /groups/{id}/owners/{owner}/$ref", groups::remove_owner, 1),
     ("GET /roleManagement/directory/roleDefinitions", role_definitions::definitions, 1),
     ("GET /roleManagement/directory/roleDefinitions/{id}", role_definitions::get_definition, 1),
     ("GET /roleManagement/directory/roleAssignments", roles::list, 1),
@@ -66,6 +71,7 @@ const TEMPLATES: [(&str, fn(&mut Turn<'_>) -> Answer, u32); 54] = [
     ("GET /roleManagement/directory/roleAssignmentSchedules", pim_read::schedules, 1),
     ("GET /roleManagement/directory/roleAssignmentScheduleInstances", pim_read::instances, 1),
     ("GET /roleManagement/directory/roleEligibilityScheduleInstances", pim_read::eligibilities, 1),
+    ("POST /roleManagement/directory/roleEligibilityScheduleRequests", pim_eligible::request, 1),
     ("GET /policies/roleManagementPolicyAssignments", pim_policies::policy_assignments, 1),
     ("GET /policies/roleManagementPolicies/{id}/rules", pim_policies::policy_rules, 1),
     (
@@ -76,10 +82,6 @@ const TEMPLATES: [(&str, fn(&mut Turn<'_>) -> Answer, u32); 54] = [
     ("GET /servicePrincipals", units::list_service_principals, 1),
     ("GET /servicePrincipals/{id}", units::service_principal, 1),
     ("GET /applications", units::list_applications, 1),
-];
-
-/// Application extensions, apart because they are the only writes outside users, groups and roles.
-const EXTENSIONS: [(&str, fn(&mut Turn<'_>) -> Answer, u32); 2] = [
     ("GET /applications/{id}/extensionProperties", units::list_extensions, 1),
     ("POST /applications/{id}/extensionProperties", units::add_extension, 1),
 ];
@@ -89,11 +91,7 @@ pub(super) fn find(ask: &Ask) -> Option<Route> {
     if !["v1.0", "beta"].contains(&ask.version.as_str()) {
         return None;
     }
-    TEMPLATES.iter().chain(&EXTENSIONS).find(|(op, ..)| fits(op, ask)).map(|(op, run, cost)| Route {
-        op,
-        run: *run,
-        cost: *cost,
-    })
+    TEMPLATES.iter().find(|(op, ..)| fits(op, ask)).map(|(op, run, cost)| Route { op, run: *run, cost: *cost })
 }
 
 fn fits(op: &str, ask: &Ask) -> bool {

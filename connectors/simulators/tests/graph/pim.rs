@@ -187,6 +187,8 @@ async fn the_policy_of_a_role_can_be_read_with_all_its_rules() {
     bench.graph.set_pim_policy(TENANT, GLOBAL_ADMIN, policy);
     let list = "policies/roleManagementPolicyAssignments";
     bench.get(list).await.is(400);
+    let all = bench.get(&format!("{list}?$filter=scopeId eq '/' and scopeType eq 'Directory'")).await.is(200);
+    assert!(all.values().len() > 30);
     let path = format!(
         "{list}?$filter=scopeId eq '/' and scopeType eq 'DirectoryRole' and roleDefinitionId eq '{GLOBAL_ADMIN}'&$expand=policy($expand=rules)"
     );
