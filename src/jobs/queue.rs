@@ -6,8 +6,8 @@
 //!                    └────── a slot is free ──────┘        leases: renewed while a job runs
 //! ```
 //!
-//! [`fetch`] claims only what there are free slots for; [`engine`] is the one file that names apalis;
-//! [`lease`] keeps running jobs' leases alive; [`health`] says whether all of that still moves.
+//! `fetch` claims only what there are free slots for; `engine` is the one file that names apalis;
+//! `lease` keeps running jobs' leases alive; `health` says whether all of that still moves.
 //! The task's row is the truth: a process that dies leaves leases that run out.
 
 mod engine;

@@ -1,6 +1,6 @@
 //! The embedded engine: one file, one writer, a few readers.
 //!
-//! Every write goes through the [`writer`], which commits what waits together; reads go to connections
+//! Every write goes through the `writer`, which commits what waits together; reads go to connections
 //! that cannot write. An answer to a write means that it is on the disk.
 
 mod commit;

@@ -17,7 +17,7 @@ use super::{
     writer::{Class, Room, Write},
 };
 use crate::{
-    jobs::task::{Lease, NewTask, Priority, Task, Work},
+    jobs::task::{Lease, NewTask, Priority, Task},
     store::{self, row},
 };
 
