@@ -174,7 +174,8 @@ async fn a_new_installation_is_made_by_the_first_command() {
 #[tokio::test]
 async fn a_document_with_faults_is_refused_whole_and_every_fault_is_named() {
     let place = Place::new();
-    let bad = RECORDS.replace("[[person]]", "[[person]]\nid = \"x\"\nname = \"X\"\ncustomers = [\"nobody\"]\n\n[[person]]");
+    let bad =
+        RECORDS.replace("[[person]]", "[[person]]\nid = \"x\"\nname = \"X\"\ncustomers = [\"nobody\"]\n\n[[person]]");
     let bad = bad.replace("directory = \"entra-contoso\"", "directory = \"nowhere\"");
     let file = place.write("records.toml", &bad);
     let error = place.type_in(&["records", "load", &file], io::empty()).await.refused();
@@ -233,7 +234,8 @@ async fn secrets_go_in_and_only_their_names_come_out() {
     let place = Place::new();
     let records = place.write("records.toml", RECORDS);
     place.type_in(&["records", "load", &records], io::empty()).await.ok();
-    let set = place.type_in(&["secret", "set", "entra-contoso/client-secret"], Cursor::new("canary-value\n")).await.ok();
+    let set =
+        place.type_in(&["secret", "set", "entra-contoso/client-secret"], Cursor::new("canary-value\n")).await.ok();
     assert_eq!(set.output, "entra-contoso/client-secret is set.\n");
     place.type_in(&["secret", "set", "entra-contoso/client-secret"], Cursor::new("canary-other\n")).await.ok();
     let list = place.type_in(&["secret", "list"], io::empty()).await.ok();
