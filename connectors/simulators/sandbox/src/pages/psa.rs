@@ -77,7 +77,7 @@ pub(super) fn open(sandbox: &Sandbox, request: &Request) -> Response {
     let board = if field(request, "board").as_deref() == Some("projects") { psa.projects } else { psa.help_desk };
     let company = if field(request, "company").as_deref() == Some("globex") { psa.globex } else { psa.acme };
     let summary: String = summary.chars().take(100).collect();
-    match psa.open_ticket(&summary, board, company, Some(psa.jane)) {
+    match psa.open_ticket(&summary, board, company, psa.jane) {
         Ok(id) => see_other(&format!("/psa/tickets/{id}")),
         Err(refused) => trouble(400, &refused.to_string()),
     }
