@@ -58,6 +58,7 @@ impl Psa {
             msp.set_member_name(member.identifier, member.first, member.last);
         }
         let api = msp.add_api_member(243, "LatchkeyApi");
+        msp.set_member_name("LatchkeyApi", "Latchkey", "(API member)");
         let psa = Self {
             help_desk: Board::add(&msp, "Help Desk"),
             projects: Board::add(&msp, "Projects"),
