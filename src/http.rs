@@ -79,7 +79,7 @@ pub enum EndError {
     /// It is ending or over already.
     #[error("the grant is not living any more")]
     NotLiving,
-    /// The database failed.
+    /// It could not be recorded; nothing was changed.
     #[error("the end could not be recorded")]
     Store(#[from] StoreError),
 }

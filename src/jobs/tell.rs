@@ -24,6 +24,10 @@ use crate::{
     store::{AuditEntry, CommitName, Finish, Notice, NoticeKind, NoticeState, Transition},
 };
 
+/// Where no better sentence is at hand.
+const NOT_GRANTED: &str = "the request could not be granted";
+
+/// One notice, with what is needed to settle it.
 struct Errand<'a> {
     world: Arc<InForce>,
     psa: Arc<dyn TicketSystem>,
@@ -215,16 +219,18 @@ impl Jobs {
     }
 
     async fn note_text(&self, one: &Errand<'_>, telling: Telling, why: Option<&str>) -> Result<String, JobError> {
+        let at = &one.notice.ticket;
+        let refused = |why: &str| words::refused(why, at, &one.psa.link(&at.ticket));
         let Some(grant) = &one.grant else {
-            return Ok(words::refused(why.unwrap_or("the request could not be granted")));
+            return Ok(refused(why.unwrap_or(NOT_GRANTED)));
         };
         let words = self.words(one, grant);
         let account = self.store.account(&grant.account).await?;
         let name = account.map(|a| a.name).unwrap_or_default();
         Ok(match (telling, &grant.state) {
             (Telling::Received, _) => words.received(),
-            (Telling::Refused, State::Refused { why, .. }) => words::refused(why),
-            (Telling::Refused, _) => words::refused(why.unwrap_or("the request could not be granted")),
+            (Telling::Refused, State::Refused { why, .. }) => refused(why),
+            (Telling::Refused, _) => refused(why.unwrap_or(NOT_GRANTED)),
             (Telling::Failed, State::Ending { cause, .. } | State::Ended { cause, .. }) => words.failed(cause),
             (Telling::Ended, State::Ended { cause, due, proof }) => words.ended(&name, cause, *due, proof),
             (Telling::CutAgain, _) => words.cut_again(&name),

@@ -27,6 +27,9 @@ use crate::{
 /// How often a refused password is replaced by a fresh one before the grant is given up.
 const PASSWORD_TRIES: u32 = 4;
 
+/// An answer that cannot be read is often a proxy's page in bad minutes: asked so often before the grant is given up.
+const UNREADABLE_TRIES: u32 = 5;
+
 /// When an overdue removal is said aloud: first in the ticket, then again to the operator.
 const OVERDUE_AFTER: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(300)];
 
@@ -46,7 +49,9 @@ impl Jobs {
         if is_password_refused && task.attempt < PASSWORD_TRIES {
             return self.fresh_password(scene, task, lease).await;
         }
-        if is_giving && !error.is_transient() {
+        let may_pass =
+            error.is_transient() || (matches!(error, CallError::Malformed { .. }) && task.attempt < UNREADABLE_TRIES);
+        if is_giving && !may_pass {
             let why = sentence(&error, step.as_ref());
             return self.impossible(scene, why, lease).await;
         }

@@ -4,6 +4,8 @@
 //! The directory here is a small model in memory, so that thousands of histories can be tried; the wire is tested in
 //! `tenant`.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use latchkey_contract::{
@@ -230,7 +232,8 @@ impl World {
             None => true,
             Some(_) if *target == Target::Absent => false,
             Some(a) => {
-                !a.is_enabled && a.held.is_empty() && a.owned.is_empty() && a.methods.is_empty() && a.password.is_none()
+                let is_shut = !a.is_enabled && !a.is_live;
+                is_shut && a.held.is_empty() && a.owned.is_empty() && a.methods.is_empty() && a.password.is_none()
             }
         }
     }
