@@ -17,7 +17,7 @@ const STEP: Duration = Duration::from_secs(10);
 const LARGEST_STEPS: u32 = 200;
 
 /// After each step the service has so much real time for what fell due.
-const BREATH: Duration = Duration::from_millis(15);
+const BREATH: Duration = Duration::from_millis(30);
 
 #[derive(Debug, Template)]
 #[template(path = "front.html")]
