@@ -77,7 +77,7 @@ pub fn check_rules(password: &Secret<String>, person: &PersonId) -> Result<(), B
 /// Hashes a password with a random salt; PHC text. Blocks for tens of milliseconds.
 ///
 /// # Panics
-/// Never for passwords within 128.
+/// Never for passwords of at most 128 characters.
 #[must_use]
 pub fn hash(password: &Secret<String>) -> String {
     let argon = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, Params::default());
