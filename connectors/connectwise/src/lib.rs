@@ -1,1 +1,152 @@
-//! .
+//! ConnectWise PSA as a [`TicketSystem`].
+//!
+//! In reading order: [`Settings`] and [`ConnectWise`] here; a delivery is proven in `hook` with a key
+//! from `key` whose reference was judged in `key_url`; every other module turns one wish of the trait
+//! into calls of `api`. The vendor's JSON stays in `wire`.
+//!
+//! Not here: what a ticket means, what a note says, retries (a failed call says whether a repeat can
+//! help, and the task that made it comes back). Text of notes, the path secret of a webhook and the
+//! reference to a signing key are never logged.
+
+mod api;
+mod audit;
+mod callbacks;
+mod catalogue;
+mod codebase;
+mod conditions;
+mod errors;
+mod hook;
+mod json;
+mod key;
+mod key_url;
+mod marker;
+mod members;
+mod notes;
+mod paging;
+mod settings;
+mod status;
+mod tickets;
+mod wire;
+
+use latchkey_contract::{
+    BoardId, CallError, Clock, ConnectionId, Delivery, Rejected, Secret, StatusId, TicketId, TicketSystem, Verified,
+    ticket::{
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Posted, Ticket, TicketEvent, Webhook, WebhookChanges,
+    },
+};
+pub use settings::{Settings, SetupError};
+use std::sync::Arc;
+use url::Url;
+
+/// One ConnectWise instance, as one connection uses it.
+#[derive(Debug)]
+pub struct ConnectWise {
+    id: ConnectionId,
+    company: String,
+    site: Url,
+    api: api::Api,
+    hook: hook::Hook,
+    me: members::Me,
+    marks: marker::Marks,
+}
+
+impl ConnectWise {
+    /// Checks the settings and builds the clients; makes no call.
+    ///
+    /// `private_key` belongs to `settings.public_key`. `ca_pem` is the text of `settings.ca_file`, read by the
+    /// caller. `marker_key` signs the markers in our notes: with another key, older notes are no longer found.
+    /// A process-wide rustls provider must be installed.
+    ///
+    /// # Errors
+    /// [`SetupError`], naming the setting and what it should be.
+    pub fn new(
+        id: ConnectionId,
+        settings: Settings,
+        private_key: Secret<String>,
+        ca_pem: Option<String>,
+        marker_key: Secret<Vec<u8>>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SetupError> {
+        let plan = settings.checked(&id, private_key, ca_pem)?;
+        if marker_key.expose().len() < 32 {
+            return Err(SetupError::ShortMarkerKey(id));
+        }
+        let quick = plan.quick_client(&clock)?;
+        let codebase = Arc::new(codebase::Codebase::new(&plan, quick.clone(), Arc::clone(&clock)));
+        let keys = key::Keys::new(&plan, Arc::clone(&codebase), quick, plan.quick_client(&clock)?, clock.clone());
+        Ok(Self {
+            marks: marker::Marks::new(id.clone(), marker_key),
+            id,
+            company: plan.company.clone(),
+            site: plan.site.clone(),
+            hook: hook::Hook::new(&plan, keys),
+            me: members::Me::new(plan.api_member.clone(), Arc::clone(&clock)),
+            api: api::Api::new(&plan, codebase, plan.client(&clock)?),
+        })
+    }
+}
+
+#[async_trait::async_trait]
+impl TicketSystem for ConnectWise {
+    async fn verify(&self, delivery: &Delivery) -> Result<Verified<TicketEvent>, Rejected> {
+        self.hook.verify(delivery).await
+    }
+
+    async fn read(&self, id: &TicketId) -> Result<Option<Ticket>, CallError> {
+        tickets::read(&self.api, id).await
+    }
+
+    async fn status_change(&self, ticket: &Ticket) -> Result<Option<Change>, CallError> {
+        audit::status_change(&self.api, &self.me, ticket).await
+    }
+
+    async fn member(&self, name: &str) -> Result<Option<Member>, CallError> {
+        members::by_name(&self.api, name).await
+    }
+
+    async fn post(&self, id: &TicketId, text: &NoteText, key: &NoteKey) -> Result<Posted, CallError> {
+        self.notes().post(id, text, key).await
+    }
+
+    async fn find(&self, id: &TicketId, key: &NoteKey) -> Result<Vec<NoteAt>, CallError> {
+        self.notes().find(id, key).await
+    }
+
+    async fn overwrite(&self, note: &NoteAt, text: &str, key: &NoteKey) -> Result<bool, CallError> {
+        self.notes().overwrite(note, text, key).await
+    }
+
+    async fn take_back(&self, note: &NoteAt) -> Result<(), CallError> {
+        self.notes().take_back(note).await
+    }
+
+    async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {
+        status::set(&self.api, id, status).await
+    }
+
+    async fn catalogue(&self) -> Result<Catalogue, CallError> {
+        catalogue::read(&self.api).await
+    }
+
+    async fn webhooks(&self) -> Result<Vec<Webhook>, CallError> {
+        callbacks::Callbacks::new(&self.api, &self.id).list().await
+    }
+
+    async fn sync_webhooks(&self, url: &Url, boards: &[BoardId]) -> Result<WebhookChanges, CallError> {
+        callbacks::Callbacks::new(&self.api, &self.id).sync(url, boards).await
+    }
+
+    async fn remove_webhooks(&self, url: &Url) -> Result<usize, CallError> {
+        callbacks::Callbacks::new(&self.api, &self.id).remove(url).await
+    }
+
+    fn link(&self, id: &TicketId) -> String {
+        tickets::link(&self.site, &self.company, id)
+    }
+}
+
+impl ConnectWise {
+    fn notes(&self) -> notes::Notes<'_> {
+        notes::Notes::new(&self.api, &self.me, &self.marks)
+    }
+}

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -20,15 +20,10 @@ pub struct Authority {
 }
 
 impl Authority {
-    #[allow(
-        clippy::new_without_default,
-        reason = "making keys is not a default value"
-    )]
+    #[allow(clippy::new_without_default, reason = "making keys is not a default value")]
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Simulators' throw-away CA");
+        params.distinguished_name.push(DnType::CommonName, "Simulators' throw-away CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let issuer = CertifiedIssuer::self_signed(params, new_key())
@@ -71,21 +66,14 @@ impl Authority {
     }
 
     fn issue(&self, extra_names: &[&str]) -> (rcgen::Certificate, KeyPair) {
-        let names: Vec<String> = ["localhost", "127.0.0.1"]
-            .iter()
-            .chain(extra_names)
-            .map(ToString::to_string)
-            .collect();
+        let names: Vec<String> =
+            ["localhost", "127.0.0.1"].iter().chain(extra_names).map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).expect("host names are ASCII");
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "simulator");
+        params.distinguished_name.push(DnType::CommonName, "simulator");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         let key = new_key();
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .expect("our own issuer signs our own parameters");
+        let certificate = params.signed_by(&key, &self.issuer).expect("our own issuer signs our own parameters");
         (certificate, key)
     }
 }

@@ -17,10 +17,7 @@ impl SimClock {
     }
 
     /// The machine's clock.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where a simulator reads the machine's clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place where a simulator reads the machine's clock")]
     pub fn system() -> Self {
         Self::new(|| to_ms(OffsetDateTime::now_utc()))
     }
@@ -53,11 +50,7 @@ pub fn to_seconds_text(ms: i64) -> String {
 /// `2026-06-09T21:59:47.123Z`.
 pub fn to_millis_text(ms: i64) -> String {
     let seconds = to_seconds_text(ms);
-    format!(
-        "{}.{:03}Z",
-        seconds.trim_end_matches('Z'),
-        ms.rem_euclid(1000)
-    )
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), ms.rem_euclid(1000))
 }
 
 /// Reads an RFC 3339 instant with any offset and any fraction; `None` for anything else.
@@ -72,8 +65,7 @@ fn to_ms(at: OffsetDateTime) -> i64 {
 
 /// Out-of-range input (a test clock gone wild) reads as the epoch instead of panicking.
 fn from_ms(ms: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]

@@ -60,11 +60,7 @@ pub enum Act {
     /// Wait this many real milliseconds before the effect.
     Delay(u64),
     /// No effect; this answer instead.
-    Answer {
-        status: u16,
-        retry_after: Option<u64>,
-        body: Value,
-    },
+    Answer { status: u16, retry_after: Option<u64>, body: Value },
     /// No effect; the connection is dropped.
     ResetBefore,
     /// The effect is committed; the connection is dropped.
@@ -82,11 +78,7 @@ pub enum Act {
 impl Act {
     /// A throttled answer with the wait the vendor asks for, in seconds, and no body.
     pub fn throttled(seconds: u64) -> Self {
-        Self::Answer {
-            status: 429,
-            retry_after: Some(seconds),
-            body: Value::Null,
-        }
+        Self::Answer { status: 429, retry_after: Some(seconds), body: Value::Null }
     }
 
     pub fn before(hook: impl Fn(&Call) + Send + Sync + 'static) -> Self {
@@ -124,12 +116,7 @@ pub struct Fault {
 
 impl Fault {
     pub fn when(matches: impl Fn(&Call) -> bool + Send + Sync + 'static, act: Act) -> Self {
-        Self {
-            matches: Arc::new(matches),
-            skip: 0,
-            times: None,
-            act,
-        }
+        Self { matches: Arc::new(matches), skip: 0, times: None, act }
     }
 
     /// For one operation, named as in [`Call::op`].
@@ -164,11 +151,7 @@ impl Fault {
 
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Fault({:?}, skip {}, times {:?})",
-            self.act, self.skip, self.times
-        )
+        write!(f, "Fault({:?}, skip {}, times {:?})", self.act, self.skip, self.times)
     }
 }
 
@@ -203,11 +186,7 @@ struct Armed {
 impl Faults {
     pub fn add(&self, fault: Fault) -> Fired {
         let fired = Arc::new(AtomicUsize::new(0));
-        self.lock().armed.push(Armed {
-            fault,
-            matched: 0,
-            fired: fired.clone(),
-        });
+        self.lock().armed.push(Armed { fault, matched: 0, fired: fired.clone() });
         Fired(fired)
     }
 
@@ -228,22 +207,13 @@ impl Faults {
 
     /// Runs one call through the faults: logs it, applies what fires in the order it was added,
     /// and runs `effect` unless an act says that nothing happens.
-    pub async fn around(
-        &self,
-        clock: &SimClock,
-        call: Call,
-        effect: impl FnOnce() -> Response + Send,
-    ) -> Answer {
+    pub async fn around(&self, clock: &SimClock, call: Call, effect: impl FnOnce() -> Response + Send) -> Answer {
         let (n, acts) = self.arrive(clock.now_ms(), &call);
         for act in &acts {
             match act {
                 Act::Delay(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
                 Act::Before(hook) => hook(&call),
-                Act::Answer {
-                    status,
-                    retry_after,
-                    body,
-                } => {
+                Act::Answer { status, retry_after, body } => {
                     return self.leave(n, early(*status, *retry_after, body).into());
                 }
                 Act::ResetBefore => return self.leave(n, Answer::Reset),
@@ -268,17 +238,10 @@ impl Faults {
         // Matchers are foreign code: they run without the lock, so that they may ask for the log.
         let candidates: Vec<(Arc<AtomicUsize>, Matcher)> = {
             let inner = self.lock();
-            inner
-                .armed
-                .iter()
-                .map(|a| (a.fired.clone(), a.fault.matches.clone()))
-                .collect()
+            inner.armed.iter().map(|a| (a.fired.clone(), a.fault.matches.clone())).collect()
         };
-        let matched: Vec<Arc<AtomicUsize>> = candidates
-            .into_iter()
-            .filter(|(_, m)| m(call))
-            .map(|(id, _)| id)
-            .collect();
+        let matched: Vec<Arc<AtomicUsize>> =
+            candidates.into_iter().filter(|(_, m)| m(call)).map(|(id, _)| id).collect();
 
         let mut inner = self.lock();
         inner.seen += 1;
@@ -326,11 +289,7 @@ impl Armed {
         if self.matched <= self.fault.skip {
             return None;
         }
-        if self
-            .fault
-            .times
-            .is_some_and(|times| self.fired.load(Ordering::SeqCst) >= times)
-        {
+        if self.fault.times.is_some_and(|times| self.fired.load(Ordering::SeqCst) >= times) {
             return None;
         }
         self.fired.fetch_add(1, Ordering::SeqCst);
@@ -360,11 +319,7 @@ fn huge() -> Response {
 }
 
 fn garbage() -> Response {
-    Response::bytes(
-        200,
-        "application/json; charset=utf-8",
-        "<html>\r\n<body>proxy</body>",
-    )
+    Response::bytes(200, "application/json; charset=utf-8", "<html>\r\n<body>proxy</body>")
 }
 
 #[cfg(test)]
@@ -373,13 +328,7 @@ mod tests {
 
     fn call(op: &'static str) -> Call {
         let (method, path) = op.split_once(' ').unwrap();
-        Call {
-            op,
-            method: method.into(),
-            path: path.into(),
-            query: vec![],
-            body_json: None,
-        }
+        Call { op, method: method.into(), path: path.into(), query: vec![], body_json: None }
     }
 
     async fn run(faults: &Faults, op: &'static str, effects: &AtomicUsize) -> Answer {
@@ -395,19 +344,10 @@ mod tests {
         let faults = Faults::default();
         let effects = AtomicUsize::new(0);
         let fired = faults.add(Fault::on("GET /a", Act::ResetBefore).skip(1).times(1));
-        assert!(matches!(
-            run(&faults, "GET /b", &effects).await,
-            Answer::Respond(_)
-        ));
-        assert!(matches!(
-            run(&faults, "GET /a", &effects).await,
-            Answer::Respond(_)
-        ));
+        assert!(matches!(run(&faults, "GET /b", &effects).await, Answer::Respond(_)));
+        assert!(matches!(run(&faults, "GET /a", &effects).await, Answer::Respond(_)));
         assert_eq!(run(&faults, "GET /a", &effects).await, Answer::Reset);
-        assert!(matches!(
-            run(&faults, "GET /a", &effects).await,
-            Answer::Respond(_)
-        ));
+        assert!(matches!(run(&faults, "GET /a", &effects).await, Answer::Respond(_)));
         assert_eq!((fired.count(), effects.load(Ordering::SeqCst)), (1, 3));
         let statuses: Vec<_> = faults.calls().iter().map(|c| c.status).collect();
         assert_eq!(statuses, [Some(200), Some(200), None, Some(200)]);
@@ -420,11 +360,7 @@ mod tests {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let note = |before: bool| {
             let (seen, effects) = (seen.clone(), effects.clone());
-            move |_: &Call| {
-                seen.lock()
-                    .unwrap()
-                    .push((before, effects.load(Ordering::SeqCst)))
-            }
+            move |_: &Call| seen.lock().unwrap().push((before, effects.load(Ordering::SeqCst)))
         };
         faults.add(Fault::always(Act::before(note(true))));
         faults.add(Fault::always(Act::after(note(false))));

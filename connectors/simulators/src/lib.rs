@@ -12,6 +12,7 @@
 
 pub mod authority;
 pub mod clock;
+pub mod connectwise;
 pub mod fault;
 pub mod graph;
 pub mod server;

@@ -26,8 +26,7 @@ pub use hyper::HeaderMap;
 /// Bodies above this many bytes are answered 413 without asking the handler.
 pub const MAX_BODY: usize = 8 * 1024 * 1024;
 
-pub type Handler =
-    Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+pub type Handler = Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
 
 /// Wraps an async closure as a [`Handler`].
 pub fn handler<F, Fut>(f: F) -> Handler
@@ -63,10 +62,7 @@ impl Request {
 
     /// The first query value of that name, compared without case.
     pub fn query(&self, name: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v.as_str())
+        self.query.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
     /// The body as JSON; `None` when it is not JSON.
@@ -83,13 +79,7 @@ impl Request {
 /// Headers and body may carry credentials; only what is safe to print is printed.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} ({} bytes)",
-            self.method,
-            self.path,
-            self.body.len()
-        )
+        write!(f, "{} {} ({} bytes)", self.method, self.path, self.body.len())
     }
 }
 
@@ -111,20 +101,12 @@ impl Response {
     }
 
     pub fn bytes(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            status,
-            headers: vec![("Content-Type".into(), content_type.into())],
-            body: body.into(),
-        }
+        Self { status, headers: vec![("Content-Type".into(), content_type.into())], body: body.into() }
     }
 
     /// No body and no headers, as for 204.
     pub fn empty(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
     #[must_use]
@@ -171,11 +153,7 @@ impl Drop for Running {
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub async fn serve(
-    bind: SocketAddr,
-    tls: Option<Arc<ServerConfig>>,
-    handler: Handler,
-) -> io::Result<Running> {
+pub async fn serve(bind: SocketAddr, tls: Option<Arc<ServerConfig>>, handler: Handler) -> io::Result<Running> {
     let listener = TcpListener::bind(bind).await?;
     let addr = listener.local_addr()?;
     let accepting = tokio::spawn(accept(listener, tls.map(TlsAcceptor::from), handler));
@@ -241,9 +219,7 @@ async fn answer(request: hyper::Request<Incoming>, handler: &Handler) -> Answer 
         method: head.method.as_str().to_ascii_uppercase(),
         path: head.uri.path().to_owned(),
         segments: segments(head.uri.path()),
-        query: form_urlencoded::parse(raw_query.as_bytes())
-            .into_owned()
-            .collect(),
+        query: form_urlencoded::parse(raw_query.as_bytes()).into_owned().collect(),
         raw_query,
         headers: head.headers,
         body: body.to_bytes(),
@@ -256,21 +232,16 @@ fn to_hyper(response: Response) -> hyper::Response<Full<Bytes>> {
     for (name, value) in &response.headers {
         builder = builder.header(name, value);
     }
-    builder
-        .body(Full::new(Bytes::from(response.body)))
-        .unwrap_or_else(|error| {
-            let mut broken = hyper::Response::new(Full::new(Bytes::from(error.to_string())));
-            *broken.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
-            broken
-        })
+    builder.body(Full::new(Bytes::from(response.body))).unwrap_or_else(|error| {
+        let mut broken = hyper::Response::new(Full::new(Bytes::from(error.to_string())));
+        *broken.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
+        broken
+    })
 }
 
 /// Splits before decoding, so that an encoded slash stays inside its segment.
 fn segments(path: &str) -> Vec<String> {
-    path.split('/')
-        .filter(|s| !s.is_empty())
-        .map(percent_decode)
-        .collect()
+    path.split('/').filter(|s| !s.is_empty()).map(percent_decode).collect()
 }
 
 /// `%41` → `A`; a stray `%` stays as it is. Unlike in a query, `+` means itself.
@@ -279,9 +250,7 @@ fn percent_decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hex = text
-            .get(at + 1..at + 3)
-            .and_then(|h| u8::from_str_radix(h, 16).ok());
+        let hex = text.get(at + 1..at + 3).and_then(|h| u8::from_str_radix(h, 16).ok());
         match (bytes[at], hex) {
             (b'%', Some(byte)) => {
                 out.push(byte);
@@ -314,10 +283,7 @@ mod tests {
 
     #[test]
     fn segments_tolerate_double_slashes_and_keep_encoded_ones() {
-        assert_eq!(
-            segments("/v4//apis/3.0/a%2Fb/"),
-            ["v4", "apis", "3.0", "a/b"]
-        );
+        assert_eq!(segments("/v4//apis/3.0/a%2Fb/"), ["v4", "apis", "3.0", "a/b"]);
         assert_eq!(segments("/100%/x%zz"), ["100%", "x%zz"]);
     }
 }

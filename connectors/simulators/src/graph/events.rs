@@ -67,7 +67,7 @@ pub enum What {
     RoleExpired,
     /// A member joined a group; the object is the member.
     MemberAdded,
-    /// A member left a group.
+    /// A member left a group, or an owner ceased to own it (the detail says which).
     MemberRemoved,
     /// An owner was added to a group; the object is the owner.
     OwnerAdded,

@@ -17,6 +17,7 @@ const READ: [&str; 6] = [
     "Directory.ReadWrite.All",
 ];
 const WRITE: [&str; 3] = ["GroupMember.ReadWrite.All", "Group.ReadWrite.All", "Directory.ReadWrite.All"];
+const OWNERS: [&str; 2] = ["Group.ReadWrite.All", "Directory.ReadWrite.All"];
 const ROLES: [&str; 1] = ["RoleManagement.ReadWrite.Directory"];
 
 const PROPERTIES: [&str; 8] = [
@@ -151,6 +152,27 @@ pub(super) fn remove_member(turn: &mut Turn<'_>) -> Answer {
         group.members.retain(|id| *id != member);
     }
     turn.record(What::MemberRemoved, &member, json!({"group": group}));
+    Reply::no_content()
+}
+
+/// `DELETE /groups/{id}/owners/{owner}/$ref`: the last owner cannot be removed.
+pub(super) fn remove_owner(turn: &mut Turn<'_>) -> Answer {
+    turn.caller.needs(&OWNERS)?;
+    let owner = turn.segment(3).to_owned();
+    let id = turn.segment(1).to_owned();
+    let owners = &group(turn)?.owners;
+    if !owners.contains(&owner) {
+        return Err(Refusal::not_found(&owner));
+    }
+    if owners.len() == 1 {
+        let message = "The group must have at least one owner, hence this owner cannot be removed.";
+        return Err(Refusal::bad_request(message));
+    }
+    turn.may_touch_group(&id)?;
+    if let Some(group) = turn.tenant_mut().group_mut(&id) {
+        group.owners.retain(|known| *known != owner);
+    }
+    turn.record(What::MemberRemoved, &owner, json!({"group": id, "as": "owner"}));
     Reply::no_content()
 }
 

@@ -29,6 +29,7 @@ mod mint;
 mod odata;
 mod options;
 mod pim;
+mod pim_eligible;
 mod pim_policies;
 mod pim_read;
 mod pim_rules;

@@ -4,7 +4,8 @@ use super::answer::Answer;
 use super::ask::Ask;
 use super::turn::Turn;
 use super::{
-    groups, methods, pim, pim_policies, pim_read, recycle_bin, role_definitions, roles, units, users, users_write,
+    groups, methods, pim, pim_eligible, pim_policies, pim_read, recycle_bin, role_definitions, roles, units, users,
+    users_write,
 };
 
 /// An operation of the vendor's.
@@ -55,6 +56,7 @@ const TEMPLATES: &[Row] = &[
     ("POST /groups/{id}/members/$ref", groups::add_member, 1),
     ("DELETE /groups/{id}/members/{member}/$ref", groups::remove_member, 1),
     ("DELETE /groups/{id}/members/{member}", groups::delete_member_object, 1),
+    ("DELETE /groups/{id}/owners/{owner}/$ref", groups::remove_owner, 1),
     ("GET /roleManagement/directory/roleDefinitions", role_definitions::definitions, 1),
     ("GET /roleManagement/directory/roleDefinitions/{id}", role_definitions::get_definition, 1),
     ("GET /roleManagement/directory/roleAssignments", roles::list, 1),
@@ -69,6 +71,7 @@ const TEMPLATES: &[Row] = &[
     ("GET /roleManagement/directory/roleAssignmentSchedules", pim_read::schedules, 1),
     ("GET /roleManagement/directory/roleAssignmentScheduleInstances", pim_read::instances, 1),
     ("GET /roleManagement/directory/roleEligibilityScheduleInstances", pim_read::eligibilities, 1),
+    ("POST /roleManagement/directory/roleEligibilityScheduleRequests", pim_eligible::request, 1),
     ("GET /policies/roleManagementPolicyAssignments", pim_policies::policy_assignments, 1),
     ("GET /policies/roleManagementPolicies/{id}/rules", pim_policies::policy_rules, 1),
     (

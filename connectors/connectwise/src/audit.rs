@@ -1,0 +1,241 @@
+//! Who brought a ticket into its present status, from the audit trail.
+//!
+//! The trail's text is free and localisable. So the one thing required of an entry is that it names the present
+//! status; its kind is believed only as far as the trail is consistent about it, and the ticket must be the same
+//! before and after the trail was read. Any doubt is `None`: "set it again".
+
+use latchkey_contract::{
+    CallError, Timestamp,
+    ticket::{Change, Ticket},
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    api::{Api, Ask, number_or_refused},
+    members::{Me, is_same},
+    paging::Paging,
+    tickets, wire,
+};
+
+const TRAIL: &str = "GET /system/audittrail";
+const STATUS_KIND: &str = "status";
+
+pub(crate) async fn status_change(api: &Api, me: &Me, ticket: &Ticket) -> Result<Option<Change>, CallError> {
+    let number = number_or_refused(TRAIL, ticket.id.as_str())?;
+    let me = me.name(api).await?;
+    let ask = Ask::new(TRAIL, ["system", "audittrail"]).query("type", "Ticket").query("id", number.to_string());
+    let Some(rows) = api.list_if_any(&ask, Paging::Navigable(250)).await? else { return Ok(None) };
+    let change = find(rows, ticket, &me);
+    if change.is_some() && !is_unchanged(api, ticket).await? {
+        return Err(CallError::transient(TRAIL, "the ticket changed while its history was read"));
+    }
+    Ok(change)
+}
+
+/// The trail names statuses on both sides of a change, so its last entry says nothing about a ticket that has moved on.
+async fn is_unchanged(api: &Api, before: &Ticket) -> Result<bool, CallError> {
+    let after = tickets::read(api, &before.id).await?;
+    Ok(after.is_some_and(|after| after.status == before.status && after.updated_at == before.updated_at))
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Timestamp,
+    by: String,
+    text: String,
+    kind: (String, String),
+}
+
+fn find(rows: Vec<wire::AuditEntry>, ticket: &Ticket, me: &str) -> Option<Change> {
+    let entries = in_order(rows)?;
+    let status = ticket.status_name.trim();
+    let chosen = latest_into(&entries, status).filter(|at| !entries[*at].by.is_empty())?;
+    let change = &entries[chosen];
+    let is_other = |name: &str| !is_same(name, &change.by) && !is_same(name, me);
+    let later = entries[chosen + 1..].iter().map(|e| e.by.as_str()).chain(ticket.updated_by.as_deref());
+    Some(Change {
+        by: change.by.clone(),
+        at: change.at,
+        key: key(change),
+        later_by: later.into_iter().find(|name| is_other(name)).map(str::to_owned),
+    })
+}
+
+/// The entries from old to new; `None` when one cannot be placed in time. Within one second the trail's own order
+/// counts, and the trail may run either way.
+fn in_order(rows: Vec<wire::AuditEntry>) -> Option<Vec<Entry>> {
+    let mut entries = rows.into_iter().map(entry).collect::<Option<Vec<_>>>()?;
+    if entries.first().map(|e| e.at) > entries.last().map(|e| e.at) {
+        entries.reverse();
+    }
+    entries.sort_by_key(|e| e.at);
+    Some(entries)
+}
+
+fn entry(row: wire::AuditEntry) -> Option<Entry> {
+    let lower = |text: Option<String>| text.unwrap_or_default().trim().to_lowercase();
+    Some(Entry {
+        at: Timestamp::parse(row.entered_date.as_deref()?)?,
+        by: row.entered_by.unwrap_or_default().trim().to_owned(),
+        text: row.text.unwrap_or_default(),
+        kind: (lower(row.audit_type), lower(row.audit_sub_type)),
+    })
+}
+
+/// Where the present status was set last.
+///
+/// A trail with entries of the kind "Status" is searched among those alone: other texts (a summary, a note) can be
+/// written to look like one. A trail without that word (another language) is searched whole, but if entries of
+/// different kinds name the status, nobody can say which of them set it.
+fn latest_into(entries: &[Entry], status: &str) -> Option<usize> {
+    if status.is_empty() {
+        return None;
+    }
+    let naming: Vec<usize> = (0..entries.len()).filter(|at| names(&entries[*at].text, status)).collect();
+    if entries.iter().any(|e| e.kind.1 == STATUS_KIND) {
+        let last = entries.iter().rposition(|e| e.kind.1 == STATUS_KIND)?;
+        return naming.contains(&last).then_some(last);
+    }
+    let last = *naming.last()?;
+    naming.iter().all(|at| entries[*at].kind == entries[last].kind).then_some(last)
+}
+
+/// Whether `text` holds `status` as words of its own ("New" is not in "Renewed").
+fn names(text: &str, status: &str) -> bool {
+    text.match_indices(status).any(|(at, found)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + found.len()..].chars().next();
+        ![before, after].into_iter().flatten().any(char::is_alphanumeric)
+    })
+}
+
+/// The same change gives the same key in every reading.
+fn key(entry: &Entry) -> String {
+    let mut hash = Sha256::new();
+    for part in [&entry.at.millis().to_string(), &entry.by.to_lowercase(), &entry.text] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latchkey_contract::{StatusId, TicketId};
+
+    fn row(at: &str, by: &str, kind: &str, text: &str) -> wire::AuditEntry {
+        wire::AuditEntry {
+            text: Some(text.into()),
+            entered_date: Some(format!("2026-06-09T{at}Z")),
+            entered_by: Some(by.into()),
+            audit_type: Some("Ticket".into()),
+            audit_sub_type: Some(kind.into()),
+        }
+    }
+
+    fn ticket(updated_by: &str) -> Ticket {
+        Ticket {
+            id: TicketId::parse("4711").unwrap(),
+            summary: String::new(),
+            company: None,
+            board: None,
+            status: Some(StatusId::parse("512").unwrap()),
+            status_name: "JIT Requested".into(),
+            owner: None,
+            is_closed: false,
+            merged_into: None,
+            fields: Default::default(),
+            updated_by: Some(updated_by.into()),
+            updated_at: None,
+        }
+    }
+
+    fn by(rows: Vec<wire::AuditEntry>, updated_by: &str) -> Option<(String, Option<String>)> {
+        find(rows, &ticket(updated_by), "JitApi").map(|c| (c.by, c.later_by))
+    }
+
+    const INTO: &str = "Status changed from \"New\" to \"JIT Requested\".";
+    const OUT: &str = "Status changed from \"JIT Requested\" to \"New\".";
+
+    #[test]
+    fn the_last_one_to_set_the_status_is_the_actor() {
+        let rows = vec![
+            row("10:00:00", "ann", "Ticket", "Created"),
+            row("10:01:00", "ann", "Status", INTO),
+            row("10:02:00", "bob", "Status", OUT),
+            row("10:03:00", "jdoe", "Status", INTO),
+            row("10:04:00", "JitApi", "Note", "A note"),
+        ];
+        assert_eq!(by(rows, "jitapi"), Some(("jdoe".into(), None)));
+    }
+
+    #[test]
+    fn the_trail_may_run_either_way() {
+        let rows = vec![
+            row("10:03:00", "jdoe", "Status", INTO),
+            row("10:03:00", "bob", "Status", OUT),
+            row("10:00:00", "ann", "Ticket", "Created"),
+        ];
+        assert_eq!(by(rows, "JDOE"), Some(("jdoe".into(), None)));
+    }
+
+    #[test]
+    fn somebody_elses_later_save_is_told() {
+        let rows = || vec![row("10:01:00", "jdoe", "Status", INTO), row("10:02:00", "bob", "Summary", "x")];
+        assert_eq!(by(rows(), "jdoe"), Some(("jdoe".into(), Some("bob".into()))));
+        let alone = vec![row("10:01:00", "jdoe", "Status", INTO)];
+        assert_eq!(by(alone, "mallory"), Some(("jdoe".into(), Some("mallory".into()))));
+        let mine = vec![row("10:01:00", "jdoe", "Status", INTO), row("10:02:00", "JITAPI", "Note", "x")];
+        assert_eq!(by(mine, "JitApi"), Some(("jdoe".into(), None)));
+    }
+
+    #[test]
+    fn a_text_that_only_looks_like_a_change_is_not_one() {
+        let rows = vec![
+            row("10:01:00", "jdoe", "Status", INTO),
+            row("10:02:00", "jdoe", "Summary", "Summary changed to \"JIT Requested\""),
+        ];
+        assert_eq!(by(rows, "jdoe").unwrap().0, "jdoe");
+        let forged = vec![
+            row("10:01:00", "mallory", "Status", INTO),
+            row("10:02:00", "ann", "Summary", "Summary changed to \"Status changed to JIT Requested\""),
+        ];
+        assert_eq!(by(forged, "ann"), Some(("mallory".into(), Some("ann".into()))));
+    }
+
+    #[test]
+    fn another_language_works_while_it_is_unambiguous() {
+        let german = |text: &str| row("10:01:00", "jdoe", "Zustand", text);
+        assert_eq!(by(vec![german("Von „Neu“ zu „JIT Requested“")], "jdoe").unwrap().0, "jdoe");
+        let two = vec![german("Von „Neu“ zu „JIT Requested“"), row("10:02:00", "ann", "Titel", "JIT Requested")];
+        assert_eq!(by(two, "ann"), None);
+    }
+
+    #[test]
+    fn no_record_no_actor() {
+        assert_eq!(by(vec![], "jdoe"), None);
+        assert_eq!(by(vec![row("10:01:00", "jdoe", "Status", "Status changed.")], "jdoe"), None);
+        assert_eq!(by(vec![row("10:01:00", "", "Status", INTO)], "jdoe"), None);
+        let later = vec![row("10:01:00", "jdoe", "Status", INTO), row("10:02:00", "jdoe", "Status", "to \"Closed\"")];
+        assert_eq!(by(later, "jdoe"), None);
+        let undated = wire::AuditEntry { entered_date: None, ..row("x", "jdoe", "Status", INTO) };
+        assert_eq!(by(vec![undated], "jdoe"), None);
+    }
+
+    #[test]
+    fn a_status_is_found_as_words_of_its_own() {
+        assert!(names("to New.", "New") && names("New", "New") && names("„New“", "New"));
+        assert!(!names("Renewed", "New") && !names("Newer", "New") && !names("", "New"));
+        assert!(names("Newer to New", "New"));
+    }
+
+    #[test]
+    fn a_key_tells_changes_apart_and_is_stable() {
+        let of = |at: &str, by: &str| find(vec![row(at, by, "Status", INTO)], &ticket(by), "JitApi").unwrap().key;
+        assert_eq!(of("10:00:00", "jdoe"), of("10:00:00", "jdoe"));
+        assert_ne!(of("10:00:00", "jdoe"), of("10:00:01", "jdoe"));
+        assert_ne!(of("10:00:00", "jdoe"), of("10:00:00", "ann"));
+        assert_eq!(of("10:00:00", "jdoe").len(), 32);
+    }
+}

@@ -1,0 +1,135 @@
+//! Members of the PSA, and which of them is us.
+
+use std::{sync::Arc, time::Duration};
+
+use latchkey_contract::{CallError, Clock, MemberId, ticket::Member};
+use tokio::sync::Mutex;
+
+use crate::{
+    api::{Api, Ask},
+    conditions::{Conditions, Match},
+    paging::Paging,
+    wire,
+};
+
+pub(crate) const LIST: &str = "GET /system/members";
+const MINE: &str = "GET /system/mymembers";
+const FRESH: Duration = Duration::from_secs(3600);
+
+/// The licence class of API members.
+const API_LICENCE: &str = "A";
+/// Login names of the PSA's own automation: workflow rules, mail, imports. Compared without case.
+const SYSTEM_NAMES: &[&str] = &["zadmin", "workflow", "system", "connectwise", "automate", "emailconnector", "api"];
+
+/// The member with this login name, compared without case; `None` when there is none, or when the name could not be
+/// one.
+pub(crate) async fn by_name(api: &Api, name: &str) -> Result<Option<Member>, CallError> {
+    let Some(conditions) = Conditions::text("identifier", Match::Equals, name) else { return Ok(None) };
+    let ask = Ask::new(LIST, ["system", "members"]).query("conditions", conditions.into_text());
+    let found: Vec<wire::Member> = api.list(&ask, Paging::Navigable(25)).await?;
+    let mut same = found.into_iter().filter(|m| is_same(&m.identifier, name));
+    match (same.next(), same.next()) {
+        (Some(_), Some(_)) => Err(CallError::malformed(LIST, "two members have this login name")),
+        (first, _) => first.map(member).transpose(),
+    }
+}
+
+/// Whether two login names are one member's. The PSA does not tell their case apart.
+pub(crate) fn is_same(a: &str, b: &str) -> bool {
+    a.trim().to_lowercase() == b.trim().to_lowercase()
+}
+
+/// The border for members. Whatever does not say that it is an active person is none.
+pub(crate) fn member(wire: wire::Member) -> Result<Member, CallError> {
+    let is_system = SYSTEM_NAMES.iter().any(|system| is_same(system, &wire.identifier));
+    let licence = wire.license_class.as_deref().unwrap_or(API_LICENCE);
+    let names = [wire.first_name, wire.last_name];
+    let full_name: Vec<String> = names.into_iter().flatten().filter(|n| !n.trim().is_empty()).collect();
+    Ok(Member {
+        id: MemberId::parse(wire.id.to_string()).map_err(|e| CallError::malformed(LIST, e))?,
+        full_name: if full_name.is_empty() { wire.identifier.clone() } else { full_name.join(" ") },
+        name: wire.identifier,
+        mail: wire.primary_email.or(wire.office_email).filter(|m| !m.trim().is_empty()),
+        is_active: wire.inactive_flag == Some(false),
+        is_human: !licence.trim().eq_ignore_ascii_case(API_LICENCE) && !is_system,
+    })
+}
+
+/// Our own API member's login name: from the settings, or asked and kept for an hour.
+#[derive(Debug)]
+pub(crate) struct Me {
+    configured: Option<String>,
+    clock: Arc<dyn Clock>,
+    known: Mutex<Option<(Duration, String)>>,
+}
+
+impl Me {
+    pub(crate) fn new(configured: Option<String>, clock: Arc<dyn Clock>) -> Self {
+        Self { configured, clock, known: Mutex::new(None) }
+    }
+
+    /// # Errors
+    /// [`CallError::Unauthorized`] where the instance does not tell: `api_member` must be set then. Whose notes are
+    /// ours is never guessed.
+    pub(crate) async fn name(&self, api: &Api) -> Result<String, CallError> {
+        if let Some(name) = &self.configured {
+            return Ok(name.clone());
+        }
+        let mut known = self.known.lock().await;
+        let now = self.clock.monotonic();
+        match known.as_ref() {
+            Some((at, name)) if now.saturating_sub(*at) < FRESH => Ok(name.clone()),
+            _ => {
+                let name = ask(api).await?;
+                *known = Some((now, name.clone()));
+                Ok(name)
+            }
+        }
+    }
+}
+
+async fn ask(api: &Api) -> Result<String, CallError> {
+    let untold = |code: &str| CallError::Unauthorized { op: MINE, code: format!("set api_member: {code}") };
+    let mine = match api.call::<wire::MyMember>(&Ask::new(MINE, ["system", "mymembers"])).await {
+        Ok(wire::MyMember::One(one)) => one,
+        Ok(wire::MyMember::List(mut list)) if list.len() == 1 => list.remove(0),
+        Ok(wire::MyMember::List(_)) => return Err(untold("several members were named")),
+        Err(CallError::Refused { code, .. }) => return Err(untold(&code)),
+        Err(other) => return Err(other),
+    };
+    if mine.identifier.trim().is_empty() { Err(untold("no name was given")) } else { Ok(mine.identifier) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Member {
+        member(serde_json::from_str(json).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_person_is_active_and_human() {
+        let m = parse(
+            r#"{"id":176,"identifier":"jdoe","firstName":"Jane","lastName":"Doe","officeEmail":"jdoe@examplemsp.example","licenseClass":"F","inactiveFlag":false}"#,
+        );
+        assert_eq!((m.id.as_str(), m.name.as_str(), m.full_name.as_str()), ("176", "jdoe", "Jane Doe"));
+        assert_eq!(m.mail.as_deref(), Some("jdoe@examplemsp.example"));
+        assert!(m.is_active && m.is_human);
+    }
+
+    #[test]
+    fn whoever_does_not_say_that_it_is_an_active_person_is_none() {
+        let m = parse(r#"{"id":1,"identifier":"x"}"#);
+        assert!(!m.is_active && !m.is_human);
+        assert!(!parse(r#"{"id":1,"identifier":"x","licenseClass":"A","inactiveFlag":false}"#).is_human);
+        assert!(!parse(r#"{"id":1,"identifier":"zAdmin","licenseClass":"F","inactiveFlag":false}"#).is_human);
+        assert!(!parse(r#"{"id":1,"identifier":"x","licenseClass":"F","inactiveFlag":true}"#).is_active);
+    }
+
+    #[test]
+    fn our_own_record_is_read_in_both_shapes() {
+        assert!(matches!(serde_json::from_str(r#"{"identifier":"JitApi"}"#), Ok(wire::MyMember::One(_))));
+        assert!(matches!(serde_json::from_str(r#"[{"identifier":"JitApi"}]"#), Ok(wire::MyMember::List(_))));
+    }
+}

@@ -1,0 +1,153 @@
+//! The vendor's JSON, as sent. Absent and `null` mean the same here, as they do for the vendor.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Reference {
+    pub(crate) id: i64,
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Info {
+    pub(crate) last_updated: Option<String>,
+    pub(crate) updated_by: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Ticket {
+    pub(crate) id: i64,
+    pub(crate) summary: Option<String>,
+    pub(crate) board: Option<Reference>,
+    pub(crate) status: Option<Reference>,
+    pub(crate) company: Option<Reference>,
+    pub(crate) owner: Option<Reference>,
+    pub(crate) closed_flag: Option<bool>,
+    pub(crate) merged_parent_ticket: Option<Reference>,
+    pub(crate) custom_fields: Option<Vec<CustomField>>,
+    #[serde(rename = "_info")]
+    pub(crate) info: Option<Info>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct CustomField {
+    pub(crate) id: i64,
+    pub(crate) value: Option<Value>,
+}
+
+/// A row of `/notes`, and the answer to a new note.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Note {
+    pub(crate) id: i64,
+    pub(crate) ticket_id: Option<i64>,
+    pub(crate) text: Option<String>,
+    pub(crate) detail_description_flag: Option<bool>,
+    pub(crate) internal_analysis_flag: Option<bool>,
+    pub(crate) resolution_flag: Option<bool>,
+    pub(crate) external_flag: Option<bool>,
+    pub(crate) created_by: Option<String>,
+}
+
+/// A row of `/allNotes`: no author that can be trusted, so the note itself is read before it counts.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AnyNote {
+    pub(crate) id: i64,
+    pub(crate) note_type: Option<String>,
+    pub(crate) ticket: Option<Reference>,
+    pub(crate) text: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Member {
+    pub(crate) id: i64,
+    pub(crate) identifier: String,
+    pub(crate) first_name: Option<String>,
+    pub(crate) last_name: Option<String>,
+    pub(crate) office_email: Option<String>,
+    pub(crate) primary_email: Option<String>,
+    pub(crate) license_class: Option<String>,
+    pub(crate) inactive_flag: Option<bool>,
+}
+
+/// `/system/mymembers` is one record on some instances and a list of one on others.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum MyMember {
+    One(Identity),
+    List(Vec<Identity>),
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) identifier: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AuditEntry {
+    pub(crate) text: Option<String>,
+    pub(crate) entered_date: Option<String>,
+    pub(crate) entered_by: Option<String>,
+    pub(crate) audit_type: Option<String>,
+    pub(crate) audit_sub_type: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Board {
+    pub(crate) id: i64,
+    pub(crate) name: Option<String>,
+    pub(crate) inactive_flag: Option<bool>,
+    pub(crate) project_flag: Option<bool>,
+}
+
+/// `inactive` and `closedStatus` carry no `Flag` here.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status {
+    pub(crate) id: i64,
+    pub(crate) name: Option<String>,
+    pub(crate) inactive: Option<bool>,
+    pub(crate) closed_status: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FieldDefinition {
+    pub(crate) id: i64,
+    pub(crate) caption: Option<String>,
+    pub(crate) pod_description: Option<String>,
+    pub(crate) screen_description: Option<String>,
+    pub(crate) options: Option<Vec<FieldOption>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FieldOption {
+    pub(crate) option_value: Option<String>,
+    pub(crate) inactive_flag: Option<bool>,
+}
+
+/// The URL ends in a path secret, so this does not print.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Callback {
+    pub(crate) id: i64,
+    pub(crate) description: Option<String>,
+    pub(crate) url: Option<String>,
+    pub(crate) object_id: Option<i64>,
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<String>,
+    pub(crate) level: Option<String>,
+    pub(crate) payload_version: Option<String>,
+    pub(crate) inactive_flag: Option<bool>,
+    pub(crate) is_soap_callback_flag: Option<bool>,
+    pub(crate) is_self_suppressed_flag: Option<bool>,
+}

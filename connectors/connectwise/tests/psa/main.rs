@@ -1,0 +1,11 @@
+//! The connector against a ConnectWise that is played from its documents: real HTTP over TLS on loopback.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
+
+mod callbacks;
+mod hook;
+mod keys;
+mod notes;
+mod status;
+mod tickets;
+mod world;

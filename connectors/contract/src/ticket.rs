@@ -1,0 +1,264 @@
+//! The surface of a ticket system (PSA), and its nouns.
+//!
+//! A ticket's free text (`summary`, notes, field values) is hostile: it is carried as text and
+//! decides nothing but what a mapping explicitly reads from a named field.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BoardId, CallError, CompanyId, Delivery, FieldId, MemberId, NoteId, Rejected, StatusId, TicketId, Timestamp,
+    Verified,
+};
+
+/// One PSA instance.
+#[async_trait::async_trait]
+pub trait TicketSystem: Send + Sync + std::fmt::Debug {
+    /// Proves a delivery and reads its event.
+    ///
+    /// # Errors
+    /// [`Rejected`]; only [`Rejected::KeyUnreachable`] is worth a repeat by the sender.
+    async fn verify(&self, delivery: &Delivery) -> Result<Verified<TicketEvent>, Rejected>;
+
+    /// The ticket as it is now; `None` when it is gone (deleted, or no longer visible to us).
+    async fn read(&self, id: &TicketId) -> Result<Option<Ticket>, CallError>;
+
+    /// The change that brought the ticket into its present status, and whether somebody saved it after that.
+    /// `None` when the PSA keeps no record of it.
+    async fn status_change(&self, ticket: &Ticket) -> Result<Option<Change>, CallError>;
+
+    /// A member by login name; `None` when there is none.
+    async fn member(&self, name: &str) -> Result<Option<Member>, CallError>;
+
+    /// Posts an internal note once: `key` is put into the note as a marker that strangers cannot forge, and is
+    /// looked for first. The internal flags are read back after posting.
+    async fn post(&self, id: &TicketId, text: &NoteText, key: &NoteKey) -> Result<Posted, CallError>;
+
+    /// Every note of ours with this key, on this ticket and on the one it was merged into.
+    async fn find(&self, id: &TicketId, key: &NoteKey) -> Result<Vec<NoteAt>, CallError>;
+
+    /// Replaces a note's text, keeping its marker. `Ok(false)` when the note is gone.
+    async fn overwrite(&self, note: &NoteAt, text: &str, key: &NoteKey) -> Result<bool, CallError>;
+
+    /// Removes a note. Absence is success.
+    async fn take_back(&self, note: &NoteAt) -> Result<(), CallError>;
+
+    /// Sets a status by id. `Ok(false)` when the status does not belong to the ticket's board now, the ticket is
+    /// closed, or gone: nothing was changed. Setting the present status is success.
+    async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError>;
+
+    /// Boards with their statuses, members, companies, ticket fields: live, for admins and checks.
+    async fn catalogue(&self) -> Result<Catalogue, CallError>;
+
+    /// Our webhooks at the PSA, as they are.
+    async fn webhooks(&self) -> Result<Vec<Webhook>, CallError>;
+
+    /// Makes the webhooks what they should be: one per wanted board, at `url`, active; strays of ours removed.
+    /// `url` ends in the path secret and must not be logged.
+    async fn sync_webhooks(&self, url: &url::Url, boards: &[BoardId]) -> Result<WebhookChanges, CallError>;
+
+    /// Removes every webhook of ours.
+    async fn remove_webhooks(&self, url: &url::Url) -> Result<usize, CallError>;
+
+    /// A page in the PSA that shows this ticket to a person.
+    fn link(&self, id: &TicketId) -> String;
+}
+
+/// What a proven delivery says. A hint: facts come from reading the ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketEvent {
+    /// The PSA's id of this message; the same message twice is one delivery.
+    pub message_id: String,
+    /// Which ticket; `None` when the message is not about one (it is recorded and left).
+    pub ticket: Option<TicketId>,
+    /// Login name of the member whose save caused it, where the message names one.
+    pub actor: Option<String>,
+    /// The ticket's status in that save, where the message tells: which save `actor` speaks of.
+    #[serde(default)]
+    pub status: Option<StatusId>,
+    /// True when the ticket was deleted.
+    pub is_deletion: bool,
+}
+
+/// A ticket as the PSA's API gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// Id within its PSA.
+    pub id: TicketId,
+    /// Free text, hostile.
+    pub summary: String,
+    /// The customer's company.
+    pub company: Option<CompanyId>,
+    /// Board, queue or team.
+    pub board: Option<BoardId>,
+    /// Status by id, with its name as shown now.
+    pub status: Option<StatusId>,
+    /// The status' name, for the audit trail match and for people.
+    pub status_name: String,
+    /// Login name and id of the owner.
+    pub owner: Option<MemberId>,
+    /// True when closed.
+    pub is_closed: bool,
+    /// Set when this ticket was merged into another.
+    pub merged_into: Option<TicketId>,
+    /// Custom fields by id; text, number and bool all as text. Empty fields are absent.
+    pub fields: BTreeMap<FieldId, String>,
+    /// Login name of whoever saved it last.
+    pub updated_by: Option<String>,
+    /// When it was saved last.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// One recorded change of a ticket into its present status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Login name of the person who made it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Tells this change from every other of the ticket.
+    pub key: String,
+    /// Login name of somebody *else* who saved the ticket afterwards (our own API member does not count).
+    pub later_by: Option<String>,
+}
+
+/// A PSA member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Immutable id.
+    pub id: MemberId,
+    /// Login name.
+    pub name: String,
+    /// For people.
+    pub full_name: String,
+    /// Work mail address, where there is one.
+    pub mail: Option<String>,
+    /// May sign in to the PSA.
+    pub is_active: bool,
+    /// A person, not an API or system identity.
+    pub is_human: bool,
+}
+
+/// What stands in a note. The text may contain a secret: it cannot print.
+#[derive(Debug, Clone)]
+pub struct NoteText(pub crate::Secret<String>);
+
+impl NoteText {
+    /// A note without a secret.
+    #[must_use]
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self(crate::Secret::new(text.into()))
+    }
+}
+
+/// Tells one note of ours from every other: comes from the task, never from a fresh random.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NoteKey(pub String);
+
+/// A note and the ticket it hangs on (a merge may have moved or copied it).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteAt {
+    /// The ticket it hangs on.
+    pub ticket: TicketId,
+    /// The note.
+    pub note: NoteId,
+    /// Which part of a split text, from 0.
+    pub part: usize,
+}
+
+/// The outcome of posting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Posted {
+    /// One per part of the text.
+    pub notes: Vec<NoteAt>,
+    /// True when the read-back says that the customer can see it: whatever it held is burnt.
+    pub is_visible_to_customer: bool,
+    /// True when the marker was found and nothing was posted anew.
+    pub was_there: bool,
+}
+
+/// What admins map from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Catalogue {
+    /// Boards with their statuses.
+    pub boards: Vec<Board>,
+    /// Companies.
+    pub companies: Vec<Company>,
+    /// Members, active or not.
+    pub members: Vec<Member>,
+    /// Custom fields of tickets.
+    pub fields: Vec<Field>,
+}
+
+/// A board and its own statuses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Board {
+    /// Immutable id.
+    pub id: BoardId,
+    /// As shown.
+    pub name: String,
+    /// May be used.
+    pub is_active: bool,
+    /// A status is valid only within its board.
+    pub statuses: Vec<Status>,
+}
+
+/// A status of one board.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Immutable id.
+    pub id: StatusId,
+    /// As shown.
+    pub name: String,
+    /// A ticket in it counts as closed.
+    pub is_closing: bool,
+    /// May be used.
+    pub is_active: bool,
+}
+
+/// A PSA company.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Company {
+    /// Immutable id.
+    pub id: CompanyId,
+    /// As shown.
+    pub name: String,
+}
+
+/// A custom field of tickets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// Immutable id.
+    pub id: FieldId,
+    /// As shown.
+    pub name: String,
+    /// For lists: the allowed texts.
+    pub options: Vec<String>,
+}
+
+/// One webhook of ours at the PSA.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// The PSA's id.
+    pub id: String,
+    /// What it watches, for people: `board 63`.
+    pub watches: String,
+    /// Host and path without the path secret.
+    pub target: String,
+    /// The PSA will send.
+    pub is_active: bool,
+}
+
+/// What [`TicketSystem::sync_webhooks`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookChanges {
+    /// Newly made.
+    pub created: usize,
+    /// Switched on again or corrected.
+    pub repaired: usize,
+    /// Duplicates and strays of ours removed.
+    pub removed: usize,
+    /// Right as they were.
+    pub kept: usize,
+}

@@ -1,0 +1,10 @@
+//! The ConnectWise simulator, asked from outside: real HTTP over TLS on loopback.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
+
+mod callbacks;
+mod golden;
+mod lists;
+mod rest;
+mod rules;
+mod world;

@@ -1,0 +1,178 @@
+//! One JIT account, and what it must be: the union of its living grants.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use latchkey_contract::{
+    AccountId, ConnectionId, CustomerId, EntitlementId, PersonId, SecretId, Timestamp,
+    directory::{AccountRef, Known, Mode, Observation, Target},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Grant, State, proof::Owed};
+use crate::rulebook::Records;
+
+/// The directory's own end lies this much after ours, so that ours comes first and PIM's five minutes fit.
+pub const NATIVE_MARGIN: Duration = Duration::from_secs(10 * 60);
+
+/// One account of one person in one directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// Our id, and the mark it carries.
+    pub id: AccountId,
+    /// Counts commits; 0 is not stored yet.
+    pub version: i64,
+    /// Where it lives.
+    pub directory: ConnectionId,
+    /// Whose customer.
+    pub customer: CustomerId,
+    /// Whose account.
+    pub person: PersonId,
+    /// Standard or burner.
+    pub mode: Mode,
+    /// Sign-in name, fixed before the first call.
+    pub name: String,
+    /// For people in the directory.
+    pub display_name: String,
+    /// What our acts tell about it.
+    pub known: Known,
+    /// The password of the period of access that lives now.
+    pub secret: Option<SecretId>,
+    /// When a giving step was last committed to be sent.
+    pub gave_at: Option<Timestamp>,
+    /// The first of the two reads that prove off.
+    pub first_off: Option<Observation>,
+    /// When off was last proven; a later difference is somebody else's doing.
+    pub off_since: Option<Timestamp>,
+    /// The grant that used it last, and its ticket: where a later surprise is told.
+    pub last: Option<(latchkey_contract::GrantId, latchkey_contract::TicketRef)>,
+    /// When it is to be looked at again although nothing is owed.
+    pub looks: Vec<Timestamp>,
+    /// Since when removal has been failing, and how often it was said.
+    pub overdue: Option<Overdue>,
+}
+
+/// Removal that does not succeed, growing louder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overdue {
+    /// Since when.
+    pub since: Timestamp,
+    /// How often the alert was raised.
+    pub alerts: u32,
+}
+
+/// Brakes that act at once. What they name gets nothing, and loses what it has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// Customers with JIT off or paused.
+    pub customers: BTreeSet<CustomerId>,
+    /// People blocked.
+    pub people: BTreeSet<PersonId>,
+    /// Why the server's clock is in doubt: nothing new is given, and what lives is not touched by it.
+    pub clock: Option<&'static str>,
+}
+
+impl Holds {
+    /// The brakes that the records name.
+    #[must_use]
+    pub fn of(records: &Records) -> Self {
+        Self {
+            customers: records.customers.iter().filter(|c| !c.jit).map(|c| c.id.clone()).collect(),
+            people: records.people.iter().filter(|p| p.blocked).map(|p| p.id.clone()).collect(),
+            clock: None,
+        }
+    }
+
+    /// The hold that stops this grant, as a sentence.
+    #[must_use]
+    pub fn stops(&self, customer: &CustomerId, person: &PersonId) -> Option<String> {
+        if self.customers.contains(customer) {
+            Some(format!("just-in-time access is switched off for customer {customer}"))
+        } else if self.people.contains(person) {
+            Some(format!("{person} is blocked"))
+        } else {
+            None
+        }
+    }
+}
+
+impl Account {
+    /// What a directory needs to know to find it.
+    #[must_use]
+    pub fn reference(&self) -> AccountRef {
+        AccountRef {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            display_name: self.display_name.clone(),
+            mode: self.mode,
+            object: self.known.object.clone(),
+        }
+    }
+
+    /// The looks that are still to come after `now`, and the next of them.
+    #[must_use]
+    pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
+        self.looks.iter().copied().filter(|at| *at > now).min()
+    }
+}
+
+/// After every Ended the account is looked at again.
+#[must_use]
+pub fn looks_after(now: Timestamp) -> Vec<Timestamp> {
+    [60, 600, 86_400].map(|s| now + Duration::from_secs(s)).to_vec()
+}
+
+/// What the account must be now: the union of what lives, each entitlement with its own end.
+///
+/// `grants` are all grants of this account that are not final; those that are over, held or ending give nothing.
+#[must_use]
+pub fn target(account: &Account, grants: &[Grant], holds: &Holds, now: Timestamp) -> Target {
+    let living: Vec<&Grant> = grants.iter().filter(|g| lives(g, holds, now)).collect();
+    let Some(password) = living.iter().find_map(|g| g.state.secret()).cloned() else {
+        return match account.mode {
+            Mode::Standard => Target::Disabled,
+            Mode::Burner => Target::Absent,
+        };
+    };
+    let mut entitlements: BTreeMap<EntitlementId, Timestamp> = BTreeMap::new();
+    let mut reason = String::new();
+    for grant in &living {
+        let Some(end) = native_end(grant) else { continue };
+        for entitlement in &grant.policy.entitlements {
+            let slot = entitlements.entry(entitlement.clone()).or_insert(end);
+            *slot = (*slot).max(end);
+        }
+        if reason.is_empty() {
+            reason = format!("Ticket {}, grant {}", grant.ticket, grant.id);
+        }
+    }
+    Target::Enabled { password, entitlements, reason }
+}
+
+/// What must be seen gone before this ending grant may be called ended.
+#[must_use]
+pub fn owed(account: &Account, ending: &Grant, grants: &[Grant], holds: &Holds, now: Timestamp) -> Owed {
+    let kept: BTreeSet<&EntitlementId> =
+        grants.iter().filter(|g| lives(g, holds, now)).flat_map(|g| &g.policy.entitlements).collect();
+    if grants.iter().any(|g| lives(g, holds, now)) {
+        Owed::Part(ending.policy.entitlements.iter().filter(|e| !kept.contains(e)).cloned().collect())
+    } else {
+        Owed::Whole(account.mode)
+    }
+}
+
+fn lives(grant: &Grant, holds: &Holds, now: Timestamp) -> bool {
+    grant.state.end().is_some_and(|end| now < end) && holds.stops(&grant.customer, &grant.person).is_none()
+}
+
+/// The native end does not move when Granting becomes Active: it is counted from the latest end.
+fn native_end(grant: &Grant) -> Option<Timestamp> {
+    match &grant.state {
+        State::Granting { latest_end, .. }
+        | State::Delivering { latest_end, .. }
+        | State::Active { latest_end, .. } => Some(*latest_end + NATIVE_MARGIN),
+        _ => None,
+    }
+}

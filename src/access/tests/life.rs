@@ -1,0 +1,148 @@
+use std::time::Duration;
+
+use latchkey_contract::Timestamp;
+use proptest::prelude::*;
+
+use super::samples::*;
+use crate::access::{
+    Cause, Effect, Event, State,
+    grant::{DELIVER_WITHIN, NotAllowed, Telling, begin, due_at, step},
+};
+
+fn states() -> Vec<State> {
+    let delivering = State::Delivering { secret: secret("s1"), since: after(10), latest_end: after(4500) };
+    let ending = State::Ending { cause: Cause::Expired, since: after(20) };
+    let ended = State::Ended { cause: Cause::Expired, due: after(20), proof: proof(after(30)) };
+    let refused = State::Refused { why: "no".into(), at: START };
+    vec![granting(), delivering, active(after(15)), ending, ended, refused]
+}
+
+fn events() -> Vec<(&'static str, Event)> {
+    vec![
+        ("reached", Event::Reached),
+        ("delivered", Event::Delivered),
+        ("delivery-failed", Event::DeliveryFailed { why: "w".into() }),
+        ("failed-unsent", Event::GrantingFailed { why: "w".into(), nothing_sent: true }),
+        ("failed-sent", Event::GrantingFailed { why: "w".into(), nothing_sent: false }),
+        ("end", Event::End(Cause::EndedByPerson)),
+        ("due-early", Event::Due),
+        ("off", Event::Off(proof(after(40)))),
+    ]
+}
+
+/// Every state against every event, at a time before anything is due. F72, F117.
+#[test]
+fn every_state_answers_every_event() {
+    let expected = [
+        ("granting", ["delivering", "-", "ending", "refused", "ending", "ending", "-", "-"]),
+        ("delivering", ["-", "active", "ending", "-", "-", "ending", "-", "-"]),
+        ("active", ["-", "-", "ending", "-", "-", "ending", "-", "-"]),
+        ("ending", ["-", "-", "-", "-", "-", "-", "ending", "ended"]),
+        ("ended", ["-"; 8]),
+        ("refused", ["-"; 8]),
+    ];
+    for (state, (name, row)) in states().iter().zip(expected) {
+        assert_eq!(state.name(), name);
+        for ((event_name, event), wanted) in events().iter().zip(row) {
+            let got = step(state, hour(), event, after(50)).map_or("-", |s| s.state.name());
+            assert_eq!(got, wanted, "{name} × {event_name}");
+        }
+    }
+}
+
+/// F72: the clock starts when access is given, not when it was asked for, and never passes the latest end.
+#[test]
+fn the_clock_of_access_starts_when_it_is_given() {
+    let reached = step(&granting(), hour(), &Event::Reached, after(300)).unwrap();
+    assert_eq!(reached.effects, [Effect::Deliver]);
+    let State::Active { since, until, .. } = step(&reached.state, hour(), &Event::Delivered, after(310)).unwrap().state
+    else {
+        panic!("delivered is active")
+    };
+    assert_eq!((since, until), (after(310), after(310 + 3600)));
+    let late = State::Delivering { secret: secret("s1"), since: after(850), latest_end: after(4500) };
+    let State::Active { until, .. } = step(&late, hour(), &Event::Delivered, after(1000)).unwrap().state else {
+        panic!("delivered is active")
+    };
+    assert_eq!(until, after(4500), "the latest end wins");
+}
+
+/// F107: what is not handed over in ten minutes is taken back.
+#[test]
+fn undelivered_access_is_taken_back() {
+    let since = after(10);
+    let delivering = State::Delivering { secret: secret("s1"), since, latest_end: after(4500) };
+    assert_eq!(due_at(&delivering), Some(since + DELIVER_WITHIN));
+    for event in [Event::Due, Event::Delivered] {
+        let step = step(&delivering, hour(), &event, since + DELIVER_WITHIN).unwrap();
+        assert!(matches!(step.state, State::Ending { cause: Cause::DeliveryFailed { .. }, .. }), "{event:?}");
+        assert!(step.effects.contains(&Effect::DestroySecret(secret("s1"))));
+        assert!(step.effects.contains(&Effect::Tell(Telling::Failed)));
+    }
+}
+
+/// F126: the overhang is counted from when access should have ended, not from when that was noticed.
+#[test]
+fn removal_is_owed_from_the_due_time_even_if_noticed_late() {
+    let active = active(START);
+    let noticed = after(3600 + 7200);
+    let State::Ending { since, cause } = step(&active, hour(), &Event::Due, noticed).unwrap().state else {
+        panic!("due is ending")
+    };
+    assert_eq!((since, cause), (after(3600), Cause::Expired));
+}
+
+#[test]
+fn a_proof_from_before_the_removal_was_owed_proves_nothing() {
+    let ending = State::Ending { cause: Cause::Expired, since: after(100) };
+    assert_eq!(step(&ending, hour(), &Event::Off(proof(after(99))), after(200)), Err(NotAllowed));
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        Just(Event::Reached),
+        Just(Event::Delivered),
+        Just(Event::Due),
+        Just(Event::DeliveryFailed { why: "w".into() }),
+        any::<bool>().prop_map(|nothing_sent| Event::GrantingFailed { why: "w".into(), nothing_sent }),
+        Just(Event::End(Cause::TicketEnded)),
+        (0u64..20_000).prop_map(|s| Event::Off(proof(after(s)))),
+    ]
+}
+
+proptest! {
+    /// Any order of events, echoes and clock jumps: access never outlives the end fixed at the beginning,
+    /// never comes back, and ends only by a proof. F117, F126.
+    #[test]
+    fn no_order_of_events_prolongs_or_revives_access(events in prop::collection::vec((any_event(), -4000i64..8000), 1..60)) {
+        let begun = begin(secret("s1"), hour(), START);
+        let latest = begun.state.end().unwrap();
+        let mut state = begun.state;
+        let mut now = START;
+        for (event, jump) in events {
+            now = Timestamp::from_millis((now.millis() + jump * 1000).max(START.millis()));
+            let was_living = state.is_living();
+            let Ok(step) = step(&state, hour(), &event, now) else { continue };
+            prop_assert!(was_living || !step.state.is_living(), "revived by {event:?}");
+            if let Some(end) = step.state.end() {
+                prop_assert!(end <= latest, "prolonged by {event:?}");
+            }
+            if matches!(step.state, State::Ended { .. }) {
+                prop_assert!(matches!(event, Event::Off(_)), "ended without proof");
+            }
+            if was_living && !step.state.is_living() {
+                prop_assert!(step.effects.contains(&Effect::DestroySecret(secret("s1"))), "the secret outlives the access");
+            }
+            prop_assert_eq!(due_at(&step.state).is_some(), step.state.is_living());
+            state = step.state;
+        }
+        let over = latest + Duration::from_secs(1);
+        if state.is_living() {
+            state = step(&state, hour(), &Event::Due, over).unwrap().state;
+        }
+        if !state.is_final() {
+            state = step(&state, hour(), &Event::Off(proof(over + Duration::from_secs(9_000_000))), over).unwrap().state;
+        }
+        prop_assert!(state.is_final());
+    }
+}

@@ -1,0 +1,7 @@
+//! The heart as tables and properties: no runtime, no clock, no IO.
+
+mod decisions;
+mod life;
+mod proofs;
+mod samples;
+mod union;

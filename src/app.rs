@@ -1,0 +1,242 @@
+//! The composition root: the one file that knows every concrete type. Production and tests start here.
+
+use std::{
+    fmt,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use latchkey_contract::Clock;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::task::JoinHandle;
+
+use crate::{
+    clock_guard::{GuardedClock, Trust},
+    config::Config,
+    http::{self, Health, HealthCheck, Web},
+    jobs::{
+        Jobs,
+        queue::{Queue, Run},
+        sweep::Sweep,
+    },
+    random::{Random, SystemRandom},
+    registry::{Live, Vendors},
+    seal,
+    store::{
+        Store,
+        sqlite::{Options, Sqlite},
+    },
+};
+
+/// How long work under way may take to finish when the service is told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The database within the data directory.
+#[must_use]
+pub fn database(config: &Config) -> PathBuf {
+    config.data_dir.join("latchkey.db")
+}
+
+/// What differs between the shipped program and a test or the sandbox.
+pub struct Parts {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Lies between the service and its store, where somebody wants to look or to break off.
+    pub wrap_store: Option<Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store> + Send>>,
+    /// Renders `/metrics`, if a recorder is installed.
+    pub metrics: Option<PrometheusHandle>,
+}
+
+impl Parts {
+    /// The shipped program's.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, random: Arc::new(SystemRandom), wrap_store: None, metrics: None }
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+/// The running service.
+#[derive(Debug)]
+pub struct App {
+    sqlite: Arc<Sqlite>,
+    store: Arc<dyn Store>,
+    queue: Arc<Queue>,
+    address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
+    servers: Vec<actix_web::dev::ServerHandle>,
+    background: Vec<JoinHandle<()>>,
+}
+
+impl App {
+    /// Starts everything and answers requests.
+    ///
+    /// # Errors
+    /// Whatever stops the start, with what to do about it: nothing runs half.
+    pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
+        let sqlite = Arc::new(Sqlite::open(&database(config), Options::default()).await?);
+        let mut store: Arc<dyn Store> = Arc::<Sqlite>::clone(&sqlite);
+        if let Some(wrap) = parts.wrap_store {
+            store = wrap(store);
+        }
+        let guard = Arc::new(GuardedClock::new(parts.clock));
+        if let Some(last) = store.last_seen().await.context("the database cannot be read")? {
+            guard.seen_before(last);
+        }
+        let clock: Arc<dyn Clock> = Arc::<GuardedClock<_>>::clone(&guard);
+        let seal = Arc::new(seal::unlock(&config.key_file, store.as_ref(), clock.now()).await?);
+        let vendors = Arc::new(Vendors::new(Arc::clone(&store), Arc::clone(&seal), Arc::clone(&clock)));
+        let live = Arc::new(Live::start(Arc::clone(&store), vendors).await.context("the rules cannot be loaded")?);
+        let jobs = Arc::new(Jobs {
+            store: Arc::clone(&store),
+            live: Arc::clone(&live),
+            clock: Arc::clone(&clock),
+            trust: Arc::<GuardedClock<_>>::clone(&guard),
+            random: parts.random,
+            seal: Arc::clone(&seal),
+            public_url: config.public_url.clone(),
+        });
+        let run: Arc<dyn Run> = Arc::<Jobs>::clone(&jobs);
+        let queue = Arc::new(Queue::start(Arc::clone(&store), Arc::clone(&clock), run));
+        let sweep = Arc::new(Sweep::new(Arc::clone(&store), Arc::clone(&clock)));
+        let health: Arc<dyn Health> = Arc::new(Pulse {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            trust: guard,
+            queue: Arc::clone(&queue),
+            sweep: Arc::clone(&sweep),
+        });
+        let mut app = Self {
+            sqlite,
+            store: Arc::clone(&store),
+            queue,
+            address: config.listen,
+            metrics_address: None,
+            servers: Vec::new(),
+            background: Vec::new(),
+        };
+        app.background.push(tokio::spawn(async move { sweep.run(|| {}).await }));
+        let web = Arc::new(Web::new(config, store, clock, seal, live, jobs, Arc::clone(&health)));
+        app.serve(config, web, health, parts.metrics)?;
+        tracing::info!(address = %app.address, version = env!("CARGO_PKG_VERSION"), "ready");
+        Ok(app)
+    }
+
+    fn serve(
+        &mut self,
+        config: &Config,
+        web: Arc<Web>,
+        health: Arc<dyn Health>,
+        metrics: Option<PrometheusHandle>,
+    ) -> anyhow::Result<()> {
+        let listen = |address: SocketAddr| {
+            TcpListener::bind(address)
+                .with_context(|| format!("{address} cannot be listened on; is another one running?"))
+        };
+        let listener = listen(config.listen)?;
+        self.address = listener.local_addr()?;
+        let server = http::serve(web, listener)?;
+        self.servers.push(server.handle());
+        self.background.push(tokio::spawn(async move { drop(server.await) }));
+        if let (Some(address), Some(metrics)) = (config.metrics_listen, metrics) {
+            let listener = listen(address)?;
+            self.metrics_address = Some(listener.local_addr()?);
+            let server = http::serve_metrics(metrics, health, listener)?;
+            self.servers.push(server.handle());
+            self.background.push(tokio::spawn(async move { drop(server.await) }));
+        }
+        Ok(())
+    }
+
+    /// Where pages and hooks are.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where metrics are, if anywhere.
+    #[must_use]
+    pub const fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// True when nothing runs and nothing is due.
+    pub async fn is_idle(&self) -> bool {
+        self.queue.idle().await
+    }
+
+    /// Stops taking requests, lets what is under way finish within ten seconds, and closes the database.
+    pub async fn stop(self) {
+        for server in &self.servers {
+            server.stop(true).await;
+        }
+        self.queue.stop(GRACE).await;
+        for task in self.background {
+            task.abort();
+        }
+        self.sqlite.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Runs until `stop` is done.
+///
+/// # Errors
+/// As [`App::start`].
+pub async fn run(config: Config, parts: Parts, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let app = App::start(&config, parts).await?;
+    stop.await;
+    app.stop().await;
+    Ok(())
+}
+
+/// What `/readyz` looks at.
+#[derive(Debug)]
+struct Pulse {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    trust: Arc<dyn Trust>,
+    queue: Arc<Queue>,
+    sweep: Arc<Sweep>,
+}
+
+#[async_trait::async_trait]
+impl Health for Pulse {
+    async fn checks(&self) -> Vec<HealthCheck> {
+        let database = match tokio::time::timeout(Duration::from_secs(3), self.store.heartbeat(self.clock.now())).await
+        {
+            Ok(written) => written.map_err(|e| e.to_string()),
+            Err(_) => Err("the database did not answer within 3 s".to_owned()),
+        };
+        let said = |is_well: bool, why: &str| if is_well { Ok(()) } else { Err(why.to_owned()) };
+        let clock = self.trust.doubt().map_or(Ok(()), |doubt| Err(doubt.sentence().to_owned()));
+        vec![
+            HealthCheck { name: "database", result: database },
+            HealthCheck {
+                name: "worker",
+                result: said(self.queue.is_alive(), "the worker is dead: nothing is granted or ended"),
+            },
+            HealthCheck {
+                name: "sweep",
+                result: said(self.sweep.is_alive(), "the sweep has not run for three minutes"),
+            },
+            HealthCheck { name: "clock", result: clock },
+        ]
+    }
+}

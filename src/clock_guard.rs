@@ -1,0 +1,233 @@
+//! A clock that is watched: a wall clock set back cannot lengthen a grant, and one that jumps forward, or starts
+//! below a time seen before, gives nothing until it is trusted again.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use latchkey_contract::{Clock, Timestamp};
+
+/// Wall and monotonic time may drift apart by this much between two looks without anybody being told.
+const TOLERANCE: Duration = Duration::from_secs(30);
+
+/// After a jump forward the two clocks must agree for this long before anything is given again.
+const TRUST_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// Why nothing is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// The wall clock jumped forward, or the machine slept.
+    JumpedForward,
+    /// The wall clock was set back: time goes on from where it was.
+    SetBack,
+    /// At the start the wall clock was below a time seen before.
+    StartedBelow,
+}
+
+impl Doubt {
+    /// For logs and the ticket.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::JumpedForward => "the server's clock jumped forward",
+            Self::SetBack => "the server's clock was set back",
+            Self::StartedBelow => "the server's clock is behind a time it showed before",
+        }
+    }
+}
+
+/// The watched clock. Every part of the service reads time through it.
+#[derive(Debug)]
+pub struct GuardedClock<C> {
+    inner: C,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// A wall time that was believed, and the monotonic time that went with it.
+    anchor: (Timestamp, Duration),
+    jumped_at: Option<Duration>,
+    is_set_back: bool,
+    floor: Option<Timestamp>,
+}
+
+impl<C: Clock> GuardedClock<C> {
+    /// Believes the clock as it is now.
+    pub fn new(inner: C) -> Self {
+        let anchor = (inner.now(), inner.monotonic());
+        Self { inner, state: Mutex::new(State { anchor, jumped_at: None, is_set_back: false, floor: None }) }
+    }
+
+    /// Tells the last wall time that was seen before this start.
+    pub fn seen_before(&self, last: Timestamp) {
+        self.lock().floor = Some(last);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Compares the two clocks; answers the time that counts, which never goes back.
+    fn look(&self) -> (Timestamp, Option<Doubt>) {
+        let (wall, mono) = (self.inner.now(), self.inner.monotonic());
+        let mut state = self.lock();
+        let expected = state.anchor.0 + mono.saturating_sub(state.anchor.1);
+        if wall > expected + TOLERANCE {
+            if state.jumped_at.is_none() || state.anchor.0 != wall {
+                tracing::error!(
+                    event_code = "clock_jump",
+                    jump_s = wall.since(expected).as_secs(),
+                    "{}",
+                    Doubt::JumpedForward.sentence()
+                );
+            }
+            state.jumped_at = Some(mono);
+            state.is_set_back = false;
+            state.anchor = (wall, mono);
+        } else if expected > wall + TOLERANCE {
+            if !state.is_set_back {
+                tracing::error!(
+                    event_code = "clock_jump",
+                    back_s = expected.since(wall).as_secs(),
+                    "{}",
+                    Doubt::SetBack.sentence()
+                );
+            }
+            state.is_set_back = true;
+        } else {
+            state.is_set_back = false;
+            state.anchor = (wall.max(expected), mono);
+        }
+        let now = wall.max(expected);
+        if state.jumped_at.is_some_and(|at| mono >= at + TRUST_AFTER) {
+            state.jumped_at = None;
+        }
+        if state.floor.is_some_and(|floor| now >= floor) {
+            state.floor = None;
+        }
+        let doubt = if state.floor.is_some() {
+            Some(Doubt::StartedBelow)
+        } else if state.is_set_back {
+            Some(Doubt::SetBack)
+        } else {
+            state.jumped_at.map(|_| Doubt::JumpedForward)
+        };
+        (now, doubt)
+    }
+}
+
+/// What deciding asks of a clock, besides the time.
+pub trait Trust: Send + Sync + std::fmt::Debug {
+    /// Why nothing may be given now.
+    fn doubt(&self) -> Option<Doubt>;
+}
+
+impl<C: Clock> Trust for GuardedClock<C> {
+    fn doubt(&self) -> Option<Doubt> {
+        self.look().1
+    }
+}
+
+#[async_trait::async_trait]
+impl<C: Clock> Clock for GuardedClock<C> {
+    fn now(&self) -> Timestamp {
+        self.look().0
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.inner.monotonic()
+    }
+
+    /// Sleeps by the inner clock, corrected for what it was set back.
+    async fn sleep_until(&self, at: Timestamp) {
+        let wait = at.since(self.now());
+        self.inner.sleep_until(self.inner.now() + wait).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Hands {
+        wall: AtomicI64,
+        mono: AtomicU64,
+    }
+
+    impl Hands {
+        fn pass(&self, seconds: u64) {
+            self.mono.fetch_add(seconds, Ordering::Relaxed);
+            self.wall.fetch_add(i64::try_from(seconds).unwrap() * 1000, Ordering::Relaxed);
+        }
+        fn set(&self, by_seconds: i64) {
+            self.wall.fetch_add(by_seconds * 1000, Ordering::Relaxed);
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Clock for Hands {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.wall.load(Ordering::Relaxed))
+        }
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(self.mono.load(Ordering::Relaxed))
+        }
+        async fn sleep_until(&self, _at: Timestamp) {}
+    }
+
+    fn guarded() -> GuardedClock<Hands> {
+        GuardedClock::new(Hands { wall: AtomicI64::new(1_000_000_000), mono: AtomicU64::new(0) })
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_hold_time_up() {
+        let clock = guarded();
+        let start = clock.now();
+        clock.inner.pass(60);
+        clock.inner.set(-86_400);
+        assert_eq!(clock.now(), start + Duration::from_secs(60));
+        assert_eq!(clock.doubt(), Some(Doubt::SetBack));
+        clock.inner.pass(3600);
+        assert_eq!(clock.now(), start + Duration::from_secs(3660));
+        clock.inner.set(86_400);
+        assert_eq!((clock.now(), clock.doubt()), (start + Duration::from_secs(3660), None));
+    }
+
+    #[test]
+    fn a_jump_forward_is_followed_but_not_trusted_for_ten_minutes() {
+        let clock = guarded();
+        let start = clock.now();
+        clock.inner.set(3600);
+        assert_eq!(clock.now(), start + Duration::from_secs(3600));
+        assert_eq!(clock.doubt(), Some(Doubt::JumpedForward));
+        clock.inner.pass(599);
+        assert_eq!(clock.doubt(), Some(Doubt::JumpedForward));
+        clock.inner.pass(1);
+        assert_eq!(clock.doubt(), None);
+    }
+
+    #[test]
+    fn a_start_below_a_time_seen_before_gives_nothing_until_it_is_passed() {
+        let clock = guarded();
+        clock.seen_before(clock.now() + Duration::from_secs(20));
+        assert_eq!(clock.doubt(), Some(Doubt::StartedBelow));
+        clock.inner.pass(20);
+        assert_eq!(clock.doubt(), None);
+    }
+
+    #[test]
+    fn slow_drift_is_nobodys_business() {
+        let clock = guarded();
+        for _ in 0..1000 {
+            clock.inner.pass(60);
+            clock.inner.set(1);
+            let _ = clock.now();
+        }
+        assert_eq!(clock.doubt(), None);
+    }
+}

@@ -1,0 +1,247 @@
+//! What the process needs to start, read once from `latchkey.toml` into final types.
+//!
+//! No secret stands here, and no value weakens a check. Rules and records are not configuration: they are
+//! revisions in the database.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::{
+    seal::KeyFile,
+    telemetry::{LogFormat, LogLevel},
+};
+
+/// The checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the database lies.
+    pub data_dir: PathBuf,
+    /// Where the master key comes from.
+    pub key_file: KeyFile,
+    /// Pages and hooks.
+    pub listen: SocketAddr,
+    /// Metrics; `None` offers none.
+    pub metrics_listen: Option<SocketAddr>,
+    /// How people and PSAs reach `listen`: an origin, ending in `/`.
+    pub public_url: Url,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// How much is logged.
+    pub log_level: LogLevel,
+}
+
+/// Why the configuration cannot be used. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration file {0} cannot be read; name another one with --config")]
+    Unreadable(PathBuf, #[source] std::io::Error),
+    /// Not the shape that is expected; unknown keys included.
+    #[error("{path}, line {line}: {what}")]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong, with the key's name.
+        what: String,
+    },
+    /// A value that cannot be.
+    #[error("{path}: {key}: {what}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Which key.
+        key: &'static str,
+        /// What is wrong and what would be right.
+        what: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    data_dir: PathBuf,
+    key_file: String,
+    listen: SocketAddr,
+    #[serde(default)]
+    metrics_listen: Option<SocketAddr>,
+    public_url: Url,
+    #[serde(default)]
+    trusted_proxies: Vec<IpAddr>,
+    #[serde(default)]
+    log_format: LogFormat,
+    #[serde(default)]
+    log_level: LogLevel,
+}
+
+impl Config {
+    /// Reads a file. Relative paths in it are meant from the file's own directory.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming file, key and remedy.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError::Unreadable(path.to_owned(), e))?;
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Self::parse(&text, path, credentials.as_deref())
+    }
+
+    /// Checks a document as if it lay at `path`. `credentials` is systemd's directory, where there is one.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, path: &Path, credentials: Option<&Path>) -> Result<Self, ConfigError> {
+        let document: Document = toml::from_str(text).map_err(|e| ConfigError::Shape {
+            path: path.to_owned(),
+            line: e.span().map_or(0, |s| text[..s.start.min(text.len())].matches('\n').count() + 1),
+            what: e.message().to_owned(),
+        })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        check(document, base, credentials).map_err(|(key, what)| ConfigError::Value {
+            path: path.to_owned(),
+            key,
+            what,
+        })
+    }
+
+    /// The absolute address of a page or hook.
+    #[must_use]
+    pub fn public(&self, path: &str) -> Url {
+        let mut url = self.public_url.clone();
+        url.set_path(path);
+        url
+    }
+}
+
+type Fault = (&'static str, String);
+
+fn check(document: Document, base: &Path, credentials: Option<&Path>) -> Result<Config, Fault> {
+    let data_dir = base.join(&document.data_dir);
+    let key_file = key_file(&document.key_file, base, credentials)?;
+    if key_file.path().starts_with(&data_dir) {
+        let what = "must lie outside data_dir: whoever copies the data must not get the key with it";
+        return Err(("key_file", what.to_owned()));
+    }
+    for (key, at) in [("listen", Some(document.listen)), ("metrics_listen", document.metrics_listen)] {
+        if at.is_some_and(|at| !at.ip().is_loopback()) {
+            let what = "must be a loopback address such as 127.0.0.1:8080: this version speaks plain HTTP, \
+                        so put a reverse proxy with TLS before it";
+            return Err((key, what.to_owned()));
+        }
+    }
+    Ok(Config {
+        data_dir,
+        key_file,
+        listen: document.listen,
+        metrics_listen: document.metrics_listen,
+        public_url: public_url(document.public_url)?,
+        trusted_proxies: document.trusted_proxies,
+        log_format: document.log_format,
+        log_level: document.log_level,
+    })
+}
+
+fn key_file(text: &str, base: &Path, credentials: Option<&Path>) -> Result<KeyFile, Fault> {
+    let Some(name) = text.strip_prefix("credential:") else {
+        return Ok(KeyFile::Own(base.join(text)));
+    };
+    if name.is_empty() || name.contains('/') || name.starts_with('.') {
+        return Err(("key_file", "write credential:NAME with the credential's name in the systemd unit".to_owned()));
+    }
+    match credentials {
+        Some(directory) => Ok(KeyFile::Credential(directory.join(name))),
+        None => Err((
+            "key_file",
+            "a credential is meant, but systemd gave none (CREDENTIALS_DIRECTORY is not set); \
+             start through the systemd unit, or name a file"
+                .to_owned(),
+        )),
+    }
+}
+
+fn public_url(url: Url) -> Result<Url, Fault> {
+    let checked = latchkey_contract::outside::base_url(url, latchkey_contract::outside::Network::Private)
+        .map_err(|e| ("public_url", e.to_string()))?;
+    if checked.path() != "/" {
+        return Err((
+            "public_url",
+            "must be an origin such as https://latchkey.example.com, without a path".to_owned(),
+        ));
+    }
+    Ok(checked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../latchkey.example.toml");
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("/etc/latchkey/latchkey.toml"), None)
+    }
+
+    #[test]
+    fn the_example_is_a_configuration() {
+        let config = parse(EXAMPLE).unwrap();
+        assert_eq!(config.data_dir, Path::new("/var/lib/latchkey"));
+        assert_eq!(config.key_file, KeyFile::Own("/etc/latchkey/master.key".into()));
+        assert_eq!(config.public("/hooks/cw").as_str(), "https://latchkey.example.com/hooks/cw");
+    }
+
+    #[test]
+    fn an_unknown_key_stops_the_start_with_its_name_and_line() {
+        let error = parse(&format!("{EXAMPLE}\nlisten_adress = \"127.0.0.1:1\"\n")).unwrap_err().to_string();
+        assert!(error.contains("listen_adress") && error.contains("line "), "{error}");
+    }
+
+    #[test]
+    fn plain_http_on_a_public_address_is_refused_with_what_to_do() {
+        let error = parse(&EXAMPLE.replace("127.0.0.1:8080", "0.0.0.0:8080")).unwrap_err().to_string();
+        assert!(error.contains("listen") && error.contains("reverse proxy"), "{error}");
+        let error = parse(&EXAMPLE.replace("127.0.0.1:9464", "192.0.2.1:9464")).unwrap_err().to_string();
+        assert!(error.contains("metrics_listen"), "{error}");
+    }
+
+    #[test]
+    fn the_key_does_not_lie_with_the_data() {
+        let error = parse(&EXAMPLE.replace("/etc/latchkey/master.key", "/var/lib/latchkey/master.key")).unwrap_err();
+        assert!(error.to_string().contains("outside data_dir"), "{error}");
+    }
+
+    #[test]
+    fn a_public_url_is_an_origin_with_tls() {
+        for bad in ["http://latchkey.example.com", "https://example.com/latchkey", "https://a:b@example.com"] {
+            let error = parse(&EXAMPLE.replace("https://latchkey.example.com", bad)).unwrap_err().to_string();
+            assert!(error.contains("public_url"), "{error}");
+        }
+        assert!(parse(&EXAMPLE.replace("https://latchkey.example.com", "http://127.0.0.1:8080")).is_ok());
+    }
+
+    #[test]
+    fn a_systemd_credential_is_looked_for_where_systemd_puts_it() {
+        let text = EXAMPLE.replace("/etc/latchkey/master.key", "credential:latchkey.key");
+        let path = Path::new("/etc/latchkey/latchkey.toml");
+        let config = Config::parse(&text, path, Some(Path::new("/run/credentials/latchkey.service"))).unwrap();
+        let expected = KeyFile::Credential("/run/credentials/latchkey.service/latchkey.key".into());
+        assert_eq!(config.key_file, expected);
+        assert!(parse(&text).unwrap_err().to_string().contains("systemd"));
+        let escape = text.replace("credential:latchkey.key", "credential:../x");
+        assert!(Config::parse(&escape, path, Some(Path::new("/run"))).is_err());
+    }
+
+    #[test]
+    fn relative_paths_are_meant_from_the_file() {
+        let text = EXAMPLE.replace("/var/lib/latchkey", "data").replace("/etc/latchkey/master.key", "keys/master.key");
+        let config = parse(&text).unwrap();
+        assert_eq!(config.data_dir, Path::new("/etc/latchkey/data"));
+        assert_eq!(config.key_file.path(), Path::new("/etc/latchkey/keys/master.key"));
+    }
+}

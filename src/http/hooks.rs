@@ -1,0 +1,166 @@
+//! `POST /hooks/{connection}/{path secret}`: what a PSA sends. Prove, record, say 202.
+//!
+//! The path secret comes first and costs nothing; it is no proof, but it keeps strangers away from everything that
+//! follows. It is never logged: no line, span or metric here is given the path. Whatever is not proven gets one and
+//! the same answer; the log says why.
+
+use std::error::Error;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use latchkey_contract::{ConnectionId, Delivery, Rejected, Verified, ticket::TicketEvent};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Web, body,
+    problem::Problem,
+    unproven::{Source, Unproven},
+};
+use crate::{
+    random,
+    registry::NoConnector,
+    store::{NewDelivery, Recorded},
+};
+
+pub(super) fn routes(app: &mut web::ServiceConfig) {
+    app.service(
+        web::resource("/hooks/{connection}/{secret}")
+            .route(web::post().to(receive))
+            .default_service(web::to(async || Problem::Method.answer())),
+    );
+}
+
+async fn receive(request: HttpRequest, payload: web::Payload, web: web::Data<Web>) -> HttpResponse {
+    let started = web.clock.monotonic();
+    let taken = take(&request, payload, &web).await;
+    let outcome = match &taken {
+        Ok(Recorded::New) => "recorded",
+        Ok(Recorded::Repeat) => "repeat",
+        Ok(Recorded::OtherBody) => Problem::OtherBody.code(),
+        Err(problem) => problem.code(),
+    };
+    metrics::counter!("webhook_deliveries_total", "outcome" => outcome).increment(1);
+    metrics::histogram!("webhook_seconds").record((web.clock.monotonic().saturating_sub(started)).as_secs_f64());
+    match taken {
+        Ok(Recorded::New | Recorded::Repeat) => HttpResponse::Accepted().finish(),
+        Ok(Recorded::OtherBody) => Problem::OtherBody.answer(),
+        Err(problem) => problem.answer(),
+    }
+}
+
+async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result<Recorded, Problem> {
+    let live = web.live.known();
+    let path = request.match_info();
+    let connection = ConnectionId::parse(path.query("connection")).ok();
+    let knows_path = live.registry.hook_fits(connection.as_ref(), path.query("secret"));
+    let source = Source::new(web.proxies.source(request), knows_path);
+    let now = web.clock.monotonic();
+    let is_spent = web.unproven.is_spent(source, now);
+    let Some(connection) = connection.filter(|_| knows_path) else {
+        web.unproven.fail(source, now);
+        if !is_spent {
+            rejected(None, "unknown-path", &"no connection has this path");
+        }
+        return Err(Problem::Unproven);
+    };
+    if is_spent {
+        return Err(Problem::TooMany(Unproven::wait()));
+    }
+    let body = body::read(request, payload).await?;
+    let delivery = Delivery { headers: headers(request), body, received_at: web.clock.now(), connection };
+    let event = match prove(web, &delivery).await {
+        Ok(event) => event,
+        Err(problem) => {
+            if problem == Problem::Unproven {
+                web.unproven.fail(source, now);
+            }
+            return Err(problem);
+        }
+    };
+    record(web, &delivery, event.into_inner()).await
+}
+
+async fn prove(web: &Web, delivery: &Delivery) -> Result<Verified<TicketEvent>, Problem> {
+    let live = web.live.current().await;
+    let system = match live.registry.ticket_system(&delivery.connection) {
+        Ok(system) => system,
+        Err(error @ NoConnector::Unknown(_)) => {
+            rejected(Some(&delivery.connection), "no-ticket-system", &error);
+            return Err(Problem::Unproven);
+        }
+        Err(error @ NoConnector::Broken { .. }) => {
+            tracing::error!(connection = %delivery.connection, %error, "delivery put off: the connection cannot be used");
+            return Err(Problem::Busy(std::time::Duration::from_secs(30)));
+        }
+    };
+    system.verify(delivery).await.map_err(|why| {
+        rejected(Some(&delivery.connection), reason(&why), &Chain(&why));
+        if why.is_for_later() { Problem::Busy(std::time::Duration::from_secs(30)) } else { Problem::Unproven }
+    })
+}
+
+async fn record(web: &Web, delivery: &Delivery, event: TicketEvent) -> Result<Recorded, Problem> {
+    let new = NewDelivery {
+        id: random::ulid(&random::SystemRandom, delivery.received_at),
+        connection: delivery.connection.clone(),
+        message_id: event.message_id.clone(),
+        body_hash: hex(&Sha256::digest(&delivery.body)),
+        received_at: delivery.received_at,
+        event,
+    };
+    let (id, ticket) = (new.id.clone(), new.event.ticket.clone());
+    let recorded = web.store.record_delivery(new).await?;
+    let ticket = ticket.map(|t| format!("{}/{t}", delivery.connection));
+    let connection = &delivery.connection;
+    match recorded {
+        Recorded::New => tracing::info!(%connection, delivery.id = id, ticket.ref = ticket, "delivery recorded"),
+        Recorded::Repeat => {
+            metrics::counter!("webhook_duplicates_total").increment(1);
+            tracing::info!(%connection, ticket.ref = ticket, "delivery received again");
+        }
+        Recorded::OtherBody => tracing::error!(
+            %connection, ticket.ref = ticket,
+            "a proven delivery repeats a message id with another body: look at who else has the PSA's key"
+        ),
+    }
+    Ok(recorded)
+}
+
+fn rejected(connection: Option<&ConnectionId>, reason: &'static str, why: &dyn std::fmt::Display) {
+    metrics::counter!("webhook_rejected_total", "reason" => reason).increment(1);
+    let connection = connection.map(ConnectionId::as_str);
+    tracing::warn!(connection, reason, %why, "delivery rejected");
+}
+
+const fn reason(why: &Rejected) -> &'static str {
+    match why {
+        Rejected::NoSignature => "no-signature",
+        Rejected::BadSignature => "bad-signature",
+        Rejected::ForeignKey(_) => "foreign-key",
+        Rejected::ForeignBody(_) => "foreign-body",
+        Rejected::OverBudget => "over-budget",
+        Rejected::KeyUnreachable(_) => "key-unreachable",
+    }
+}
+
+/// An error with its causes, on one line.
+struct Chain<'a>(&'a dyn Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+fn headers(request: &HttpRequest) -> Vec<(String, Vec<u8>)> {
+    request.headers().iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,126 @@
+//! How many unproven deliveries one source may send, in bounded memory.
+//!
+//! Whoever knows the path secret and whoever does not are counted apart, so that strangers behind the same proxy
+//! cannot use up what the PSA may need.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Failures per [`WINDOW`] and source.
+const MOST: u32 = 30;
+const WINDOW: Duration = Duration::from_secs(60);
+/// Sources remembered; beyond it all new ones share one count.
+const SOURCES: usize = 10_000;
+
+#[derive(Debug)]
+pub(super) struct Unproven(Mutex<HashMap<Source, Count>>);
+
+/// Who is counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Source {
+    address: Option<IpAddr>,
+    knows_path: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    since: Duration,
+    failures: u32,
+}
+
+impl Source {
+    /// An IPv6 source is its /64: one customer has at least that.
+    pub(super) fn new(address: IpAddr, knows_path: bool) -> Self {
+        let address = match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = v6.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+        };
+        Self { address: Some(address), knows_path }
+    }
+}
+
+impl Unproven {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+
+    /// True when this source has failed too often. `now` is monotonic.
+    pub(super) fn is_spent(&self, source: Source, now: Duration) -> bool {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let overflow = Source { address: None, ..source };
+        let count = counts.get(&source).or_else(|| counts.get(&overflow).filter(|_| counts.len() >= SOURCES));
+        count.is_some_and(|count| now.saturating_sub(count.since) < WINDOW && count.failures >= MOST)
+    }
+
+    /// Counts a failure.
+    pub(super) fn fail(&self, source: Source, now: Duration) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() >= SOURCES && !counts.contains_key(&source) {
+            counts.retain(|_, count| now.saturating_sub(count.since) < WINDOW);
+        }
+        let is_full = counts.len() >= SOURCES && !counts.contains_key(&source);
+        let key = if is_full { Source { address: None, ..source } } else { source };
+        let count = counts.entry(key).or_insert(Count { since: now, failures: 0 });
+        if now.saturating_sub(count.since) >= WINDOW {
+            *count = Count { since: now, failures: 0 };
+        }
+        count.failures = count.failures.saturating_add(1);
+    }
+
+    /// How long a source that is spent should wait.
+    pub(super) const fn wait() -> Duration {
+        WINDOW
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(n: u32, knows_path: bool) -> Source {
+        Source::new(IpAddr::V4(n.into()), knows_path)
+    }
+
+    fn second(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn a_source_is_spent_for_a_minute_and_no_other_one_with_it() {
+        let unproven = Unproven::new();
+        for _ in 0..MOST {
+            assert!(!unproven.is_spent(source(1, false), second(10)));
+            unproven.fail(source(1, false), second(10));
+        }
+        assert!(unproven.is_spent(source(1, false), second(69)));
+        assert!(!unproven.is_spent(source(1, true), second(69)), "knowing the path is counted apart");
+        assert!(!unproven.is_spent(source(2, false), second(69)));
+        assert!(!unproven.is_spent(source(1, false), second(70)));
+    }
+
+    #[test]
+    fn a_million_sources_take_no_more_memory_than_ten_thousand() {
+        let unproven = Unproven::new();
+        for n in 0..1_000_000 {
+            unproven.fail(source(n, false), second(1));
+        }
+        assert!(unproven.0.lock().unwrap().len() <= SOURCES + 2);
+        assert!(unproven.is_spent(source(2_000_000, false), second(1)), "newcomers share one count");
+        assert!(!unproven.is_spent(source(2_000_000, true), second(1)));
+        unproven.fail(source(2_000_000, false), second(100));
+        assert!(unproven.0.lock().unwrap().len() < 5, "what is over is forgotten");
+    }
+
+    #[test]
+    fn one_ipv6_network_is_one_source() {
+        let (a, b) = ("2001:db8:1:2::1".parse().unwrap(), "2001:db8:1:2:ffff::9".parse().unwrap());
+        assert_eq!(Source::new(a, true), Source::new(b, true));
+    }
+}

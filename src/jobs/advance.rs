@@ -1,0 +1,105 @@
+//! From an event to what is written: the grant's step, its audit entry, its notices and its tasks, in one transition.
+
+use latchkey_contract::{PersonId, Timestamp};
+use serde_json::json;
+
+use crate::{
+    access::{
+        Effect, Event, Grant, State,
+        grant::{Step, Telling, due_at, step},
+    },
+    jobs::task::{NewTask, Priority, Work},
+    random::{Random, ulid},
+    store::{AuditEntry, Notice, NoticeKind, NoticeState, Transition},
+};
+
+/// Applies an event to a grant inside a transition. Answers the grant as it will be, or `None` when the event says nothing new.
+///
+/// `others` are the other open grants of the same account: a secret that one of them lives on is not destroyed.
+pub fn advance(
+    transition: &mut Transition,
+    grant: &Grant,
+    event: &Event,
+    others: &[Grant],
+    by: Option<&PersonId>,
+    random: &dyn Random,
+) -> Option<Grant> {
+    let now = transition.now;
+    let Step { state, effects } = step(&grant.state, grant.length, event, now).ok()?;
+    let next = Grant { state, ..grant.clone() };
+    write(transition, &next, &effects, others, by, random);
+    Some(next)
+}
+
+/// Writes a grant and what follows from its step. Used by [`advance`], and for a grant that begins.
+pub fn write(
+    transition: &mut Transition,
+    grant: &Grant,
+    effects: &[Effect],
+    others: &[Grant],
+    by: Option<&PersonId>,
+    random: &dyn Random,
+) {
+    let now = transition.now;
+    transition.audit.push(entry(grant, now, by));
+    if let Some(due) = due_at(&grant.state) {
+        let work = Work::Due { grant: grant.id.clone() };
+        transition.tasks.push(NewTask { work, run_at: due, priority: Priority::Removal });
+    }
+    for effect in effects {
+        match effect {
+            Effect::Converge => transition.tasks.push(converge(grant, now)),
+            Effect::Deliver => tell(transition, grant, Telling::Granted, random),
+            Effect::Tell(telling) => tell(transition, grant, *telling, random),
+            Effect::TidyNote => owe(transition, grant, NoticeKind::Tidy, random),
+            Effect::DestroySecret(id) => {
+                let is_used = others.iter().any(|o| o.id != grant.id && o.state.secret() == Some(id));
+                if !is_used {
+                    transition.destroy.push(id.clone());
+                }
+            }
+        }
+    }
+    if matches!(grant.state, State::Ending { .. } | State::Ended { .. }) {
+        transition.is_removal = true;
+    }
+    transition.grants.push(grant.clone());
+}
+
+/// Owes the ticket a note about a grant.
+pub fn tell(transition: &mut Transition, grant: &Grant, telling: Telling, random: &dyn Random) {
+    owe(transition, grant, NoticeKind::Note { telling, mapping: grant.mapping.clone(), why: None }, random);
+}
+
+fn owe(transition: &mut Transition, grant: &Grant, kind: NoticeKind, random: &dyn Random) {
+    let now = transition.now;
+    transition.notices.push(Notice {
+        id: ulid(random, now),
+        ticket: grant.ticket.clone(),
+        grant: grant.id.clone(),
+        kind,
+        since: now,
+        state: NoticeState::Open,
+    });
+    let work = Work::Tell { ticket: grant.ticket.clone() };
+    transition.tasks.push(NewTask { work, run_at: now, priority: Priority::Telling });
+}
+
+fn converge(grant: &Grant, now: Timestamp) -> NewTask {
+    let priority = if grant.state.is_living() { Priority::Giving } else { Priority::Removal };
+    let work = Work::Converge { account: grant.account.clone(), directory: grant.directory.clone() };
+    NewTask { work, run_at: now, priority }
+}
+
+fn entry(grant: &Grant, now: Timestamp, by: Option<&PersonId>) -> AuditEntry {
+    AuditEntry {
+        seq: 0,
+        at: now,
+        code: format!("grant.{}", grant.state.name()),
+        person: Some(by.unwrap_or(&grant.person).clone()),
+        grant: Some(grant.id.clone()),
+        ticket: Some(grant.ticket.clone()),
+        detail: json!({ "state": grant.state, "account": grant.account, "policy": grant.policy.id, "length": grant.length }),
+        hash: String::new(),
+    }
+}

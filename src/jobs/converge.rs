@@ -1,0 +1,340 @@
+//! Brings an account one step nearer to its target: observe, name the one next step, commit the intent,
+//! take it, commit the outcome, look again. Create, enable, extend, overlap, expire, retry, crash recovery
+//! and drift repair are this same loop with another target.
+
+use std::{sync::Arc, time::Duration};
+
+use latchkey_contract::{
+    AccountId, Directory, GrantId, Timestamp,
+    directory::{Next, Observation, Outcome, Password, Step, Target},
+    outside::Urgency,
+};
+use serde_json::json;
+
+use super::{
+    JobError, Jobs,
+    advance::{advance, tell},
+};
+use crate::{
+    access::{
+        Account, Cause, Event, Grant, Holds, Proof, State,
+        account::{looks_after, owed, target},
+        grant::Telling,
+        proof::NotOff,
+    },
+    jobs::{
+        queue::{LeaseHandle, Ran},
+        task::Task,
+    },
+    registry::InForce,
+    store::{AuditEntry, CommitName, Finish, Transition},
+};
+
+/// A giving step is sent only if the lease outlives the call by this much.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// One account as this run found it.
+pub(super) struct Scene {
+    pub(super) holds: Holds,
+    pub(super) directory: Arc<dyn Directory>,
+    pub(super) account: Account,
+    pub(super) grants: Vec<Grant>,
+    pub(super) target: Target,
+}
+
+impl Jobs {
+    pub(super) async fn converge(&self, id: &AccountId, task: &Task, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let Some(account) = self.store.account(id).await? else { return Ok(Ran::Finish(Finish::Done)) };
+        let grants = self.store.open_grants(id).await?;
+        let world = self.live.current().await;
+        if let Some(ran) = self.held(&world, &grants, lease).await? {
+            return Ok(ran);
+        }
+        let directory = world.registry.directory(&account.directory)?;
+        let holds = Holds::of(&world.rules.records);
+        let target = target(&account, &grants, &holds, self.clock.now());
+        let urgency = if target.gives() { Urgency::Ordinary } else { Urgency::Removal };
+        let scene = Scene { holds, directory, account, grants, target };
+        let seen = match scene.directory.observe(&scene.account.reference(), urgency).await {
+            Ok(seen) => seen,
+            Err(error) => return self.trouble(scene, None, error, task, lease).await,
+        };
+        let now = self.clock.now();
+        match scene.directory.next(&scene.target, &seen, &scene.account.known, now) {
+            Next::Step(step) => self.take(scene, step, task, lease).await,
+            Next::Wait { until, why } => {
+                tracing::debug!(account = %scene.account.id, why, "waiting for the directory");
+                Ok(Ran::Finish(Finish::At(until)))
+            }
+            Next::Reached => self.reached(scene, seen, lease).await,
+            Next::Impossible { why } => self.impossible(scene, why, lease).await,
+        }
+    }
+
+    /// A hold ends what it names before anything else is done.
+    async fn held(&self, world: &InForce, grants: &[Grant], lease: &LeaseHandle) -> Result<Option<Ran>, JobError> {
+        let now = self.clock.now();
+        let holds = Holds::of(&world.rules.records);
+        let mut transition = Transition::new(CommitName::EndAsked, now);
+        for grant in grants.iter().filter(|g| g.state.is_living()) {
+            if let Some(why) = holds.stops(&grant.customer, &grant.person) {
+                let event = Event::End(Cause::Held { why });
+                advance(&mut transition, grant, &event, grants, None, self.random.as_ref());
+            }
+        }
+        if transition.grants.is_empty() {
+            return Ok(None);
+        }
+        transition.lease = Some((lease.lease(), Finish::At(now)));
+        self.store.commit(transition).await?;
+        Ok(Some(Ran::Committed))
+    }
+
+    async fn take(&self, mut scene: Scene, step: Step, task: &Task, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let now = self.clock.now();
+        if step.is_giving() && lease.remaining(now) < scene.directory.call_timeout() + LEASE_MARGIN {
+            return Ok(Ran::Finish(Finish::At(now)));
+        }
+        let secret = match &step {
+            Step::Create { password } | Step::SetPassword { password } => Some(self.open_password(password).await?),
+            Step::ScramblePassword => Some(scene.directory.password(&mut |buffer| self.random.fill(buffer))),
+            _ => None,
+        };
+        let mut intent = Transition::new(CommitName::StepIntent, now);
+        self.notice_surprise(&mut intent, &mut scene);
+        scene.account.known = scene.account.known.clone().intending(&step, now);
+        scene.account.first_off = None;
+        if step.is_giving() {
+            scene.account.gave_at = Some(now);
+        }
+        intent.is_removal = !step.is_giving();
+        intent.lease = Some((lease.lease(), Finish::Keep));
+        intent.audit.push(act(&scene, "step.intent", now, json!({ "step": step })));
+        self.save(intent, &mut scene.account).await?;
+        match scene.directory.perform(&step, &scene.account.reference(), secret.as_ref()).await {
+            Ok(outcome) => self.performed(scene, &step, &outcome, lease).await,
+            Err(error) => self.trouble(scene, Some(step), error, task, lease).await,
+        }
+    }
+
+    async fn performed(
+        &self,
+        mut scene: Scene,
+        step: &Step,
+        outcome: &Outcome,
+        lease: &LeaseHandle,
+    ) -> Result<Ran, JobError> {
+        let now = self.clock.now();
+        scene.account.known = scene.account.known.clone().after(step, outcome, now);
+        let mut transition = Transition::new(CommitName::StepOutcome, now);
+        transition.is_removal = !step.is_giving();
+        transition.lease = Some((lease.lease(), Finish::At(now)));
+        let code = match outcome {
+            Outcome::Done { .. } => "step.done",
+            Outcome::NotBefore(_) => "step.not-before",
+            Outcome::NoWay { .. } => "step.no-way",
+        };
+        transition.audit.push(act(&scene, code, now, json!({ "step": step.name(), "outcome": outcome })));
+        tracing::info!(account = %scene.account.id, connection = %scene.account.directory, step = step.name(), code, "step");
+        self.save(transition, &mut scene.account).await?;
+        Ok(Ran::Committed)
+    }
+
+    /// Something has to be done although off was proven and nobody asked: somebody gave it back outside Latchkey.
+    fn notice_surprise(&self, transition: &mut Transition, scene: &mut Scene) {
+        if !scene.grants.is_empty() || scene.account.off_since.is_none() {
+            return;
+        }
+        scene.account.off_since = None;
+        scene.account.known.sessions_cut = None;
+        scene.account.known.password = Password::Unknown;
+        tracing::error!(account = %scene.account.id, connection = %scene.account.directory,
+            "the account was changed outside Latchkey after its access had ended; it is cut again");
+        metrics::counter!("accounts_cut_again_total").increment(1);
+        transition.audit.push(act(scene, "account.cut-again", transition.now, json!({})));
+    }
+
+    async fn reached(&self, mut scene: Scene, seen: Observation, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let now = self.clock.now();
+        let mut transition = Transition::new(CommitName::Reached, now);
+        if scene.target.gives() {
+            for grant in scene.grants.iter().filter(|g| matches!(g.state, State::Granting { .. })) {
+                advance(&mut transition, grant, &Event::Reached, &scene.grants, None, self.random.as_ref());
+            }
+        }
+        let again = self.prove(&mut transition, &mut scene, &seen).await?;
+        scene.account.overdue = None;
+        if again.is_none() {
+            scene.account.looks.retain(|at| *at > now);
+        }
+        let finish = match again.or_else(|| scene.account.next_look(now)) {
+            Some(at) => Finish::At(at),
+            None => Finish::Done,
+        };
+        transition.lease = Some((lease.lease(), finish));
+        self.save(transition, &mut scene.account).await?;
+        Ok(Ran::Committed)
+    }
+
+    /// Ends the grants whose removal this look proves; answers when to look again if a second look is needed.
+    async fn prove(
+        &self,
+        transition: &mut Transition,
+        scene: &mut Scene,
+        seen: &Observation,
+    ) -> Result<Option<Timestamp>, JobError> {
+        let now = transition.now;
+        let mut again = None;
+        let first = scene.account.first_off.take();
+        let ending: Vec<Grant> =
+            scene.grants.iter().filter(|g| matches!(g.state, State::Ending { .. })).cloned().collect();
+        for grant in &ending {
+            let owed = owed(&scene.account, grant, &scene.grants, &scene.holds, now);
+            match Proof::of(first.as_ref(), seen, &scene.account.known, &owed) {
+                Ok(proof) => self.ended(transition, scene, grant, proof),
+                Err(NotOff::ReadAgain(at)) => again = Some(again.unwrap_or(at).min(at)),
+                Err(NotOff::Left(what)) => {
+                    tracing::warn!(grant.id = %grant.id, what, "removal is not complete");
+                    again = Some(again.unwrap_or(now + Duration::from_secs(5)));
+                }
+            }
+        }
+        let is_cut_again = scene.grants.is_empty() && scene.account.off_since.is_none() && scene.account.last.is_some();
+        if is_cut_again {
+            let owed = crate::access::proof::Owed::Whole(scene.account.mode);
+            match Proof::of(first.as_ref(), seen, &scene.account.known, &owed) {
+                Ok(proof) => self.off_again(transition, scene, &proof).await?,
+                Err(NotOff::ReadAgain(at)) => again = Some(at),
+                Err(NotOff::Left(_)) => again = Some(now + Duration::from_secs(5)),
+            }
+        }
+        if again.is_some() {
+            scene.account.first_off = Some(match first {
+                Some(first) if first.same_as(seen) => first,
+                _ => seen.clone(),
+            });
+            if transition.grants.is_empty() {
+                transition.name = CommitName::OffSeen;
+            }
+            transition.is_removal = true;
+        }
+        Ok(again)
+    }
+
+    fn ended(&self, transition: &mut Transition, scene: &mut Scene, grant: &Grant, proof: Proof) {
+        let now = transition.now;
+        let State::Ending { since, .. } = &grant.state else { return };
+        let overhang = proof.seen_at().since(*since);
+        let event = Event::Off(proof);
+        if advance(transition, grant, &event, &scene.grants, None, self.random.as_ref()).is_none() {
+            return;
+        }
+        transition.name = CommitName::OffProven;
+        metrics::histogram!("grant_overhang_seconds").record(overhang.as_secs_f64());
+        tracing::info!(grant.id = %grant.id, ticket.r#ref = %grant.ticket, overhang_ms = overhang.as_millis(), "ended, proven off");
+        if !scene.target.gives() {
+            scene.account.off_since = Some(now);
+            scene.account.secret = None;
+            scene.account.looks = looks_after(now);
+        }
+    }
+
+    async fn off_again(&self, transition: &mut Transition, scene: &mut Scene, proof: &Proof) -> Result<(), JobError> {
+        let now = transition.now;
+        transition.name = CommitName::OffProven;
+        transition.is_removal = true;
+        transition.audit.push(act(scene, "account.off-again", now, json!({ "proof": proof })));
+        scene.account.off_since = Some(now);
+        scene.account.looks = looks_after(now);
+        if let Some(grant) = self.last_grant(&scene.account).await? {
+            tell(transition, &grant, Telling::CutAgain, self.random.as_ref());
+        }
+        Ok(())
+    }
+
+    async fn last_grant(&self, account: &Account) -> Result<Option<Grant>, JobError> {
+        match &account.last {
+            Some((id, _)) => Ok(self.store.grant(id).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// The account must not or cannot be what it should: giving ends, removal goes on and grows louder.
+    pub(super) async fn impossible(&self, mut scene: Scene, why: String, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let now = self.clock.now();
+        let mut transition = Transition::new(CommitName::Impossible, now);
+        transition.audit.push(act(&scene, "account.impossible", now, json!({ "why": why })));
+        let asked: Option<Timestamp> = scene.grants.iter().filter_map(begun).min();
+        let nothing_sent = match (scene.account.gave_at, asked) {
+            (None, _) => true,
+            (Some(gave), Some(asked)) => gave < asked,
+            (Some(_), None) => false,
+        };
+        for grant in scene.grants.iter().filter(|g| g.state.is_living()) {
+            let event = match grant.state {
+                State::Granting { .. } => Event::GrantingFailed { why: why.clone(), nothing_sent },
+                _ => Event::End(Cause::GrantingFailed { why: why.clone() }),
+            };
+            advance(&mut transition, grant, &event, &scene.grants, None, self.random.as_ref());
+        }
+        let finish = if scene.target.gives() {
+            Finish::At(now)
+        } else {
+            tracing::error!(account = %scene.account.id, connection = %scene.account.directory, why,
+                "access cannot be taken away; a person has to act");
+            self.grow_louder(&mut transition, &mut scene);
+            transition.is_removal = true;
+            Finish::At(now + Duration::from_secs(300))
+        };
+        transition.lease = Some((lease.lease(), finish));
+        self.save(transition, &mut scene.account).await?;
+        Ok(Ran::Committed)
+    }
+
+    /// Commits with the account in it, and keeps its version true for the next commit of this run.
+    pub(super) async fn save(&self, mut transition: Transition, account: &mut Account) -> Result<(), JobError> {
+        transition.accounts.push(account.clone());
+        self.store.commit(transition).await?;
+        account.version += 1;
+        Ok(())
+    }
+
+    async fn open_password(
+        &self,
+        id: &latchkey_contract::SecretId,
+    ) -> Result<latchkey_contract::Secret<String>, JobError> {
+        let row = self.store.sealed(id).await?.ok_or(JobError::Sealed)?;
+        self.seal.open_text(&row).map_err(|_| JobError::Sealed)
+    }
+}
+
+/// When a living grant was begun: what lies before it cannot have been sent for it.
+fn begun(grant: &Grant) -> Option<Timestamp> {
+    match &grant.state {
+        State::Granting { latest_end, .. } => {
+            Some(*latest_end - grant.length.duration() - crate::access::grant::GIVING_MARGIN)
+        }
+        State::Delivering { .. } | State::Active { .. } => Some(grant.asked_at),
+        _ => None,
+    }
+}
+
+/// An audit entry about an act on the account: under the grant that is the reason for it.
+pub(super) fn act(scene: &Scene, code: &str, now: Timestamp, mut detail: serde_json::Value) -> AuditEntry {
+    let reason = scene.grants.first().map(|g| (g.id.clone(), g.ticket.clone())).or_else(|| scene.account.last.clone());
+    let (grant, ticket): (Option<GrantId>, _) = reason.map_or((None, None), |(g, t)| (Some(g), Some(t)));
+    if let Some(map) = detail.as_object_mut() {
+        map.insert("account".to_owned(), json!(scene.account.id));
+        map.insert("directory".to_owned(), json!(scene.account.directory));
+    }
+    AuditEntry {
+        seq: 0,
+        at: now,
+        code: code.to_owned(),
+        person: Some(scene.account.person.clone()),
+        grant,
+        ticket,
+        detail,
+        hash: String::new(),
+    }
+}

@@ -1,0 +1,109 @@
+//! Work behind the scenes: each job loads, checks that it still applies, makes one outside act, and
+//! brings back one event in one transaction.
+//!
+//! Jobs never edit a grant: [`advance`] turns an event into a step of the pure heart, and writes what follows.
+
+pub mod advance;
+pub mod backoff;
+pub mod converge;
+mod due;
+mod end;
+pub mod intake;
+pub mod queue;
+pub mod sweep;
+pub mod task;
+mod tell;
+mod trouble;
+pub mod words;
+
+use std::{sync::Arc, time::Duration};
+
+use latchkey_contract::{CallError, Clock};
+
+use crate::{
+    clock_guard::Trust,
+    jobs::{
+        queue::{LeaseHandle, Ran, Run},
+        task::{Task, Work},
+    },
+    random::Random,
+    registry::{Live, NoConnector},
+    seal::Seal,
+    store::{Store, StoreError},
+};
+
+/// What every job needs.
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    /// What is remembered.
+    pub store: Arc<dyn Store>,
+    /// What is in force.
+    pub live: Arc<Live>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Whether time is to be believed.
+    pub trust: Arc<dyn Trust>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Sealing of passwords.
+    pub seal: Arc<Seal>,
+    /// Where claim links point.
+    pub public_url: url::Url,
+}
+
+/// Why a job did not come to its end. Each is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An outside call.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// A connection is missing or cannot be used; the sentence says what to do.
+    #[error(transparent)]
+    Connection(#[from] NoConnector),
+    /// A sealed secret cannot be opened.
+    #[error("a sealed secret cannot be opened")]
+    Sealed,
+}
+
+impl JobError {
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Call(e) => e.retry_after(),
+            Self::Store(StoreError::Conflict | StoreError::LeaseLost) => Some(Duration::ZERO),
+            _ => None,
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Run for Jobs {
+    async fn run(&self, task: Task, lease: LeaseHandle) -> Ran {
+        let result = match &task.work {
+            Work::Intake { delivery, .. } => self.intake(delivery, &lease).await,
+            Work::Due { grant } => self.due(grant, &lease).await,
+            Work::Converge { account, .. } => self.converge(account, &task, &lease).await,
+            Work::Tell { ticket } => self.tell(ticket, &lease).await,
+        };
+        result.unwrap_or_else(|error| {
+            tracing::warn!(task = %task.lease.task, kind = task.work.name(), attempt = task.attempt,
+                error = &error as &dyn std::error::Error, "a job will be tried again");
+            Ran::Failed { retry_after: error.retry_after(), error: chain(&error) }
+        })
+    }
+}
+
+/// An error and its causes on one bounded line. Errors of this program carry no secrets and no foreign text but codes.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    latchkey_contract::text::one_line(&line, 300)
+}

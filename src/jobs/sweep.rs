@@ -1,0 +1,77 @@
+//! The safety net under the queue: rows are the truth, and a task that a row needs and that is missing is made again.
+//! Also the pulse: once a minute the wall time is written down, which shows that writing works and what time was seen.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use latchkey_contract::Clock;
+
+use crate::store::Store;
+
+/// Between two beats.
+const BEAT: Duration = Duration::from_secs(60);
+
+/// A sweep with every so many beats.
+const BEATS_PER_SWEEP: u64 = 5;
+
+/// Without a beat for this long the service is not ready.
+const DEAD_AFTER: Duration = Duration::from_secs(180);
+
+/// The sweep, and when it last went well.
+#[derive(Debug)]
+pub struct Sweep {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    beat_ms: AtomicU64,
+}
+
+impl Sweep {
+    /// Not running yet.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        let beat_ms = AtomicU64::new(millis(clock.monotonic()));
+        Self { store, clock, beat_ms }
+    }
+
+    /// Beats and sweeps for ever; the caller drops the future to stop it. `wake` is called when tasks were made.
+    pub async fn run(&self, wake: impl Fn() + Send + Sync) {
+        for beat in 0_u64.. {
+            let now = self.clock.now();
+            match self.beat(beat.is_multiple_of(BEATS_PER_SWEEP)).await {
+                Ok(made) => {
+                    self.beat_ms.store(millis(self.clock.monotonic()), Ordering::Relaxed);
+                    if made > 0 {
+                        tracing::warn!(made, "the sweep made tasks that were missing");
+                        wake();
+                    }
+                }
+                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the sweep failed"),
+            }
+            while self.clock.now() < now + BEAT {
+                self.clock.sleep_until(now + BEAT).await;
+            }
+        }
+    }
+
+    /// True while beats come.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let since = millis(self.clock.monotonic()).saturating_sub(self.beat_ms.load(Ordering::Relaxed));
+        since < millis(DEAD_AFTER)
+    }
+
+    async fn beat(&self, sweeps: bool) -> Result<u64, crate::store::StoreError> {
+        let now = self.clock.now();
+        self.store.heartbeat(now).await?;
+        if sweeps { self.store.sweep(now).await } else { Ok(0) }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,131 @@
+//! A task: a row that says what is to be done when. Payloads hold ids only.
+
+use latchkey_contract::{AccountId, ConnectionId, GrantId, TicketRef, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Work {
+    /// Read the ticket of a delivery and decide.
+    Intake {
+        /// The delivery.
+        delivery: String,
+        /// Its connection.
+        connection: ConnectionId,
+        /// Its ticket: one ticket, one hand.
+        ticket: Option<TicketRef>,
+    },
+    /// A grant's time has come.
+    Due {
+        /// The grant.
+        grant: GrantId,
+    },
+    /// Bring an account one step nearer to its target.
+    Converge {
+        /// The account.
+        account: AccountId,
+        /// Its directory.
+        directory: ConnectionId,
+    },
+    /// Tell a ticket what it is owed.
+    Tell {
+        /// The ticket.
+        ticket: TicketRef,
+    },
+}
+
+/// Who goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Priority {
+    /// Takes access away.
+    Removal = 0,
+    /// Gives access, decides.
+    Giving = 1,
+    /// Tells.
+    Telling = 2,
+}
+
+/// A task to be added. A task of the same slot is moved instead: one slot, one task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTask {
+    /// What.
+    pub work: Work,
+    /// When, at the earliest. A task that waits already is moved to this time; one that runs is run again.
+    pub run_at: Timestamp,
+    /// Who goes first.
+    pub priority: Priority,
+}
+
+/// A leased task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Proof that it is ours, until it runs out.
+    pub lease: Lease,
+    /// What.
+    pub work: Work,
+    /// Who goes first.
+    pub priority: Priority,
+    /// When it was due: lateness is counted from here.
+    pub run_at: Timestamp,
+    /// How often it was tried, this time included.
+    pub attempt: u32,
+}
+
+/// A lease, fenced: a later lease of the same task has a higher number, and the store refuses the lower one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The task.
+    pub task: String,
+    /// The fence.
+    pub fence: i64,
+    /// Until when, as last known.
+    pub until: Timestamp,
+}
+
+impl Work {
+    /// One slot, one task.
+    #[must_use]
+    pub fn slot(&self) -> String {
+        match self {
+            Self::Intake { delivery, .. } => format!("intake:{delivery}"),
+            Self::Due { grant } => format!("due:{grant}"),
+            Self::Converge { account, .. } => format!("converge:{account}"),
+            Self::Tell { ticket } => format!("tell:{ticket}"),
+        }
+    }
+
+    /// At most one task of a key is leased at a time: one account, one hand; one ticket, one hand.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Intake { ticket: Some(ticket), .. } => format!("ticket:{ticket}"),
+            Self::Intake { delivery, ticket: None, .. } => format!("delivery:{delivery}"),
+            Self::Due { grant } => format!("grant:{grant}"),
+            Self::Converge { account, .. } => format!("account:{account}"),
+            Self::Tell { ticket } => format!("tell:{ticket}"),
+        }
+    }
+
+    /// The connection whose limit it counts against.
+    #[must_use]
+    pub const fn connection(&self) -> Option<&ConnectionId> {
+        match self {
+            Self::Intake { connection, .. } => Some(connection),
+            Self::Converge { directory, .. } => Some(directory),
+            Self::Tell { ticket } => Some(&ticket.connection),
+            Self::Due { .. } => None,
+        }
+    }
+
+    /// The kind's name in logs, metrics and rows.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Intake { .. } => "intake",
+            Self::Due { .. } => "due",
+            Self::Converge { .. } => "converge",
+            Self::Tell { .. } => "tell",
+        }
+    }
+}

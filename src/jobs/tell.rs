@@ -1,0 +1,306 @@
+//! Tells a ticket what it is owed, in order, one notice at a time: notes, statuses, overwrites.
+//!
+//! The note that hands the credentials over is one of them; only it can hold up a grant, and only for ten minutes.
+
+use std::sync::Arc;
+
+use latchkey_contract::{
+    CallError, Secret, TicketRef, TicketSystem,
+    ticket::{NoteAt, NoteKey, NoteText},
+};
+use serde_json::json;
+
+use super::{
+    JobError, Jobs,
+    advance::advance,
+    chain,
+    words::{self, Words},
+};
+use crate::{
+    access::{Cause, Event, Grant, State, grant::Telling, trigger::Sighting},
+    jobs::queue::{LeaseHandle, Ran},
+    registry::InForce,
+    rulebook::{Delivery, Mapping},
+    store::{AuditEntry, CommitName, Finish, Notice, NoticeKind, NoticeState, Transition},
+};
+
+struct Errand<'a> {
+    world: Arc<InForce>,
+    psa: Arc<dyn TicketSystem>,
+    notice: &'a Notice,
+    grant: Option<Grant>,
+    rest: bool,
+}
+
+impl Jobs {
+    pub(super) async fn tell(&self, ticket: &TicketRef, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let open = self.store.open_notices(ticket).await?;
+        let Some(notice) = open.first() else { return Ok(Ran::Finish(Finish::Done)) };
+        let world = self.live.current().await;
+        let psa = world.registry.ticket_system(&ticket.connection)?;
+        let grant = self.store.grant(&notice.grant).await?;
+        let one = Errand { world, psa, notice, grant, rest: open.len() > 1 };
+        match &notice.kind {
+            NoticeKind::Tidy => self.tidy(one, lease).await,
+            NoticeKind::Note { telling: Telling::Granted, .. } if notice.state == NoticeState::Open => {
+                self.hand_over(one, lease).await
+            }
+            NoticeKind::Note { .. } => self.note(one, lease).await,
+        }
+    }
+
+    /// The note that hands the credentials over.
+    async fn hand_over(&self, one: Errand<'_>, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let Some(grant) = one.grant.clone().filter(|g| matches!(g.state, State::Delivering { .. })) else {
+            let why = "no longer wanted".to_owned();
+            return self
+                .told(&one, NoticeState::GivenUp { why }, Transition::new(CommitName::Told, self.clock.now()), lease)
+                .await;
+        };
+        let now = self.clock.now();
+        let failed = |event: Event| (Transition::new(CommitName::Told, now), event);
+        match one.psa.read(&one.notice.ticket.ticket).await? {
+            Some(ticket) if !ticket.is_closed => {
+                let owner = ticket
+                    .company
+                    .as_ref()
+                    .and_then(|c| one.world.rules.records.customer_of(&grant.ticket.connection, c));
+                if owner.is_none_or(|c| c.id != grant.customer) {
+                    let why = "the ticket was moved to another company".to_owned();
+                    let (transition, event) = failed(Event::DeliveryFailed { why });
+                    return self.not_handed_over(&one, &grant, transition, &event, lease).await;
+                }
+            }
+            _ => {
+                let (transition, event) = failed(Event::End(Cause::TicketEnded));
+                return self.not_handed_over(&one, &grant, transition, &event, lease).await;
+            }
+        }
+        let text = self.granted_text(&one, &grant).await?;
+        let key = NoteKey(one.notice.id.clone());
+        let posted = match one.psa.post(&one.notice.ticket.ticket, &text, &key).await {
+            Ok(posted) => posted,
+            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) => {
+                let why = format!("the PSA refused the note ({})", code(&error));
+                let transition = Transition::new(CommitName::Told, self.clock.now());
+                return self.not_handed_over(&one, &grant, transition, &Event::DeliveryFailed { why }, lease).await;
+            }
+        };
+        if posted.is_visible_to_customer {
+            tracing::error!(grant.id = %grant.id, ticket.r#ref = %grant.ticket,
+                "the PSA made an internal note visible to the customer; it is taken back and the access ends");
+            for note in &posted.notes {
+                one.psa.take_back(note).await?;
+            }
+            let why = "the PSA showed the internal note to the customer; it was taken back".to_owned();
+            let transition = Transition::new(CommitName::Told, self.clock.now());
+            return self.not_handed_over(&one, &grant, transition, &Event::DeliveryFailed { why }, lease).await;
+        }
+        let mut transition = Transition::new(CommitName::Delivered, self.clock.now());
+        let others = self.store.open_grants(&grant.account).await?;
+        advance(&mut transition, &grant, &Event::Delivered, &others, None, self.random.as_ref());
+        metrics::histogram!("request_to_active_seconds").record(transition.now.since(grant.asked_at).as_secs_f64());
+        self.told(&one, NoticeState::Posted { notes: posted.notes }, transition, lease).await
+    }
+
+    async fn not_handed_over(
+        &self,
+        one: &Errand<'_>,
+        grant: &Grant,
+        mut transition: Transition,
+        event: &Event,
+        lease: &LeaseHandle,
+    ) -> Result<Ran, JobError> {
+        let others = self.store.open_grants(&grant.account).await?;
+        advance(&mut transition, grant, event, &others, None, self.random.as_ref());
+        let state = NoticeState::GivenUp { why: "not handed over".to_owned() };
+        self.told(one, state, transition, lease).await
+    }
+
+    async fn granted_text(&self, one: &Errand<'_>, grant: &Grant) -> Result<NoteText, JobError> {
+        let account = self.store.account(&grant.account).await?;
+        let name = account.map(|a| a.name).unwrap_or_default();
+        let words = self.words(one, grant);
+        if grant.policy.delivery == Delivery::ClaimLink {
+            let link =
+                self.public_url.join(&format!("claim/{}", grant.id)).map_or_else(|_| String::new(), String::from);
+            return Ok(NoteText::plain(words.claim_link(&name, &link)));
+        }
+        let State::Delivering { secret, .. } = &grant.state else { return Err(JobError::Sealed) };
+        let row = self.store.sealed(secret).await?.ok_or(JobError::Sealed)?;
+        let password = self.seal.open_text(&row).map_err(|_| JobError::Sealed)?;
+        Ok(NoteText(Secret::new(words.credentials(&name, password.expose()))))
+    }
+
+    /// Any other note; and the status that goes with a note that is posted already.
+    async fn note(&self, one: Errand<'_>, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let NoticeKind::Note { telling, mapping, why } = &one.notice.kind else { return Ok(Ran::Finish(Finish::Done)) };
+        let notes = match &one.notice.state {
+            NoticeState::Posted { notes } => notes.clone(),
+            _ => {
+                let text = self.note_text(&one, *telling, why.as_deref()).await?;
+                match one
+                    .psa
+                    .post(&one.notice.ticket.ticket, &NoteText::plain(text), &NoteKey(one.notice.id.clone()))
+                    .await
+                {
+                    Ok(posted) => {
+                        if posted.is_visible_to_customer {
+                            return self.exposed(&one, &posted.notes, lease).await;
+                        }
+                        posted.notes
+                    }
+                    Err(error) if error.is_transient() => return Err(error.into()),
+                    Err(error) => {
+                        let state = NoticeState::GivenUp { why: chain(&error) };
+                        tracing::error!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error, "the ticket cannot be told");
+                        return self
+                            .told(&one, state, Transition::new(CommitName::Told, self.clock.now()), lease)
+                            .await;
+                    }
+                }
+            }
+        };
+        let mut transition = Transition::new(CommitName::Told, self.clock.now());
+        if let Some(mapping) = one.world.rules.rulebook.mapping(mapping) {
+            self.set_status(&one, mapping, *telling, &mut transition).await?;
+        }
+        self.told(&one, NoticeState::Done { notes }, transition, lease).await
+    }
+
+    async fn exposed(&self, one: &Errand<'_>, notes: &[NoteAt], lease: &LeaseHandle) -> Result<Ran, JobError> {
+        tracing::error!(ticket.r#ref = %one.notice.ticket, "the PSA made an internal note visible to the customer; it is taken back");
+        for note in notes {
+            one.psa.take_back(note).await?;
+        }
+        let state = NoticeState::GivenUp { why: "shown to the customer, taken back".to_owned() };
+        self.told(one, state, Transition::new(CommitName::Told, self.clock.now()), lease).await
+    }
+
+    /// Our own status change takes the ticket out of the trigger: seen outside, so armed again.
+    async fn set_status(
+        &self,
+        one: &Errand<'_>,
+        mapping: &Mapping,
+        telling: Telling,
+        transition: &mut Transition,
+    ) -> Result<(), JobError> {
+        let status = match telling {
+            Telling::Granted => &mapping.statuses.granted,
+            Telling::Refused | Telling::Failed => &mapping.statuses.refused,
+            Telling::Ended => &mapping.statuses.ended,
+            Telling::Received | Telling::CutAgain | Telling::Overdue => &None,
+        };
+        let Some(status) = status else { return Ok(()) };
+        let is_set = match one.psa.set_status(&one.notice.ticket.ticket, status).await {
+            Ok(is_set) => is_set,
+            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error, "the status was refused");
+                false
+            }
+        };
+        if is_set {
+            let before = self.store.sighting(&one.notice.ticket, &mapping.id).await?;
+            transition.sightings.push(Sighting {
+                ticket: one.notice.ticket.clone(),
+                mapping: mapping.id.clone(),
+                is_armed: true,
+                consumed: before.and_then(|s| s.consumed),
+                seen_at: transition.now,
+            });
+        }
+        Ok(())
+    }
+
+    async fn note_text(&self, one: &Errand<'_>, telling: Telling, why: Option<&str>) -> Result<String, JobError> {
+        let Some(grant) = &one.grant else {
+            return Ok(words::refused(why.unwrap_or("the request could not be granted")));
+        };
+        let words = self.words(one, grant);
+        let account = self.store.account(&grant.account).await?;
+        let name = account.map(|a| a.name).unwrap_or_default();
+        Ok(match (telling, &grant.state) {
+            (Telling::Received, _) => words.received(),
+            (Telling::Refused, State::Refused { why, .. }) => words::refused(why),
+            (Telling::Refused, _) => words::refused(why.unwrap_or("the request could not be granted")),
+            (Telling::Failed, State::Ending { cause, .. } | State::Ended { cause, .. }) => words.failed(cause),
+            (Telling::Ended, State::Ended { cause, due, proof }) => words.ended(&name, cause, *due, proof),
+            (Telling::CutAgain, _) => words.cut_again(&name),
+            (Telling::Overdue, _) => words.overdue(&name),
+            (Telling::Failed | Telling::Ended | Telling::Granted, _) => words.received(),
+        })
+    }
+
+    fn words<'a>(&self, one: &'a Errand<'_>, grant: &'a Grant) -> Words<'a> {
+        let records = &one.world.rules.records;
+        Words {
+            grant,
+            customer: records.customer(&grant.customer).map_or(grant.customer.as_str(), |c| c.name.as_str()),
+            person: records.person(&grant.person).map_or(grant.person.as_str(), |p| p.name.as_str()),
+            now: self.clock.now(),
+            token_tail: one.world.registry.directory(&grant.directory).ok().map(|d| d.token_tail()),
+        }
+    }
+
+    /// Overwrites what the credentials note said, copies in merged tickets too. Tidying: rotation is the protection.
+    async fn tidy(&self, one: Errand<'_>, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let now = self.clock.now();
+        for notice in self.store.notices_of(&one.notice.grant).await? {
+            if !matches!(notice.kind, NoticeKind::Note { telling: Telling::Granted, .. }) {
+                continue;
+            }
+            let key = NoteKey(notice.id.clone());
+            let mut places: Vec<NoteAt> = one.psa.find(&notice.ticket.ticket, &key).await?;
+            if let NoticeState::Posted { notes } | NoticeState::Done { notes } = &notice.state {
+                places.extend(notes.iter().filter(|n| !places.contains(n)).cloned().collect::<Vec<_>>());
+            }
+            for place in places {
+                match one.psa.overwrite(&place, words::TIDIED, &key).await {
+                    Ok(_) => {}
+                    Err(error) if error.is_transient() => return Err(error.into()),
+                    Err(error) => {
+                        tracing::warn!(ticket.r#ref = %notice.ticket, error = &error as &dyn std::error::Error,
+                        "the credentials note could not be overwritten; the password in it no longer works")
+                    }
+                }
+            }
+        }
+        self.told(&one, NoticeState::Done { notes: vec![] }, Transition::new(CommitName::Told, now), lease).await
+    }
+
+    async fn told(
+        &self,
+        one: &Errand<'_>,
+        state: NoticeState,
+        mut transition: Transition,
+        lease: &LeaseHandle,
+    ) -> Result<Ran, JobError> {
+        let is_owed = !state.is_closed() || one.rest;
+        let more = is_owed || !transition.notices.is_empty();
+        let finish = if more { Finish::At(transition.now) } else { Finish::Done };
+        let grant = one.grant.as_ref();
+        transition.audit.push(AuditEntry {
+            seq: 0,
+            at: transition.now,
+            code: "ticket.told".to_owned(),
+            person: grant.map(|g| g.person.clone()),
+            grant: Some(one.notice.grant.clone()),
+            ticket: Some(one.notice.ticket.clone()),
+            detail: json!({ "notice": one.notice.id, "kind": one.notice.kind, "state": state }),
+            hash: String::new(),
+        });
+        transition.notices.push(Notice { state, ..one.notice.clone() });
+        transition.lease = Some((lease.lease(), finish));
+        self.store.commit(transition).await?;
+        Ok(Ran::Committed)
+    }
+}
+
+fn code(error: &CallError) -> String {
+    match error {
+        CallError::Unauthorized { code, .. } | CallError::Refused { code, .. } => code.clone(),
+        CallError::Transient { .. } | CallError::Malformed { .. } => error.to_string(),
+    }
+}

@@ -1,0 +1,150 @@
+//! What follows when a directory does not do what it was asked.
+//!
+//! Giving fails closed: what will not change by itself ends the grant. Taking never stops: it is tried again for ever, louder.
+
+use std::time::Duration;
+
+use latchkey_contract::{CallError, directory::Step};
+use serde_json::json;
+
+use super::{
+    JobError, Jobs,
+    advance::tell,
+    chain,
+    converge::{Scene, act},
+};
+use crate::{
+    access::{State, account::Overdue, grant::Telling},
+    jobs::{
+        backoff,
+        queue::{LeaseHandle, Ran},
+        task::Task,
+    },
+    random::secret_id,
+    store::{CommitName, Finish, Transition},
+};
+
+/// How often a refused password is replaced by a fresh one before the grant is given up.
+const PASSWORD_TRIES: u32 = 4;
+
+/// An answer that cannot be read is often a proxy's page in bad minutes: asked so often before the grant is given up.
+const UNREADABLE_TRIES: u32 = 5;
+
+/// When an overdue removal is said aloud: first in the ticket, then again to the operator.
+const OVERDUE_AFTER: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(300)];
+
+impl Jobs {
+    pub(super) async fn trouble(
+        &self,
+        mut scene: Scene,
+        step: Option<Step>,
+        error: CallError,
+        task: &Task,
+        lease: &LeaseHandle,
+    ) -> Result<Ran, JobError> {
+        let is_giving = scene.target.gives();
+        let sets_password = matches!(step, Some(Step::Create { .. } | Step::SetPassword { .. }));
+        let is_password_refused =
+            sets_password && matches!(&error, CallError::Refused { code, .. } if code.contains("assword"));
+        if is_password_refused && task.attempt < PASSWORD_TRIES {
+            return self.fresh_password(scene, task, lease).await;
+        }
+        let may_pass =
+            error.is_transient() || (matches!(error, CallError::Malformed { .. }) && task.attempt < UNREADABLE_TRIES);
+        if is_giving && !may_pass {
+            let why = sentence(&error, step.as_ref());
+            return self.impossible(scene, why, lease).await;
+        }
+        let now = self.clock.now();
+        let mut transition = Transition::new(CommitName::Looked, now);
+        if let Some(step) = &step {
+            transition.name = CommitName::StepOutcome;
+            let unknown = if error.is_transient() { "step.unknown" } else { "step.failed" };
+            transition.audit.push(act(&scene, unknown, now, json!({ "step": step.name(), "error": chain(&error) })));
+        }
+        transition.is_removal = !is_giving;
+        if !is_giving {
+            self.grow_louder(&mut transition, &mut scene);
+        }
+        let wait = backoff::wait(task.attempt, error.retry_after(), self.random.as_ref());
+        let retry = Finish::Retry { at: now + wait, error: chain(&error) };
+        tracing::warn!(account = %scene.account.id, connection = %scene.account.directory, attempt = task.attempt,
+            error = &error as &dyn std::error::Error, "the directory did not do it; it will be asked again");
+        transition.lease = Some((lease.lease(), retry));
+        self.save(transition, &mut scene.account).await?;
+        Ok(Ran::Committed)
+    }
+
+    /// The directory did not like the password: seal another one for every grant that lives on it.
+    async fn fresh_password(&self, mut scene: Scene, task: &Task, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let now = self.clock.now();
+        let mut transition = Transition::new(CommitName::StepOutcome, now);
+        let fresh = secret_id(self.random.as_ref(), now);
+        let password = scene.directory.password(&mut |buffer| self.random.fill(buffer));
+        transition.seal.push(self.seal.seal(fresh.clone(), None, "account-password", &password));
+        for grant in &scene.grants {
+            let mut grant = grant.clone();
+            if let State::Granting { secret, .. } | State::Delivering { secret, .. } | State::Active { secret, .. } =
+                &mut grant.state
+            {
+                transition.destroy.push(std::mem::replace(secret, fresh.clone()));
+                transition.grants.push(grant);
+            }
+        }
+        transition.destroy.dedup();
+        scene.account.secret = Some(fresh);
+        transition.audit.push(act(&scene, "step.password-refused", now, json!({ "attempt": task.attempt })));
+        let retry = Finish::Retry { at: now, error: "the directory refused the password".to_owned() };
+        transition.lease = Some((lease.lease(), retry));
+        self.save(transition, &mut scene.account).await?;
+        Ok(Ran::Committed)
+    }
+
+    /// Says aloud that a removal is overdue: once in the ticket, and each time in the log for the operator.
+    pub(super) fn grow_louder(&self, transition: &mut Transition, scene: &mut Scene) {
+        let now = transition.now;
+        let owed_since = scene.grants.iter().filter_map(|g| match g.state {
+            State::Ending { since, .. } => Some(since),
+            _ => None,
+        });
+        let since = owed_since.min().or(scene.account.overdue.map(|o| o.since)).unwrap_or(now);
+        let mut overdue = scene.account.overdue.unwrap_or(Overdue { since, alerts: 0 });
+        let step = usize::try_from(overdue.alerts).unwrap_or(usize::MAX);
+        if OVERDUE_AFTER.get(step).is_some_and(|after| now.since(since) >= *after) {
+            overdue.alerts += 1;
+            metrics::counter!("grant_overdue_alerts_total").increment(1);
+            tracing::error!(account = %scene.account.id, connection = %scene.account.directory,
+                overdue_s = now.since(since).as_secs(), "access could not be taken away yet; removal goes on");
+            if overdue.alerts == 1 {
+                for grant in scene.grants.iter().filter(|g| matches!(g.state, State::Ending { .. })) {
+                    tell(transition, grant, Telling::Overdue, self.random.as_ref());
+                }
+            }
+        }
+        scene.account.overdue = Some(overdue);
+    }
+}
+
+/// What the ticket says about a failure that will not pass by itself: our words, with the vendor's code.
+fn sentence(error: &CallError, step: Option<&Step>) -> String {
+    let doing = match step.map(Step::name) {
+        Some("create") => "making the account",
+        Some("set-password") => "setting its password",
+        Some("enable") => "enabling the account",
+        Some("give") => "giving a role or group",
+        Some(_) => "cleaning the account",
+        None => "looking at the account",
+    };
+    match error {
+        CallError::Unauthorized { code, .. } => {
+            format!(
+                "the directory refused Latchkey's own rights while {doing} ({code}); an admin has to look at the connection"
+            )
+        }
+        CallError::Refused { code, .. } => {
+            format!("the directory refused {doing} ({code}); an admin has to look at the policy")
+        }
+        CallError::Malformed { .. } => format!("the directory's answer could not be read while {doing}"),
+        CallError::Transient { .. } => format!("the directory could not be reached while {doing}"),
+    }
+}

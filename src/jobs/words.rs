@@ -1,0 +1,174 @@
+//! What the notes say. Plain text that reads well unrendered, times in UTC, no free text of strangers.
+
+use std::time::Duration;
+
+use latchkey_contract::Timestamp;
+
+use crate::access::{Cause, Grant, Proof, State};
+
+/// What the credentials note says after the end.
+pub const TIDIED: &str = "Latchkey: the credentials that stood here were removed. They no longer work.";
+
+/// What a note is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Words<'a> {
+    /// The grant.
+    pub grant: &'a Grant,
+    /// The customer's name, from our records.
+    pub customer: &'a str,
+    /// The person's name, from our records.
+    pub person: &'a str,
+    /// Now.
+    pub now: Timestamp,
+    /// How long already issued tokens may still work after revocation.
+    pub token_tail: Option<Duration>,
+}
+
+/// A refusal: why, and what to do, in one sentence.
+#[must_use]
+pub fn refused(why: &str) -> String {
+    format!("Latchkey: access was not granted.\n\nWhy: {why}.\nNothing was given.")
+}
+
+impl Words<'_> {
+    /// Asked, and being given.
+    #[must_use]
+    pub fn received(&self) -> String {
+        format!(
+            "Latchkey: request received.\n\n{} asked for \"{}\" at {} for {}. The account is being made ready.\n\n{}",
+            self.person,
+            self.grant.policy.name,
+            self.customer,
+            self.length(),
+            self.foot()
+        )
+    }
+
+    /// Given, to be claimed.
+    #[must_use]
+    pub fn claim_link(&self, account: &str, link: &str) -> String {
+        format!(
+            "Latchkey: access granted.\n\n{}\n\nCredentials (only {} can open this, by signing in):\n{link}\n\n{}",
+            self.terms(account),
+            self.person,
+            self.foot()
+        )
+    }
+
+    /// Given, with the credentials.
+    #[must_use]
+    pub fn credentials(&self, account: &str, password: &str) -> String {
+        format!(
+            "Latchkey: access granted.\n\n{}\nPassword: {password}\n\n\
+             Whoever can read this note can use the account until the access ends. Then the password stops working and this note is overwritten.\n\n{}",
+            self.terms(account),
+            self.foot()
+        )
+    }
+
+    /// Being taken back, because it could not be given or delivered.
+    #[must_use]
+    pub fn failed(&self, cause: &Cause) -> String {
+        format!(
+            "Latchkey: access could not be given.\n\nWhy: {}.\n\
+             Whatever was made ready is being taken away; a note with the proof follows.\n\n{}",
+            cause.sentence(),
+            self.foot()
+        )
+    }
+
+    /// Taken away, with proof.
+    #[must_use]
+    pub fn ended(&self, account: &str, cause: &Cause, due: Timestamp, proof: &Proof) -> String {
+        let mut text = format!(
+            "Latchkey: access has ended, proven off.\n\nAccount: {account}\nWhy: {}.\nRemoval was due {}; off was seen {} later, and again at {}.\n\nSeen in the directory:\n",
+            cause.sentence(),
+            exact(due),
+            seconds(proof.seen_at().since(due)),
+            exact(proof.confirmed_at())
+        );
+        for fact in proof.facts() {
+            text.push_str(&format!("- {fact}\n"));
+        }
+        if !proof.unchecked().is_empty() {
+            text.push_str("\nNot checked:\n");
+            for gap in proof.unchecked() {
+                text.push_str(&format!("- {gap}\n"));
+            }
+        }
+        if let (Some(cut), Some(tail)) = (proof.sessions_cut(), self.token_tail) {
+            text.push_str(&format!(
+                "\nSessions were revoked at {}. A token issued before may still work in some services until {} at the latest.\n",
+                exact(cut), exact(cut + tail)
+            ));
+        }
+        text.push_str(&format!("\n{}", self.foot()));
+        text
+    }
+
+    /// Somebody gave it back outside Latchkey.
+    #[must_use]
+    pub fn cut_again(&self, account: &str) -> String {
+        format!(
+            "Latchkey: the account {account} was changed outside Latchkey after this access had ended. \
+             It was cut again and is proven off. Please find out who did this.\n\n{}",
+            self.foot()
+        )
+    }
+
+    /// Removal is late.
+    #[must_use]
+    pub fn overdue(&self, account: &str) -> String {
+        format!(
+            "Latchkey: the access of {account} has ended, but the directory could not be made to remove it yet. \
+             Latchkey goes on trying until it is proven off. If this is urgent, disable the account by hand.\n\n{}",
+            self.foot()
+        )
+    }
+
+    fn terms(&self, account: &str) -> String {
+        let until = match &self.grant.state {
+            State::Active { until, .. } => *until,
+            State::Delivering { latest_end, .. } => (self.now + self.grant.length.duration()).min(*latest_end),
+            _ => self.now + self.grant.length.duration(),
+        };
+        format!(
+            "Access: {}\nCustomer: {}\nFor: {}\nFrom now for {}, until about {}\nUser name: {account}",
+            self.grant.policy.name,
+            self.customer,
+            self.person,
+            self.length(),
+            until.for_people()
+        )
+    }
+
+    fn length(&self) -> String {
+        let minutes = self.grant.length.duration().as_secs() / 60;
+        let (number, unit) = match minutes {
+            m if m % 1440 == 0 => (m / 1440, "day"),
+            m if m % 60 == 0 => (m / 60, "hour"),
+            m => (m, "minute"),
+        };
+        if number == 1 { format!("1 {unit}") } else { format!("{number} {unit}s") }
+    }
+
+    fn foot(&self) -> String {
+        format!("Grant {} · ticket {}", self.grant.id, self.grant.ticket.ticket)
+    }
+}
+
+fn exact(at: Timestamp) -> String {
+    let text = at.rfc3339();
+    match (text.get(..10), text.get(11..19)) {
+        (Some(day), Some(time)) => format!("{day} {time} UTC"),
+        _ => text,
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    match time.as_millis() {
+        ms if ms < 10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        ms if ms < 120_000 => format!("{} s", ms / 1000),
+        ms => format!("{} min", ms / 60_000),
+    }
+}

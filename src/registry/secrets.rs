@@ -1,0 +1,134 @@
+//! Secrets that operators set, by name: `<connection>/<kind>`.
+
+use std::{fmt, str::FromStr};
+
+use latchkey_contract::{BadId, ConnectionId, Secret, SecretId, Timestamp};
+
+use crate::{
+    random,
+    seal::Seal,
+    store::{CommitName, Store, StoreError, Transition},
+};
+
+/// What a connection's secret is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SecretKind {
+    /// ConnectWise: the API member's private key.
+    PrivateKey,
+    /// Entra: the app registration's client secret.
+    ClientSecret,
+    /// Entra: the private key of the certificate, PEM.
+    CertificateKey,
+    /// Entra: the certificate, PEM. Not secret, but kept with its key.
+    Certificate,
+    /// The random part of the hook's URL.
+    HookSecret,
+}
+
+impl SecretKind {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::PrivateKey, Self::ClientSecret, Self::CertificateKey, Self::Certificate, Self::HookSecret];
+
+    /// The second half of the name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PrivateKey => "private-key",
+            Self::ClientSecret => "client-secret",
+            Self::CertificateKey => "certificate-key",
+            Self::Certificate => "certificate",
+            Self::HookSecret => "hook-secret",
+        }
+    }
+}
+
+/// Names one secret of one connection.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretName {
+    /// Whose.
+    pub connection: ConnectionId,
+    /// What for.
+    pub kind: SecretKind,
+}
+
+/// Why a text is not such a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadSecretName {
+    /// No slash, or an unknown kind.
+    #[error(
+        "write CONNECTION/KIND with one of these kinds: private-key, client-secret, certificate-key, certificate, hook-secret"
+    )]
+    Shape,
+    /// The connection.
+    #[error(transparent)]
+    Connection(#[from] BadId),
+}
+
+impl SecretName {
+    /// Names a secret.
+    #[must_use]
+    pub const fn new(connection: ConnectionId, kind: SecretKind) -> Self {
+        Self { connection, kind }
+    }
+}
+
+impl fmt::Display for SecretName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.connection, self.kind.as_str())
+    }
+}
+
+impl FromStr for SecretName {
+    type Err = BadSecretName;
+    fn from_str(text: &str) -> Result<Self, BadSecretName> {
+        let (connection, kind) = text.split_once('/').ok_or(BadSecretName::Shape)?;
+        let kind = SecretKind::ALL.into_iter().find(|k| k.as_str() == kind).ok_or(BadSecretName::Shape)?;
+        Ok(Self { connection: ConnectionId::parse(connection)?, kind })
+    }
+}
+
+/// Sets secrets together, destroying those they replace, and saves the rules unchanged as a new revision: that is how
+/// every process learns to build its connectors anew.
+///
+/// # Errors
+/// When the database fails; a [`StoreError::Conflict`] means that somebody else saved at the same moment.
+pub async fn set_secrets(
+    store: &dyn Store,
+    seal: &Seal,
+    by: &str,
+    secrets: &[(SecretName, Secret<String>)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut transition = Transition::new(CommitName::Command, now);
+    let mut names = Vec::new();
+    for (name, value) in secrets {
+        let name = name.to_string();
+        let id = SecretId::parse(format!("set.{}", random::ulid(&random::SystemRandom, now)))
+            .expect("letters, digits and a dot are a secret id");
+        transition.destroy.extend(store.sealed_named(&name).await?.map(|row| row.id));
+        transition.seal.push(seal.seal(id, Some(name.clone()), &name, value));
+        names.push(name);
+    }
+    store.commit(transition).await?;
+    let rules = store.rules().await?;
+    store.save_rules(&rules, by, &format!("set {}", names.join(", ")), now).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_of_a_closed_list() {
+        for kind in SecretKind::ALL {
+            let name: SecretName = format!("cw/{}", kind.as_str()).parse().unwrap();
+            assert_eq!(name.kind, kind);
+            assert_eq!(name.to_string(), format!("cw/{}", kind.as_str()));
+        }
+        for bad in ["cw", "cw/", "cw/password", "CW/private-key", "latchkey/root", "/private-key"] {
+            assert!(bad.parse::<SecretName>().is_err(), "{bad}");
+        }
+    }
+}

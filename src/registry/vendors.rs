@@ -1,0 +1,171 @@
+//! The one file that names vendors: a connection's record and secrets → its connector.
+//!
+//! A connector whose record, secrets and CA file are as before is kept when the rules change: it holds tokens, keys and
+//! budgets that are dear.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use latchkey_connectwise::ConnectWise;
+use latchkey_contract::{Clock, ConnectionId, Secret, SecretId};
+use latchkey_entra::{Credential, CredentialKind, Entra};
+use tokio::sync::Mutex;
+
+use super::{Assemble, Connector, HookSecret, Registry, SecretKind, SecretName};
+use crate::{
+    rulebook::{Connection, ConnectionKind, Rules},
+    seal::Seal,
+    store::{Store, StoreError},
+};
+
+/// The label that the note marker's key is derived under.
+const MARKER_LABEL: &str = "note marker";
+
+/// Builds the connectors of every vendor there is.
+#[derive(Debug)]
+pub struct Vendors {
+    store: Arc<dyn Store>,
+    seal: Arc<Seal>,
+    clock: Arc<dyn Clock>,
+    kept: Mutex<BTreeMap<ConnectionId, (Ingredients, Connector)>>,
+}
+
+/// Everything a connector is made of. Secrets by their rows: a new value is a new row.
+#[derive(Debug, Clone, PartialEq)]
+struct Ingredients {
+    record: Connection,
+    rows: Vec<SecretId>,
+    ca_pem: Option<String>,
+}
+
+/// What stops one connection.
+enum Stop {
+    /// A sentence for the operator.
+    Fault(String),
+    /// The database failed: nobody's fault here.
+    Store(StoreError),
+}
+
+impl Vendors {
+    /// Builds with secrets from `store`, opened by `seal`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, seal: Arc<Seal>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, seal, clock, kept: Mutex::new(BTreeMap::new()) }
+    }
+
+    async fn connector(&self, record: &Connection) -> Result<Connector, Stop> {
+        let mut secrets = BTreeMap::new();
+        let mut rows = Vec::new();
+        for kind in needed(record) {
+            let (row, value) = self.secret(record, *kind).await?;
+            rows.push(row);
+            secrets.insert(*kind, value);
+        }
+        let ca_pem = ca(ca_file(record)).await?;
+        let made_of = Ingredients { record: record.clone(), rows, ca_pem };
+        let mut kept = self.kept.lock().await;
+        if let Some((before, connector)) = kept.get(&record.id)
+            && *before == made_of
+        {
+            return Ok(connector.clone());
+        }
+        let connector = self.build(&made_of, secrets)?;
+        kept.insert(record.id.clone(), (made_of, connector.clone()));
+        Ok(connector)
+    }
+
+    fn build(&self, of: &Ingredients, mut secrets: BTreeMap<SecretKind, Secret<String>>) -> Result<Connector, Stop> {
+        let mut take = |kind| secrets.remove(&kind).ok_or_else(|| Stop::Fault(missing(&of.record, kind)));
+        let (id, ca_pem, clock) = (of.record.id.clone(), of.ca_pem.clone(), Arc::clone(&self.clock));
+        match &of.record.kind {
+            ConnectionKind::ConnectWise(settings) => {
+                let key = take(SecretKind::PrivateKey)?;
+                let marker = self.seal.derive(MARKER_LABEL);
+                let system = ConnectWise::new(id, settings.clone(), key, ca_pem, marker, clock);
+                system.map(|s| Connector::TicketSystem(Arc::new(s))).map_err(|e| Stop::Fault(e.to_string()))
+            }
+            ConnectionKind::Entra(settings) => {
+                let credential = match settings.credential {
+                    CredentialKind::Secret => Credential::Secret(take(SecretKind::ClientSecret)?),
+                    CredentialKind::Certificate => Credential::Certificate {
+                        key_pem: take(SecretKind::CertificateKey)?,
+                        cert_pem: take(SecretKind::Certificate)?.expose().clone(),
+                    },
+                };
+                let directory = Entra::new(id, settings.clone(), credential, ca_pem, clock);
+                directory.map(|d| Connector::Directory(Arc::new(d))).map_err(|e| Stop::Fault(e.to_string()))
+            }
+        }
+    }
+
+    async fn secret(&self, record: &Connection, kind: SecretKind) -> Result<(SecretId, Secret<String>), Stop> {
+        let name = SecretName::new(record.id.clone(), kind).to_string();
+        let row = self.store.sealed_named(&name).await.map_err(Stop::Store)?;
+        let row = row.ok_or_else(|| Stop::Fault(missing(record, kind)))?;
+        let value = self.seal.open_text(&row).map_err(|e| Stop::Fault(e.to_string()))?;
+        Ok((row.id, value))
+    }
+}
+
+#[async_trait::async_trait]
+impl Assemble for Vendors {
+    async fn assemble(&self, rules: &Rules) -> Result<Registry, StoreError> {
+        let mut registry = Registry::default();
+        for record in &rules.records.connections {
+            registry = match self.connector(record).await {
+                Ok(connector) => registry.with(record.id.clone(), connector),
+                Err(Stop::Fault(why)) => registry.with_broken(record.id.clone(), why),
+                Err(Stop::Store(error)) => return Err(error),
+            };
+            if takes_hooks(record) {
+                registry = match self.secret(record, SecretKind::HookSecret).await {
+                    Ok((_, secret)) => registry.with_hook(record.id.clone(), HookSecret::of(secret.expose())),
+                    Err(Stop::Fault(_)) => registry,
+                    Err(Stop::Store(error)) => return Err(error),
+                };
+            }
+        }
+        self.kept.lock().await.retain(|id, _| rules.records.connection(id).is_some());
+        Ok(registry)
+    }
+}
+
+const fn needed(record: &Connection) -> &'static [SecretKind] {
+    match &record.kind {
+        ConnectionKind::ConnectWise(_) => &[SecretKind::PrivateKey],
+        ConnectionKind::Entra(settings) => match settings.credential {
+            CredentialKind::Secret => &[SecretKind::ClientSecret],
+            CredentialKind::Certificate => &[SecretKind::CertificateKey, SecretKind::Certificate],
+        },
+    }
+}
+
+const fn takes_hooks(record: &Connection) -> bool {
+    matches!(record.kind, ConnectionKind::ConnectWise(_))
+}
+
+fn missing(record: &Connection, kind: SecretKind) -> String {
+    let name = SecretName::new(record.id.clone(), kind);
+    match kind {
+        SecretKind::CertificateKey | SecretKind::Certificate => {
+            format!("{name} is not set; run: latchkey certificate make {}", record.id)
+        }
+        _ => format!("{name} is not set; run: latchkey secret set {name}"),
+    }
+}
+
+fn ca_file(record: &Connection) -> Option<&PathBuf> {
+    match &record.kind {
+        ConnectionKind::ConnectWise(settings) => settings.ca_file.as_ref(),
+        ConnectionKind::Entra(settings) => settings.ca_file.as_ref(),
+    }
+}
+
+async fn ca(path: Option<&PathBuf>) -> Result<Option<String>, Stop> {
+    let Some(path) = path else { return Ok(None) };
+    let unreadable = |e: std::io::Error, path: &Path| Stop::Fault(format!("ca_file {}: {e}", path.display()));
+    tokio::fs::read_to_string(path).await.map(Some).map_err(|e| unreadable(e, path))
+}

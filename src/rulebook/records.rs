@@ -1,0 +1,162 @@
+//! Records: connections, customers and people, bound to the outside by immutable ids.
+
+use latchkey_contract::{CompanyId, ConnectionId, CustomerId, MemberId, PersonId};
+use serde::{Deserialize, Serialize};
+
+use super::{Faults, check};
+
+/// The whole document. Unknown keys are refused.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Records {
+    /// PSA instances and directories.
+    #[serde(default, rename = "connection")]
+    pub connections: Vec<Connection>,
+    /// The MSP's clients.
+    #[serde(default, rename = "customer")]
+    pub customers: Vec<Customer>,
+    /// Technicians.
+    #[serde(default, rename = "person")]
+    pub people: Vec<Person>,
+}
+
+/// One configured PSA instance or directory. Its secrets are set by `latchkey secret set`, never written here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Chosen once; stands in the webhook's URL.
+    pub id: ConnectionId,
+    /// The vendor, with the vendor's own settings.
+    #[serde(flatten)]
+    pub kind: ConnectionKind,
+}
+
+/// The vendors, each with its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum ConnectionKind {
+    /// ConnectWise PSA. Secret: `<id>/private-key`.
+    ConnectWise(latchkey_connectwise::Settings),
+    /// One Microsoft Entra tenant. Secret: `<id>/client-secret`, or `<id>/certificate-key` with the certificate beside it.
+    Entra(latchkey_entra::Settings),
+}
+
+/// An MSP's client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Customer {
+    /// Chosen once.
+    pub id: CustomerId,
+    /// For people.
+    pub name: String,
+    /// Just-in-time access is switched on.
+    pub jit: bool,
+    /// The PSA companies that are this customer.
+    #[serde(default)]
+    pub companies: Vec<Companies>,
+    /// Where its accounts live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<ConnectionId>,
+    /// The domain for accounts made there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+}
+
+/// Companies of one PSA, by immutable id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Companies {
+    /// Which PSA.
+    pub connection: ConnectionId,
+    /// Which companies there.
+    pub ids: Vec<CompanyId>,
+}
+
+/// A technician.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// Chosen once; becomes part of account names.
+    pub id: PersonId,
+    /// For people.
+    pub name: String,
+    /// Loses everything, gets nothing.
+    #[serde(default)]
+    pub blocked: bool,
+    /// The PSA members that are this person.
+    #[serde(default)]
+    pub members: Vec<Members>,
+    /// For which customers they work.
+    pub customers: Customers,
+}
+
+/// Members of one PSA, by immutable id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Members {
+    /// Which PSA.
+    pub connection: ConnectionId,
+    /// Which members there.
+    pub ids: Vec<MemberId>,
+}
+
+/// For which customers a person works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Customers {
+    /// These.
+    Only(Vec<CustomerId>),
+    /// `"all"`.
+    All(All),
+}
+
+/// The word `all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum All {
+    /// The word.
+    #[serde(rename = "all")]
+    All,
+}
+
+impl Records {
+    /// Reads and checks a document.
+    ///
+    /// # Errors
+    /// [`Faults`]: every fault that was found, each with its path.
+    pub fn parse(text: &str) -> Result<Self, Faults> {
+        let records: Self = check::read(text)?;
+        check::records(&records)?;
+        Ok(records)
+    }
+
+    /// A connection by id.
+    #[must_use]
+    pub fn connection(&self, id: &ConnectionId) -> Option<&Connection> {
+        self.connections.iter().find(|c| c.id == *id)
+    }
+
+    /// A customer by id.
+    #[must_use]
+    pub fn customer(&self, id: &CustomerId) -> Option<&Customer> {
+        self.customers.iter().find(|c| c.id == *id)
+    }
+
+    /// A person by id.
+    #[must_use]
+    pub fn person(&self, id: &PersonId) -> Option<&Person> {
+        self.people.iter().find(|p| p.id == *id)
+    }
+
+    /// The customer that a PSA company is.
+    #[must_use]
+    pub fn customer_of(&self, connection: &ConnectionId, company: &CompanyId) -> Option<&Customer> {
+        let bound = |c: &&Customer| c.companies.iter().any(|b| b.connection == *connection && b.ids.contains(company));
+        self.customers.iter().find(bound)
+    }
+
+    /// The person that a PSA member is.
+    #[must_use]
+    pub fn person_of(&self, connection: &ConnectionId, member: &MemberId) -> Option<&Person> {
+        let bound = |p: &&Person| p.members.iter().any(|b| b.connection == *connection && b.ids.contains(member));
+        self.people.iter().find(bound)
+    }
+}

@@ -1,0 +1,250 @@
+//! What is remembered, in our verbs. Few of them, since each is written once per engine.
+//!
+//! One [`Transition`] is one transaction: grants, accounts, audit entries, notices and tasks stand or
+//! fall together, and the versions they started from are checked. Nothing is decided here.
+
+pub(crate) mod row;
+pub mod sqlite;
+#[cfg(test)]
+pub(crate) mod story;
+mod transition;
+
+use std::sync::Arc;
+
+use latchkey_contract::{
+    AccountId, ConnectionId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::{
+    access::{Account, Grant, trigger::Sighting},
+    jobs::task::{Lease, Task},
+    rulebook::Rules,
+};
+pub use row::{BrokenChain, verify_chain};
+pub use transition::{AuditEntry, CommitName, Finish, Notice, NoticeKind, NoticeState, SealedRow, Transition};
+
+/// The engine behind which everything is remembered. Two engines tell the same story (`story.rs`).
+#[async_trait::async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Notified after each commit that may have made a task due sooner: whoever claims waits on it.
+    fn changed(&self) -> Arc<Notify>;
+
+    /// Records a proven delivery once, with its intake task, durably.
+    async fn record_delivery(&self, delivery: NewDelivery) -> Result<Recorded, StoreError>;
+    /// A recorded delivery.
+    async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError>;
+
+    /// The rules in force; revision 0 and empty before the first save.
+    async fn rules(&self) -> Result<Rules, StoreError>;
+    /// The revision alone: cheap, asked often.
+    async fn revision(&self) -> Result<i64, StoreError>;
+    /// Saves rules as revision `rules.revision + 1` if that is still the next one.
+    async fn save_rules(&self, rules: &Rules, by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError>;
+
+    /// One transaction. On [`StoreError::Conflict`] nothing was changed: load again and think again.
+    async fn commit(&self, transition: Transition) -> Result<(), StoreError>;
+
+    /// A grant by id.
+    async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError>;
+    /// All grants of an account that are not final.
+    async fn open_grants(&self, account: &AccountId) -> Result<Vec<Grant>, StoreError>;
+    /// All grants of a ticket, newest first.
+    async fn grants_of_ticket(&self, ticket: &TicketRef) -> Result<Vec<Grant>, StoreError>;
+    /// The newest grants of a person, at most `limit`.
+    async fn grants_of_person(&self, person: &PersonId, limit: u32) -> Result<Vec<Grant>, StoreError>;
+    /// An account by id.
+    async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError>;
+    /// The standard account of a person in a directory, or every burner account there that has open grants.
+    async fn accounts_of(
+        &self,
+        person: &PersonId,
+        directory: &ConnectionId,
+        mode: Mode,
+    ) -> Result<Vec<Account>, StoreError>;
+
+    /// What is remembered of a ticket under a mapping.
+    async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError>;
+    /// Notices of a ticket that are not done, oldest first.
+    async fn open_notices(&self, ticket: &TicketRef) -> Result<Vec<Notice>, StoreError>;
+    /// All notices of a grant, oldest first.
+    async fn notices_of(&self, grant: &GrantId) -> Result<Vec<Notice>, StoreError>;
+    /// A sealed row; `None` when it never was or its data key was destroyed.
+    async fn sealed(&self, id: &SecretId) -> Result<Option<SealedRow>, StoreError>;
+    /// The sealed row of this name (`cw/private-key`); `None` when it was never set or its data key was destroyed.
+    async fn sealed_named(&self, name: &str) -> Result<Option<SealedRow>, StoreError>;
+    /// Names of sealed rows that operators set (`cw/private-key`), never their values.
+    async fn sealed_names(&self) -> Result<Vec<String>, StoreError>;
+    /// Audit entries from `after` on, in order, at most `limit`.
+    async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// Sign-in factors of a person.
+    async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError>;
+    /// Sets them (enrolment), ending every session of that person.
+    async fn set_factors(&self, factors: &Factors) -> Result<(), StoreError>;
+    /// Marks a one-time-code step as used. `false` when it or a later one was used already.
+    async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError>;
+    /// Counts a failed sign-in; answers how many failed since `since`.
+    async fn count_failure(&self, key: &str, at: Timestamp, since: Timestamp) -> Result<u32, StoreError>;
+    /// How many sign-ins failed since `since`.
+    async fn failures(&self, key: &str, since: Timestamp) -> Result<u32, StoreError>;
+    /// Opens a session.
+    async fn open_session(&self, session: &Session) -> Result<(), StoreError>;
+    /// A session by the hash of its token, if it is not over at `now`; being seen moves its idle end.
+    async fn session(
+        &self,
+        token_hash: &str,
+        now: Timestamp,
+        idle_end: Timestamp,
+    ) -> Result<Option<Session>, StoreError>;
+    /// Ends a session.
+    async fn close_session(&self, token_hash: &str) -> Result<(), StoreError>;
+
+    /// Leases due tasks: at most `free`, at most one per key, none of the connections in `busy`, removals first.
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Task>, StoreError>;
+    /// Extends a lease. `false` when it was lost.
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<bool, StoreError>;
+    /// Ends a leased task without any other change. `false` when the lease was lost.
+    async fn finish(&self, lease: &Lease, finish: Finish) -> Result<bool, StoreError>;
+    /// When the next pending task is due, or the next lease runs out.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// Depth and age of the queue, dead letters included.
+    async fn queue(&self, now: Timestamp) -> Result<QueueState, StoreError>;
+    /// Re-creates tasks that rows say must exist and do not; answers how many.
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Writes one row durably, to learn whether writing works; also the clock's last seen wall time.
+    async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError>;
+    /// The last wall time that was written by [`Store::heartbeat`].
+    async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError>;
+}
+
+/// Why a verb failed, named for what the caller can do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A version or revision had moved, or a unique row was there: load again and think again.
+    #[error("somebody else was first")]
+    Conflict,
+    /// The lease under which this was to be written is lost: discard the work and look again later.
+    #[error("the lease was lost")]
+    LeaseLost,
+    /// The writer is full, the database locked: try again soon.
+    #[error("the database is busy")]
+    Busy,
+    /// No room to write. Only removals may use what was reserved.
+    #[error("the disk is full")]
+    Full,
+    /// A row cannot be read back.
+    #[error("row {id} of {table} cannot be read")]
+    Corrupt {
+        /// Table.
+        table: &'static str,
+        /// Row.
+        id: String,
+    },
+    /// The engine failed.
+    #[error("the database failed")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A proven delivery to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// Our id (time-ordered).
+    pub id: String,
+    /// From which PSA.
+    pub connection: ConnectionId,
+    /// The vendor's message id: unique with the connection.
+    pub message_id: String,
+    /// SHA-256 of the raw body in hex: the body itself is not kept.
+    pub body_hash: String,
+    /// When.
+    pub received_at: Timestamp,
+    /// What it says, as JSON of `TicketEvent`.
+    pub event: latchkey_contract::ticket::TicketEvent,
+}
+
+/// What recording came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// Now.
+    New,
+    /// Before, with the same body: answered as the first time.
+    Repeat,
+    /// Before, with another body: somebody is playing.
+    OtherBody,
+}
+
+/// A recorded delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDelivery {
+    /// Our id.
+    pub id: String,
+    /// From which PSA.
+    pub connection: ConnectionId,
+    /// What it says.
+    pub event: latchkey_contract::ticket::TicketEvent,
+    /// When.
+    pub received_at: Timestamp,
+    /// What became of it, once it is worked off.
+    pub outcome: Option<String>,
+}
+
+/// A person's sign-in factors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Factors {
+    /// Whose.
+    pub person: PersonId,
+    /// Argon2id, in PHC form.
+    pub password_hash: String,
+    /// The sealed TOTP secret.
+    pub totp: SecretId,
+    /// Since when.
+    pub enrolled_at: Timestamp,
+}
+
+/// A signed-in browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// SHA-256 of the token in hex: the token itself is not kept.
+    pub token_hash: String,
+    /// Who.
+    pub person: PersonId,
+    /// Carried by every form.
+    pub form_token: String,
+    /// Absolute end.
+    pub until: Timestamp,
+    /// End if not seen again.
+    pub idle_until: Timestamp,
+}
+
+/// A claim for work.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Now.
+    pub now: Timestamp,
+    /// How many tasks may be taken.
+    pub free: usize,
+    /// Until when the leases run.
+    pub lease_until: Timestamp,
+    /// Connections at their limit.
+    pub busy: Vec<ConnectionId>,
+    /// Only removals (priority 0) are wanted: every other slot is taken.
+    pub removals_only: bool,
+}
+
+/// The queue at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueueState {
+    /// Due and waiting.
+    pub ready: u64,
+    /// Being worked on.
+    pub leased: u64,
+    /// Not due yet.
+    pub future: u64,
+    /// Given up: visible, and never a removal.
+    pub dead: u64,
+    /// Since when the oldest ready task is due.
+    pub oldest_due: Option<Timestamp>,
+}

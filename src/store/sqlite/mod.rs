@@ -1,0 +1,418 @@
+//! The embedded engine: one file, one writer, a few readers.
+//!
+//! Every write goes through the [`writer`], which commits what waits together; reads go to connections
+//! that cannot write. An answer to a write means that it is on the disk.
+
+mod commit;
+mod intake;
+mod open;
+mod people;
+mod reserve;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{path::Path, sync::Arc};
+
+use latchkey_contract::{
+    AccountId, ConnectionId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+};
+use sqlx::SqlitePool;
+use tokio::{
+    sync::{Mutex, Notify, mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
+use super::{
+    AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, SealedRow, Session, Store,
+    StoreError, StoredDelivery, Transition, row,
+};
+use crate::{
+    access::{Account, Grant, trigger::Sighting},
+    jobs::task::{Lease, Task},
+    rulebook::Rules,
+};
+pub use open::{OpenError, Options};
+
+/// The store in a SQLite file.
+#[derive(Debug)]
+pub struct Sqlite {
+    readers: SqlitePool,
+    first: mpsc::Sender<Box<dyn Request>>,
+    others: mpsc::Sender<Box<dyn Request>>,
+    changed: Arc<Notify>,
+    closing: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+}
+
+impl Sqlite {
+    /// Opens the database, makes it if there never was one, and brings it up to date.
+    ///
+    /// Beside the file lie `….id`, which names it, and `….reserve`, the room kept for removals.
+    ///
+    /// # Errors
+    /// [`OpenError`], each with what to do about it.
+    pub async fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let opener = open::Opener::new(path);
+        let mut conn = opener.open().await?;
+        let kept = open::beside(path, "reserve");
+        let reserve = reserve::Reserve::open(kept, options.reserve_bytes, options.max_bytes, &mut conn).await;
+        let readers = opener.readers();
+        let (first, first_out) = mpsc::channel(WAITING);
+        let (others, others_out) = mpsc::channel(WAITING);
+        let (stop, stopped) = oneshot::channel();
+        let changed = Arc::new(Notify::new());
+        let writer = Writer {
+            conn,
+            opener,
+            reserve,
+            first: first_out,
+            others: others_out,
+            stop: stopped,
+            changed: Arc::clone(&changed),
+        };
+        let task = tokio::spawn(writer.serve());
+        Ok(Self { readers, first, others, changed, closing: Mutex::new(Some((stop, task))) })
+    }
+
+    /// Writes what was accepted, refuses what comes later, and leaves one whole file behind.
+    pub async fn close(&self) {
+        let Some((stop, task)) = self.closing.lock().await.take() else { return };
+        self.readers.close().await;
+        let _ = stop.send(());
+        if let Err(error) = task.await {
+            tracing::error!(%error, "the writer ended badly");
+        }
+    }
+
+    async fn write<W: Write>(&self, write: W) -> Result<W::Out, StoreError> {
+        let channel = if write.class() == Class::Ordinary { &self.others } else { &self.first };
+        let (reply, answer) = oneshot::channel();
+        channel.try_send(Box::new(Asked { write, result: None, reply })).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Engine(Box::new(Closed)),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(StoreError::Engine(Box::new(Closed))))
+    }
+
+    async fn docs<T: serde::de::DeserializeOwned>(
+        &self,
+        table: &'static str,
+        query: sqlx::query::QueryAs<'_, sqlx::Sqlite, (String, String), sqlx::sqlite::SqliteArguments>,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = query.fetch_all(&self.readers).await.map_err(engine)?;
+        rows.iter().map(|(id, doc)| row::decode(table, id, doc)).collect()
+    }
+}
+
+/// The store was closed, or its writer ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the database is closed")]
+struct Closed;
+
+#[async_trait::async_trait]
+impl Store for Sqlite {
+    fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+
+    async fn record_delivery(&self, delivery: NewDelivery) -> Result<Recorded, StoreError> {
+        self.write(intake::Record(delivery)).await
+    }
+
+    async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
+        let found: Option<(String, i64, String, Option<String>)> =
+            sqlx::query_as("SELECT connection, received_at, event, outcome FROM deliveries WHERE id = $1")
+                .bind(id)
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(engine)?;
+        let Some((connection, received_at, event, outcome)) = found else { return Ok(None) };
+        Ok(Some(StoredDelivery {
+            id: id.to_owned(),
+            connection: row::parse("deliveries", id, &connection)?,
+            event: row::decode("deliveries", id, &event)?,
+            received_at: Timestamp::from_millis(received_at),
+            outcome,
+        }))
+    }
+
+    async fn rules(&self) -> Result<Rules, StoreError> {
+        let found: Option<(i64, String, String)> =
+            sqlx::query_as("SELECT revision, rulebook, records FROM rules ORDER BY revision DESC LIMIT 1")
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(engine)?;
+        let Some((revision, rulebook, records)) = found else { return Ok(Rules::default()) };
+        let id = revision.to_string();
+        Ok(Rules {
+            revision,
+            rulebook: row::decode("rules", &id, &rulebook)?,
+            records: row::decode("rules", &id, &records)?,
+        })
+    }
+
+    async fn revision(&self) -> Result<i64, StoreError> {
+        sqlx::query_scalar("SELECT coalesce(max(revision), 0) FROM rules")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(engine)
+    }
+
+    async fn save_rules(&self, rules: &Rules, by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError> {
+        self.write(commit::SaveRules { rules: rules.clone(), by: by.to_owned(), reason: reason.to_owned(), at }).await
+    }
+
+    async fn commit(&self, transition: Transition) -> Result<(), StoreError> {
+        self.write(commit::Commit(transition)).await
+    }
+
+    async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
+        let query = sqlx::query_as("SELECT id, doc FROM grants WHERE id = $1").bind(id.as_str());
+        Ok(self.docs("grants", query).await?.pop())
+    }
+
+    async fn open_grants(&self, account: &AccountId) -> Result<Vec<Grant>, StoreError> {
+        let sql = "SELECT id, doc FROM grants WHERE account = $1 AND is_open = 1 ORDER BY id";
+        self.docs("grants", sqlx::query_as(sql).bind(account.as_str())).await
+    }
+
+    async fn grants_of_ticket(&self, ticket: &TicketRef) -> Result<Vec<Grant>, StoreError> {
+        let sql = "SELECT id, doc FROM grants WHERE ticket = $1 ORDER BY id DESC";
+        self.docs("grants", sqlx::query_as(sql).bind(ticket.to_string())).await
+    }
+
+    async fn grants_of_person(&self, person: &PersonId, limit: u32) -> Result<Vec<Grant>, StoreError> {
+        let sql = "SELECT id, doc FROM grants WHERE person = $1 ORDER BY id DESC LIMIT $2";
+        self.docs("grants", sqlx::query_as(sql).bind(person.as_str()).bind(limit)).await
+    }
+
+    async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
+        let query = sqlx::query_as("SELECT id, doc FROM accounts WHERE id = $1").bind(id.as_str());
+        Ok(self.docs("accounts", query).await?.pop())
+    }
+
+    async fn accounts_of(
+        &self,
+        person: &PersonId,
+        directory: &ConnectionId,
+        mode: Mode,
+    ) -> Result<Vec<Account>, StoreError> {
+        let sql = "SELECT id, doc FROM accounts AS a
+             WHERE person = $1 AND directory = $2 AND mode = $3
+               AND (mode = 'standard'
+                    OR EXISTS (SELECT 1 FROM grants AS g WHERE g.account = a.id AND g.is_open = 1))
+             ORDER BY id";
+        let query = sqlx::query_as(sql).bind(person.as_str()).bind(directory.as_str()).bind(commit::mode_name(mode));
+        self.docs("accounts", query).await
+    }
+
+    async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError> {
+        let sql = "SELECT ticket, doc FROM sightings WHERE ticket = $1 AND mapping = $2";
+        let query = sqlx::query_as(sql).bind(ticket.to_string()).bind(mapping.as_str());
+        Ok(self.docs("sightings", query).await?.pop())
+    }
+
+    async fn open_notices(&self, ticket: &TicketRef) -> Result<Vec<Notice>, StoreError> {
+        let sql = "SELECT id, doc FROM notices WHERE ticket = $1 AND is_open = 1 ORDER BY id";
+        self.docs("notices", sqlx::query_as(sql).bind(ticket.to_string())).await
+    }
+
+    async fn notices_of(&self, grant: &GrantId) -> Result<Vec<Notice>, StoreError> {
+        let sql = "SELECT id, doc FROM notices WHERE grant_id = $1 ORDER BY id";
+        self.docs("notices", sqlx::query_as(sql).bind(grant.as_str())).await
+    }
+
+    async fn sealed(&self, id: &SecretId) -> Result<Option<SealedRow>, StoreError> {
+        self.sealed_by("SELECT id, name, purpose, key_id, wrapped_key, sealed FROM sealed WHERE id = $1", id.as_str())
+            .await
+    }
+
+    async fn sealed_named(&self, name: &str) -> Result<Option<SealedRow>, StoreError> {
+        self.sealed_by("SELECT id, name, purpose, key_id, wrapped_key, sealed FROM sealed WHERE name = $1", name).await
+    }
+
+    async fn sealed_names(&self) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar("SELECT name FROM sealed WHERE name IS NOT NULL ORDER BY name")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(engine)
+    }
+
+    async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        let rows: Vec<(i64, String, String)> =
+            sqlx::query_as("SELECT seq, doc, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2")
+                .bind(after)
+                .bind(limit)
+                .fetch_all(&self.readers)
+                .await
+                .map_err(engine)?;
+        rows.into_iter().map(|(seq, doc, hash)| row::audit_entry(seq, &doc, hash)).collect()
+    }
+
+    async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError> {
+        let found: Option<(String, String, i64)> =
+            sqlx::query_as("SELECT password_hash, totp, enrolled_at FROM factors WHERE person = $1")
+                .bind(person.as_str())
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(engine)?;
+        let Some((password_hash, totp, enrolled_at)) = found else { return Ok(None) };
+        Ok(Some(Factors {
+            person: person.clone(),
+            password_hash,
+            totp: row::parse("factors", person.as_str(), &totp)?,
+            enrolled_at: Timestamp::from_millis(enrolled_at),
+        }))
+    }
+
+    async fn set_factors(&self, factors: &Factors) -> Result<(), StoreError> {
+        self.write(people::SetFactors(factors.clone())).await
+    }
+
+    async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError> {
+        self.write(people::UseStep(person.clone(), step)).await
+    }
+
+    async fn count_failure(&self, key: &str, at: Timestamp, since: Timestamp) -> Result<u32, StoreError> {
+        self.write(people::CountFailure { key: key.to_owned(), at, since }).await
+    }
+
+    async fn failures(&self, key: &str, since: Timestamp) -> Result<u32, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM failures WHERE key = $1 AND at >= $2")
+            .bind(key)
+            .bind(since.millis())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(engine)?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    async fn open_session(&self, session: &Session) -> Result<(), StoreError> {
+        self.write(people::OpenSession(session.clone())).await
+    }
+
+    async fn session(
+        &self,
+        token_hash: &str,
+        now: Timestamp,
+        idle_end: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        // A made-up token never reaches the writer.
+        let Some(found) = people::session(&self.readers, token_hash, now).await? else { return Ok(None) };
+        let seen = people::SeeSession { token_hash: token_hash.to_owned(), now, idle_end };
+        match self.write(seen).await {
+            // Who is signed in can still end an access while nothing else can be written.
+            Err(StoreError::Full | StoreError::Busy) => Ok(Some(found)),
+            other => other,
+        }
+    }
+
+    async fn close_session(&self, token_hash: &str) -> Result<(), StoreError> {
+        self.write(people::CloseSession(token_hash.to_owned())).await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Task>, StoreError> {
+        self.write(tasks::Claim(claim.clone())).await
+    }
+
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<bool, StoreError> {
+        self.write(tasks::Renew(lease.clone(), until)).await
+    }
+
+    async fn finish(&self, lease: &Lease, finish: Finish) -> Result<bool, StoreError> {
+        self.write(tasks::End(lease.clone(), finish)).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let (pending, leased): (Option<i64>, Option<i64>) = sqlx::query_as(
+            "SELECT (SELECT min(run_at) FROM tasks WHERE state = 'pending'),
+                    (SELECT min(lease_until) FROM tasks WHERE state = 'leased')",
+        )
+        .fetch_one(&self.readers)
+        .await
+        .map_err(engine)?;
+        Ok(pending.into_iter().chain(leased).min().map(Timestamp::from_millis))
+    }
+
+    async fn queue(&self, now: Timestamp) -> Result<QueueState, StoreError> {
+        let (ready, leased, future, dead, oldest): (i64, i64, i64, i64, Option<i64>) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM tasks WHERE state = 'pending' AND run_at <= $1),
+                    (SELECT count(*) FROM tasks WHERE state = 'leased'),
+                    (SELECT count(*) FROM tasks WHERE state = 'pending' AND run_at > $1),
+                    (SELECT count(*) FROM tasks WHERE state = 'dead'),
+                    (SELECT min(run_at) FROM tasks WHERE state = 'pending' AND run_at <= $1)",
+        )
+        .bind(now.millis())
+        .fetch_one(&self.readers)
+        .await
+        .map_err(engine)?;
+        let count = |n: i64| u64::try_from(n).unwrap_or(0);
+        Ok(QueueState {
+            ready: count(ready),
+            leased: count(leased),
+            future: count(future),
+            dead: count(dead),
+            oldest_due: oldest.map(Timestamp::from_millis),
+        })
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.write(tasks::Sweep(now)).await
+    }
+
+    async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(people::Heartbeat(now)).await
+    }
+
+    async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError> {
+        let found: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'last-seen'")
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(engine)?;
+        found.map(|ms| row::parse("meta", "last-seen", &ms).map(Timestamp::from_millis)).transpose()
+    }
+}
+
+/// A sealed row as selected.
+type Sealed = (String, Option<String>, String, String, Vec<u8>, Vec<u8>);
+
+impl Sqlite {
+    async fn sealed_by(&self, sql: &'static str, value: &str) -> Result<Option<SealedRow>, StoreError> {
+        let found: Option<Sealed> =
+            sqlx::query_as(sql).bind(value).fetch_optional(&self.readers).await.map_err(engine)?;
+        let Some((id, name, purpose, key_id, wrapped_key, sealed)) = found else { return Ok(None) };
+        Ok(Some(SealedRow { id: row::parse("sealed", &id, &id)?, name, purpose, key_id, wrapped_key, sealed }))
+    }
+}
+
+/// What the caller can do about an engine's error, where that is more than to report it.
+fn failed(error: &sqlx::Error) -> Option<StoreError> {
+    const UNIQUE: [i32; 2] = [2067, 1555];
+    // Disk quotas show as a failed write, and a log index that cannot grow as its own code.
+    const NO_ROOM: [i32; 2] = [778, 4874];
+    if matches!(error, sqlx::Error::PoolTimedOut) {
+        return Some(StoreError::Busy);
+    }
+    let code = code(error)?;
+    match code & 0xff {
+        5 | 6 => Some(StoreError::Busy),
+        13 => Some(StoreError::Full),
+        _ if NO_ROOM.contains(&code) => Some(StoreError::Full),
+        _ if UNIQUE.contains(&code) => Some(StoreError::Conflict),
+        _ => None,
+    }
+}
+
+fn engine(error: sqlx::Error) -> StoreError {
+    failed(&error).unwrap_or_else(|| StoreError::Engine(Box::new(error)))
+}
+
+/// SQLite's extended result code.
+fn code(error: &sqlx::Error) -> Option<i32> {
+    match error {
+        sqlx::Error::Database(database) => database.code()?.parse().ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,400 @@
+//! Tasks: adding, claiming, renewing, finishing, sweeping.
+//!
+//! A task is `pending`, `leased` or `dead`. What asks for a slot again moves the one task it has:
+//!
+//! | it is | asked for again | its run ends |
+//! | --- | --- | --- |
+//! | pending | moved to the new time; the more urgent priority stays | |
+//! | leased | the earliest such time is kept in `again_at` | done: gone, or pending at `again_at` |
+//! | dead | pending again, attempts from 0 | |
+
+use async_trait::async_trait;
+use latchkey_contract::{ConnectionId, TicketRef, Timestamp};
+use sqlx::SqliteConnection;
+
+use super::{
+    StoreError, engine,
+    writer::{Class, Room, Write},
+};
+use crate::{
+    jobs::task::{Lease, NewTask, Priority, Task, Work},
+    store::{self, row},
+};
+
+/// Most tasks of each kind that one sweep makes; the next goes on.
+const SWEPT: i64 = 500;
+
+/// Adds a task, or moves the one that its slot has.
+pub(super) async fn add(conn: &mut SqliteConnection, new: &NewTask, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO tasks (slot, key, connection, kind, work, priority, state, run_at, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8)
+         ON CONFLICT (slot) DO UPDATE SET
+             work = excluded.work,
+             priority = min(tasks.priority, excluded.priority),
+             run_at = CASE tasks.state WHEN 'leased' THEN tasks.run_at ELSE excluded.run_at END,
+             again_at = CASE tasks.state
+                 WHEN 'leased' THEN min(coalesce(tasks.again_at, excluded.run_at), excluded.run_at)
+                 ELSE tasks.again_at END,
+             attempts = CASE tasks.state WHEN 'dead' THEN 0 ELSE tasks.attempts END,
+             state = CASE tasks.state WHEN 'dead' THEN 'pending' ELSE tasks.state END",
+    )
+    .bind(new.work.slot())
+    .bind(new.work.key())
+    .bind(new.work.connection().map(ConnectionId::as_str))
+    .bind(new.work.name())
+    .bind(row::encode(&new.work)?)
+    .bind(new.priority as i64)
+    .bind(new.run_at.millis())
+    .bind(now.millis())
+    .execute(conn)
+    .await
+    .map_err(engine)?;
+    Ok(())
+}
+
+/// What a lease still holds.
+#[derive(Debug)]
+pub(super) struct Held {
+    id: i64,
+    priority: i64,
+    again_at: Option<i64>,
+    lease_until: i64,
+}
+
+/// The task of a lease; `None` when the lease was lost.
+pub(super) async fn held(conn: &mut SqliteConnection, lease: &Lease) -> Result<Option<Held>, StoreError> {
+    let Ok(id) = lease.task.parse::<i64>() else { return Ok(None) };
+    let found: Option<(i64, Option<i64>, Option<i64>)> = sqlx::query_as(
+        "SELECT priority, again_at, lease_until FROM tasks WHERE id = $1 AND fence = $2 AND state = 'leased'",
+    )
+    .bind(id)
+    .bind(lease.fence)
+    .fetch_optional(conn)
+    .await
+    .map_err(engine)?;
+    Ok(found.map(|(priority, again_at, until)| Held { id, priority, again_at, lease_until: until.unwrap_or(0) }))
+}
+
+/// Ends the run of a held task.
+pub(super) async fn end(
+    conn: &mut SqliteConnection,
+    held: &Held,
+    finish: &store::Finish,
+    room: Room,
+) -> Result<(), StoreError> {
+    use store::Finish;
+    if room == Room::Reserved && held.priority != Priority::Removal as i64 {
+        return Err(StoreError::Full);
+    }
+    let sooner = |at: i64| held.again_at.map_or(at, |again| again.min(at));
+    match (finish, held.again_at) {
+        (Finish::Keep, _) => Ok(()),
+        (Finish::Done, None) => {
+            sqlx::query("DELETE FROM tasks WHERE id = $1").bind(held.id).execute(conn).await.map_err(engine)?;
+            Ok(())
+        }
+        (Finish::Done, Some(again)) => wait(conn, held.id, again, Some(0), None).await,
+        (Finish::At(at), _) => wait(conn, held.id, sooner(at.millis()), Some(0), None).await,
+        (Finish::Retry { at, error }, _) => wait(conn, held.id, sooner(at.millis()), None, Some(error)).await,
+        // A removal is never given up, whoever says so: it is tried again when its lease would have run out.
+        (Finish::Dead { error }, _) if held.priority == Priority::Removal as i64 => {
+            wait(conn, held.id, sooner(held.lease_until), None, Some(error)).await
+        }
+        // Somebody asked for it meanwhile, knowing more than the run that gave it up.
+        (Finish::Dead { error }, Some(again)) => wait(conn, held.id, again, Some(0), Some(error)).await,
+        (Finish::Dead { error }, None) => {
+            sqlx::query("UPDATE tasks SET state = 'dead', lease_until = NULL, last_error = $2 WHERE id = $1")
+                .bind(held.id)
+                .bind(row::bounded(error))
+                .execute(conn)
+                .await
+                .map_err(engine)?;
+            Ok(())
+        }
+    }
+}
+
+async fn wait(
+    conn: &mut SqliteConnection,
+    id: i64,
+    run_at: i64,
+    attempts: Option<i64>,
+    error: Option<&String>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE tasks SET state = 'pending', run_at = $2, again_at = NULL, lease_until = NULL,
+             attempts = coalesce($3, attempts), last_error = $4
+         WHERE id = $1",
+    )
+    .bind(id)
+    .bind(run_at)
+    .bind(attempts)
+    .bind(error.map(|text| row::bounded(text)))
+    .execute(conn)
+    .await
+    .map_err(engine)?;
+    Ok(())
+}
+
+pub(super) struct Claim(pub(super) store::Claim);
+
+#[async_trait]
+impl Write for Claim {
+    type Out = Vec<Task>;
+
+    fn class(&self) -> Class {
+        Class::Queue
+    }
+
+    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<Self::Out, StoreError> {
+        let claim = &self.0;
+        let removals_only = claim.removals_only || room == Room::Reserved;
+        release(conn, claim.now, removals_only).await?;
+        let free = i64::try_from(claim.free).unwrap_or(i64::MAX);
+        // Removals pass a connection's limit: what is running there must never hold up an end.
+        let rows: Vec<(i64, String, i64, i64, i64, i64)> = sqlx::query_as(
+            "UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
+                 again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END
+             WHERE id IN (
+                 SELECT id FROM tasks AS t
+                 WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.run_at <= $1
+                   AND (t.priority = 0 OR t.connection IS NULL
+                        OR t.connection NOT IN (SELECT value FROM json_each($4)))
+                   AND NOT EXISTS (SELECT 1 FROM tasks AS l WHERE l.state = 'leased' AND l.key = t.key)
+                   AND NOT EXISTS (
+                       SELECT 1 FROM tasks AS e
+                       WHERE e.state = 'pending' AND e.key = t.key AND e.run_at <= $1
+                         AND (e.priority, e.run_at, e.id) < (t.priority, t.run_at, t.id))
+                 ORDER BY t.priority, t.run_at, t.id
+                 LIMIT $5)
+             RETURNING id, work, priority, run_at, attempts, fence",
+        )
+        .bind(claim.now.millis())
+        .bind(claim.lease_until.millis())
+        .bind(if removals_only { Priority::Removal } else { Priority::Telling } as i64)
+        .bind(row::encode(&claim.busy)?)
+        .bind(free)
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(engine)?;
+        let mut tasks = Vec::with_capacity(rows.len());
+        for leased in rows {
+            match task(&leased, claim.lease_until) {
+                Ok(task) => tasks.push(task),
+                Err(error) => bury(conn, leased.0, &error).await?,
+            }
+        }
+        tasks.sort_by_key(|task| (task.priority, task.run_at));
+        Ok(tasks)
+    }
+}
+
+fn task(row: &(i64, String, i64, i64, i64, i64), until: Timestamp) -> Result<Task, StoreError> {
+    let (id, work, priority, run_at, attempts, fence) = row;
+    Ok(Task {
+        lease: Lease { task: id.to_string(), fence: *fence, until },
+        work: row::decode("tasks", &id.to_string(), work)?,
+        priority: row::priority(*id, *priority)?,
+        run_at: Timestamp::from_millis(*run_at),
+        attempt: u32::try_from(*attempts).unwrap_or(u32::MAX),
+    })
+}
+
+/// Leases that ran out. Their tasks wait again, and `again_at` with them: it may lie in the future.
+async fn release(conn: &mut SqliteConnection, now: Timestamp, removals_only: bool) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE tasks SET state = 'pending', lease_until = NULL, last_error = 'the lease ran out'
+         WHERE state = 'leased' AND lease_until < $1 AND priority <= $2",
+    )
+    .bind(now.millis())
+    .bind(if removals_only { Priority::Removal } else { Priority::Telling } as i64)
+    .execute(conn)
+    .await
+    .map_err(engine)?;
+    Ok(())
+}
+
+/// A row that cannot be read must not stop the others from being claimed. The sweep makes a removal anew.
+async fn bury(conn: &mut SqliteConnection, id: i64, error: &StoreError) -> Result<(), StoreError> {
+    tracing::error!(task.id = id, %error, "a task cannot be read and is set aside");
+    sqlx::query("UPDATE tasks SET state = 'dead', lease_until = NULL, last_error = $2 WHERE id = $1")
+        .bind(id)
+        .bind(error.to_string())
+        .execute(conn)
+        .await
+        .map_err(engine)?;
+    Ok(())
+}
+
+pub(super) struct Renew(pub(super) Lease, pub(super) Timestamp);
+
+#[async_trait]
+impl Write for Renew {
+    type Out = bool;
+
+    fn class(&self) -> Class {
+        Class::Queue
+    }
+
+    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<bool, StoreError> {
+        let Some(held) = held(conn, &self.0).await? else { return Ok(false) };
+        if room == Room::Reserved && held.priority != Priority::Removal as i64 {
+            return Err(StoreError::Full);
+        }
+        sqlx::query("UPDATE tasks SET lease_until = $2 WHERE id = $1")
+            .bind(held.id)
+            .bind(self.1.millis())
+            .execute(conn)
+            .await
+            .map_err(engine)?;
+        Ok(true)
+    }
+}
+
+pub(super) struct End(pub(super) Lease, pub(super) store::Finish);
+
+#[async_trait]
+impl Write for End {
+    type Out = bool;
+
+    fn class(&self) -> Class {
+        Class::Queue
+    }
+
+    fn wakes(&self) -> bool {
+        true
+    }
+
+    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<bool, StoreError> {
+        let Some(held) = held(conn, &self.0).await? else { return Ok(false) };
+        end(conn, &held, &self.1, room).await?;
+        Ok(true)
+    }
+}
+
+pub(super) struct Sweep(pub(super) Timestamp);
+
+#[async_trait]
+impl Write for Sweep {
+    type Out = u64;
+
+    fn class(&self) -> Class {
+        Class::Removal
+    }
+
+    fn wakes(&self) -> bool {
+        true
+    }
+
+    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<u64, StoreError> {
+        let mut missing = due(conn).await?;
+        missing.extend(converge(conn, self.0).await?);
+        missing.extend(tell(conn, self.0).await?);
+        missing.extend(intake(conn).await?);
+        for task in &missing {
+            add(conn, task, self.0).await?;
+        }
+        Ok(missing.len() as u64)
+    }
+}
+
+/// Removals, and tellings, are asked for again also where their task lies dead: they are never given up.
+async fn due(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT g.id, g.due_at FROM grants AS g
+         LEFT JOIN tasks AS t ON t.slot = 'due:' || g.id
+         WHERE g.is_open = 1 AND g.due_at IS NOT NULL AND (t.id IS NULL OR t.state = 'dead')
+         ORDER BY g.due_at LIMIT $1",
+    )
+    .bind(SWEPT)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    rows.into_iter()
+        .map(|(id, at)| {
+            let grant = row::parse("grants", &id, &id)?;
+            Ok(NewTask { work: Work::Due { grant }, run_at: Timestamp::from_millis(at), priority: Priority::Removal })
+        })
+        .collect()
+}
+
+async fn converge(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<(String, String, i64, Option<i64>)> = sqlx::query_as(
+        "SELECT id, directory, is_removal, look_at FROM (
+             SELECT a.id, a.directory, a.look_at, t.id AS task, t.state,
+                    EXISTS (SELECT 1 FROM grants AS g
+                            WHERE g.account = a.id AND g.is_open = 1 AND g.state = 'ending')
+                        OR a.is_overdue = 1 AS is_removal,
+                    EXISTS (SELECT 1 FROM grants AS g
+                            WHERE g.account = a.id AND g.is_open = 1 AND g.state IN ('granting', 'delivering'))
+                        AS is_giving
+             FROM accounts AS a
+             LEFT JOIN tasks AS t ON t.slot = 'converge:' || a.id
+             WHERE a.look_at IS NOT NULL OR a.is_overdue = 1
+                OR a.id IN (SELECT account FROM grants WHERE is_open = 1))
+         WHERE ((is_removal OR is_giving OR look_at IS NOT NULL) AND task IS NULL)
+            OR ((is_removal OR look_at IS NOT NULL) AND state = 'dead')
+         ORDER BY is_removal DESC, id LIMIT $1",
+    )
+    .bind(SWEPT)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    rows.into_iter()
+        .map(|(id, directory, is_removal, look_at)| {
+            let (account, directory) = (row::parse("accounts", &id, &id)?, row::parse("accounts", &id, &directory)?);
+            let is_look = is_removal == 0 && look_at.is_some();
+            Ok(NewTask {
+                work: Work::Converge { account, directory },
+                run_at: if is_look { Timestamp::from_millis(look_at.unwrap_or(0)).max(now) } else { now },
+                priority: if is_removal != 0 || is_look { Priority::Removal } else { Priority::Giving },
+            })
+        })
+        .collect()
+}
+
+async fn tell(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT n.ticket FROM notices AS n
+         LEFT JOIN tasks AS t ON t.slot = 'tell:' || n.ticket
+         WHERE n.is_open = 1 AND (t.id IS NULL OR t.state = 'dead')
+         LIMIT $1",
+    )
+    .bind(SWEPT)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    rows.into_iter()
+        .map(|text| {
+            let corrupt = || StoreError::Corrupt { table: "notices", id: text.clone() };
+            let (connection, ticket) = text.split_once('/').ok_or_else(corrupt)?;
+            let ticket = TicketRef {
+                connection: row::parse("notices", &text, connection)?,
+                ticket: row::parse("notices", &text, ticket)?,
+            };
+            Ok(NewTask { work: Work::Tell { ticket }, run_at: now, priority: Priority::Telling })
+        })
+        .collect()
+}
+
+/// A dead intake stays dead: it was tried often, and is visible.
+async fn intake(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
+        "SELECT d.id, d.connection, d.event, d.received_at FROM deliveries AS d
+         LEFT JOIN tasks AS t ON t.slot = 'intake:' || d.id
+         WHERE d.outcome IS NULL AND t.id IS NULL
+         ORDER BY d.received_at LIMIT $1",
+    )
+    .bind(SWEPT)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    rows.into_iter()
+        .map(|(id, connection, event, at)| {
+            let connection: ConnectionId = row::parse("deliveries", &id, &connection)?;
+            let event = row::decode("deliveries", &id, &event)?;
+            Ok(super::intake::task(id, connection, &event, Timestamp::from_millis(at)))
+        })
+        .collect()
+}

@@ -1,0 +1,251 @@
+//! One transaction, described before it is run.
+
+use latchkey_contract::{GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, ticket::NoteAt};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    access::{Account, Grant, grant::Telling, trigger::Sighting},
+    jobs::task::{Lease, NewTask},
+};
+
+/// Everything that one transaction writes. Empty parts write nothing.
+#[derive(Debug, Clone)]
+pub struct Transition {
+    /// Which commit of the code this is: for logs and for tests that break off around it.
+    pub name: CommitName,
+    /// Now.
+    pub now: Timestamp,
+    /// The rules' revision that it was decided under, compared inside the transaction.
+    pub revision: Option<i64>,
+    /// The lease it is written under: compared inside the transaction, and what becomes of its task.
+    pub lease: Option<(Lease, Finish)>,
+    /// Takes access away, or records it: goes first, and may use what is reserved.
+    pub is_removal: bool,
+    /// Grants: version 0 is inserted, any other must still have the version it was loaded with. Stored with version + 1.
+    pub grants: Vec<Grant>,
+    /// Accounts, likewise.
+    pub accounts: Vec<Account>,
+    /// Sealed secrets to add.
+    pub seal: Vec<SealedRow>,
+    /// Sealed secrets whose data key is destroyed.
+    pub destroy: Vec<SecretId>,
+    /// Sightings to set.
+    pub sightings: Vec<Sighting>,
+    /// Notices to add or replace, by id.
+    pub notices: Vec<Notice>,
+    /// Audit entries; the store adds sequence and chain.
+    pub audit: Vec<AuditEntry>,
+    /// Tasks to add or to move, by slot.
+    pub tasks: Vec<NewTask>,
+    /// The delivery that is worked off by this, with its outcome.
+    pub delivery_done: Option<(String, String)>,
+}
+
+/// Every commit the code makes, by name. The fault tests are generated from this list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommitName {
+    /// The ticket was read and asks for nothing, or is in doubt no longer.
+    Seen,
+    /// A request was refused.
+    Refused,
+    /// A request was granted: grant, account, sealed password, notices, tasks.
+    Decided,
+    /// A step is about to be sent to a directory.
+    StepIntent,
+    /// A step's outcome.
+    StepOutcome,
+    /// The account is as wanted: its grants move on.
+    Reached,
+    /// The first of the two reads that prove off.
+    OffSeen,
+    /// Off is proven: its grants end.
+    OffProven,
+    /// A look found nothing, or a retry was noted.
+    Looked,
+    /// An account cannot become what it should.
+    Impossible,
+    /// A note was posted, a status set, or it was given up.
+    Told,
+    /// The person has the credentials.
+    Delivered,
+    /// A grant's time came.
+    Due,
+    /// A person, a ticket or a hold ended a grant.
+    EndAsked,
+    /// The credentials were shown on the claim page.
+    Revealed,
+    /// Something was changed by command.
+    Command,
+}
+
+impl CommitName {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::Seen,
+        Self::Refused,
+        Self::Decided,
+        Self::StepIntent,
+        Self::StepOutcome,
+        Self::Reached,
+        Self::OffSeen,
+        Self::OffProven,
+        Self::Looked,
+        Self::Impossible,
+        Self::Told,
+        Self::Delivered,
+        Self::Due,
+        Self::EndAsked,
+        Self::Revealed,
+        Self::Command,
+    ];
+}
+
+impl Transition {
+    /// An empty one.
+    #[must_use]
+    pub const fn new(name: CommitName, now: Timestamp) -> Self {
+        Self {
+            name,
+            now,
+            revision: None,
+            lease: None,
+            is_removal: false,
+            grants: Vec::new(),
+            accounts: Vec::new(),
+            seal: Vec::new(),
+            destroy: Vec::new(),
+            sightings: Vec::new(),
+            notices: Vec::new(),
+            audit: Vec::new(),
+            tasks: Vec::new(),
+            delivery_done: None,
+        }
+    }
+}
+
+/// What becomes of a leased task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finish {
+    /// It goes on: the lease is only checked.
+    Keep,
+    /// It is done and goes, unless somebody asked for it again meanwhile.
+    Done,
+    /// It runs again at this time (or earlier, if somebody asked), with its attempts counted from 0.
+    At(Timestamp),
+    /// It failed and is tried again at this time; attempts go on counting.
+    Retry {
+        /// When.
+        at: Timestamp,
+        /// Bounded, printable, free of secrets.
+        error: String,
+    },
+    /// It is given up, visible as a dead letter. Never used for a removal.
+    Dead {
+        /// Bounded, printable, free of secrets.
+        error: String,
+    },
+}
+
+/// One thing that a ticket is owed: a note, an overwrite, a status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Time-ordered; also the note's key in the PSA.
+    pub id: String,
+    /// Which ticket.
+    pub ticket: TicketRef,
+    /// About which grant; for a refused request, the id it would have had.
+    pub grant: GrantId,
+    /// What.
+    pub kind: NoticeKind,
+    /// Since when it is owed.
+    pub since: Timestamp,
+    /// How far.
+    pub state: NoticeState,
+}
+
+/// What is owed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum NoticeKind {
+    /// A note, and the status the mapping names for it.
+    Note {
+        /// What is told.
+        telling: Telling,
+        /// The mapping that names the status to set.
+        mapping: MappingId,
+        /// For a refusal without a grant: the sentence.
+        why: Option<String>,
+    },
+    /// Overwrite the credentials note of the grant, copies included.
+    Tidy,
+}
+
+/// How far a notice is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum NoticeState {
+    /// Owed.
+    Open,
+    /// The note is posted; its status is still to be set.
+    Posted {
+        /// Where.
+        notes: Vec<NoteAt>,
+    },
+    /// Done.
+    Done {
+        /// Where, for notes.
+        notes: Vec<NoteAt>,
+    },
+    /// The PSA refused it for good: visible, and not tried again.
+    GivenUp {
+        /// Bounded, printable.
+        why: String,
+    },
+}
+
+impl NoticeState {
+    /// Nothing is owed any more.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self, Self::Done { .. } | Self::GivenUp { .. })
+    }
+}
+
+/// A sealed secret as stored: ciphertext only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedRow {
+    /// Its id; part of the associated data.
+    pub id: SecretId,
+    /// For secrets that operators set: the name (`cw/private-key`), unique.
+    pub name: Option<String>,
+    /// What it is for; part of the associated data.
+    pub purpose: String,
+    /// Which master key wraps the data key.
+    pub key_id: String,
+    /// The wrapped data key: nonce ‖ ciphertext.
+    pub wrapped_key: Vec<u8>,
+    /// The sealed value: nonce ‖ ciphertext.
+    pub sealed: Vec<u8>,
+}
+
+/// One audit entry. The store adds its number and links it to the one before by hash, in the same transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Its number; 0 before it is stored.
+    pub seq: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Stable code: `grant.active`, `step.intent`.
+    pub code: String,
+    /// Who caused it, where a person did.
+    pub person: Option<PersonId>,
+    /// Which grant.
+    pub grant: Option<GrantId>,
+    /// Which ticket.
+    pub ticket: Option<TicketRef>,
+    /// More, without secrets.
+    pub detail: serde_json::Value,
+    /// SHA-256 over the entry before and this one, in hex; empty before it is stored.
+    pub hash: String,
+}

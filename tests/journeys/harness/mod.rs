@@ -1,0 +1,375 @@
+//! The service, its vendors and its people, with verbs for everything a journey needs.
+
+mod browser;
+mod clock;
+mod outside;
+mod vendors;
+
+use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
+
+use latchkey::{
+    access::{Grant, State},
+    app::{App, Parts, database},
+    config::Config,
+    people::{Enrolment, OneTime},
+    random::SystemRandom,
+    registry::{SecretKind, SecretName, set_secrets},
+    rulebook::{Records, Rulebook, Rules},
+    seal,
+    store::{
+        Store,
+        sqlite::{Options, Sqlite},
+    },
+};
+use latchkey_contract::{Clock, ConnectionId, PersonId, Secret, TicketRef, Timestamp};
+use latchkey_simulators::authority::{Authority, use_ring};
+use tempfile::TempDir;
+
+pub(crate) use browser::Browser;
+pub(crate) use clock::TestClock;
+pub(crate) use vendors::*;
+
+pub(crate) const HOOK_SECRET: &str = "the-path-secret-of-this-installation-0123456789";
+pub(crate) const PASSWORD: &str = "violet hammock orbits quietly";
+
+/// Everything a journey needs. Dropping it without [`TestApp::end`] checks nothing.
+pub(crate) struct TestApp {
+    pub(crate) clock: TestClock,
+    pub(crate) psa: Psa,
+    pub(crate) entra: Entra,
+    pub(crate) jane: OneTime,
+    pub(crate) mark: OneTime,
+    app: Option<App>,
+    config: Config,
+    port: u16,
+    dir: TempDir,
+    ca_pem: String,
+}
+
+/// How a journey's installation differs from the usual one.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    /// Replacements in the records and rulebook documents.
+    pub(crate) edits: Vec<(String, String)>,
+}
+
+impl TestApp {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With replacements in the two documents.
+    pub(crate) async fn start_with(edits: &[(&str, &str)]) -> Self {
+        use_ring();
+        if std::env::var_os("LATCHKEY_TEST_LOG").is_some() {
+            let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().try_init();
+        }
+        let edits = edits.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        let setup = Setup { edits };
+        let (clock, authority) = (TestClock::new(), Authority::new());
+        let (psa, entra) = (Psa::start(&authority, &clock).await, Entra::start(&authority, &clock).await);
+        let dir = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = config(dir.path(), port);
+        std::fs::create_dir_all(&config.data_dir).unwrap();
+        let ca_file = dir.path().join("ca.pem");
+        std::fs::write(&ca_file, authority.ca_pem()).unwrap();
+        let (jane, mark) = install(&config, &clock, &psa, &entra, &ca_file, &setup).await;
+        let ca_pem = authority.ca_pem().to_owned();
+        let mut app = Self { clock, psa, entra, jane, mark, app: None, config, port, dir, ca_pem };
+        app.up().await;
+        app.register_webhooks().await;
+        app
+    }
+
+    /// Starts the service again, on the same data.
+    pub(crate) async fn up(&mut self) {
+        let parts = Parts { random: Arc::new(SystemRandom), ..Parts::new(Arc::new(self.clock.clone())) };
+        self.app = Some(App::start(&self.config, parts).await.unwrap());
+    }
+
+    pub(crate) async fn down(&mut self) {
+        if let Some(app) = self.app.take() {
+            app.stop().await;
+        }
+    }
+
+    pub(crate) fn app(&self) -> &App {
+        self.app.as_ref().expect("the service is up")
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        self.app().store()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.config.data_dir
+    }
+
+    async fn register_webhooks(&self) {
+        let connector = self.connector().await;
+        let url = self.config.public(&format!("/hooks/cw/{HOOK_SECRET}"));
+        let boards = [self.psa.desk.board, self.psa.projects.board].map(|b| b.to_string().parse().unwrap());
+        let changes = connector.sync_webhooks(&url, &boards).await.unwrap();
+        assert_eq!(changes.created, 2);
+    }
+
+    /// The ConnectWise connector as the service uses it.
+    pub(crate) async fn connector(&self) -> Arc<dyn latchkey_contract::TicketSystem> {
+        let settings: latchkey_connectwise::Settings = toml::from_str(&format!(
+            "site = {:?}\ncompany = \"examplemsp\"\nclient_id = \"6b1f0c3e-0000-4000-8000-000000000001\"\npublic_key = {:?}\nnetwork = \"private\"",
+            self.psa.sim.base_url(), self.psa.keys.0
+        ))
+        .unwrap();
+        let id = ConnectionId::parse("cw").unwrap();
+        let (key, marker) = (Secret::new(self.psa.keys.1.clone()), Secret::new(vec![7; 32]));
+        let clock = Arc::new(self.clock.clone());
+        Arc::new(
+            latchkey_connectwise::ConnectWise::new(id, settings, key, Some(self.ca_pem.clone()), marker, clock)
+                .unwrap(),
+        )
+    }
+
+    /// Lets everything happen that can happen without time passing.
+    pub(crate) async fn run(&self) {
+        let mut quiet = 0;
+        let bound = std::time::Instant::now() + Duration::from_secs(30);
+        while quiet < 3 {
+            assert!(
+                std::time::Instant::now() < bound,
+                "the service does not come to rest: {:?}",
+                self.store().queue(self.clock.now()).await
+            );
+            self.psa.sim.settled().await;
+            quiet = if self.app().is_idle().await { quiet + 1 } else { 0 };
+            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Lets time pass, stopping at everything that falls due on the way.
+    pub(crate) async fn pass(&self, time: Duration) {
+        let end = self.clock.now() + time;
+        loop {
+            self.run().await;
+            let now = self.clock.now();
+            let due = self.store().next_due().await.unwrap().filter(|due| *due <= end);
+            let step = due.map_or(end, |due| due.max(now + Duration::from_millis(1)).min(end));
+            if step <= now {
+                break;
+            }
+            self.clock.pass(step.since(now));
+        }
+        self.run().await;
+    }
+
+    pub(crate) async fn minutes(&self, minutes: u64) {
+        self.pass(Duration::from_secs(minutes * 60)).await;
+    }
+
+    pub(crate) async fn grants(&self, ticket: i64) -> Vec<Grant> {
+        let ticket = TicketRef { connection: "cw".parse().unwrap(), ticket: ticket.to_string().parse().unwrap() };
+        self.store().grants_of_ticket(&ticket).await.unwrap()
+    }
+
+    /// The newest grant of a ticket.
+    pub(crate) async fn grant(&self, ticket: i64) -> Grant {
+        self.grants(ticket).await.into_iter().next().expect("the ticket has a grant")
+    }
+
+    pub(crate) async fn state(&self, ticket: i64) -> State {
+        self.grant(ticket).await.state
+    }
+
+    /// A ticket whose request was granted, and whose access is active.
+    pub(crate) async fn active(&self) -> i64 {
+        let ticket = self.psa.ticket();
+        self.psa.ask(ticket);
+        self.run().await;
+        assert_eq!(self.state(ticket).await.name(), "active", "{:?}", self.psa.notes(ticket));
+        ticket
+    }
+
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::new(self.url(""))
+    }
+
+    /// Stops everything, having looked from outside whether all invariants hold.
+    pub(crate) async fn end(mut self) {
+        self.run().await;
+        outside::check(&self).await;
+        self.down().await;
+        drop(self.dir);
+    }
+}
+
+fn config(dir: &Path, port: u16) -> Config {
+    let text = format!(
+        "data_dir = \"data\"\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n"
+    );
+    Config::parse(&text, &dir.join("latchkey.toml"), None).unwrap()
+}
+
+/// What an operator does once: secrets, documents, people.
+async fn install(
+    config: &Config,
+    clock: &TestClock,
+    psa: &Psa,
+    entra: &Entra,
+    ca_file: &Path,
+    setup: &Setup,
+) -> (OneTime, OneTime) {
+    let store = Sqlite::open(&database(config), Options::default()).await.unwrap();
+    let now = clock.now();
+    let seal = seal::unlock(&config.key_file, &store, now).await.unwrap();
+    let rules = documents(psa, entra, ca_file, setup, now);
+    store.save_rules(&rules, "test", "first", now).await.unwrap();
+    let secret = |connection: &str, kind, value: &str| {
+        (SecretName::new(connection.parse().unwrap(), kind), Secret::new(value.to_owned()))
+    };
+    let secrets = [
+        secret("cw", SecretKind::PrivateKey, &psa.keys.1),
+        secret("cw", SecretKind::HookSecret, HOOK_SECRET),
+        secret("acme-entra", SecretKind::ClientSecret, CLIENT_SECRET),
+    ];
+    set_secrets(&store, &seal, "test", &secrets, now).await.unwrap();
+    let jane = enroll(&store, &seal, "jane", now).await;
+    let mark = enroll(&store, &seal, "mark", now).await;
+    store.close().await;
+    (jane, mark)
+}
+
+async fn enroll(store: &Sqlite, seal: &seal::Seal, person: &str, now: Timestamp) -> OneTime {
+    let person = PersonId::parse(person).unwrap();
+    let enrolment = Enrolment::begin(person.clone(), Secret::new(PASSWORD.to_owned())).unwrap();
+    let again = OneTime::new(&enrolment.one_time().bytes(), &person).unwrap();
+    let before = Timestamp::from_millis(now.millis() - 30_000);
+    enrolment.finish(&again.code(before), store, seal, now).await.unwrap();
+    again
+}
+
+fn documents(psa: &Psa, entra: &Entra, ca_file: &Path, setup: &Setup, now: Timestamp) -> Rules {
+    let mut records = format!(
+        r#"
+[[connection]]
+id = "cw"
+kind = "connectwise"
+site = "{site}"
+company = "examplemsp"
+client_id = "6b1f0c3e-0000-4000-8000-000000000001"
+public_key = "{public_key}"
+network = "private"
+ca_file = "{ca_file}"
+
+[[connection]]
+id = "acme-entra"
+kind = "entra"
+tenant = "{TENANT}"
+client_id = "{CLIENT}"
+authority = "{authority}"
+graph = "{graph}"
+credential = "secret"
+network = "private"
+ca_file = "{ca_file}"
+
+[[customer]]
+id = "acme"
+name = "ACME Ltd"
+jit = true
+companies = [{{ connection = "cw", ids = ["{acme}"] }}]
+directory = "acme-entra"
+domain = "contoso.onmicrosoft.com"
+
+[[person]]
+id = "jane"
+name = "Jane Doe"
+members = [{{ connection = "cw", ids = ["176"] }}]
+customers = "all"
+
+[[person]]
+id = "mark"
+name = "Mark Smith"
+members = [{{ connection = "cw", ids = ["177", "178"] }}]
+customers = ["acme"]
+"#,
+        site = psa.sim.base_url(),
+        public_key = psa.keys.0,
+        ca_file = ca_file.display(),
+        authority = entra.sim.authority(),
+        graph = entra.sim.base_url(),
+        acme = psa.acme,
+    );
+    let mut rulebook = rulebook(psa, entra);
+    for (from, to) in &setup.edits {
+        assert!(records.contains(from) || rulebook.contains(from), "nothing to replace: {from}");
+        records = records.replace(from, to);
+        rulebook = rulebook.replace(from, to);
+    }
+    let rulebook = Rulebook::parse(&rulebook).unwrap().in_force_since(&Rulebook::default(), now);
+    Rules { revision: 0, rulebook, records: Records::parse(&records).unwrap() }
+}
+
+fn rulebook(psa: &Psa, entra: &Entra) -> String {
+    let mapping = |id: &str, policy: &str, b: &BoardIds| {
+        format!(
+            r#"
+[[mapping]]
+id = "{id}"
+connection = "cw"
+boards = ["{}"]
+trigger_statuses = ["{}"]
+policy = "{policy}"
+length_field = "{}"
+statuses = {{ granted = "{}", refused = "{}", ended = "{}" }}
+"#,
+            b.board, b.requested, psa.length_field, b.active, b.refused, b.done
+        )
+    };
+    let policy = |id: &str, name: &str, rest: &str| {
+        format!(
+            r#"
+[[policy]]
+id = "{id}"
+name = "{name}"
+source = "entra"
+mode = "standard"
+lengths = ["30m", "1h"]
+default_length = "1h"
+max_length = "8h"
+{rest}
+"#
+        )
+    };
+    let link =
+        format!("entitlements = [\"role:{HELPDESK_ROLE}\", \"group:{}\"]\ndelivery = \"claim-link\"", entra.group);
+    let ticket =
+        format!("entitlements = [\"role:{EXCHANGE_ROLE}\"]\ndelivery = \"ticket\"\nticket_readers_may_use_it = true");
+    [
+        policy("helpdesk", "Helpdesk administrator", &link),
+        policy("exchange", "Exchange administrator", &ticket),
+        mapping("desk", "helpdesk", &psa.desk),
+        mapping("projects", "exchange", &psa.projects),
+    ]
+    .concat()
+}
+
+impl TestApp {
+    /// Message ids of recorded deliveries, and how many of them have no outcome, read from the database's own file.
+    pub(crate) fn deliveries(&self) -> (std::collections::BTreeSet<String>, usize) {
+        let path = database(&self.config);
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(read_deliveries(&path)))
+    }
+}
+
+async fn read_deliveries(path: &Path) -> (std::collections::BTreeSet<String>, usize) {
+    use sqlx::{Connection, Row};
+    let url = format!("sqlite://{}?mode=ro", path.display());
+    let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let rows = sqlx::query("select message_id, outcome from deliveries").fetch_all(&mut database).await.unwrap();
+    let open = rows.iter().filter(|r| r.get::<Option<String>, _>(1).is_none()).count();
+    (rows.iter().map(|r| r.get(0)).collect(), open)
+}

@@ -1,0 +1,101 @@
+//! What must hold whatever broke, looked at from outside: the vendors' own records, the tickets, the database's file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use latchkey::{access::State, store::verify_chain};
+use latchkey_simulators::graph::What;
+
+use super::{TENANT, TestApp};
+
+/// Looks at everything once the faults have stopped and nothing is left to do.
+pub(crate) async fn check(app: &TestApp) {
+    no_privilege_without_a_grant(app).await;
+    one_live_account_a_person(app);
+    every_note_once(app);
+    every_delivery_is_worked_off(app).await;
+    the_audit_chain_is_whole(app).await;
+    every_ended_grant_is_off_in_time(app).await;
+}
+
+/// I1, I2: what is enabled or privileged now has a living grant.
+async fn no_privilege_without_a_grant(app: &TestApp) {
+    let mut living = BTreeSet::new();
+    for ticket in app.psa.tenant.ticket_ids() {
+        for grant in app.grants(ticket).await {
+            if !grant.state.is_final() {
+                let account = app.store().account(&grant.account).await.unwrap().expect("a grant has an account");
+                living.insert(account.name);
+            }
+        }
+    }
+    for user in app.entra.accounts() {
+        let name = user["userPrincipalName"].as_str().unwrap_or_default();
+        let held = app.entra.sim.assignments(TENANT, user["id"].as_str().unwrap_or_default());
+        let is_privileged = user["accountEnabled"] == true || held.iter().any(|h| h["is_active"] == true);
+        assert!(!is_privileged || living.contains(name), "I1: {name} has privilege without a grant");
+    }
+}
+
+/// I3: never two accounts of one name, however often a create was sent.
+fn one_live_account_a_person(app: &TestApp) {
+    let mut names = BTreeSet::new();
+    for user in app.entra.accounts() {
+        let name = user["userPrincipalName"].as_str().unwrap_or_default().to_owned();
+        assert!(names.insert(name.clone()), "I3: two accounts {name}");
+    }
+}
+
+/// I4: each marker stands in one note.
+fn every_note_once(app: &TestApp) {
+    for ticket in app.psa.tenant.ticket_ids() {
+        let mut markers: BTreeMap<String, usize> = BTreeMap::new();
+        for note in app.psa.tenant.notes(ticket) {
+            let text = note["text"].as_str().unwrap_or_default();
+            for marker in text.lines().filter(|l| l.starts_with("[latchkey ")) {
+                *markers.entry(marker.to_owned()).or_default() += 1;
+            }
+        }
+        assert!(markers.values().all(|n| *n == 1), "I4: a note stands twice in ticket {ticket}: {markers:?}");
+    }
+}
+
+/// I7, I8: what was answered 202 is recorded and came to something.
+async fn every_delivery_is_worked_off(app: &TestApp) {
+    let queue = app.store().queue(latchkey_contract::Clock::now(&app.clock)).await.unwrap();
+    assert_eq!((queue.ready, queue.leased), (0, 0), "I7: work is left");
+    let accepted: BTreeSet<String> = (app.psa.sim.deliveries().iter())
+        .filter(|d| d.status == Some(202))
+        .filter_map(|d| serde_json::from_slice::<serde_json::Value>(&d.body).ok())
+        .filter_map(|body| body["MessageId"].as_str().map(str::to_owned))
+        .collect();
+    let (known, open) = app.deliveries();
+    assert!(accepted.is_subset(&known), "I7: an accepted delivery is not recorded");
+    assert_eq!(open, 0, "I7: a delivery came to nothing");
+}
+
+/// I9: the chain verifies, and every step that was intended has an outcome or was followed by another look.
+async fn the_audit_chain_is_whole(app: &TestApp) {
+    let entries = app.store().audit(0, 100_000).await.unwrap();
+    verify_chain((0, ""), &entries).expect("I9: the chain is whole");
+}
+
+/// I2, I6, I11: an ended grant was off when it says, and nothing was given after its end.
+async fn every_ended_grant_is_off_in_time(app: &TestApp) {
+    let events = app.entra.sim.events();
+    for ticket in app.psa.tenant.ticket_ids() {
+        for grant in app.grants(ticket).await {
+            let State::Ended { proof, due, .. } = &grant.state else { continue };
+            assert!(proof.seen_at() >= *due, "I6: off was seen before it was due");
+            let account = app.store().account(&grant.account).await.unwrap().expect("a grant has an account");
+            let Some(object) = account.known.object else { continue };
+            let is_cut = events.iter().any(|e| {
+                e.object == object.as_str()
+                    && matches!(e.what, What::UserDisabled | What::UserDeleted)
+                    && e.at_ms <= proof.seen_at().millis()
+            });
+            let never_enabled = !events.iter().any(|e| e.object == object.as_str() && e.what == What::UserEnabled);
+            let is_part = proof.facts().iter().any(|f| f.contains("another grant"));
+            assert!(is_cut || never_enabled || is_part, "I6: grant {} says off, but nothing was cut", grant.id);
+        }
+    }
+}

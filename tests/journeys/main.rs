@@ -1,0 +1,10 @@
+//! Journeys: the whole service against the simulators over real HTTP, told from outside, on a clock that the test moves.
+
+mod access_ends;
+mod asking;
+mod delivering;
+mod directory_trouble;
+mod harness;
+mod intake;
+mod psa_trouble;
+mod the_main_job;

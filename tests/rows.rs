@@ -1,0 +1,76 @@
+//! Which rows of the feature ledger are claimed, and by which test: `tests/rows.toml` held against the tests themselves.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::Deserialize;
+
+/// What is claimed so far. A row leaves this list never; a new one comes with its tests.
+const CLAIMED: [&str; 28] = [
+    "F1", "F3", "F4", "F5", "F7", "F8", "F15", "F21", "F22", "F72", "F75", "F79", "F83", "F84", "F85", "F86", "F91",
+    "F94", "F106", "F107", "F117", "F118", "F119", "F123", "F124", "F126", "F127", "F171",
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    /// What the row says, in short.
+    does: String,
+    /// `path/of/file.rs::name_of_test`.
+    tests: Vec<String>,
+    /// The one-line break under which a test of this row was seen red.
+    red_when: String,
+}
+
+fn rows() -> BTreeMap<String, Row> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rows.toml");
+    toml::from_str(&fs::read_to_string(path).expect("tests/rows.toml is there"))
+        .expect("tests/rows.toml has the right shape")
+}
+
+/// The lines above a function: its attributes and doc comment.
+fn head_of(source: &str, name: &str) -> Option<String> {
+    let lines: Vec<&str> = source.lines().collect();
+    let is_it = |line: &&str| line.trim_start().trim_start_matches("async ").starts_with(&format!("fn {name}("));
+    let at = lines.iter().position(is_it)?;
+    let above = lines[..at].iter().rev().take_while(|line| {
+        let line = line.trim_start();
+        line.starts_with("///") || line.starts_with("#[") || line.starts_with("//")
+    });
+    Some(above.copied().collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn every_claimed_row_has_a_living_test_that_was_seen_red() {
+    let rows = rows();
+    let mut faults = Vec::new();
+    for claimed in CLAIMED {
+        if !rows.contains_key(claimed) {
+            faults.push(format!("{claimed} is claimed but has no entry"));
+        }
+    }
+    for (row, entry) in &rows {
+        if !CLAIMED.contains(&row.as_str()) {
+            faults.push(format!("{row} has an entry but is not claimed"));
+        }
+        if entry.does.is_empty() || entry.red_when.is_empty() || entry.tests.is_empty() {
+            faults.push(format!("{row}: does, tests and red_when must all be filled"));
+        }
+        for test in &entry.tests {
+            check(row, test).unwrap_or_else(|fault| faults.push(fault));
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+fn check(row: &str, test: &str) -> Result<(), String> {
+    let (file, name) = test.split_once("::").ok_or(format!("{row}: {test} is not file::test"))?;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let source = fs::read_to_string(path).map_err(|_| format!("{row}: there is no file {file}"))?;
+    let head = head_of(&source, name).ok_or(format!("{row}: there is no test {name} in {file}"))?;
+    let is_test = head.contains("#[test]") || head.contains("::test") || source.contains("proptest!");
+    if !is_test || head.contains("#[ignore") {
+        return Err(format!("{row}: {name} in {file} is not a test that runs"));
+    }
+    let carries = head.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == row);
+    carries.then_some(()).ok_or(format!("{row}: the doc comment of {name} in {file} does not name the row"))
+}
