@@ -19,7 +19,7 @@ use crate::{
     http::{self, Health, HealthCheck, Web},
     jobs::{
         Jobs,
-        queue::{Queue, Run},
+        queue::{Queue, Run, Settings},
         sweep::Sweep,
     },
     random::{Random, SystemRandom},
@@ -97,17 +97,19 @@ impl App {
         let seal = Arc::new(seal::unlock(&config.key_file, store.as_ref(), clock.now()).await?);
         let vendors = Arc::new(Vendors::new(Arc::clone(&store), Arc::clone(&seal), Arc::clone(&clock)));
         let live = Arc::new(Live::start(Arc::clone(&store), vendors).await.context("the rules cannot be loaded")?);
+        let random = parts.random;
         let jobs = Arc::new(Jobs {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
             clock: Arc::clone(&clock),
             trust: Arc::<GuardedClock<_>>::clone(&guard),
-            random: parts.random,
+            random: Arc::clone(&random),
             seal: Arc::clone(&seal),
             public_url: config.public_url.clone(),
         });
         let run: Arc<dyn Run> = Arc::<Jobs>::clone(&jobs);
-        let queue = Arc::new(Queue::start(Arc::clone(&store), Arc::clone(&clock), run));
+        let settings = Settings { random: Arc::clone(&random), ..Settings::default() };
+        let queue = Arc::new(Queue::start(Arc::clone(&store), Arc::clone(&clock), run, settings));
         let sweep = Arc::new(Sweep::new(Arc::clone(&store), Arc::clone(&clock)));
         let health: Arc<dyn Health> = Arc::new(Pulse {
             store: Arc::clone(&store),
@@ -125,7 +127,8 @@ impl App {
             servers: Vec::new(),
             background: Vec::new(),
         };
-        app.background.push(tokio::spawn(async move { sweep.run(|| {}).await }));
+        let waking = Arc::clone(&app.queue);
+        app.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
         let web = Arc::new(Web::new(config, store, clock, seal, live, jobs, Arc::clone(&health)));
         app.serve(config, web, health, parts.metrics)?;
         tracing::info!(address = %app.address, version = env!("CARGO_PKG_VERSION"), "ready");

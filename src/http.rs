@@ -22,13 +22,7 @@ use actix_web::{
 use latchkey_contract::{Clock, GrantId, PersonId};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::{
-    config::Config,
-    people::People,
-    registry::Live,
-    seal::Seal,
-    store::{Store, StoreError},
-};
+use crate::{config::Config, people::People, registry::Live, seal::Seal, store::{Store, StoreError}};
 pub use health::{Health, HealthCheck};
 pub use pages::COOKIE;
 use source::Proxies;
@@ -79,7 +73,7 @@ pub enum EndError {
     /// It is ending or over already.
     #[error("the grant is not living any more")]
     NotLiving,
-    /// The database failed.
+    /// It could not be recorded; nothing was changed.
     #[error("the end could not be recorded")]
     Store(#[from] StoreError),
 }

@@ -59,7 +59,8 @@ impl Problem {
             answer.insert_header((header::RETRY_AFTER, wait.as_secs().max(1).to_string()));
         }
         if self == Self::Unproven {
-            answer.insert_header((header::WWW_AUTHENTICATE, "Signature"));
+            // Whether the body was read must not show: an unread one closes the connection.
+            answer.insert_header((header::WWW_AUTHENTICATE, "Signature")).force_close();
         }
         let body = serde_json::json!({ "type": "about:blank", "title": title, "status": status, "code": code });
         answer.insert_header((header::CONTENT_TYPE, "application/problem+json")).body(body.to_string())
@@ -87,7 +88,7 @@ mod tests {
     async fn a_problem_has_a_code_and_tells_nothing_more() {
         let answer = Problem::Unproven.answer();
         assert_eq!(answer.status(), 401);
-        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        assert_eq!(answer.headers().get("content-type").unwrap(), "application/problem+json");
         let body: serde_json::Value = serde_json::from_slice(&to_bytes(answer.into_body()).await.unwrap()).unwrap();
         assert_eq!(body["code"], "unproven");
     }
@@ -97,7 +98,7 @@ mod tests {
         for error in [StoreError::Busy, StoreError::Full, StoreError::Conflict] {
             let answer = Problem::from(error).answer();
             assert_eq!(answer.status(), 503);
-            assert_eq!(answer.headers()["retry-after"], "5");
+            assert_eq!(answer.headers().get("retry-after").unwrap(), "5");
         }
     }
 }

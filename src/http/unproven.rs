@@ -15,9 +15,17 @@ const MOST: u32 = 30;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Sources remembered; beyond it all new ones share one count.
 const SOURCES: usize = 10_000;
+/// Looking through all of them takes time; not more often than this.
+const SWEEP: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(super) struct Unproven(Mutex<HashMap<Source, Count>>);
+pub(super) struct Unproven(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    by_source: HashMap<Source, Count>,
+    swept: Duration,
+}
 
 /// Who is counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,27 +56,23 @@ impl Source {
 
 impl Unproven {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(HashMap::new()))
+        Self(Mutex::default())
     }
 
     /// True when this source has failed too often. `now` is monotonic.
     pub(super) fn is_spent(&self, source: Source, now: Duration) -> bool {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let overflow = Source { address: None, ..source };
-        let count = counts.get(&source).or_else(|| counts.get(&overflow).filter(|_| counts.len() >= SOURCES));
-        count.is_some_and(|count| now.saturating_sub(count.since) < WINDOW && count.failures >= MOST)
+        let count = counts.by_source.get(&counts.key(source));
+        count.is_some_and(|count| !count.is_over(now) && count.failures >= MOST)
     }
 
     /// Counts a failure.
     pub(super) fn fail(&self, source: Source, now: Duration) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= SOURCES && !counts.contains_key(&source) {
-            counts.retain(|_, count| now.saturating_sub(count.since) < WINDOW);
-        }
-        let is_full = counts.len() >= SOURCES && !counts.contains_key(&source);
-        let key = if is_full { Source { address: None, ..source } } else { source };
-        let count = counts.entry(key).or_insert(Count { since: now, failures: 0 });
-        if now.saturating_sub(count.since) >= WINDOW {
+        counts.sweep(now);
+        let key = counts.key(source);
+        let count = counts.by_source.entry(key).or_insert(Count { since: now, failures: 0 });
+        if count.is_over(now) {
             *count = Count { since: now, failures: 0 };
         }
         count.failures = count.failures.saturating_add(1);
@@ -77,6 +81,27 @@ impl Unproven {
     /// How long a source that is spent should wait.
     pub(super) const fn wait() -> Duration {
         WINDOW
+    }
+}
+
+impl Counts {
+    /// A source that is not known yet when the memory is full shares its count with the others like it.
+    fn key(&self, source: Source) -> Source {
+        let is_new = self.by_source.len() >= SOURCES && !self.by_source.contains_key(&source);
+        if is_new { Source { address: None, ..source } } else { source }
+    }
+
+    fn sweep(&mut self, now: Duration) {
+        if self.by_source.len() >= SOURCES && now.saturating_sub(self.swept) >= SWEEP {
+            self.by_source.retain(|_, count| !count.is_over(now));
+            self.swept = now;
+        }
+    }
+}
+
+impl Count {
+    const fn is_over(self, now: Duration) -> bool {
+        now.saturating_sub(self.since).as_secs() >= WINDOW.as_secs()
     }
 }
 
@@ -111,11 +136,11 @@ mod tests {
         for n in 0..1_000_000 {
             unproven.fail(source(n, false), second(1));
         }
-        assert!(unproven.0.lock().unwrap().len() <= SOURCES + 2);
+        assert!(unproven.0.lock().unwrap().by_source.len() <= SOURCES + 2);
         assert!(unproven.is_spent(source(2_000_000, false), second(1)), "newcomers share one count");
         assert!(!unproven.is_spent(source(2_000_000, true), second(1)));
         unproven.fail(source(2_000_000, false), second(100));
-        assert!(unproven.0.lock().unwrap().len() < 5, "what is over is forgotten");
+        assert!(unproven.0.lock().unwrap().by_source.len() < 5, "what is over is forgotten");
     }
 
     #[test]

@@ -1,5 +1,96 @@
-use crate::random::Random;
+//! How long to wait before a failed job is tried again, and when it is given up.
+
 use std::time::Duration;
-pub fn wait(_attempt: u32, asked: Option<Duration>, _r: &dyn Random) -> Duration {
-    asked.unwrap_or(Duration::from_secs(1))
+
+use super::task::{Priority, Task, Work};
+use crate::random::Random;
+
+/// The ceiling of the first wait; it doubles with each attempt.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// No wait is longer, whatever a vendor asks for: where access may still stand, nobody is left alone for longer.
+pub const LONGEST: Duration = Duration::from_secs(5 * 60);
+
+/// Attempts of a delivery's intake, or of giving, before it is given up: four to eight hours of failures.
+/// Taking away and telling are never given up.
+pub const ATTEMPTS: u32 = 100;
+
+/// The wait after attempt `attempt` (from 1).
+///
+/// Without a wish it is drawn evenly from nothing to the ceiling (full jitter: those that failed together
+/// do not come back together). A wish (`Retry-After`, or "at once") is kept, with a little jitter that grows
+/// with the attempts, so that a wish for zero cannot become a busy loop.
+pub fn wait(attempt: u32, asked: Option<Duration>, random: &dyn Random) -> Duration {
+    let ceiling = FIRST.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST);
+    match asked {
+        None => fraction(ceiling, random),
+        Some(asked) => asked.saturating_add(fraction(ceiling / 10, random)).min(LONGEST),
+    }
+}
+
+/// True when this failure was the last: nothing is owed to anybody but a visible dead letter.
+#[must_use]
+pub fn is_given_up(task: &Task) -> bool {
+    let may_be = match task.work {
+        Work::Intake { .. } | Work::Converge { .. } => task.priority != Priority::Removal,
+        Work::Due { .. } | Work::Tell { .. } => false,
+    };
+    may_be && task.attempt >= ATTEMPTS
+}
+
+fn fraction(of: Duration, random: &dyn Random) -> Duration {
+    let mut bytes = [0; 4];
+    random.fill(&mut bytes);
+    of.mul_f64(f64::from(u32::from_be_bytes(bytes)) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use latchkey_contract::Timestamp;
+
+    use super::*;
+    use crate::jobs::task::Lease;
+
+    /// Always draws the same byte.
+    #[derive(Debug)]
+    struct Always(u8);
+
+    impl Random for Always {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill(self.0);
+        }
+    }
+
+    #[test]
+    fn the_ceiling_doubles_up_to_five_minutes() {
+        let highest = |attempt| wait(attempt, None, &Always(255)).as_secs();
+        assert_eq!([1, 2, 3, 4, 9, 10, 50, u32::MAX].map(highest), [1, 2, 4, 8, 256, 300, 300, 300]);
+        assert_eq!(wait(50, None, &Always(0)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_wish_is_kept_but_bounded_and_never_a_busy_loop() {
+        let asked = |attempt, s| wait(attempt, Some(Duration::from_secs(s)), &Always(255));
+        assert_eq!(asked(1, 30), Duration::from_millis(30_100));
+        assert_eq!(asked(1, 86_400), LONGEST);
+        assert_eq!(asked(1, 0), Duration::from_millis(100));
+        assert_eq!(asked(20, 0), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn only_giving_and_reading_are_ever_given_up() {
+        let task = |work, priority| Task {
+            lease: Lease { task: "1".into(), fence: 1, until: Timestamp::from_millis(0) },
+            work,
+            priority,
+            run_at: Timestamp::from_millis(0),
+            attempt: ATTEMPTS,
+        };
+        let converge = || Work::Converge { account: "a".parse().unwrap(), directory: "d".parse().unwrap() };
+        assert!(is_given_up(&task(converge(), Priority::Giving)));
+        assert!(!is_given_up(&task(converge(), Priority::Removal)));
+        assert!(!is_given_up(&task(Work::Due { grant: "g".parse().unwrap() }, Priority::Removal)));
+        let ticket = latchkey_contract::TicketRef { connection: "cw".parse().unwrap(), ticket: "1".parse().unwrap() };
+        assert!(!is_given_up(&task(Work::Tell { ticket }, Priority::Telling)));
+    }
 }

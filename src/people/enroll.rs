@@ -59,8 +59,7 @@ impl Enrolment {
     pub async fn finish(self, code: &str, store: &dyn Store, seal: &Seal, now: Timestamp) -> Result<(), EnrollError> {
         let step = self.one_time.step(code, now).ok_or(EnrollError::Code)?;
         let before = store.factors(&self.person).await?;
-        let id = SecretId::parse(format!("totp.{}", random::ulid(&random::SystemRandom, now)))
-            .expect("letters, digits and a dot are a secret id");
+        let id = random::secret_id(&random::SystemRandom, now);
         let row = seal.seal(id.clone(), None, PURPOSE, &self.one_time.bytes());
         store.commit(Transition { seal: vec![row], ..Transition::new(CommitName::Command, now) }).await?;
         let (password, person) = (self.password, self.person);

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use latchkey_contract::{BadId, ConnectionId, Secret, SecretId, Timestamp};
+use latchkey_contract::{BadId, ConnectionId, Secret, Timestamp};
 
 use crate::{
     random,
@@ -104,8 +104,7 @@ pub async fn set_secrets(
     let mut names = Vec::new();
     for (name, value) in secrets {
         let name = name.to_string();
-        let id = SecretId::parse(format!("set.{}", random::ulid(&random::SystemRandom, now)))
-            .expect("letters, digits and a dot are a secret id");
+        let id = random::secret_id(&random::SystemRandom, now);
         transition.destroy.extend(store.sealed_named(&name).await?.map(|row| row.id));
         transition.seal.push(seal.seal(id, Some(name.clone()), &name, value));
         names.push(name);

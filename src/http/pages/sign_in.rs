@@ -47,7 +47,10 @@ struct SignInPage<'a> {
 pub(super) fn address(next: &str) -> String {
     match own_path(next) {
         "/" => "/sign-in".to_owned(),
-        next => url::form_urlencoded::Serializer::new("/sign-in?".to_owned()).append_pair("next", next).finish(),
+        next => {
+            let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+            format!("/sign-in?{query}")
+        }
     }
 }
 

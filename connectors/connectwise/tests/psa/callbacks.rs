@@ -57,9 +57,12 @@ async fn other_products_webhooks_are_left_alone() {
     let foreign = w.with(|_| {});
     foreign.sync_webhooks(&"https://other.example/hooks/cw/x".parse().unwrap(), &[board_id(w.board)]).await.unwrap();
     foreign.sync_webhooks(&"https://localhost:1/hooks/cw-two/x".parse().unwrap(), &[board_id(w.board)]).await.unwrap();
+    // Holds our host and path as text, so that a search by the PSA finds it.
+    let lookalike = "https://other.example/localhost:1/hooks/cw/x".parse().unwrap();
+    foreign.sync_webhooks(&lookalike, &[board_id(w.board)]).await.unwrap();
     w.cw.sync_webhooks(&hook_url("s3cret"), &[board_id(w.board)]).await.unwrap();
     assert_eq!(w.cw.sync_webhooks(&hook_url("s3cret"), &[]).await.unwrap().removed, 1);
-    assert_eq!(w.msp.callbacks().len(), 2);
+    assert_eq!(w.msp.callbacks().len(), 3);
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use latchkey_contract::{Delivery, Rejected, TicketSystem};
-use latchkey_simulators::connectwise::{KeyEndpoint, Rotation};
+use latchkey_simulators::{
+    connectwise::{KeyEndpoint, Rotation},
+    fault::{Act, Fault},
+};
 use tokio::task::JoinSet;
 
 use crate::world::{World, delivery};
@@ -184,6 +187,19 @@ async fn a_flood_of_random_keys_neither_shuts_out_the_real_one_nor_hammers_the_p
     let (_, sent) = w.request().await;
     w.cw.verify(&sent).await.unwrap();
     w.advance(3601);
+    w.cw.verify(&sent).await.unwrap();
+}
+
+#[tokio::test]
+async fn throttling_that_strangers_cause_does_not_hold_back_the_known_key() {
+    let w = World::start().await;
+    w.hooked().await;
+    let (_, sent) = w.request().await;
+    w.cw.verify(&sent).await.unwrap();
+    w.sim.faults().add(Fault::on(KEY, Act::throttled(600)).once());
+    assert!(w.cw.verify(&unknown(&w, 1)).await.unwrap_err().is_for_later());
+    w.msp.rotate_key(Rotation::SameId);
+    let (_, sent) = w.request().await;
     w.cw.verify(&sent).await.unwrap();
 }
 

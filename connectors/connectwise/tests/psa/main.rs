@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
 mod callbacks;
+mod canary;
 mod hook;
 mod keys;
 mod notes;

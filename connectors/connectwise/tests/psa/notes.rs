@@ -223,6 +223,18 @@ async fn notes_are_found_where_a_merge_has_put_them() {
 }
 
 #[tokio::test]
+async fn a_note_that_only_the_list_of_all_notes_shows_is_found_and_its_author_checked() {
+    let w = World::start().await;
+    let (n, id) = w.ticket();
+    let posted = w.cw.post(&id, &NoteText::plain("x"), &key("k")).await.unwrap();
+    w.msp.acting("jdoe").add_note(n, &text(&w, n, 0), Tab::Internal).unwrap();
+    let nothing = Act::Answer { status: 200, retry_after: None, body: json!([]) };
+    w.sim.faults().add(Fault::on("GET /service/tickets/{id}/notes", nothing));
+    assert_eq!(w.cw.find(&id, &key("k")).await.unwrap(), posted.notes);
+    assert!(w.cw.post(&id, &NoteText::plain("x"), &key("k")).await.unwrap().was_there);
+}
+
+#[tokio::test]
 async fn a_ticket_that_is_gone_has_no_notes_and_takes_none() {
     let w = World::start().await;
     assert!(w.cw.find(&ticket_id(999), &key("k")).await.unwrap().is_empty());

@@ -1,0 +1,206 @@
+//! What stands in for the vendors, the jobs and the clock.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
+use latchkey_contract::{
+    BoardId, CallError, Delivery, Directory, Rejected, SenderProof, StatusId, TicketId, TicketSystem, Verified,
+    directory as dir,
+    outside::Urgency,
+    ticket::{
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Posted, Ticket, TicketEvent, Webhook, WebhookChanges,
+    },
+};
+
+use super::*;
+use crate::{
+    registry::{Assemble, Connector, HookSecret},
+    store::StoreError,
+};
+
+const KEY: &[u8] = b"the key of the stand-in";
+
+/// A clock that is moved by hand.
+#[derive(Debug)]
+pub(in crate::http) struct Hands {
+    started: i64,
+    now: AtomicI64,
+}
+
+impl Hands {
+    pub(in crate::http) fn at(now: Timestamp) -> Self {
+        Self { started: now.millis(), now: AtomicI64::new(now.millis()) }
+    }
+
+    pub(in crate::http) fn pass(&self, span: Duration) {
+        self.now.fetch_add(i64::try_from(span.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst))
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.now.load(Ordering::SeqCst) - self.started).unwrap())
+    }
+    async fn sleep_until(&self, _: Timestamp) {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Remembers who ended what.
+#[derive(Debug, Default)]
+pub(in crate::http) struct Ends(pub(in crate::http) Mutex<Vec<(GrantId, PersonId)>>);
+
+#[async_trait]
+impl Ending for Ends {
+    async fn end(&self, grant: &GrantId, by: &PersonId) -> Result<(), EndError> {
+        self.0.lock().unwrap().push((grant.clone(), by.clone()));
+        Ok(())
+    }
+}
+
+/// Health that can be turned red.
+#[derive(Debug, Default)]
+pub(in crate::http) struct Ready {
+    pub(in crate::http) is_red: AtomicBool,
+}
+
+#[async_trait]
+impl Health for Ready {
+    async fn checks(&self) -> Vec<HealthCheck> {
+        let worker = if self.is_red.load(Ordering::SeqCst) { Err("stopped at 12:00".to_owned()) } else { Ok(()) };
+        vec![HealthCheck { name: "database", result: Ok(()) }, HealthCheck { name: "worker", result: worker }]
+    }
+}
+
+/// One PSA `cw`, one directory, and a PSA `broken` that cannot be used.
+#[derive(Debug)]
+pub(in crate::http) struct StandIns;
+
+#[async_trait]
+impl Assemble for StandIns {
+    async fn assemble(&self, _: &Rules) -> Result<Registry, StoreError> {
+        let id = |text: &str| latchkey_contract::ConnectionId::parse(text).unwrap();
+        Ok(Registry::default()
+            .with(id("cw"), Connector::TicketSystem(Arc::new(Psa)))
+            .with(id("entra-contoso"), Connector::Directory(Arc::new(Tenant)))
+            .with_broken(id("broken"), "set broken/private-key".to_owned())
+            .with_hook(id("cw"), HookSecret::of(PATH_SECRET))
+            .with_hook(id("entra-contoso"), HookSecret::of(PATH_SECRET))
+            .with_hook(id("broken"), HookSecret::of(PATH_SECRET)))
+    }
+}
+
+/// Signs like the stand-in PSA.
+pub(in crate::http) fn sign(body: &[u8]) -> String {
+    let mut mac = <Hmac<sha2::Sha256> as KeyInit>::new_from_slice(KEY).unwrap();
+    mac.update(body);
+    BASE64_STANDARD.encode(mac.finalize().into_bytes())
+}
+
+#[derive(Debug)]
+struct Psa;
+
+#[async_trait]
+impl TicketSystem for Psa {
+    async fn verify(&self, delivery: &Delivery) -> Result<Verified<TicketEvent>, Rejected> {
+        let claimed = delivery.header("x-signature").ok_or(Rejected::NoSignature)?;
+        if claimed == b"key site down" {
+            return Err(Rejected::KeyUnreachable(CallError::transient("GET /keys/{id}", "timed out")));
+        }
+        let claimed = BASE64_STANDARD.decode(claimed).map_err(|_| Rejected::NoSignature)?;
+        let proof = SenderProof::hmac_sha256(KEY, &delivery.body, &claimed)?;
+        let event = serde_json::from_slice(&delivery.body).map_err(|_| Rejected::ForeignBody("not an event"))?;
+        Ok(Verified::new(event, proof))
+    }
+
+    async fn read(&self, _: &TicketId) -> Result<Option<Ticket>, CallError> {
+        unreachable!("the surface does not read tickets")
+    }
+    async fn status_change(&self, _: &Ticket) -> Result<Option<Change>, CallError> {
+        unreachable!()
+    }
+    async fn member(&self, _: &str) -> Result<Option<Member>, CallError> {
+        unreachable!()
+    }
+    async fn post(&self, _: &TicketId, _: &NoteText, _: &NoteKey) -> Result<Posted, CallError> {
+        unreachable!()
+    }
+    async fn find(&self, _: &TicketId, _: &NoteKey) -> Result<Vec<NoteAt>, CallError> {
+        unreachable!()
+    }
+    async fn overwrite(&self, _: &NoteAt, _: &str, _: &NoteKey) -> Result<bool, CallError> {
+        unreachable!()
+    }
+    async fn take_back(&self, _: &NoteAt) -> Result<(), CallError> {
+        unreachable!()
+    }
+    async fn set_status(&self, _: &TicketId, _: &StatusId) -> Result<bool, CallError> {
+        unreachable!()
+    }
+    async fn catalogue(&self) -> Result<Catalogue, CallError> {
+        unreachable!()
+    }
+    async fn webhooks(&self) -> Result<Vec<Webhook>, CallError> {
+        unreachable!()
+    }
+    async fn sync_webhooks(&self, _: &url::Url, _: &[BoardId]) -> Result<WebhookChanges, CallError> {
+        unreachable!()
+    }
+    async fn remove_webhooks(&self, _: &url::Url) -> Result<usize, CallError> {
+        unreachable!()
+    }
+    fn link(&self, _: &TicketId) -> String {
+        unreachable!()
+    }
+}
+
+#[derive(Debug)]
+struct Tenant;
+
+#[async_trait]
+impl Directory for Tenant {
+    async fn observe(&self, _: &dir::AccountRef, _: Urgency) -> Result<dir::Observation, CallError> {
+        unreachable!("the surface does not look at accounts")
+    }
+    fn next(&self, _: &dir::Target, _: &dir::Observation, _: &dir::Known, _: Timestamp) -> dir::Next {
+        unreachable!()
+    }
+    async fn perform(
+        &self,
+        _: &dir::Step,
+        _: &dir::AccountRef,
+        _: Option<&Secret<String>>,
+    ) -> Result<dir::Outcome, CallError> {
+        unreachable!()
+    }
+    fn password(&self, _: &mut dyn FnMut(&mut [u8])) -> Secret<String> {
+        unreachable!()
+    }
+    async fn catalogue(&self) -> Result<Vec<dir::Entitlement>, CallError> {
+        unreachable!()
+    }
+    async fn preflight(&self) -> Result<Vec<dir::Check>, CallError> {
+        unreachable!()
+    }
+    async fn find_marked(&self) -> Result<Vec<dir::Marked>, CallError> {
+        unreachable!()
+    }
+    fn call_timeout(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+    fn token_tail(&self) -> Duration {
+        Duration::from_secs(90 * 60)
+    }
+}

@@ -1,0 +1,110 @@
+//! Which slots are taken, by what: how much may be claimed now, and for whom.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use latchkey_contract::ConnectionId;
+
+use super::{LeaseHandle, Settings};
+use crate::jobs::task::{Lease, Priority, Task};
+
+/// A task and its fence: after a lost lease the same task may be here twice.
+type Key = (String, i64);
+
+#[derive(Debug)]
+pub(super) struct Slots {
+    all: usize,
+    ordinary: usize,
+    per_connection: usize,
+    taken: Mutex<HashMap<Key, Taken>>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    lease: LeaseHandle,
+    connection: Option<ConnectionId>,
+    is_removal: bool,
+    is_started: bool,
+}
+
+/// What to ask for in the next claim.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) free: usize,
+    pub(super) removals_only: bool,
+    pub(super) busy: Vec<ConnectionId>,
+}
+
+impl Slots {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            all: settings.slots,
+            ordinary: settings.slots.saturating_sub(settings.for_removals),
+            per_connection: settings.per_connection.max(1),
+            taken: Mutex::default(),
+        }
+    }
+
+    /// So few at a time that even if all were of the connection that has most, its limit would hold.
+    pub(super) fn wanted(&self) -> Wanted {
+        let taken = self.lock();
+        let mut load: BTreeMap<&ConnectionId, usize> = BTreeMap::new();
+        for connection in taken.values().filter_map(|t| t.connection.as_ref()) {
+            *load.entry(connection).or_default() += 1;
+        }
+        let busy: Vec<_> = load.iter().filter(|(_, n)| **n >= self.per_connection).map(|(c, _)| (*c).clone()).collect();
+        let most = load.values().copied().filter(|n| *n < self.per_connection).max().unwrap_or(0);
+        let ordinary = taken.values().filter(|t| !t.is_removal).count();
+        let free = self.all.saturating_sub(taken.len());
+        match self.ordinary.saturating_sub(ordinary).min(free) {
+            0 => Wanted { free, removals_only: true, busy },
+            some => Wanted { free: some.min(self.per_connection - most), removals_only: false, busy },
+        }
+    }
+
+    pub(super) fn take(&self, task: &Task) {
+        let taken = Taken {
+            lease: LeaseHandle::new(task.lease.clone()),
+            connection: task.work.connection().cloned(),
+            is_removal: task.priority == Priority::Removal,
+            is_started: false,
+        };
+        self.lock().insert(key(&task.lease), taken);
+    }
+
+    /// The lease of a claimed task that begins now; `None` when it was handed back.
+    pub(super) fn start(&self, lease: &Lease) -> Option<LeaseHandle> {
+        let mut taken = self.lock();
+        let found = taken.get_mut(&key(lease))?;
+        found.is_started = true;
+        Some(found.lease.clone())
+    }
+
+    pub(super) fn free(&self, lease: &Lease) {
+        self.lock().remove(&key(lease));
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// The leases of running jobs. What never began is not kept: somebody else may have it.
+    pub(super) fn leases(&self) -> Vec<LeaseHandle> {
+        self.lock().values().filter(|t| t.is_started).map(|t| t.lease.clone()).collect()
+    }
+
+    /// Removes and answers what was claimed and never started.
+    pub(super) fn unstarted(&self) -> Vec<Lease> {
+        self.lock().extract_if(|_, t| !t.is_started).map(|(_, t)| t.lease.lease()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Taken>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(lease: &Lease) -> Key {
+    (lease.task.clone(), lease.fence)
+}
