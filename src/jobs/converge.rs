@@ -66,13 +66,31 @@ impl Jobs {
         }
         match scene.directory.next(&scene.target, &seen, &scene.account.known, now) {
             Next::Step(step) => self.take(scene, step, task, lease).await,
-            Next::Wait { until, why } => {
-                tracing::debug!(account = %scene.account.id, why, "waiting for the directory");
-                Ok(Ran::Finish(Finish::At(until)))
-            }
+            Next::Wait { until, why } => self.wait(scene, until, why, lease).await,
             Next::Reached => self.reached(scene, seen, lease).await,
             Next::Impossible { why } => self.impossible(scene, why, lease).await,
         }
+    }
+
+    /// Nothing can be done yet. A removal that waits for longer than any vendor makes us wait is said aloud.
+    async fn wait(
+        &self,
+        mut scene: Scene,
+        until: Timestamp,
+        why: &'static str,
+        lease: &LeaseHandle,
+    ) -> Result<Ran, JobError> {
+        let now = self.clock.now();
+        tracing::debug!(account = %scene.account.id, why, "waiting for the directory");
+        if scene.target.gives() || !self.is_long_overdue(&scene, now) {
+            return Ok(Ran::Finish(Finish::At(until)));
+        }
+        let mut transition = Transition::new(CommitName::Looked, now);
+        transition.is_removal = true;
+        transition.lease = Some((lease.lease(), Finish::At(until)));
+        self.grow_louder(&mut transition, &mut scene);
+        self.save(transition, &mut scene.account).await?;
+        Ok(Ran::Committed)
     }
 
     /// A hold ends what it names before anything else is done.

@@ -163,6 +163,8 @@ async fn whatever_was_collected_by_hand_is_gone_at_the_end() {
     hand.add_method(&name, "phoneAuthenticationMethod");
     hand.add_method(&name, "fido2AuthenticationMethod");
     hand.join_group(&name, &joined);
+    let owner = app.entra.sim.add_user(TENANT, UserSeed::new("owner@contoso.onmicrosoft.com"));
+    hand.own_group(&owner, &owned);
     hand.own_group(&name, &owned);
     hand.assign_role(&name, READER_ROLE, "/");
     hand.assign_role(&name, HELPDESK_ROLE, &format!("/administrativeUnits/{unit}"));
@@ -177,6 +179,27 @@ async fn whatever_was_collected_by_hand_is_gone_at_the_end() {
     assert_eq!(app.entra.sim.use_session(&session).unwrap_err(), Refused::SessionEnded);
     app.minutes(2).await;
     assert!(!app.entra.is_enabled(), "and cut again");
+    app.end().await;
+}
+
+/// F126: what the vendor will not let go (a group's only owner) is told, asked for again, and proven when it goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_vendor_will_not_take_is_told_and_never_given_up() {
+    let app = TestApp::start().await;
+    let group = app.entra.sim.add_group(TENANT, GroupSeed { display_name: "Finance".into(), ..GroupSeed::default() });
+    let owner = app.entra.sim.add_user(TENANT, UserSeed::new("owner@contoso.onmicrosoft.com"));
+    let ticket = app.active().await;
+    app.entra.sim.by_hand(TENANT).own_group(&app.entra.name(), &group);
+    app.minutes(65).await;
+    assert_eq!((app.entra.is_enabled(), app.entra.roles()), (false, vec![]), "all else is gone");
+    assert_eq!(app.state(ticket).await.name(), "ending");
+    app.minutes(60).await;
+    let overdue = |told: &[String]| told.iter().filter(|t| t.contains("could not be made to remove it yet")).count();
+    assert_eq!(overdue(&app.psa.told(ticket)), 1, "{:?}", app.psa.told(ticket));
+    app.entra.sim.by_hand(TENANT).own_group(&owner, &group);
+    app.minutes(2).await;
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    assert!(app.psa.notes(ticket).last().unwrap().contains("- no ownership"));
     app.end().await;
 }
 
