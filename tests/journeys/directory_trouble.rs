@@ -12,6 +12,8 @@ use serde_json::json;
 
 use crate::harness::*;
 
+const USER_ADMIN: &str = "fe930be7-5e62-47db-91af-98c3a49a38b1";
+const PAA: &str = "7be44c8a-adaf-4e2a-84d6-ab2649e08a13";
 const OVERDUE: &str = "could not be made to remove it yet";
 
 fn count(app: &TestApp, ticket: i64, text: &str) -> usize {
@@ -280,25 +282,44 @@ async fn consent_removed_before_the_end_leaves_removal_owed_until_it_is_back() {
     app.psa.ask_as("msmith", refused);
     app.run().await;
     assert_eq!(app.state(refused).await.name(), "refused", "{:?}", app.psa.notes(refused));
-    consent(&app, &["7be44c8a-adaf-4e2a-84d6-ab2649e08a13"]);
+    consent(&app, &[PAA]);
     app.minutes(6).await;
     is_over(&app, ticket).await;
     app.end().await;
 }
 
-/// F84: an app without the directory role may not touch an administrator: power is taken first, then sign-in.
+/// F84: an app with a lesser directory role may not touch an administrator: power is taken first, then sign-in.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_directory_role_power_goes_first_and_sign_in_next() {
+async fn with_a_lesser_directory_role_power_goes_first_and_sign_in_next() {
     let app = TestApp::start().await;
     app.entra.sim.remove_consent(TENANT, CLIENT);
-    consent(&app, &[]);
+    consent(&app, &[USER_ADMIN]);
     let ticket = asked(&app, 59).await;
     assert_eq!(app.state(ticket).await.name(), "active", "{:?}", app.psa.notes(ticket));
     app.minutes(3).await;
     is_over(&app, ticket).await;
+    assert_eq!(count(&app, ticket, OVERDUE), 0);
     let events = app.entra.sim.events();
     let at = |what| events.iter().position(|e| e.what == what).unwrap_or_else(|| panic!("{what:?} did not happen"));
     assert!(at(What::RoleRemoved) < at(What::UserDisabled));
+    app.end().await;
+}
+
+/// F84, F126, F127: an app without any directory role cannot rotate the password: all else goes, the missing proof is
+/// told, and comes once the role is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_directory_role_the_end_is_not_called_proven() {
+    let app = TestApp::start().await;
+    app.entra.sim.remove_consent(TENANT, CLIENT);
+    consent(&app, &[]);
+    let ticket = asked(&app, 90).await;
+    assert_eq!((app.state(ticket).await.name(), count(&app, ticket, OVERDUE)), ("ending", 1));
+    assert_eq!((app.entra.is_enabled(), app.entra.roles()), (false, vec![]));
+    app.entra.sim.remove_consent(TENANT, CLIENT);
+    consent(&app, &[PAA]);
+    // One try may still be made with a token from before.
+    app.minutes(11).await;
+    is_over(&app, ticket).await;
     app.end().await;
 }
 

@@ -73,6 +73,11 @@ impl TestApp {
         (page.status.as_u16(), serde_json::from_value(body["failing"].clone()).unwrap())
     }
 
+    /// The newest grant's state, of a ticket that may have none.
+    pub(crate) async fn state_or_none(&self, ticket: i64) -> Option<&'static str> {
+        self.grants(ticket).await.first().map(|grant| grant.state.name())
+    }
+
     /// Like [`TestApp::active`], on another board.
     pub(crate) async fn active_on(&self, board: BoardIds) -> i64 {
         let ticket = self.psa.ticket_on(board);
