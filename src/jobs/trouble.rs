@@ -47,6 +47,11 @@ impl Jobs {
         lease: &LeaseHandle,
     ) -> Result<Ran, JobError> {
         let is_giving = scene.target.gives();
+        let is_refused = matches!(error, CallError::Refused { .. } | CallError::Unauthorized { .. });
+        if is_refused && matches!(step, Some(Step::Create { .. })) {
+            // The vendor said no: nothing of this call can still appear.
+            scene.account.known.create_sent = None;
+        }
         let sets_password = matches!(step, Some(Step::Create { .. } | Step::SetPassword { .. }));
         let is_password_refused =
             sets_password && matches!(&error, CallError::Refused { code, .. } if code.contains("assword"));
@@ -155,7 +160,8 @@ fn sentence(error: &CallError, step: Option<&Step>) -> String {
             )
         }
         CallError::Refused { code, .. } => {
-            format!("the directory refused {doing} ({code}); an admin has to look at the policy")
+            let at = if matches!(step, Some(Step::Give { .. })) { "policy" } else { "tenant" };
+            format!("the directory refused {doing} ({code}); an admin has to look at the {at}")
         }
         CallError::Malformed { .. } => format!("the directory's answer could not be read while {doing}"),
         CallError::Transient { .. } => format!("the directory could not be reached while {doing}"),
