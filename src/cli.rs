@@ -1,1 +1,160 @@
-//! .
+//! The command line: arguments → configuration → one command. Results go to standard output, prompts and hints to
+//! standard error, so that a result can be piped. Every refusal says what to do.
+//!
+//! The commands write to the database directly; a running service notices by the revision.
+
+mod certificate;
+mod desk;
+mod grants;
+mod load;
+mod person;
+mod secret;
+mod serve;
+mod terminal;
+mod webhook;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use latchkey_contract::{ConnectionId, PersonId};
+
+use crate::registry::SecretName;
+use desk::Desk;
+pub use terminal::Terminal;
+
+/// Just-in-time administrator access, asked for by a PSA ticket, taken away on time, with proof.
+#[derive(Debug, Parser)]
+#[command(name = "latchkey", version, about)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, global = true, default_value = "latchkey.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service until it is told to stop (SIGTERM or Ctrl-C).
+    Serve,
+    /// People.
+    #[command(subcommand)]
+    Person(Person),
+    /// Secrets of connections.
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Connections, customers and people.
+    #[command(subcommand)]
+    Records(Load),
+    /// Policies and mappings.
+    #[command(subcommand)]
+    Rulebook(Load),
+    /// The PSA's webhooks to this service.
+    #[command(subcommand)]
+    Webhook(Webhook),
+    /// Certificates for directories.
+    #[command(subcommand)]
+    Certificate(Certificate),
+    /// List everybody's grants, newest first.
+    Grants,
+}
+
+#[derive(Debug, Subcommand)]
+enum Person {
+    /// Give a person a password and a one-time code. Ends their sessions.
+    Enroll {
+        /// As in the records.
+        id: PersonId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Secret {
+    /// Set a secret; its value is read from standard input.
+    Set {
+        /// CONNECTION/KIND, such as cw/private-key or contoso/client-secret.
+        name: SecretName,
+    },
+    /// List the names of the secrets that are set.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Load {
+    /// Check a TOML file as a whole and put it in force.
+    Load {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Webhook {
+    /// Make the webhooks what the rulebook's mappings need.
+    Sync {
+        /// As in the records.
+        connection: ConnectionId,
+        /// Give the webhooks a new path secret first; the old one stops working.
+        #[arg(long)]
+        new_path: bool,
+    },
+    /// List our webhooks as they are at the PSA.
+    List {
+        /// As in the records.
+        connection: ConnectionId,
+    },
+    /// Remove all our webhooks from the PSA.
+    Remove {
+        /// As in the records.
+        connection: ConnectionId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Certificate {
+    /// Make a key and a self-signed certificate; the key is sealed here, the certificate is printed.
+    Make {
+        /// As in the records.
+        connection: ConnectionId,
+        /// How long it is good for.
+        #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=1095))]
+        days: u32,
+    },
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// Whatever stopped it, as a chain of sentences.
+pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
+    if let Command::Serve = cli.command {
+        return serve::run(&cli.config).await;
+    }
+    let desk = Desk::open(&cli.config).await?;
+    let done = at_the_desk(cli.command, &desk, terminal).await;
+    desk.close().await;
+    done
+}
+
+async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
+    match command {
+        Command::Serve => Ok(()),
+        Command::Person(Person::Enroll { id }) => person::enroll(desk, terminal, id).await,
+        Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
+        Command::Secret(Secret::List) => secret::list(desk, terminal).await,
+        Command::Records(Load::Load { file }) => load::records(desk, terminal, &file).await,
+        Command::Rulebook(Load::Load { file }) => load::rulebook(desk, terminal, &file).await,
+        Command::Webhook(Webhook::Sync { connection, new_path }) => {
+            webhook::sync(desk, terminal, connection, new_path).await
+        }
+        Command::Webhook(Webhook::List { connection }) => webhook::list(desk, terminal, &connection).await,
+        Command::Webhook(Webhook::Remove { connection }) => webhook::remove(desk, terminal, &connection).await,
+        Command::Certificate(Certificate::Make { connection, days }) => {
+            certificate::make(desk, terminal, connection, days).await
+        }
+        Command::Grants => grants::list(desk, terminal).await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,13 @@ use actix_web::{
 use latchkey_contract::{Clock, GrantId, PersonId};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::{config::Config, people::People, registry::Live, seal::Seal, store::{Store, StoreError}};
+use crate::{
+    config::Config,
+    people::People,
+    registry::Live,
+    seal::Seal,
+    store::{Store, StoreError},
+};
 pub use health::{Health, HealthCheck};
 pub use pages::COOKIE;
 use source::Proxies;

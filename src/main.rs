@@ -1,2 +1,24 @@
-//! .
-fn main() {}
+//! Arguments in, one command run, a sentence and an exit code out.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use latchkey::cli::{self, Cli, Terminal};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // An error says that one is installed already, which is all that is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match cli::run(cli, &mut Terminal::standard()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if this fails too.
+            let _ = writeln!(io::stderr(), "latchkey: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -13,7 +13,7 @@ pub mod request;
 pub mod trigger;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use account::{Account, Holds, target};
 pub use decide::{Decision, Refusal, decide};

@@ -122,7 +122,14 @@ mod tests {
     }
 
     fn sight<'a>(before: Option<&'a Sighting>, change: Option<&'a Change>) -> Sight<'a> {
-        Sight { is_in: true, before, change, signed_actor: Some("jdoe"), watched_since: WATCHED }
+        Sight {
+            is_in: true,
+            before,
+            change,
+            signed_actor: Some("jdoe"),
+            is_of_another_save: false,
+            watched_since: WATCHED,
+        }
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn entry(grant: &Grant, now: Timestamp, by: Option<&PersonId>) -> AuditEntry {
         person: Some(by.unwrap_or(&grant.person).clone()),
         grant: Some(grant.id.clone()),
         ticket: Some(grant.ticket.clone()),
-        detail: json!({ "state": grant.state, "account": grant.account, "policy": grant.policy.id, "length": grant.length }),
+        detail: json!({ "ticket_link": grant.ticket_link, "state": grant.state, "account": grant.account, "policy": grant.policy.id, "length": grant.length }),
         hash: String::new(),
     }
 }

@@ -24,6 +24,10 @@ use crate::{
     store::{AuditEntry, CommitName, Finish, Notice, NoticeKind, NoticeState, Transition},
 };
 
+/// Where no better sentence is at hand.
+const NOT_GRANTED: &str = "the request could not be granted";
+
+/// One notice, with what is needed to settle it.
 struct Errand<'a> {
     world: Arc<InForce>,
     psa: Arc<dyn TicketSystem>,
@@ -80,7 +84,7 @@ impl Jobs {
         let key = NoteKey(one.notice.id.clone());
         let posted = match one.psa.post(&one.notice.ticket.ticket, &text, &key).await {
             Ok(posted) => posted,
-            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) if !is_final(&error) => return Err(error.into()),
             Err(error) => {
                 let why = format!("the PSA refused the note ({})", code(&error));
                 let transition = Transition::new(CommitName::Told, self.clock.now());
@@ -151,7 +155,7 @@ impl Jobs {
                         }
                         posted.notes
                     }
-                    Err(error) if error.is_transient() => return Err(error.into()),
+                    Err(error) if !is_final(&error) => return Err(error.into()),
                     Err(error) => {
                         let state = NoticeState::GivenUp { why: chain(&error) };
                         tracing::error!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error, "the ticket cannot be told");
@@ -195,7 +199,7 @@ impl Jobs {
         let Some(status) = status else { return Ok(()) };
         let is_set = match one.psa.set_status(&one.notice.ticket.ticket, status).await {
             Ok(is_set) => is_set,
-            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) if !is_final(&error) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error, "the status was refused");
                 false
@@ -215,16 +219,18 @@ impl Jobs {
     }
 
     async fn note_text(&self, one: &Errand<'_>, telling: Telling, why: Option<&str>) -> Result<String, JobError> {
+        let at = &one.notice.ticket;
+        let refused = |why: &str| words::refused(why, at, &one.psa.link(&at.ticket));
         let Some(grant) = &one.grant else {
-            return Ok(words::refused(why.unwrap_or("the request could not be granted")));
+            return Ok(refused(why.unwrap_or(NOT_GRANTED)));
         };
         let words = self.words(one, grant);
         let account = self.store.account(&grant.account).await?;
         let name = account.map(|a| a.name).unwrap_or_default();
         Ok(match (telling, &grant.state) {
             (Telling::Received, _) => words.received(),
-            (Telling::Refused, State::Refused { why, .. }) => words::refused(why),
-            (Telling::Refused, _) => words::refused(why.unwrap_or("the request could not be granted")),
+            (Telling::Refused, State::Refused { why, .. }) => refused(why),
+            (Telling::Refused, _) => refused(why.unwrap_or(NOT_GRANTED)),
             (Telling::Failed, State::Ending { cause, .. } | State::Ended { cause, .. }) => words.failed(cause),
             (Telling::Ended, State::Ended { cause, due, proof }) => words.ended(&name, cause, *due, proof),
             (Telling::CutAgain, _) => words.cut_again(&name),
@@ -259,7 +265,7 @@ impl Jobs {
             for place in places {
                 match one.psa.overwrite(&place, words::TIDIED, &key).await {
                     Ok(_) => {}
-                    Err(error) if error.is_transient() => return Err(error.into()),
+                    Err(error) if !is_final(&error) => return Err(error.into()),
                     Err(error) => {
                         tracing::warn!(ticket.r#ref = %notice.ticket, error = &error as &dyn std::error::Error,
                         "the credentials note could not be overwritten; the password in it no longer works")
@@ -296,6 +302,11 @@ impl Jobs {
         self.store.commit(transition).await?;
         Ok(Ran::Committed)
     }
+}
+
+/// Only a refusal of this very call is the last word: rights can be mended, networks come back, proxies' pages pass.
+const fn is_final(error: &CallError) -> bool {
+    matches!(error, CallError::Refused { .. })
 }
 
 fn code(error: &CallError) -> String {

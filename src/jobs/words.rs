@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey_contract::Timestamp;
+use latchkey_contract::{TicketRef, Timestamp};
 
 use crate::access::{Cause, Grant, Proof, State};
 
@@ -26,8 +26,9 @@ pub struct Words<'a> {
 
 /// A refusal: why, and what to do, in one sentence.
 #[must_use]
-pub fn refused(why: &str) -> String {
-    format!("Latchkey: access was not granted.\n\nWhy: {}.\nNothing was given.", unstopped(why))
+pub fn refused(why: &str, ticket: &TicketRef, link: &str) -> String {
+    let why = unstopped(why);
+    format!("Latchkey: access was not granted.\n\nWhy: {why}.\nNothing was given.\n\nTicket {}\n{link}", ticket.ticket)
 }
 
 impl Words<'_> {
@@ -153,7 +154,7 @@ impl Words<'_> {
     }
 
     fn foot(&self) -> String {
-        format!("Grant {} · ticket {}", self.grant.id, self.grant.ticket.ticket)
+        format!("Grant {} · ticket {}\n{}", self.grant.id, self.grant.ticket.ticket, self.grant.ticket_link)
     }
 }
 
@@ -175,5 +176,61 @@ fn seconds(time: Duration) -> String {
         ms if ms < 10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         ms if ms < 120_000 => format!("{} s", ms / 1000),
         ms => format!("{} min", ms / 60_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use latchkey_contract::directory::{Known, Mode, Observation};
+
+    use super::*;
+    use crate::access::{Length, proof::Owed, tests::samples};
+
+    const ACCOUNT: &str = "jit-jdoe@contoso.onmicrosoft.com";
+
+    fn grant() -> Grant {
+        samples::grant("01JZ5GQ2ZP3M8T0V6WXYZ12345", &[1], samples::granting())
+    }
+
+    fn proof() -> Proof {
+        let at = Timestamp::parse("2026-06-09T23:00:02Z").unwrap();
+        let seen = |at| Observation {
+            at,
+            account: None,
+            recycled: None,
+            has_native_end: false,
+            unchecked: vec!["memberships computed by a rule (dynamic groups)".to_owned()],
+        };
+        let known = Known { sessions_cut: Some(at), ..Known::default() };
+        let second = seen(at + Duration::from_secs(6));
+        Proof::of(Some(&seen(at)), &second, &known, &Owed::Whole(Mode::Burner)).unwrap()
+    }
+
+    /// F3, F7, F123: every note carries ticket and grant, says what happened, and reads well as plain text.
+    #[test]
+    fn every_note_reads_well() {
+        let mut grant = grant();
+        grant.length = Length::parse("1h").unwrap();
+        let now = Timestamp::parse("2026-06-09T22:00:00Z").unwrap();
+        grant.state =
+            State::Delivering { secret: "s".parse().unwrap(), since: now, latest_end: now + Duration::from_secs(4500) };
+        let tail = Some(Duration::from_secs(3600));
+        let words = Words { grant: &grant, customer: "ACME Ltd", person: "Jane Doe", now, token_tail: tail };
+        let due = Timestamp::parse("2026-06-09T23:00:00Z").unwrap();
+        let all = [
+            words.received(),
+            words.claim_link(ACCOUNT, "https://latchkey.example.com/claim/01JZ5GQ2ZP3M8T0V6WXYZ12345"),
+            words.credentials(ACCOUNT, "<the password>"),
+            refused("2h is not allowed; this policy allows 30m, 1h", &grant.ticket, &grant.ticket_link),
+            words.failed(&Cause::DeliveryFailed { why: "the credentials could not be delivered in time".into() }),
+            words.ended(ACCOUNT, &Cause::Expired, due, &proof()),
+            words.cut_again(ACCOUNT),
+            words.overdue(ACCOUNT),
+            TIDIED.to_owned(),
+        ];
+        for note in &all[..8] {
+            assert!(note.lines().all(|l| l.chars().count() <= 240), "a line is too long: {note}");
+        }
+        insta::assert_snapshot!(all.join("\n\n────────\n\n"));
     }
 }

@@ -55,14 +55,14 @@ impl Enrolment {
     /// Keeps it if the app shows the right code. Ends every session of the person; the code cannot be used again.
     ///
     /// # Errors
-    /// [`EnrollError`]; nothing was changed then.
-    pub async fn finish(self, code: &str, store: &dyn Store, seal: &Seal, now: Timestamp) -> Result<(), EnrollError> {
+    /// [`EnrollError`]; nobody's factors were changed then.
+    pub async fn finish(&self, code: &str, store: &dyn Store, seal: &Seal, now: Timestamp) -> Result<(), EnrollError> {
         let step = self.one_time.step(code, now).ok_or(EnrollError::Code)?;
         let before = store.factors(&self.person).await?;
         let id = random::secret_id(&random::SystemRandom, now);
         let row = seal.seal(id.clone(), None, PURPOSE, &self.one_time.bytes());
         store.commit(Transition { seal: vec![row], ..Transition::new(CommitName::Command, now) }).await?;
-        let (password, person) = (self.password, self.person);
+        let (password, person) = (self.password.clone(), self.person.clone());
         let password_hash =
             tokio::task::spawn_blocking(move || hash(&password)).await.map_err(|e| StoreError::Engine(Box::new(e)))?;
         store.set_factors(&Factors { person: person.clone(), password_hash, totp: id, enrolled_at: now }).await?;

@@ -3,5 +3,5 @@
 mod decisions;
 mod life;
 mod proofs;
-mod samples;
+pub(crate) mod samples;
 mod union;

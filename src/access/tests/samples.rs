@@ -12,21 +12,21 @@ use crate::{
     rulebook::{Delivery, Policy, Source},
 };
 
-pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_000_000_000_000);
 
-pub(super) fn after(seconds: u64) -> Timestamp {
+pub(crate) fn after(seconds: u64) -> Timestamp {
     START + Duration::from_secs(seconds)
 }
 
-pub(super) fn role(n: u8) -> EntitlementId {
+pub(crate) fn role(n: u8) -> EntitlementId {
     EntitlementId::Role(format!("00000000-0000-0000-0000-0000000000{n:02x}").parse().unwrap())
 }
 
-pub(super) fn secret(name: &str) -> SecretId {
+pub(crate) fn secret(name: &str) -> SecretId {
     name.parse().unwrap()
 }
 
-pub(super) fn policy(roles: &[u8]) -> Policy {
+pub(crate) fn policy(roles: &[u8]) -> Policy {
     Policy {
         id: "helpdesk".parse().unwrap(),
         name: "Helpdesk administrator".into(),
@@ -42,11 +42,11 @@ pub(super) fn policy(roles: &[u8]) -> Policy {
     }
 }
 
-pub(super) fn hour() -> Length {
+pub(crate) fn hour() -> Length {
     Length::parse("1h").unwrap()
 }
 
-pub(super) fn grant(id: &str, roles: &[u8], state: State) -> Grant {
+pub(crate) fn grant(id: &str, roles: &[u8], state: State) -> Grant {
     Grant {
         id: GrantId::parse(id).unwrap(),
         version: 1,
@@ -66,11 +66,11 @@ pub(super) fn grant(id: &str, roles: &[u8], state: State) -> Grant {
     }
 }
 
-pub(super) fn granting() -> State {
+pub(crate) fn granting() -> State {
     begin(secret("s1"), hour(), START).state
 }
 
-pub(super) fn active(since: Timestamp) -> State {
+pub(crate) fn active(since: Timestamp) -> State {
     State::Active {
         secret: secret("s1"),
         since,
@@ -79,7 +79,7 @@ pub(super) fn active(since: Timestamp) -> State {
     }
 }
 
-pub(super) fn account() -> Account {
+pub(crate) fn account() -> Account {
     Account {
         id: "account-1".parse().unwrap(),
         version: 1,
@@ -90,6 +90,8 @@ pub(super) fn account() -> Account {
         name: "jit-jdoe@contoso.onmicrosoft.com".into(),
         display_name: "Jane Doe (Latchkey)".into(),
         known: Known::default(),
+        is_giving: false,
+        last_step: None,
         secret: None,
         gave_at: None,
         first_off: None,
@@ -100,7 +102,7 @@ pub(super) fn account() -> Account {
     }
 }
 
-pub(super) fn seen_off(at: Timestamp) -> Observation {
+pub(crate) fn seen_off(at: Timestamp) -> Observation {
     Observation {
         at,
         account: Some(Seen {
@@ -121,11 +123,11 @@ pub(super) fn seen_off(at: Timestamp) -> Observation {
     }
 }
 
-pub(super) fn known_off() -> Known {
+pub(crate) fn known_off() -> Known {
     Known { password: Password::Scrambled, sessions_cut: Some(START), ..Known::default() }
 }
 
-pub(super) fn proof(at: Timestamp) -> Proof {
+pub(crate) fn proof(at: Timestamp) -> Proof {
     let again = seen_off(at + Duration::from_secs(5));
     Proof::of(Some(&seen_off(at)), &again, &known_off(), &Owed::Whole(Mode::Standard)).unwrap()
 }

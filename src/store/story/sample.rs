@@ -92,6 +92,8 @@ pub(crate) fn account(id: &str, mode: Mode) -> Account {
         display_name: "Jane Doe (Latchkey)".into(),
         known: Known::default(),
         secret: None,
+        is_giving: false,
+        last_step: None,
         gave_at: None,
         first_off: None,
         off_since: None,
@@ -138,6 +140,7 @@ pub(crate) fn delivery(id: &str, message: &str, number: Option<&str>) -> NewDeli
         body_hash: format!("hash of {message}"),
         received_at: START,
         event: TicketEvent {
+            status: None,
             message_id: message.into(),
             ticket: number.map(|n| n.parse().unwrap()),
             actor: Some("jdoe".into()),

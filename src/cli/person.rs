@@ -1,0 +1,41 @@
+//! `latchkey person enroll`.
+
+use anyhow::{Context, bail};
+use latchkey_contract::PersonId;
+
+use super::{Desk, Terminal};
+use crate::{
+    people::{EnrollError, Enrolment},
+    store::Store,
+};
+
+const TRIES: usize = 3;
+
+pub(super) async fn enroll(desk: &Desk, terminal: &mut Terminal, id: PersonId) -> anyhow::Result<()> {
+    let rules = desk.store.rules().await?;
+    let person = rules.records.person(&id).with_context(|| {
+        format!(
+            "there is no person {id} in the records; add them to the records file and run: latchkey records load FILE"
+        )
+    })?;
+    if person.blocked {
+        bail!("{id} is blocked in the records; unblock them there first");
+    }
+    let seal = desk.seal().await?;
+    terminal.hint(format!("Enrolling {} ({id}). Choose a password of at least 15 characters.", person.name))?;
+    let password = terminal.ask_hidden("Password", true)?;
+    let enrolment = Enrolment::begin(id.clone(), password)?;
+    terminal.hint("Add this to an authenticator app. It is shown once and never again:")?;
+    terminal.say(enrolment.one_time().uri().expose())?;
+    terminal.say(format!("secret: {}", enrolment.one_time().base32().expose()))?;
+    for left in (0..TRIES).rev() {
+        let code = terminal.ask("The code that the app shows now")?;
+        match enrolment.finish(code.expose(), &*desk.store, &seal, desk.clock.now()).await {
+            Ok(()) => break,
+            Err(error @ EnrollError::Code) if left > 0 => terminal.hint(error)?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    terminal.say(format!("{id} is enrolled."))?;
+    Ok(())
+}
