@@ -153,6 +153,9 @@ impl Jobs {
         transition.is_removal = !step.is_giving();
         let pause = scene.account.took(step);
         transition.lease = Some((lease.lease(), Finish::At(now + pause)));
+        if !matches!(outcome, Outcome::Done { .. }) && !scene.target.gives() && self.is_long_overdue(&scene, now) {
+            self.grow_louder(&mut transition, &mut scene);
+        }
         let code = match outcome {
             Outcome::Done { .. } => "step.done",
             Outcome::NotBefore(_) => "step.not-before",
