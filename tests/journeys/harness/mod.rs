@@ -2,6 +2,7 @@
 
 mod browser;
 mod clock;
+mod operator;
 mod outside;
 mod vendors;
 
