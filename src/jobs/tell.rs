@@ -268,7 +268,7 @@ impl Jobs {
                     Err(error) if error.is_transient() => return Err(error.into()),
                     Err(error) => {
                         tracing::warn!(ticket.r#ref = %notice.ticket, error = &error as &dyn std::error::Error,
-                        "the credentials note could not be overwritten; the password in it no longer works")
+                        "the credentials note could not be overwritten; the removal replaces the password in it")
                     }
                 }
             }
