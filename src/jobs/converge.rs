@@ -54,6 +54,7 @@ impl Jobs {
         let holds = Holds::of(&world.rules.records);
         let target = target(&account, &grants, &holds, self.clock.now());
         let urgency = if target.gives() { Urgency::Ordinary } else { Urgency::Removal };
+        let account = account.under(&target);
         let scene = Scene { holds, directory, account, grants, target };
         let seen = match scene.directory.observe(&scene.account.reference(), urgency).await {
             Ok(seen) => seen,
@@ -128,7 +129,8 @@ impl Jobs {
         scene.account.known = scene.account.known.clone().after(step, outcome, now);
         let mut transition = Transition::new(CommitName::StepOutcome, now);
         transition.is_removal = !step.is_giving();
-        transition.lease = Some((lease.lease(), Finish::At(now)));
+        let pause = scene.account.took(step);
+        transition.lease = Some((lease.lease(), Finish::At(now + pause)));
         let code = match outcome {
             Outcome::Done { .. } => "step.done",
             Outcome::NotBefore(_) => "step.not-before",

@@ -134,7 +134,7 @@ async fn what_was_answered_is_there_after_a_kill() {
 #[tokio::test]
 async fn the_settings_that_durability_rests_on_are_in_force() {
     let (place, store) = fresh().await;
-    let mut writer = super::open::Opener::new(&place.db()).connect().await.unwrap();
+    let mut writer = super::open::Opener::new(&place.db(), &small()).connect().await.unwrap();
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut writer).await.unwrap();
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut writer).await.unwrap();
     let erased: i64 = sqlx::query_scalar("PRAGMA secure_delete").fetch_one(&mut writer).await.unwrap();
