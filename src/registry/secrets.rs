@@ -139,6 +139,27 @@ async fn tell(store: &dyn Store, by: &str, reason: &str, now: Timestamp) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        seal::{KeyFile, unlock},
+        store::sqlite::{Options, Sqlite},
+    };
+
+    #[tokio::test]
+    async fn secrets_set_at_the_same_moment_are_all_set_and_all_told_of() {
+        let now = Timestamp::from_millis(1_790_000_000_000);
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&dir.path().join("latchkey.db"), Options::default()).await.unwrap();
+        let seal = unlock(&KeyFile::Own(dir.path().join("key")), &store, now).await.unwrap();
+        let set = async |name: &str| {
+            let secret = (name.parse().unwrap(), Secret::new("s".to_owned()));
+            set_secrets(&store, &seal, "test", &[secret], now).await.unwrap();
+        };
+        tokio::join!(set("a/client-secret"), set("b/client-secret"), set("c/client-secret"), set("d/client-secret"));
+        assert_eq!(store.revision().await.unwrap(), 4);
+        for name in ["a/client-secret", "b/client-secret", "c/client-secret", "d/client-secret"] {
+            assert!(store.sealed_named(name).await.unwrap().is_some(), "{name}");
+        }
+    }
 
     #[test]
     fn a_name_is_one_of_a_closed_list() {

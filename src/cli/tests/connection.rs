@@ -45,7 +45,10 @@ async fn the_ids_of_a_psa_are_listed_for_records_and_rulebook() {
     assert!(unset.contains("latchkey secret set cw/private-key"), "{unset}");
     place.type_in(&["secret", "set", "cw/private-key"], Cursor::new("wrong\n")).await.ok();
     let wrong = place.type_in(&check, io::empty()).await;
-    assert!(wrong.output.starts_with("FAILED\tsign-in\t") && wrong.output.contains("check the credential"), "{wrong:?}");
+    assert!(
+        wrong.output.starts_with("FAILED\tsign-in\t") && wrong.output.contains("check the credential"),
+        "{wrong:?}"
+    );
     assert_eq!(wrong.refused(), "one check of cw failed; it says above what to do");
 
     place.type_in(&["secret", "set", "cw/private-key"], Cursor::new(api.private_key.clone())).await.ok();
