@@ -40,6 +40,9 @@ pub fn database(config: &Config) -> PathBuf {
     config.data_dir.join("latchkey.db")
 }
 
+/// Puts something between the service and its store.
+pub type WrapStore = Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store> + Send>;
+
 /// What differs between the shipped program and a test or the sandbox.
 pub struct Parts {
     /// Time.
@@ -47,7 +50,7 @@ pub struct Parts {
     /// Randomness.
     pub random: Arc<dyn Random>,
     /// Lies between the service and its store, where somebody wants to look or to break off.
-    pub wrap_store: Option<Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store> + Send>>,
+    pub wrap_store: Option<WrapStore>,
     /// Renders `/metrics`, if a recorder is installed.
     pub metrics: Option<PrometheusHandle>,
 }

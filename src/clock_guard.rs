@@ -60,9 +60,15 @@ impl<C: Clock> GuardedClock<C> {
         Self { inner, state: Mutex::new(State { anchor, jumped_at: None, is_set_back: false, floor: None }) }
     }
 
-    /// Tells the last wall time that was seen before this start.
+    /// Tells the last wall time that was seen before this start: time goes on from there, so that a clock set back
+    /// while nothing ran lengthens no grant either.
     pub fn seen_before(&self, last: Timestamp) {
-        self.lock().floor = Some(last);
+        let mono = self.inner.monotonic();
+        let mut state = self.lock();
+        if state.anchor.0 < last {
+            state.anchor = (last, mono);
+            state.floor = Some(last);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -104,7 +110,7 @@ impl<C: Clock> GuardedClock<C> {
         if state.jumped_at.is_some_and(|at| mono >= at + TRUST_AFTER) {
             state.jumped_at = None;
         }
-        if state.floor.is_some_and(|floor| now >= floor) {
+        if state.floor.is_some_and(|floor| wall >= floor) {
             state.floor = None;
         }
         let doubt = if state.floor.is_some() {
@@ -218,6 +224,17 @@ mod tests {
         assert_eq!(clock.doubt(), Some(Doubt::StartedBelow));
         clock.inner.pass(20);
         assert_eq!(clock.doubt(), None);
+    }
+
+    #[test]
+    fn a_start_below_a_time_seen_before_goes_on_from_that_time() {
+        let clock = guarded();
+        let last = clock.now() + Duration::from_secs(86_400);
+        clock.seen_before(last);
+        clock.inner.pass(60);
+        assert_eq!((clock.now(), clock.doubt()), (last + Duration::from_secs(60), Some(Doubt::StartedBelow)));
+        clock.inner.set(86_400);
+        assert_eq!((clock.now(), clock.doubt()), (last + Duration::from_secs(60), None), "set right");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use latchkey_contract::{
     AccountId, ConnectionId, CustomerId, EntitlementId, PersonId, SecretId, Timestamp,
-    directory::{AccountRef, Known, Mode, Observation, Target},
+    directory::{AccountRef, Known, Mode, Observation, Step, Target, step_key},
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,12 @@ pub struct Account {
     pub display_name: String,
     /// What our acts tell about it.
     pub known: Known,
+    /// The last target let somebody in. When that turns, cuts and refusals from before the turn no longer count.
+    #[serde(default)]
+    pub is_giving: bool,
+    /// The step that was taken last, and how often in a row: a directory whose reads lag is not asked without pause.
+    #[serde(default)]
+    pub last_step: Option<(String, u32)>,
     /// The password of the period of access that lives now.
     pub secret: Option<SecretId>,
     /// When a giving step was last committed to be sent.
@@ -99,6 +105,29 @@ impl Holds {
 }
 
 impl Account {
+    /// The account as it stands under this target: what was known before a turn is forgotten where it no longer counts.
+    #[must_use]
+    pub fn under(mut self, target: &Target) -> Self {
+        if self.is_giving != target.gives() {
+            self.is_giving = target.gives();
+            self.known = self.known.turning();
+            self.last_step = None;
+        }
+        self
+    }
+
+    /// Counts a step that was taken, and answers how long to wait before the next look: nothing, unless the same step was
+    /// taken just before.
+    pub fn took(&mut self, step: &Step) -> Duration {
+        let key = step_key(step);
+        let times = match &self.last_step {
+            Some((last, times)) if *last == key => times.saturating_add(1),
+            _ => 0,
+        };
+        self.last_step = Some((key, times));
+        if times == 0 { Duration::ZERO } else { Duration::from_secs(1 << times.min(5)) }
+    }
+
     /// What a directory needs to know to find it.
     #[must_use]
     pub fn reference(&self) -> AccountRef {

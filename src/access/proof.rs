@@ -98,7 +98,9 @@ impl Proof {
 
 fn check(seen: &Observation, known: &Known, owed: &Owed) -> Result<Vec<String>, NotOff> {
     let left = |what: &str| Err(NotOff::Left(what.to_owned()));
-    match (owed, &seen.account) {
+    // Somebody else's account under our name is not ours to judge: ours is not there.
+    let ours = seen.account.as_ref().filter(|a| a.is_marked || known.object.as_ref() == Some(&a.object));
+    match (owed, ours) {
         (_, None) => Ok(vec!["the account does not exist".to_owned()]),
         (Owed::Whole(Mode::Burner), Some(_)) => left("the account still exists"),
         (Owed::Whole(Mode::Standard), Some(account)) => whole(account, known),
@@ -106,7 +108,10 @@ fn check(seen: &Observation, known: &Known, owed: &Owed) -> Result<Vec<String>, 
             if let Some(held) = account.held.iter().find(|h| entitlements.contains(&h.entitlement)) {
                 return left(&format!("{} is still held", held.entitlement));
             }
-            let mut facts = vec![format!("{} of this grant alone no longer held", entitlements.len())];
+            let mut facts: Vec<String> = entitlements.iter().map(|e| format!("{e} no longer held")).collect();
+            if entitlements.is_empty() {
+                facts.push("everything it gave is held by another living grant".to_owned());
+            }
             if known.is_cut_owed {
                 return left("sessions are not cut");
             }

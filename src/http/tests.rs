@@ -276,6 +276,8 @@ fn account(grant: &Grant) -> Account {
         known: latchkey_contract::directory::Known::default(),
         last: None,
         secret: None,
+        is_giving: false,
+        last_step: None,
         gave_at: None,
         first_off: None,
         off_since: None,

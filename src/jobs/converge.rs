@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
     AccountId, Directory, GrantId, Timestamp,
-    directory::{Next, Observation, Outcome, Password, Step, Target},
+    directory::{Known, Next, Observation, Outcome, Password, Step, Target},
     outside::Urgency,
 };
 use serde_json::json;
@@ -54,21 +54,44 @@ impl Jobs {
         let holds = Holds::of(&world.rules.records);
         let target = target(&account, &grants, &holds, self.clock.now());
         let urgency = if target.gives() { Urgency::Ordinary } else { Urgency::Removal };
-        let scene = Scene { holds, directory, account, grants, target };
+        let account = account.under(&target);
+        let mut scene = Scene { holds, directory, account, grants, target };
         let seen = match scene.directory.observe(&scene.account.reference(), urgency).await {
             Ok(seen) => seen,
             Err(error) => return self.trouble(scene, None, error, task, lease).await,
         };
         let now = self.clock.now();
+        if scene.target.gives() && seen.account.is_none() && nothing_sent(&scene) {
+            // Deleted since its last period of access: what is known is about an account that is no more.
+            scene.account.known = Known::default();
+        }
         match scene.directory.next(&scene.target, &seen, &scene.account.known, now) {
             Next::Step(step) => self.take(scene, step, task, lease).await,
-            Next::Wait { until, why } => {
-                tracing::debug!(account = %scene.account.id, why, "waiting for the directory");
-                Ok(Ran::Finish(Finish::At(until)))
-            }
+            Next::Wait { until, why } => self.wait(scene, until, why, lease).await,
             Next::Reached => self.reached(scene, seen, lease).await,
             Next::Impossible { why } => self.impossible(scene, why, lease).await,
         }
+    }
+
+    /// Nothing can be done yet. A removal that waits for longer than any vendor makes us wait is said aloud.
+    async fn wait(
+        &self,
+        mut scene: Scene,
+        until: Timestamp,
+        why: &'static str,
+        lease: &LeaseHandle,
+    ) -> Result<Ran, JobError> {
+        let now = self.clock.now();
+        tracing::debug!(account = %scene.account.id, why, "waiting for the directory");
+        if scene.target.gives() || !self.is_long_overdue(&scene, now) {
+            return Ok(Ran::Finish(Finish::At(until)));
+        }
+        let mut transition = Transition::new(CommitName::Looked, now);
+        transition.is_removal = true;
+        transition.lease = Some((lease.lease(), Finish::At(until)));
+        self.grow_louder(&mut transition, &mut scene);
+        self.save(transition, &mut scene.account).await?;
+        Ok(Ran::Committed)
     }
 
     /// A hold ends what it names before anything else is done.
@@ -128,7 +151,11 @@ impl Jobs {
         scene.account.known = scene.account.known.clone().after(step, outcome, now);
         let mut transition = Transition::new(CommitName::StepOutcome, now);
         transition.is_removal = !step.is_giving();
-        transition.lease = Some((lease.lease(), Finish::At(now)));
+        let pause = scene.account.took(step);
+        transition.lease = Some((lease.lease(), Finish::At(now + pause)));
+        if !matches!(outcome, Outcome::Done { .. }) && !scene.target.gives() && self.is_long_overdue(&scene, now) {
+            self.grow_louder(&mut transition, &mut scene);
+        }
         let code = match outcome {
             Outcome::Done { .. } => "step.done",
             Outcome::NotBefore(_) => "step.not-before",
@@ -264,12 +291,7 @@ impl Jobs {
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Impossible, now);
         transition.audit.push(act(&scene, "account.impossible", now, json!({ "why": why })));
-        let asked: Option<Timestamp> = scene.grants.iter().filter_map(begun).min();
-        let nothing_sent = match (scene.account.gave_at, asked) {
-            (None, _) => true,
-            (Some(gave), Some(asked)) => gave < asked,
-            (Some(_), None) => false,
-        };
+        let nothing_sent = nothing_sent(&scene);
         for grant in scene.grants.iter().filter(|g| g.state.is_living()) {
             let event = match grant.state {
                 State::Granting { .. } => Event::GrantingFailed { why: why.clone(), nothing_sent },
@@ -305,6 +327,16 @@ impl Jobs {
     ) -> Result<latchkey_contract::Secret<String>, JobError> {
         let row = self.store.sealed(id).await?.ok_or(JobError::Sealed)?;
         self.seal.open_text(&row).map_err(|_| JobError::Sealed)
+    }
+}
+
+/// No giving step was committed to be sent since the oldest living grant began.
+fn nothing_sent(scene: &Scene) -> bool {
+    let asked: Option<Timestamp> = scene.grants.iter().filter_map(begun).min();
+    match (scene.account.gave_at, asked) {
+        (None, _) => true,
+        (Some(gave), Some(asked)) => gave < asked,
+        (Some(_), None) => false,
     }
 }
 

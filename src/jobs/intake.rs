@@ -296,6 +296,8 @@ impl Jobs {
             name,
             display_name: String::new(),
             known: Known::default(),
+            is_giving: false,
+            last_step: None,
             secret: None,
             gave_at: None,
             first_off: None,

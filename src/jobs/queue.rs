@@ -6,8 +6,8 @@
 //!                    └────── a slot is free ──────┘        leases: renewed while a job runs
 //! ```
 //!
-//! [`fetch`] claims only what there are free slots for; [`engine`] is the one file that names apalis;
-//! [`lease`] keeps running jobs' leases alive; [`health`] says whether all of that still moves.
+//! `fetch` claims only what there are free slots for; `engine` is the one file that names apalis;
+//! `lease` keeps running jobs' leases alive; `health` says whether all of that still moves.
 //! The task's row is the truth: a process that dies leaves leases that run out.
 
 mod engine;
@@ -131,9 +131,7 @@ impl Queue {
     #[must_use]
     pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, run: Arc<dyn Run>, settings: Settings) -> Self {
         let (stop, stopped) = watch::channel(Stop::Running);
-        let (wake, slots) = (store.changed(), slots::Slots::new(&settings));
-        let health = Arc::new(Health::new());
-        let shared = Arc::new(Shared { store, clock, run, settings, slots, wake, stop: stopped, health });
+        let shared = Arc::new(Shared::new(store, clock, run, settings, stopped));
         // One place: a task is handed over only when the engine takes it.
         let (hand, taken) = mpsc::channel(1);
         let parts = vec![
@@ -190,6 +188,17 @@ impl Drop for Queue {
 }
 
 impl Shared {
+    fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        run: Arc<dyn Run>,
+        settings: Settings,
+        stop: watch::Receiver<Stop>,
+    ) -> Self {
+        let (wake, slots) = (store.changed(), slots::Slots::new(&settings));
+        Self { store, clock, run, settings, slots, wake, stop, health: Arc::new(Health::new()) }
+    }
+
     fn is_stopping(&self) -> bool {
         *self.stop.borrow() > Stop::Running
     }

@@ -84,7 +84,7 @@ impl Jobs {
         let key = NoteKey(one.notice.id.clone());
         let posted = match one.psa.post(&one.notice.ticket.ticket, &text, &key).await {
             Ok(posted) => posted,
-            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) if !is_final(&error) => return Err(error.into()),
             Err(error) => {
                 let why = format!("the PSA refused the note ({})", code(&error));
                 let transition = Transition::new(CommitName::Told, self.clock.now());
@@ -155,7 +155,7 @@ impl Jobs {
                         }
                         posted.notes
                     }
-                    Err(error) if error.is_transient() => return Err(error.into()),
+                    Err(error) if !is_final(&error) => return Err(error.into()),
                     Err(error) => {
                         let state = NoticeState::GivenUp { why: chain(&error) };
                         tracing::error!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error, "the ticket cannot be told");
@@ -199,7 +199,7 @@ impl Jobs {
         let Some(status) = status else { return Ok(()) };
         let is_set = match one.psa.set_status(&one.notice.ticket.ticket, status).await {
             Ok(is_set) => is_set,
-            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) if !is_final(&error) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error, "the status was refused");
                 false
@@ -265,7 +265,7 @@ impl Jobs {
             for place in places {
                 match one.psa.overwrite(&place, words::TIDIED, &key).await {
                     Ok(_) => {}
-                    Err(error) if error.is_transient() => return Err(error.into()),
+                    Err(error) if !is_final(&error) => return Err(error.into()),
                     Err(error) => {
                         tracing::warn!(ticket.r#ref = %notice.ticket, error = &error as &dyn std::error::Error,
                         "the credentials note could not be overwritten; the removal replaces the password in it")
@@ -302,6 +302,11 @@ impl Jobs {
         self.store.commit(transition).await?;
         Ok(Ran::Committed)
     }
+}
+
+/// Only a refusal of this very call is the last word: rights can be mended, networks come back, proxies' pages pass.
+const fn is_final(error: &CallError) -> bool {
+    matches!(error, CallError::Refused { .. })
 }
 
 fn code(error: &CallError) -> String {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use latchkey_contract::{CallError, directory::Step};
+use latchkey_contract::{CallError, Timestamp, directory::Step};
 use serde_json::json;
 
 use super::{
@@ -33,6 +33,10 @@ const UNREADABLE_TRIES: u32 = 5;
 /// When an overdue removal is said aloud: first in the ticket, then again to the operator.
 const OVERDUE_AFTER: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(300)];
 
+/// A removal may wait this long without a word: PIM keeps a role for its first five minutes, a new account may be
+/// unseen for two.
+const QUIET_WAIT: Duration = Duration::from_secs(600);
+
 impl Jobs {
     pub(super) async fn trouble(
         &self,
@@ -43,6 +47,11 @@ impl Jobs {
         lease: &LeaseHandle,
     ) -> Result<Ran, JobError> {
         let is_giving = scene.target.gives();
+        let is_refused = matches!(error, CallError::Refused { .. } | CallError::Unauthorized { .. });
+        if is_refused && matches!(step, Some(Step::Create { .. })) {
+            // The vendor said no: nothing of this call can still appear.
+            scene.account.known.create_sent = None;
+        }
         let sets_password = matches!(step, Some(Step::Create { .. } | Step::SetPassword { .. }));
         let is_password_refused =
             sets_password && matches!(&error, CallError::Refused { code, .. } if code.contains("assword"));
@@ -100,14 +109,15 @@ impl Jobs {
         Ok(Ran::Committed)
     }
 
+    /// The removal was owed so long ago that no known wait of a vendor explains it.
+    pub(super) fn is_long_overdue(&self, scene: &Scene, now: Timestamp) -> bool {
+        owed_since(scene).is_some_and(|since| now.since(since) >= QUIET_WAIT)
+    }
+
     /// Says aloud that a removal is overdue: once in the ticket, and each time in the log for the operator.
     pub(super) fn grow_louder(&self, transition: &mut Transition, scene: &mut Scene) {
         let now = transition.now;
-        let owed_since = scene.grants.iter().filter_map(|g| match g.state {
-            State::Ending { since, .. } => Some(since),
-            _ => None,
-        });
-        let since = owed_since.min().or(scene.account.overdue.map(|o| o.since)).unwrap_or(now);
+        let since = owed_since(scene).unwrap_or(now);
         let mut overdue = scene.account.overdue.unwrap_or(Overdue { since, alerts: 0 });
         let step = usize::try_from(overdue.alerts).unwrap_or(usize::MAX);
         if OVERDUE_AFTER.get(step).is_some_and(|after| now.since(since) >= *after) {
@@ -123,6 +133,14 @@ impl Jobs {
         }
         scene.account.overdue = Some(overdue);
     }
+}
+
+fn owed_since(scene: &Scene) -> Option<Timestamp> {
+    let ending = scene.grants.iter().filter_map(|g| match g.state {
+        State::Ending { since, .. } => Some(since),
+        _ => None,
+    });
+    ending.min().or(scene.account.overdue.map(|o| o.since))
 }
 
 /// What the ticket says about a failure that will not pass by itself: our words, with the vendor's code.
@@ -142,7 +160,8 @@ fn sentence(error: &CallError, step: Option<&Step>) -> String {
             )
         }
         CallError::Refused { code, .. } => {
-            format!("the directory refused {doing} ({code}); an admin has to look at the policy")
+            let at = if matches!(step, Some(Step::Give { .. })) { "policy" } else { "tenant" };
+            format!("the directory refused {doing} ({code}); an admin has to look at the {at}")
         }
         CallError::Malformed { .. } => format!("the directory's answer could not be read while {doing}"),
         CallError::Transient { .. } => format!("the directory could not be reached while {doing}"),

@@ -29,6 +29,7 @@ pub struct Words<'a> {
 /// A refusal: why, and what to do, in one sentence.
 #[must_use]
 pub fn refused(why: &str, ticket: &TicketRef, link: &str) -> String {
+    let why = unstopped(why);
     format!("Latchkey: access was not granted.\n\nWhy: {why}.\nNothing was given.\n\nTicket {}\n{link}", ticket.ticket)
 }
 
@@ -74,7 +75,7 @@ impl Words<'_> {
         format!(
             "Latchkey: access could not be given.\n\nWhy: {}.\n\
              Whatever was made ready is being taken away; a note with the proof follows.\n\n{}",
-            cause.sentence(),
+            unstopped(&cause.sentence()),
             self.foot()
         )
     }
@@ -84,7 +85,7 @@ impl Words<'_> {
     pub fn ended(&self, account: &str, cause: &Cause, due: Timestamp, proof: &Proof) -> String {
         let mut text = format!(
             "Latchkey: access has ended, proven off.\n\nAccount: {account}\nWhy: {}.\nRemoval was due {}; off was seen {} later, and again at {}.\n\nSeen in the directory:\n",
-            cause.sentence(),
+            unstopped(&cause.sentence()),
             exact(due),
             seconds(proof.seen_at().since(due)),
             exact(proof.confirmed_at())
@@ -157,6 +158,11 @@ impl Words<'_> {
     fn foot(&self) -> String {
         format!("Grant {} · ticket {}\n{}", self.grant.id, self.grant.ticket.ticket, self.grant.ticket_link)
     }
+}
+
+/// Connectors' sentences end with a full stop, ours do not: the note adds its own.
+fn unstopped(sentence: &str) -> &str {
+    sentence.trim_end_matches('.')
 }
 
 fn exact(at: Timestamp) -> String {

@@ -28,7 +28,10 @@ pub(crate) fn decode<T: DeserializeOwned>(table: &'static str, id: &str, doc: &s
 
 /// An identifier as read back.
 pub(crate) fn parse<T: std::str::FromStr>(table: &'static str, id: &str, text: &str) -> Result<T, StoreError> {
-    text.parse().map_err(|_| StoreError::Corrupt { table, id: id.to_owned() })
+    text.parse().map_err(|_| {
+        tracing::error!(table, row = id, "a stored identifier cannot be read back");
+        StoreError::Corrupt { table, id: id.to_owned() }
+    })
 }
 
 /// A priority as read back.

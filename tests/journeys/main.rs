@@ -2,9 +2,12 @@
 
 mod access_ends;
 mod asking;
+mod canary;
+mod clock;
 mod delivering;
 mod directory_trouble;
 mod harness;
 mod intake;
 mod psa_trouble;
+mod storage;
 mod the_main_job;

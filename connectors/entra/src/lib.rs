@@ -81,7 +81,7 @@ impl Entra {
         let proof = match (settings.credential, credential) {
             (CredentialKind::Secret, Credential::Secret(secret)) => Proof::Secret(secret),
             (CredentialKind::Certificate, Credential::Certificate { key_pem, cert_pem }) => {
-                Proof::Certificate(assertion::Signer::new(&key_pem, &cert_pem)?)
+                Proof::Certificate(Box::new(assertion::Signer::new(&key_pem, &cert_pem)?))
             }
             (kind, _) => return Err(SetupError::OtherCredential(kind)),
         };

@@ -1,15 +1,16 @@
 //! One step, taken: a call that does no harm the second time. What is absent already counts as taken; what is there
 //! already counts as given only after a look.
 //!
-//! Here: the account itself, its groups, ownerships and sign-in methods. Roles are in `roles`.
+//! Here: the account itself. Roles are in `roles`; groups, ownerships and sign-in methods in `things`.
 
 mod roles;
+mod things;
 
 use std::time::Duration;
 
 use latchkey_contract::{
     CallError, EntitlementId, ObjectId, Secret,
-    directory::{AccountRef, Method, Outcome, Owned, Step},
+    directory::{AccountRef, Outcome, Step},
     outside::Urgency,
     text::one_line,
 };
@@ -22,9 +23,9 @@ use crate::{
     observe::object_id,
     password::password,
     random::OsRandom,
-    refusal::{GROUP_NOT_FOUND, NAME_TAKEN, PASSWORD_REFUSED, PROTECTED, Refusal},
+    refusal::{NAME_TAKEN, PASSWORD_REFUSED, PROTECTED, Refusal},
     settings::Mark,
-    wire::{Object, Revoked, User},
+    wire::{Revoked, User},
 };
 
 const PASSWORD: &str = "PATCH /users/{id} passwordProfile";
@@ -37,9 +38,6 @@ const NEW_SUBJECT: Duration = Duration::from_secs(10);
 
 /// Rights over an account that lost its roles come back within minutes.
 const RIGHTS: Duration = Duration::from_secs(15);
-
-/// A default method is removable once the others are gone.
-const LAST_METHOD: Duration = Duration::from_secs(5);
 
 /// A removal that was refused is asked for again, and meanwhile holds up no other.
 const REFUSED: Duration = Duration::from_secs(60);
@@ -266,72 +264,6 @@ impl Entra {
             Err(refusal) => Ok(Outcome::NoWay { code: refusal.code }),
         }
     }
-
-    async fn join(&self, object: &ObjectId, group: &ObjectId) -> Result<Outcome, CallError> {
-        const OP: &str = "POST /groups/{id}/members/$ref";
-        let body = json!({"@odata.id": self.graph.reference(object.as_str())});
-        let call = Call::new(OP, &["groups", group.as_str(), "members", "$ref"]).body(&body);
-        let refusal = match self.graph.send(&call, Urgency::Ordinary).await? {
-            Ok(_) => return Ok(done(object)),
-            Err(refusal) if refusal.is_conflict() => return Ok(done(object)),
-            Err(refusal) => refusal,
-        };
-        if !refusal.is_missing() && !refusal.is_unknown_subject() {
-            return Err(refusal.into_error(need::GROUPS));
-        }
-        let call = Call::new("GET /groups/{id}", &["groups", group.as_str()]).query("$select", "id");
-        match self.graph.get::<Object>(&call, Urgency::Ordinary).await? {
-            Err(gone) if gone.is_missing() => {
-                Err(CallError::Refused { op: OP, status: 404, code: GROUP_NOT_FOUND.to_owned() })
-            }
-            _ => Err(CallError::not_yet(OP, NEW_SUBJECT, "the group does not know the account yet")),
-        }
-    }
-
-    /// Always with `/$ref`: without it some paths delete the member itself.
-    async fn leave(&self, object: &ObjectId, group: &ObjectId) -> Result<Outcome, CallError> {
-        const OP: &str = "DELETE /groups/{id}/members/{id}/$ref";
-        let call = Call::new(OP, &["groups", group.as_str(), "members", object.as_str(), "$ref"]);
-        self.remove(object, &call, need::GROUPS).await
-    }
-
-    async fn disown(&self, object: &ObjectId, owned: &Owned) -> Result<Outcome, CallError> {
-        let (op, collection, need) = match owned.kind.as_str() {
-            "group" => ("DELETE /groups/{id}/owners/{id}/$ref", "groups", need::GROUP_OWNERS),
-            "application" => ("DELETE /applications/{id}/owners/{id}/$ref", "applications", need::APP_OWNERS),
-            "servicePrincipal" => {
-                ("DELETE /servicePrincipals/{id}/owners/{id}/$ref", "servicePrincipals", need::APP_OWNERS)
-            }
-            _ => return Ok(Outcome::NoWay { code: "an ownership of an unknown kind".to_owned() }),
-        };
-        let call = Call::new(op, &[collection, owned.object.as_str(), "owners", object.as_str(), "$ref"]);
-        self.remove(object, &call, need).await
-    }
-
-    async fn remove_method(&self, object: &ObjectId, method: &Method) -> Result<Outcome, CallError> {
-        const OP: &str = "DELETE /users/{id}/authentication/{methods}/{id}";
-        let Some(segment) = method_segment(&method.kind) else {
-            return Ok(Outcome::NoWay { code: "a sign-in method of an unknown kind".to_owned() });
-        };
-        let call = Call::new(OP, &["users", object.as_str(), "authentication", segment, &method.id]);
-        self.remove(object, &call, need::METHODS).await
-    }
-
-    /// Takes something from the account. A refusal is no error: the other removals must not wait for it.
-    pub(crate) async fn remove(&self, object: &ObjectId, call: &Call, need: Need) -> Result<Outcome, CallError> {
-        match self.graph.send(call, Urgency::Removal).await? {
-            Ok(_) => Ok(done(object)),
-            Err(refusal) if refusal.is_gone() => Ok(done(object)),
-            Err(refusal) if refusal.is_forbidden() => Ok(self.later(&refusal, need, REFUSED)),
-            Err(refusal) => Ok(self.later(&refusal, need, LAST_METHOD)),
-        }
-    }
-
-    pub(crate) fn later(&self, refusal: &Refusal, need: Need, wait: Duration) -> Outcome {
-        let code = refusal.explain(need);
-        tracing::warn!(op = refusal.op, code, "a removal was refused; it is asked for again");
-        Outcome::NotBefore(self.now() + wait)
-    }
 }
 
 /// The step is done, or was found done.
@@ -360,20 +292,4 @@ fn nickname(name: &str) -> String {
     let local = name.split('@').next().unwrap_or_default();
     let kept = local.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
     kept.take(64).collect()
-}
-
-fn method_segment(kind: &str) -> Option<&'static str> {
-    Some(match kind {
-        "microsoftAuthenticatorAuthenticationMethod" => "microsoftAuthenticatorMethods",
-        "softwareOathAuthenticationMethod" => "softwareOathMethods",
-        "phoneAuthenticationMethod" => "phoneMethods",
-        "emailAuthenticationMethod" => "emailMethods",
-        "fido2AuthenticationMethod" => "fido2Methods",
-        "windowsHelloForBusinessAuthenticationMethod" => "windowsHelloForBusinessMethods",
-        "platformCredentialAuthenticationMethod" => "platformCredentialMethods",
-        "temporaryAccessPassAuthenticationMethod" => "temporaryAccessPassMethods",
-        "externalAuthenticationMethod" => "externalAuthenticationMethods",
-        "hardwareOathAuthenticationMethod" => "hardwareOathMethods",
-        _ => return None,
-    })
 }

@@ -60,9 +60,9 @@ impl Refusal {
         self.status == 404
     }
 
-    /// A right is missing, or the target is protected.
-    pub(crate) const fn is_forbidden(&self) -> bool {
-        self.status == 403
+    /// A right is missing, or the target is protected. A full tenant answers with the same status.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.status == 403 && !self.has_code("Directory_QuotaExceeded")
     }
 
     /// The target is in a restricted management administrative unit.

@@ -29,7 +29,7 @@ const PASSING: [u64; 4] = [90_006, 90_012, 90_033, 90_055];
 #[derive(Debug)]
 pub(crate) enum Proof {
     Secret(Secret<String>),
-    Certificate(Signer),
+    Certificate(Box<Signer>),
 }
 
 /// Where tokens come from, and the one that is held.

@@ -80,6 +80,23 @@ fn a_burner_is_off_only_when_it_is_gone() {
     assert!(Proof::of(Some(&gone(0)), &gone(9), &Known::default(), &burner).is_ok());
 }
 
+/// F91: an account of the same name that does not carry our mark and was never ours is somebody else's.
+#[test]
+fn somebody_elses_account_under_our_name_is_not_judged() {
+    let foreign = |at| {
+        spoiled(
+            |s| {
+                s.is_marked = false;
+                s.is_enabled = true;
+            },
+            at,
+        )
+    };
+    assert!(Proof::of(Some(&foreign(0)), &foreign(9), &Known::default(), &WHOLE).is_ok());
+    let ours = Known { object: foreign(0).account.map(|a| a.object), ..Known::default() };
+    assert!(matches!(Proof::of(Some(&foreign(0)), &foreign(9), &ours, &WHOLE), Err(NotOff::Left(_))));
+}
+
 /// F124: a partial end is proven by its part, and owes a cut of sessions but no rotation.
 #[test]
 fn a_part_is_proven_by_its_part() {

@@ -90,6 +90,8 @@ pub(crate) fn account() -> Account {
         name: "jit-jdoe@contoso.onmicrosoft.com".into(),
         display_name: "Jane Doe (Latchkey)".into(),
         known: Known::default(),
+        is_giving: false,
+        last_step: None,
         secret: None,
         gave_at: None,
         first_off: None,

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use latchkey_contract::directory::{Mode, Target};
+use latchkey_contract::directory::{Mode, Step, Target};
 
 use super::samples::*;
 use crate::access::{
@@ -65,6 +65,25 @@ fn a_hold_takes_everything_at_once() {
     for holds in [by_customer, by_person] {
         assert_eq!(target(&account(), &living, &holds, after(60)), Target::Disabled);
     }
+}
+
+/// A cut of sessions from before access turned into removal proves nothing about the sessions since.
+#[test]
+fn what_was_cut_before_the_turn_does_not_count_after_it() {
+    let giving = target(&account(), &[grant("g1", &[1], active(START))], &Holds::default(), after(60));
+    let mut given = account().under(&giving);
+    given.known.sessions_cut = Some(after(30));
+    assert_eq!(given.clone().under(&giving).known.sessions_cut, Some(after(30)), "no turn, nothing forgotten");
+    assert_eq!(given.under(&Target::Disabled).known.sessions_cut, None);
+}
+
+/// A directory whose reads lag is not asked without pause.
+#[test]
+fn the_same_step_again_waits_longer_each_time() {
+    let mut account = account();
+    let waits: Vec<u64> = (0..8).map(|_| account.took(&Step::Disable).as_secs()).collect();
+    assert_eq!(waits, [0, 2, 4, 8, 16, 32, 32, 32]);
+    assert_eq!(account.took(&Step::CutSessions).as_secs(), 0);
 }
 
 /// The native end is fixed when the grant begins: becoming active does not move it.

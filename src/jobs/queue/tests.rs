@@ -89,6 +89,11 @@ impl Run for Worked {
 }
 
 impl Worked {
+    fn new(job: impl Fn(Task, LeaseHandle) -> BoxFuture<'static, Ran> + Send + Sync + 'static) -> Self {
+        let job = Box::new(job);
+        Self { job, runs: Mutex::default(), now: Mutex::default(), leases: Mutex::default() }
+    }
+
     fn slots(&self) -> Vec<String> {
         let mut slots: Vec<_> = self.runs.lock().unwrap().iter().map(|t| t.work.slot()).collect();
         slots.sort();
@@ -124,12 +129,7 @@ impl Bench {
         F: Fn(Task, LeaseHandle) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Ran> + Send + 'static,
     {
-        let worked = Arc::new(Worked {
-            job: Box::new(move |task, lease| Box::pin(job(task, lease))),
-            runs: Mutex::default(),
-            now: Mutex::default(),
-            leases: Mutex::default(),
-        });
+        let worked = Arc::new(Worked::new(move |task, lease| Box::pin(job(task, lease))));
         let clock: Arc<dyn Clock> = self.clock.clone();
         (Queue::start(self.store.clone(), clock, worked.clone(), settings), worked)
     }
@@ -385,6 +385,26 @@ async fn a_dead_worker_is_seen_and_what_it_had_not_begun_goes_back() {
     assert!(worked.slots().is_empty());
     let state = bench.store.queue(START).await.unwrap();
     assert_eq!((state.ready, state.leased), (1, 0));
+}
+
+/// What was claimed but not begun when the queue stops waits for the next start, not for its lease to run out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_claimed_but_not_begun_goes_back_at_a_stop() {
+    let bench = Bench::new().await;
+    bench.add((0..3).map(|n| giving(&format!("a{n}"), &format!("d{n}"))).collect()).await;
+    let (stop, stopped) = watch::channel(Stop::Running);
+    let (_, job) = gate();
+    let clock: Arc<dyn Clock> = bench.clock.clone();
+    let run = Arc::new(Worked::new(job));
+    let shared = Arc::new(Shared::new(bench.store.clone(), clock, run, settings(), stopped));
+    // A worker that takes nothing.
+    let (hand, _taken) = mpsc::channel(1);
+    let fetching = tokio::spawn(fetch::fetch(Arc::clone(&shared), hand));
+    until("three are claimed", async || bench.store.queue(START).await.unwrap().leased == 3).await;
+    stop.send_replace(Stop::Draining);
+    fetching.await.unwrap();
+    let state = bench.store.queue(START).await.unwrap();
+    assert_eq!((state.ready, state.leased, shared.slots.running()), (3, 0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

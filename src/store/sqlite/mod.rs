@@ -1,6 +1,6 @@
 //! The embedded engine: one file, one writer, a few readers.
 //!
-//! Every write goes through the [`writer`], which commits what waits together; reads go to connections
+//! Every write goes through the `writer`, which commits what waits together; reads go to connections
 //! that cannot write. An answer to a write means that it is on the disk.
 
 mod commit;
@@ -8,6 +8,7 @@ mod intake;
 mod open;
 mod people;
 mod reserve;
+mod sweep;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -54,7 +55,7 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`], each with what to do about it.
     pub async fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let opener = open::Opener::new(path);
+        let opener = open::Opener::new(path, &options);
         let mut conn = opener.open().await?;
         let kept = open::beside(path, "reserve");
         let reserve = reserve::Reserve::open(kept, options.reserve_bytes, options.max_bytes, &mut conn).await;
@@ -359,7 +360,7 @@ impl Store for Sqlite {
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.write(tasks::Sweep(now)).await
+        self.write(sweep::Sweep(now)).await
     }
 
     async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError> {

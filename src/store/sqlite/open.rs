@@ -140,7 +140,9 @@ pub(super) struct Opener {
 }
 
 impl Opener {
-    pub(super) fn new(path: &Path) -> Self {
+    pub(super) fn new(path: &Path, options: &Options) -> Self {
+        // The log stays so short that what is reserved is enough to move it into the database.
+        let log_pages = (options.reserve_bytes / 4 / 4096).clamp(16, 1000);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(false)
@@ -151,6 +153,7 @@ impl Opener {
             .busy_timeout(LOCKED)
             // A destroyed secret's bytes are overwritten, not only unlinked.
             .pragma("secure_delete", "ON")
+            .pragma("wal_autocheckpoint", log_pages.to_string())
             .disable_statement_logging();
         Self { path: path.to_owned(), options }
     }

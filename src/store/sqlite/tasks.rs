@@ -1,4 +1,4 @@
-//! Tasks: adding, claiming, renewing, finishing, sweeping.
+//! Tasks: adding, claiming, renewing, finishing.
 //!
 //! A task is `pending`, `leased` or `dead`. What asks for a slot again moves the one task it has:
 //!
@@ -9,7 +9,7 @@
 //! | dead | pending again, attempts from 0 | |
 
 use async_trait::async_trait;
-use latchkey_contract::{ConnectionId, TicketRef, Timestamp};
+use latchkey_contract::{ConnectionId, Timestamp};
 use sqlx::SqliteConnection;
 
 use super::{
@@ -17,12 +17,9 @@ use super::{
     writer::{Class, Room, Write},
 };
 use crate::{
-    jobs::task::{Lease, NewTask, Priority, Task, Work},
+    jobs::task::{Lease, NewTask, Priority, Task},
     store::{self, row},
 };
-
-/// Most tasks of each kind that one sweep makes; the next goes on.
-const SWEPT: i64 = 500;
 
 /// Adds a task, or moves the one that its slot has.
 pub(super) async fn add(conn: &mut SqliteConnection, new: &NewTask, now: Timestamp) -> Result<(), StoreError> {
@@ -271,130 +268,4 @@ impl Write for End {
         end(conn, &held, &self.1, room).await?;
         Ok(true)
     }
-}
-
-pub(super) struct Sweep(pub(super) Timestamp);
-
-#[async_trait]
-impl Write for Sweep {
-    type Out = u64;
-
-    fn class(&self) -> Class {
-        Class::Removal
-    }
-
-    fn wakes(&self) -> bool {
-        true
-    }
-
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<u64, StoreError> {
-        let mut missing = due(conn).await?;
-        missing.extend(converge(conn, self.0).await?);
-        missing.extend(tell(conn, self.0).await?);
-        missing.extend(intake(conn).await?);
-        for task in &missing {
-            add(conn, task, self.0).await?;
-        }
-        Ok(missing.len() as u64)
-    }
-}
-
-/// Removals, and tellings, are asked for again also where their task lies dead: they are never given up.
-async fn due(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreError> {
-    let rows: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT g.id, g.due_at FROM grants AS g
-         LEFT JOIN tasks AS t ON t.slot = 'due:' || g.id
-         WHERE g.is_open = 1 AND g.due_at IS NOT NULL AND (t.id IS NULL OR t.state = 'dead')
-         ORDER BY g.due_at LIMIT $1",
-    )
-    .bind(SWEPT)
-    .fetch_all(conn)
-    .await
-    .map_err(engine)?;
-    rows.into_iter()
-        .map(|(id, at)| {
-            let grant = row::parse("grants", &id, &id)?;
-            Ok(NewTask { work: Work::Due { grant }, run_at: Timestamp::from_millis(at), priority: Priority::Removal })
-        })
-        .collect()
-}
-
-async fn converge(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
-    let rows: Vec<(String, String, i64, Option<i64>)> = sqlx::query_as(
-        "SELECT id, directory, is_removal, look_at FROM (
-             SELECT a.id, a.directory, a.look_at, t.id AS task, t.state,
-                    EXISTS (SELECT 1 FROM grants AS g
-                            WHERE g.account = a.id AND g.is_open = 1 AND g.state = 'ending')
-                        OR a.is_overdue = 1 AS is_removal,
-                    EXISTS (SELECT 1 FROM grants AS g
-                            WHERE g.account = a.id AND g.is_open = 1 AND g.state IN ('granting', 'delivering'))
-                        AS is_giving
-             FROM accounts AS a
-             LEFT JOIN tasks AS t ON t.slot = 'converge:' || a.id
-             WHERE a.look_at IS NOT NULL OR a.is_overdue = 1
-                OR a.id IN (SELECT account FROM grants WHERE is_open = 1))
-         WHERE ((is_removal OR is_giving OR look_at IS NOT NULL) AND task IS NULL)
-            OR ((is_removal OR look_at IS NOT NULL) AND state = 'dead')
-         ORDER BY is_removal DESC, id LIMIT $1",
-    )
-    .bind(SWEPT)
-    .fetch_all(conn)
-    .await
-    .map_err(engine)?;
-    rows.into_iter()
-        .map(|(id, directory, is_removal, look_at)| {
-            let (account, directory) = (row::parse("accounts", &id, &id)?, row::parse("accounts", &id, &directory)?);
-            let is_look = is_removal == 0 && look_at.is_some();
-            Ok(NewTask {
-                work: Work::Converge { account, directory },
-                run_at: if is_look { Timestamp::from_millis(look_at.unwrap_or(0)).max(now) } else { now },
-                priority: if is_removal != 0 || is_look { Priority::Removal } else { Priority::Giving },
-            })
-        })
-        .collect()
-}
-
-async fn tell(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
-    let rows: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT n.ticket FROM notices AS n
-         LEFT JOIN tasks AS t ON t.slot = 'tell:' || n.ticket
-         WHERE n.is_open = 1 AND (t.id IS NULL OR t.state = 'dead')
-         LIMIT $1",
-    )
-    .bind(SWEPT)
-    .fetch_all(conn)
-    .await
-    .map_err(engine)?;
-    rows.into_iter()
-        .map(|text| {
-            let corrupt = || StoreError::Corrupt { table: "notices", id: text.clone() };
-            let (connection, ticket) = text.split_once('/').ok_or_else(corrupt)?;
-            let ticket = TicketRef {
-                connection: row::parse("notices", &text, connection)?,
-                ticket: row::parse("notices", &text, ticket)?,
-            };
-            Ok(NewTask { work: Work::Tell { ticket }, run_at: now, priority: Priority::Telling })
-        })
-        .collect()
-}
-
-/// A dead intake stays dead: it was tried often, and is visible.
-async fn intake(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreError> {
-    let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
-        "SELECT d.id, d.connection, d.event, d.received_at FROM deliveries AS d
-         LEFT JOIN tasks AS t ON t.slot = 'intake:' || d.id
-         WHERE d.outcome IS NULL AND t.id IS NULL
-         ORDER BY d.received_at LIMIT $1",
-    )
-    .bind(SWEPT)
-    .fetch_all(conn)
-    .await
-    .map_err(engine)?;
-    rows.into_iter()
-        .map(|(id, connection, event, at)| {
-            let connection: ConnectionId = row::parse("deliveries", &id, &connection)?;
-            let event = row::decode("deliveries", &id, &event)?;
-            Ok(super::intake::task(id, connection, &event, Timestamp::from_millis(at)))
-        })
-        .collect()
 }

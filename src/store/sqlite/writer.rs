@@ -223,6 +223,7 @@ impl Writer {
         let is_full = matches!(came, Err(Broken::Full)) || one.iter().any(|r| r.wants_room());
         if is_full && may_use_reserve && !self.reserve.is_spent() {
             self.reserve.spend(&mut self.conn).await;
+            self.shorten_log().await;
             came = self.transact(&mut one).await;
         }
         match came {
@@ -245,8 +246,18 @@ impl Writer {
         if came.is_err() {
             let rolled_back = run(&mut self.conn, "ROLLBACK").await;
             self.reopen_if_lost(rolled_back).await;
+        } else if room == Room::Reserved {
+            self.shorten_log().await;
         }
         came
+    }
+
+    /// Moves the log into the database, so that the next write overwrites the log from its beginning
+    /// instead of making it longer: on a full disk only true growth may cost room.
+    async fn shorten_log(&mut self) {
+        if let Err(error) = run(&mut self.conn, "PRAGMA wal_checkpoint(PASSIVE)").await {
+            tracing::warn!(%error, "the log cannot be moved into the database");
+        }
     }
 
     /// A failed ROLLBACK is normal (the engine had rolled back itself) unless the connection is gone.

@@ -92,6 +92,8 @@ pub(crate) fn account(id: &str, mode: Mode) -> Account {
         display_name: "Jane Doe (Latchkey)".into(),
         known: Known::default(),
         secret: None,
+        is_giving: false,
+        last_step: None,
         gave_at: None,
         first_off: None,
         off_since: None,

@@ -3,6 +3,7 @@
 mod browser;
 mod clock;
 mod looks;
+mod operator;
 mod outside;
 mod vendors;
 

@@ -188,6 +188,22 @@ impl Entra {
         held.map(|a| a["roleDefinitionId"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
+    /// The account's immutable id.
+    pub(crate) fn object(&self) -> String {
+        self.account().expect("there is an account")["id"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Its sign-in name as it is now.
+    pub(crate) fn name(&self) -> String {
+        self.account().expect("there is an account")["userPrincipalName"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Calls so far that could change the directory, by operation.
+    pub(crate) fn writes(&self) -> Vec<&'static str> {
+        let calls = self.sim.faults().calls();
+        calls.iter().filter(|c| c.method != "GET" && !c.op.contains("token")).map(|c| c.op).collect()
+    }
+
     pub(crate) fn groups(&self) -> Vec<String> {
         let Some(account) = self.account() else { return Vec::new() };
         self.sim.groups_of(TENANT, account["id"].as_str().unwrap_or_default())

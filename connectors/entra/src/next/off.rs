@@ -47,7 +47,10 @@ impl<'a> Off<'a> {
     }
 
     fn strip(&mut self) -> Option<Next> {
-        if self.account.is_enabled
+        // Refused once and disabled by another hand since: sessions that were cut before that may be followed by new
+        // ones, so it is disabled by us as well, after which a cut is owed.
+        let is_refused = self.known.no_way.contains_key(Step::Disable.name());
+        if (self.account.is_enabled || is_refused)
             && let Some(step) = self.sensitive(Step::Disable)
         {
             return Some(step);

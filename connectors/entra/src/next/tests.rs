@@ -163,6 +163,17 @@ fn the_way_in_gives_power_last() {
     }
 }
 
+#[test]
+fn nobody_is_let_in_while_something_unwanted_cannot_be_taken_yet() {
+    let unclean = Seen { held: vec![held(GROUP, How::Plain)], ..account() };
+    let key = format!("take {GROUP} /");
+    let later = Known { not_before: BTreeMap::from([(key.clone(), at(NOW + 60))]), ..with_password() };
+    assert_eq!(step(&enabled(&[ROLE]), Some(unclean.clone()), &later), "wait 60");
+    let never = Known { no_way: BTreeMap::from([(key, "Denied".to_owned())]), ..with_password() };
+    let said = step(&enabled(&[ROLE]), Some(unclean), &never);
+    assert_eq!(said, "impossible: Entra refuses the step \"take\" for good: Denied.");
+}
+
 /// F124
 #[test]
 fn a_partial_end_takes_its_part_and_cuts_sessions() {

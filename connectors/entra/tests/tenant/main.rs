@@ -2,6 +2,8 @@
 //!
 //! The simulator imports nothing of ours; what it shows is what the tenant would show.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod bad_days;
 mod burner;
 mod by_hand;

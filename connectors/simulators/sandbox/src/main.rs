@@ -1,2 +1,79 @@
-//! .
-fn main() {}
+//! The whole story on one machine: a pretend ConnectWise PSA, a pretend Entra tenant, small web
+//! pages for both, and the real service as a child process with a clock that can be moved.
+//!
+//! Everything listens on loopback only and is gone when this process ends. What is weaker here than
+//! in the shipped binary (the movable clock, secrets on show) exists in this package alone.
+
+mod child;
+mod clock;
+mod documents;
+mod install;
+mod pages;
+mod psa;
+mod run;
+mod sandbox;
+mod service;
+mod story;
+mod tenant;
+mod vendors;
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use child::ChildOptions;
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "latchkey-sandbox", about = "Latchkey with a pretend PSA and a pretend tenant, on this machine alone")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// How the sandbox itself runs.
+#[derive(Debug, Args)]
+struct Options {
+    /// An empty directory for everything that is written, kept afterwards [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Port of the front page on 127.0.0.1 [default: a free one]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// Plays the main job unattended on a movable clock, and exits 1 naming the first step that did not happen
+    #[arg(long)]
+    story: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Only the pretend vendors, for programs that want to talk to them: prints one line of JSON, ends with standard input
+    Vendors,
+    /// The service, as the sandbox starts it
+    #[command(hide = true)]
+    Service(ChildOptions),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    latchkey_simulators::authority::use_ring();
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Some(Command::Service(options)) => child::run(&options).await,
+        Some(Command::Vendors) => vendors::run().await,
+        None if arguments.options.story => story::play(arguments.options.data.as_deref()).await,
+        None => run::run(&arguments.options).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when standard error is gone too.
+            let _ = writeln!(io::stderr(), "latchkey-sandbox: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

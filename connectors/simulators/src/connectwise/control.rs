@@ -99,6 +99,17 @@ impl Tenant {
         });
     }
 
+    /// Members are made with a name that only repeats their identifier.
+    pub fn set_member_name(&self, identifier: &str, first: &str, last: &str) {
+        self.with(|t| {
+            let found = t.members.iter_mut().find(|m| m.identifier.eq_ignore_ascii_case(identifier));
+            if let Some(member) = found {
+                first.clone_into(&mut member.first_name);
+                last.clone_into(&mut member.last_name);
+            }
+        });
+    }
+
     pub fn set_member_inactive(&self, identifier: &str, inactive: bool) {
         self.with(|t| {
             let found = t.members.iter_mut().find(|m| m.identifier.eq_ignore_ascii_case(identifier));

@@ -68,6 +68,16 @@ impl Graph {
         .unwrap_or_default()
     }
 
+    /// A role's display name; empty when there is no such role.
+    pub fn role_name(&self, tenant: &str, role: &str) -> String {
+        self.read(tenant, |tenant, _| super::role_definitions::name_of(tenant, role).to_owned()).unwrap_or_default()
+    }
+
+    /// A group's display name; empty when there is no such group.
+    pub fn group_name(&self, tenant: &str, group: &str) -> String {
+        self.read(tenant, |tenant, _| tenant.group(group).map(|g| g.display_name.clone())).flatten().unwrap_or_default()
+    }
+
     /// Types of the authentication methods a user has registered besides the password.
     pub fn methods_of(&self, tenant: &str, user: &str) -> Vec<String> {
         self.read(tenant, |tenant, _| {

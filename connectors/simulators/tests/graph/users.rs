@@ -112,6 +112,7 @@ async fn a_user_can_be_renamed_enabled_and_marked() {
     let id = bench.post("users", new_user("jit-jdoe")).await.id();
     let path = format!("users/{id}");
     bench.patch(&path, json!({"accountEnabled": true})).await.is(204);
+    bench.patch(&path, json!({"userPrincipalName": "jit-other@elsewhere.example"})).await.is(400);
     bench.patch(&path, json!({"userPrincipalName": upn("jit-other")})).await.is(204);
     bench.patch(&path, json!({"onPremisesExtensionAttributes": {"extensionAttribute1": "a"}})).await.is(204);
     let more = json!({"onPremisesExtensionAttributes": {"extensionAttribute2": "b"}, marker.clone(): "g_1"});

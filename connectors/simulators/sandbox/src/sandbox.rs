@@ -1,0 +1,128 @@
+//! The sandbox as a whole: one clock, the vendors, the service, the people who sign in to it.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use latchkey::people::OneTime;
+use latchkey_contract::Timestamp;
+use tempfile::TempDir;
+
+use crate::{clock::MovableClock, install::install, psa::Member, service::Service, vendors::Vendors};
+
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    pub(crate) clock: MovableClock,
+    pub(crate) vendors: Vendors,
+    pub(crate) service: Service,
+    pub(crate) jane: DemoPerson,
+    pub(crate) max: DemoPerson,
+    data: Data,
+}
+
+/// Somebody who can sign in to the service: everything that is a secret elsewhere, on show.
+#[derive(Debug)]
+pub(crate) struct DemoPerson {
+    pub(crate) member: Member,
+    pub(crate) password: String,
+    /// What the authenticator app holds.
+    pub(crate) app: OneTime,
+}
+
+impl Sandbox {
+    /// Starts the vendors and installs the service, which is not started yet. Without a wanted
+    /// directory everything is written to a temporary one.
+    pub(crate) async fn set_up(data: Option<&Path>) -> anyhow::Result<Self> {
+        let data = Data::open(data)?;
+        let clock = MovableClock::new(Duration::ZERO);
+        let vendors = Vendors::start(&clock).await?;
+        let listen = free_port()?;
+        let people = install(data.path(), listen, &vendors, &clock).await.context("the service was not installed")?;
+        let [jane, max] = people;
+        let service = Service::new(data.path(), listen, clock.clone());
+        Ok(Self { clock, vendors, service, jane, max, data })
+    }
+
+    pub(crate) fn people(&self) -> [&DemoPerson; 2] {
+        [&self.jane, &self.max]
+    }
+
+    /// Where everything that was written lies.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+}
+
+impl DemoPerson {
+    /// The id that the sign-in form asks for.
+    pub(crate) const fn id(&self) -> &'static str {
+        self.member.identifier
+    }
+
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.member.first, self.member.last)
+    }
+
+    /// The one-time code at this time.
+    pub(crate) fn code(&self, now: Timestamp) -> String {
+        self.app.code(now)
+    }
+
+    /// For an authenticator app.
+    pub(crate) fn secret(&self) -> String {
+        self.app.base32().expose().clone()
+    }
+}
+
+/// Where everything is written: gone at the end, or kept because somebody named the place.
+#[derive(Debug)]
+enum Data {
+    Temporary(TempDir),
+    Kept(PathBuf),
+}
+
+impl Data {
+    fn open(wanted: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = wanted else {
+            return Ok(Self::Temporary(tempfile::Builder::new().prefix("latchkey-sandbox-").tempdir()?));
+        };
+        std::fs::create_dir_all(path).with_context(|| format!("{} cannot be made", path.display()))?;
+        if std::fs::read_dir(path)?.next().is_some() {
+            bail!(
+                "{} is not empty: the pretend vendors start afresh every time, so an old database would not fit them; \
+                 name an empty directory",
+                path.display()
+            );
+        }
+        Ok(Self::Kept(path.canonicalize()?))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(directory) => directory.path(),
+            Self::Kept(path) => path,
+        }
+    }
+}
+
+/// An address that is free now. The service listens on it later, and again after every restart.
+fn free_port() -> io::Result<SocketAddr> {
+    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_in_use_is_refused_with_what_to_do() {
+        let there = tempfile::tempdir().unwrap();
+        assert!(Data::open(Some(&there.path().join("new"))).is_ok());
+        let refused = Data::open(Some(there.path())).unwrap_err().to_string();
+        assert!(refused.contains("name an empty directory"), "{refused}");
+    }
+}

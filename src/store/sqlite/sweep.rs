@@ -1,0 +1,144 @@
+//! The sweep: rows are the truth, and a task that a row needs and that is missing is made again.
+
+use async_trait::async_trait;
+use latchkey_contract::{ConnectionId, TicketRef, Timestamp};
+use sqlx::SqliteConnection;
+
+use super::{
+    StoreError, engine, intake, tasks,
+    writer::{Class, Room, Write},
+};
+use crate::{
+    jobs::task::{NewTask, Priority, Work},
+    store::row,
+};
+
+/// Most tasks of each kind that one sweep makes; the next goes on.
+const SWEPT: i64 = 500;
+
+pub(super) struct Sweep(pub(super) Timestamp);
+
+#[async_trait]
+impl Write for Sweep {
+    type Out = u64;
+
+    fn class(&self) -> Class {
+        Class::Removal
+    }
+
+    fn wakes(&self) -> bool {
+        true
+    }
+
+    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<u64, StoreError> {
+        let mut missing = due(conn).await?;
+        missing.extend(converge(conn, self.0).await?);
+        if room == Room::Free {
+            missing.extend(tell(conn, self.0).await?);
+            missing.extend(deliveries(conn).await?);
+        }
+        for task in &missing {
+            tasks::add(conn, task, self.0).await?;
+        }
+        Ok(missing.len() as u64)
+    }
+}
+
+/// Removals, and tellings, are asked for again also where their task lies dead: they are never given up.
+async fn due(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT g.id, g.due_at FROM grants AS g
+         LEFT JOIN tasks AS t ON t.slot = 'due:' || g.id
+         WHERE g.is_open = 1 AND g.due_at IS NOT NULL AND (t.id IS NULL OR t.state = 'dead')
+         ORDER BY g.due_at LIMIT $1",
+    )
+    .bind(SWEPT)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    Ok(readable(rows, |(id, at)| {
+        let grant = row::parse("grants", &id, &id)?;
+        Ok(NewTask { work: Work::Due { grant }, run_at: Timestamp::from_millis(at), priority: Priority::Removal })
+    }))
+}
+
+async fn converge(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<(String, String, bool, bool, Option<i64>)> = sqlx::query_as(
+        "SELECT id, directory, is_removal, is_giving, look_at FROM (
+             SELECT a.id, a.directory, a.look_at, t.id AS task, t.state,
+                    EXISTS (SELECT 1 FROM grants AS g
+                            WHERE g.account = a.id AND g.is_open = 1 AND g.state = 'ending')
+                        OR a.is_overdue = 1 AS is_removal,
+                    EXISTS (SELECT 1 FROM grants AS g
+                            WHERE g.account = a.id AND g.is_open = 1 AND g.state IN ('granting', 'delivering'))
+                        AS is_giving
+             FROM accounts AS a
+             LEFT JOIN tasks AS t ON t.slot = 'converge:' || a.id
+             WHERE a.look_at IS NOT NULL OR a.is_overdue = 1
+                OR a.id IN (SELECT account FROM grants WHERE is_open = 1))
+         WHERE ((is_removal OR is_giving OR look_at IS NOT NULL) AND task IS NULL)
+            OR ((is_removal OR look_at IS NOT NULL) AND state = 'dead')
+         ORDER BY is_removal DESC, id LIMIT $1",
+    )
+    .bind(SWEPT)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    Ok(readable(rows, |(id, directory, is_removal, is_giving, look_at)| {
+        let (account, directory) = (row::parse("accounts", &id, &id)?, row::parse("accounts", &id, &directory)?);
+        let (priority, run_at) = match look_at {
+            _ if is_removal => (Priority::Removal, now),
+            _ if is_giving => (Priority::Giving, now),
+            // A look may find something that must be cut again.
+            Some(at) => (Priority::Removal, Timestamp::from_millis(at).max(now)),
+            None => (Priority::Giving, now),
+        };
+        Ok(NewTask { work: Work::Converge { account, directory }, run_at, priority })
+    }))
+}
+
+async fn tell(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT n.ticket FROM notices AS n
+         LEFT JOIN tasks AS t ON t.slot = 'tell:' || n.ticket
+         WHERE n.is_open = 1 AND (t.id IS NULL OR t.state = 'dead')
+         LIMIT $1",
+    )
+    .bind(SWEPT)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    Ok(readable(rows, |text| {
+        let corrupt = || StoreError::Corrupt { table: "notices", id: text.clone() };
+        let (connection, ticket) = text.split_once('/').ok_or_else(corrupt)?;
+        let ticket = TicketRef {
+            connection: row::parse("notices", &text, connection)?,
+            ticket: row::parse("notices", &text, ticket)?,
+        };
+        Ok(NewTask { work: Work::Tell { ticket }, run_at: now, priority: Priority::Telling })
+    }))
+}
+
+/// A dead intake stays dead: it was tried often, and is visible.
+async fn deliveries(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
+        "SELECT d.id, d.connection, d.event, d.received_at FROM deliveries AS d
+         LEFT JOIN tasks AS t ON t.slot = 'intake:' || d.id
+         WHERE d.outcome IS NULL AND t.id IS NULL
+         ORDER BY d.received_at LIMIT $1",
+    )
+    .bind(SWEPT)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    Ok(readable(rows, |(id, connection, event, at)| {
+        let connection: ConnectionId = row::parse("deliveries", &id, &connection)?;
+        let event = row::decode("deliveries", &id, &event)?;
+        Ok(intake::task(id, connection, &event, Timestamp::from_millis(at)))
+    }))
+}
+
+/// A row that cannot be read must not keep the others from their tasks; it was logged.
+fn readable<R>(rows: Vec<R>, task: impl Fn(R) -> Result<NewTask, StoreError>) -> Vec<NewTask> {
+    rows.into_iter().filter_map(|row| task(row).ok()).collect()
+}
