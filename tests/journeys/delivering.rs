@@ -6,7 +6,7 @@ use latchkey::people::OneTime;
 use latchkey_contract::Clock;
 use latchkey_simulators::{
     connectwise::{NewTicket, Tab},
-    fault::{Act, Fault},
+    fault::{Act, Call, Fault},
     graph::Refused,
 };
 use reqwest::StatusCode;
@@ -152,7 +152,10 @@ async fn credentials_that_the_psa_shows_to_the_customer_are_taken_back() {
     assert_eq!(seen.lock().unwrap().len(), 1, "and not a second time");
     assert_eq!(app.state(ticket).await.name(), "ended");
     let all = app.psa.tenant.notes(ticket);
-    assert!(all.iter().all(|n| n["detailDescriptionFlag"] == false), "nothing is left where the customer looks: {all:?}");
+    assert!(
+        all.iter().all(|n| n["detailDescriptionFlag"] == false),
+        "nothing is left where the customer looks: {all:?}"
+    );
     assert!(all.iter().all(|n| !n["text"].as_str().unwrap().contains(&password)));
     app.entra.sim.by_hand(TENANT).enable(&user(&app));
     assert_eq!(app.entra.sim.sign_in(TENANT, &user(&app), &password).unwrap_err(), Refused::WrongPassword);
@@ -160,7 +163,11 @@ async fn credentials_that_the_psa_shows_to_the_customer_are_taken_back() {
     let told = app.psa.told(ticket);
     assert_eq!(
         told,
-        ["Latchkey: request received.", "Latchkey: access could not be given.", "Latchkey: access has ended, proven off."]
+        [
+            "Latchkey: request received.",
+            "Latchkey: access could not be given.",
+            "Latchkey: access has ended, proven off."
+        ]
     );
     let failed = &app.psa.notes(ticket)[1];
     assert!(failed.contains("the PSA showed the internal note to the customer; it was taken back"), "{failed}");
@@ -205,32 +212,42 @@ async fn a_ticket_that_changes_while_granting_gets_nothing_handed_over() {
             assert!(notes.last().unwrap().contains(why), "change {n}: {notes:?}");
         }
         if n == 0 || n == 3 {
-            assert_eq!(app.psa.tenant.ticket(ticket).unwrap()["closedFlag"], true, "a closed ticket is not opened again");
+            assert_eq!(
+                app.psa.tenant.ticket(ticket).unwrap()["closedFlag"],
+                true,
+                "a closed ticket is not opened again"
+            );
         }
         app.end().await;
     }
 }
 
-/// F107: the PSA refuses the note for good.
+/// F107: the PSA refuses the note for good, or for want of rights: taken back at once, or after ten minutes.
 #[tokio::test(flavor = "multi_thread")]
 async fn access_that_the_ticket_refuses_to_be_told_of_is_taken_back() {
-    let app = TestApp::start().await;
-    let refusal = Act::Answer { status: 403, retry_after: None, body: json!({"code": "Forbidden", "message": "no"}) };
-    let is_granted = |text: &str| text.starts_with("Latchkey: access granted.");
-    app.psa.fail(
-        move |call| call.op == POST_NOTE && call.body_json.as_ref().is_some_and(|b| is_granted(b["text"].as_str().unwrap())),
-        refusal,
-    );
-    let ticket = app.psa.ticket_on(app.psa.projects);
-    app.psa.ask(ticket);
-    app.pass(Duration::from_secs(60)).await;
-    assert_eq!(app.state(ticket).await.name(), "ended");
-    assert!(!app.entra.is_enabled());
-    let notes = app.psa.notes(ticket);
-    assert!(notes[1].contains("Why: the PSA refused the note (403"), "{notes:?}");
-    assert!(notes[2].starts_with("Latchkey: access has ended, proven off."), "{notes:?}");
-    assert_eq!(app.psa.status(ticket), app.psa.projects.done);
-    app.end().await;
+    for (status, minutes, why) in [
+        (400, 1, "the PSA refused the note (InvalidObject"),
+        (403, 11, "the credentials could not be delivered in time"),
+    ] {
+        let app = TestApp::start().await;
+        let body = json!({"code": "InvalidObject", "message": "no", "errors": [{"code": "x", "field": "text"}]});
+        let holds_password = |call: &Call| call.body_json.as_ref().is_some_and(|b| b.to_string().contains("Password:"));
+        app.psa.fail(
+            move |call| call.op == POST_NOTE && holds_password(call),
+            Act::Answer { status, retry_after: None, body },
+        );
+        let ticket = app.psa.ticket_on(app.psa.projects);
+        app.psa.ask(ticket);
+        app.minutes(minutes).await;
+        assert_eq!(app.state(ticket).await.name(), "ended", "{status}");
+        assert!(!app.entra.is_enabled() && app.entra.roles().is_empty());
+        let notes = app.psa.notes(ticket);
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        assert!(notes[1].contains(why), "{notes:?}");
+        assert!(notes[2].starts_with("Latchkey: access has ended, proven off."), "{notes:?}");
+        assert_eq!(app.psa.status(ticket), app.psa.projects.done);
+        app.end().await;
+    }
 }
 
 /// F106: merging copies notes; the credentials are overwritten wherever they stand.
@@ -250,7 +267,10 @@ async fn credentials_that_were_copied_by_a_merge_are_overwritten_in_both_tickets
     for ticket in [child, survivor] {
         let notes = app.psa.notes(ticket);
         assert!(notes.iter().all(|n| !n.contains(&password)), "{ticket}: {notes:?}");
-        assert!(notes.iter().any(|n| n.contains("the credentials that stood here were removed")), "{ticket}: {notes:?}");
+        assert!(
+            notes.iter().any(|n| n.contains("the credentials that stood here were removed")),
+            "{ticket}: {notes:?}"
+        );
     }
     app.end().await;
 }

@@ -194,16 +194,43 @@ async fn a_status_that_was_removed_at_the_psa_is_left_alone() {
     app.end().await;
 }
 
-/// F4, F7: the cloud is upgraded under a grant: the old release's paths answer 404, and that is no missing ticket.
+/// F7, F127: our API member may write notes but no statuses: the ticket stays where it is, and every note arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_may_not_be_set_holds_up_no_note() {
+    let app = TestApp::start().await;
+    let refusal = Act::Answer { status: 403, retry_after: None, body: json!({"code": "Forbidden", "message": "no"}) };
+    app.psa.sim.faults().add(Fault::on("PATCH /service/tickets/{id}", refusal));
+    let ticket = app.active().await;
+    app.minutes(61).await;
+    assert_eq!(app.psa.told(ticket), [RECEIVED, GRANTED, ENDED]);
+    assert_eq!(app.psa.status(ticket), app.psa.desk.requested);
+    assert_eq!(app.grants(ticket).await.len(), 1);
+    app.end().await;
+}
+
+/// F4, F7, F107: the cloud is upgraded under a grant: the old release's paths answer 404, and that is no missing ticket,
+/// no refused note and no lost request, even while the PSA does not tell its new release yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_of_the_psa_is_followed() {
     let app = TestApp::start().await;
     let before = app.active().await;
-    app.psa.sim.set_codebase("v2025_2/");
+    let during = app.psa.ticket_on(app.psa.projects);
+    app.run().await;
+    let release = {
+        let sim = app.psa.sim.clone();
+        Act::after(move |_| sim.set_codebase("v2025_2/"))
+    };
+    app.psa.sim.faults().add(Fault::on("GET /system/audittrail", release).once());
+    app.psa.ask(during);
+    app.pass(Duration::from_secs(30)).await;
+    assert!(app.psa.told(during).is_empty(), "the new release is not known yet");
     let after = app.psa.ticket();
-    app.psa.ask(after);
-    app.minutes(1).await;
-    assert_eq!(app.state(after).await.name(), "active", "{:?}", app.psa.told(after));
+    app.psa.ask_as("msmith", after);
+    app.minutes(5).await;
+    for ticket in [during, after] {
+        assert_eq!(app.state(ticket).await.name(), "active", "{:?}", app.psa.told(ticket));
+        assert_eq!(app.psa.told(ticket), [RECEIVED, GRANTED]);
+    }
     app.minutes(61).await;
     for ticket in [before, after] {
         assert_eq!(app.psa.told(ticket), [RECEIVED, GRANTED, ENDED]);
@@ -211,17 +238,25 @@ async fn an_upgrade_of_the_psa_is_followed() {
     app.end().await;
 }
 
-/// F107, F126: our API member lost its rights: nothing is handed over, and what was given ends on time.
+/// F4, F107, F126: our API member is refused for an hour: nothing is given, what was given ends on time, and what waited
+/// is decided when the rights are back.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_rights_at_the_psa_nothing_is_given_and_everything_ends() {
     let app = TestApp::start().await;
     let ticket = app.active().await;
-    app.psa.tenant.revoke_api_key(&app.psa.keys.0);
+    app.psa.fail(|_| true, Act::Answer { status: 401, retry_after: None, body: json!({"code": "Unauthorized"}) });
     let other = app.psa.ticket();
     app.psa.ask_as("msmith", other);
-    app.pass(Duration::from_secs(61 * 60)).await;
+    app.minutes(61).await;
     assert!(app.grants(other).await.is_empty());
     assert_eq!(app.state(ticket).await.name(), "ended");
     assert!(!app.entra.is_enabled() && app.entra.roles().is_empty());
+    app.psa.sim.faults().clear();
+    app.minutes(6).await;
+    assert_eq!(app.state(other).await.name(), "active");
+    app.minutes(61).await;
+    for ticket in [ticket, other] {
+        assert_eq!(app.psa.told(ticket), [RECEIVED, GRANTED, ENDED]);
+    }
     app.end().await;
 }
