@@ -77,7 +77,7 @@ impl TestApp {
         let (psa, entra) = (Psa::start(&authority, &clock).await, Entra::start(&authority, &clock).await);
         before(&psa, &clock);
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let config = config(dir.path(), port);
         std::fs::create_dir_all(&config.data_dir).unwrap();
         let ca_file = dir.path().join("ca.pem");
@@ -213,6 +213,13 @@ impl TestApp {
         self.down().await;
         drop(self.dir);
     }
+}
+
+/// A port that stays ours when the service is down: below those that the system gives to connections by itself.
+fn free_port() -> u16 {
+    let random = || 10_000 + u16::from_be_bytes(latchkey::random::bytes::<2>()) % 20_000;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(random).find(is_free).expect("there is no end of ports to try")
 }
 
 fn config(dir: &Path, port: u16) -> Config {
