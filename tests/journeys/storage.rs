@@ -9,11 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use latchkey::{
-    access::State,
-    app::database,
-    store::sqlite::Options,
-};
+use latchkey::{access::State, app::database, store::sqlite::Options};
 use latchkey_contract::{Clock, Timestamp};
 use latchkey_simulators::fault::{Act, Fault};
 use sqlx::{Connection as _, SqliteConnection};
