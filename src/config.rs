@@ -5,6 +5,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -43,6 +44,9 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("the configuration file {0} cannot be read; name another one with --config")]
     Unreadable(PathBuf, #[source] std::io::Error),
+    /// The data directory is not there and cannot be made.
+    #[error("data_dir {0} cannot be made; make it by hand, owned by the service's user")]
+    NoDataDir(PathBuf, #[source] std::io::Error),
     /// Not the shape that is expected; unknown keys included.
     #[error("{path}, line {line}: {what}")]
     Shape {
@@ -109,6 +113,15 @@ impl Config {
             key,
             what,
         })
+    }
+
+    /// Makes the data directory, for us alone, if it is not there.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoDataDir`].
+    pub fn make_data_dir(&self) -> Result<(), ConfigError> {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.data_dir);
+        made.map_err(|e| ConfigError::NoDataDir(self.data_dir.clone(), e))
     }
 
     /// The absolute address of a page or hook.

@@ -15,8 +15,9 @@ CREATE TABLE grants (
     doc     TEXT    NOT NULL
 ) STRICT;
 
-CREATE INDEX grants_of_ticket ON grants (ticket, id);
-CREATE INDEX grants_of_person ON grants (person, id);
+-- Ids of the same millisecond have no order: what came first is told by the row's own number.
+CREATE INDEX grants_of_ticket ON grants (ticket);
+CREATE INDEX grants_of_person ON grants (person);
 -- What is final is never asked for by account or by time.
 CREATE INDEX grants_open ON grants (account) WHERE is_open = 1;
 CREATE INDEX grants_due ON grants (due_at) WHERE is_open = 1;
@@ -63,8 +64,8 @@ CREATE TABLE notices (
     doc      TEXT    NOT NULL
 ) STRICT;
 
-CREATE INDEX notices_open ON notices (ticket, id) WHERE is_open = 1;
-CREATE INDEX notices_of_grant ON notices (grant_id, id);
+CREATE INDEX notices_open ON notices (ticket) WHERE is_open = 1;
+CREATE INDEX notices_of_grant ON notices (grant_id);
 
 -- Append-only, each entry hashed together with the hash before it; `doc` is the text that was hashed.
 CREATE TABLE audit (

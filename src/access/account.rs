@@ -52,6 +52,9 @@ pub struct Account {
     pub first_off: Option<Observation>,
     /// When off was last proven; a later difference is somebody else's doing.
     pub off_since: Option<Timestamp>,
+    /// Somebody changed it outside Latchkey after off was proven; it is being cut again.
+    #[serde(default)]
+    pub is_surprised: bool,
     /// The grant that used it last, and its ticket: where a later surprise is told.
     pub last: Option<(latchkey_contract::GrantId, latchkey_contract::TicketRef)>,
     /// When it is to be looked at again although nothing is owed.
@@ -76,6 +79,8 @@ pub struct Holds {
     pub customers: BTreeSet<CustomerId>,
     /// People blocked.
     pub people: BTreeSet<PersonId>,
+    /// Who and what is in the records at all; `None` where only the two lists above count.
+    pub known: Option<(BTreeSet<CustomerId>, BTreeSet<PersonId>)>,
     /// Why the server's clock is in doubt: nothing new is given, and what lives is not touched by it.
     pub clock: Option<&'static str>,
 }
@@ -87,6 +92,10 @@ impl Holds {
         Self {
             customers: records.customers.iter().filter(|c| !c.jit).map(|c| c.id.clone()).collect(),
             people: records.people.iter().filter(|p| p.blocked).map(|p| p.id.clone()).collect(),
+            known: Some((
+                records.customers.iter().map(|c| c.id.clone()).collect(),
+                records.people.iter().map(|p| p.id.clone()).collect(),
+            )),
             clock: None,
         }
     }
@@ -99,7 +108,15 @@ impl Holds {
         } else if self.people.contains(person) {
             Some(format!("{person} is blocked"))
         } else {
-            None
+            self.known.as_ref().and_then(|(customers, people)| {
+                if !customers.contains(customer) {
+                    Some(format!("customer {customer} is no longer in the records"))
+                } else if !people.contains(person) {
+                    Some(format!("{person} is no longer in the records"))
+                } else {
+                    None
+                }
+            })
         }
     }
 }

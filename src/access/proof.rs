@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use latchkey_contract::{
     EntitlementId, Timestamp,
-    directory::{How, Known, Mode, Observation, Password, Seen},
+    directory::{How, Known, Mode, Observation, Password, Seen, Step, Unread, step_key},
 };
 use serde::{Deserialize, Serialize};
 
@@ -61,7 +61,7 @@ impl Proof {
             confirmed: second.at,
             sessions_cut: known.sessions_cut,
             facts,
-            unchecked: second.unchecked.clone(),
+            unchecked: unchecked(second, known, owed),
         })
     }
 
@@ -112,16 +112,29 @@ fn check(seen: &Observation, known: &Known, owed: &Owed) -> Result<Vec<String>, 
             if entitlements.is_empty() {
                 facts.push("everything it gave is held by another living grant".to_owned());
             }
-            if known.is_cut_owed {
+            // Where the directory never lets us cut sessions, that is said in the proof instead of holding it up for ever.
+            if known.is_cut_owed && !may_not_cut(known) {
                 return left("sessions are not cut");
             }
-            if !entitlements.is_empty() {
+            if !entitlements.is_empty() && !may_not_cut(known) {
                 facts.push("sessions revoked".to_owned());
             }
             facts.push("the account stays enabled for another grant".to_owned());
             Ok(facts)
         }
     }
+}
+
+fn unchecked(seen: &Observation, known: &Known, owed: &Owed) -> Vec<String> {
+    let mut gaps = seen.unchecked.clone();
+    if matches!(owed, Owed::Part(_)) && known.is_cut_owed && may_not_cut(known) {
+        gaps.push("sessions: the directory does not let Latchkey cut them while the other grant goes on".to_owned());
+    }
+    gaps
+}
+
+fn may_not_cut(known: &Known) -> bool {
+    known.no_way.contains_key(&step_key(&Step::CutSessions))
 }
 
 fn whole(account: &Seen, known: &Known) -> Result<Vec<String>, NotOff> {
@@ -145,15 +158,15 @@ fn whole(account: &Seen, known: &Known) -> Result<Vec<String>, NotOff> {
     if known.sessions_cut.is_none() {
         return left("sessions are not cut".to_owned());
     }
-    Ok([
-        "account disabled",
-        "no role active or eligible",
-        "no group",
-        "no ownership",
-        "no sign-in method",
-        "password rotated",
-        "sessions revoked",
-    ]
-    .map(str::to_owned)
-    .to_vec())
+    let is_read = |what| !account.unread.contains(&what);
+    let roles = if is_read(Unread::Eligible) { "no role active or eligible" } else { "no role active" };
+    let mut facts = vec!["account disabled", roles, "no group"];
+    if is_read(Unread::Owned) {
+        facts.push("no ownership");
+    }
+    if is_read(Unread::Methods) {
+        facts.push("no sign-in method");
+    }
+    facts.extend(["password rotated", "sessions revoked"]);
+    Ok(facts.into_iter().map(str::to_owned).collect())
 }

@@ -9,8 +9,7 @@ use crate::{
     app::database,
     clock::SystemClock,
     config::Config,
-    registry::Live,
-    registry::{SecretName, Vendors, set_secrets},
+    registry::{Live, SecretName, Vendors, set_secrets},
     rulebook::{Connection, Rules},
     seal::{Seal, unlock},
     store::{
@@ -29,6 +28,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) async fn open(config: &Path) -> anyhow::Result<Self> {
         let config = Config::load(config)?;
+        config.make_data_dir()?;
         let store = Arc::new(Sqlite::open(&database(&config), Options::default()).await?);
         Ok(Self { config, store, clock: Arc::new(SystemClock::new()) })
     }

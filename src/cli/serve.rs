@@ -14,6 +14,7 @@ use crate::{
 
 pub(super) async fn run(config: &Path) -> anyhow::Result<()> {
     let config = Config::load(config)?;
+    config.make_data_dir()?;
     telemetry::log_to_stderr(config.log_format, config.log_level).map_err(|e| anyhow!(e))?;
     let metrics = telemetry::metrics().context("metrics cannot be kept")?;
     let parts = Parts { metrics: Some(metrics), ..Parts::new(Arc::new(SystemClock::new())) };

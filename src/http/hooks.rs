@@ -48,12 +48,14 @@ async fn receive(request: HttpRequest, payload: web::Payload, web: web::Data<Web
 }
 
 async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result<Recorded, Problem> {
-    let live = web.live.known();
+    let (address, now) = (web.proxies.source(request), web.clock.monotonic());
+    // A stranger who keeps failing no longer costs a look at the database.
+    let is_stranger = web.unproven.is_spent(Source::new(address, false), now);
+    let live = if is_stranger { web.live.known() } else { web.live.current().await };
     let path = request.match_info();
     let connection = ConnectionId::parse(path.query("connection")).ok();
     let knows_path = live.registry.hook_fits(connection.as_ref(), path.query("secret"));
-    let source = Source::new(web.proxies.source(request), knows_path);
-    let now = web.clock.monotonic();
+    let source = Source::new(address, knows_path);
     let is_spent = web.unproven.is_spent(source, now);
     let Some(connection) = connection.filter(|_| knows_path) else {
         web.unproven.fail(source, now);

@@ -277,6 +277,7 @@ fn account(grant: &Grant) -> Account {
         last: None,
         secret: None,
         is_giving: false,
+        is_surprised: false,
         last_step: None,
         gave_at: None,
         first_off: None,

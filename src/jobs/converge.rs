@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
     AccountId, Directory, GrantId, Timestamp,
-    directory::{Known, Next, Observation, Outcome, Password, Step, Target},
+    directory::{Known, Next, Observation, Outcome, Password, Step, Target, step_key},
     outside::Urgency,
 };
 use serde_json::json;
@@ -30,11 +30,15 @@ use crate::{
     store::{AuditEntry, CommitName, Finish, Transition},
 };
 
+/// How soon a step is tried again that only lacked time.
+const SOON: Duration = Duration::from_secs(2);
+
 /// A giving step is sent only if the lease outlives the call by this much.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 /// One account as this run found it.
 pub(super) struct Scene {
+    pub(super) revision: i64,
     pub(super) holds: Holds,
     pub(super) directory: Arc<dyn Directory>,
     pub(super) account: Account,
@@ -53,15 +57,24 @@ impl Jobs {
         let directory = world.registry.directory(&account.directory)?;
         let holds = Holds::of(&world.rules.records);
         let target = target(&account, &grants, &holds, self.clock.now());
-        let urgency = if target.gives() { Urgency::Ordinary } else { Urgency::Removal };
+        let is_ending = grants.iter().any(|g| matches!(g.state, State::Ending { .. }));
+        let urgency = if target.gives() && !is_ending { Urgency::Ordinary } else { Urgency::Removal };
+        let looked_at = self.clock.now();
         let account = account.under(&target);
-        let mut scene = Scene { holds, directory, account, grants, target };
+        let revision = world.rules.revision;
+        let mut scene = Scene { revision, holds, directory, account, grants, target };
         let seen = match scene.directory.observe(&scene.account.reference(), urgency).await {
-            Ok(seen) => seen,
-            Err(error) => return self.trouble(scene, None, error, task, lease).await,
+            // The heart lives by our clock: a connector's may be the machine's own, when that is in doubt.
+            Ok(seen) => Observation { at: looked_at, ..seen },
+            Err(error) => {
+                return match blind_cut(&scene, looked_at) {
+                    Some(step) => self.take(scene, step, task, lease).await,
+                    None => self.trouble(scene, None, error, task, lease).await,
+                };
+            }
         };
         let now = self.clock.now();
-        if scene.target.gives() && seen.account.is_none() && nothing_sent(&scene) {
+        if scene.target.gives() && !is_ending && seen.account.is_none() && nothing_sent(&scene) {
             // Deleted since its last period of access: what is known is about an account that is no more.
             scene.account.known = Known::default();
         }
@@ -83,7 +96,7 @@ impl Jobs {
     ) -> Result<Ran, JobError> {
         let now = self.clock.now();
         tracing::debug!(account = %scene.account.id, why, "waiting for the directory");
-        if scene.target.gives() || !self.is_long_overdue(&scene, now) {
+        if !self.is_long_overdue(&scene, now) {
             return Ok(Ran::Finish(Finish::At(until)));
         }
         let mut transition = Transition::new(CommitName::Looked, now);
@@ -116,7 +129,8 @@ impl Jobs {
     async fn take(&self, mut scene: Scene, step: Step, task: &Task, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let now = self.clock.now();
         if step.is_giving() && lease.remaining(now) < scene.directory.call_timeout() + LEASE_MARGIN {
-            return Ok(Ran::Finish(Finish::At(now)));
+            tracing::warn!(account = %scene.account.id, step = step.name(), "the lease is too short for this step now; looking again");
+            return Ok(Ran::Finish(Finish::At(now + SOON)));
         }
         let secret = match &step {
             Step::Create { password } | Step::SetPassword { password } => Some(self.open_password(password).await?),
@@ -129,11 +143,17 @@ impl Jobs {
         scene.account.first_off = None;
         if step.is_giving() {
             scene.account.gave_at = Some(now);
+            // Nothing is given on the strength of a grant or a rule that has changed since it was looked at.
+            intent.revision = Some(scene.revision);
+            intent.grants = scene.grants.iter().filter(|g| g.state.is_living()).cloned().collect();
         }
         intent.is_removal = !step.is_giving();
         intent.lease = Some((lease.lease(), Finish::Keep));
         intent.audit.push(act(&scene, "step.intent", now, json!({ "step": step })));
         self.save(intent, &mut scene.account).await?;
+        if step.is_giving() {
+            scene.grants.iter_mut().filter(|g| g.state.is_living()).for_each(|g| g.version += 1);
+        }
         match scene.directory.perform(&step, &scene.account.reference(), secret.as_ref()).await {
             Ok(outcome) => self.performed(scene, &step, &outcome, lease).await,
             Err(error) => self.trouble(scene, Some(step), error, task, lease).await,
@@ -153,7 +173,7 @@ impl Jobs {
         transition.is_removal = !step.is_giving();
         let pause = scene.account.took(step);
         transition.lease = Some((lease.lease(), Finish::At(now + pause)));
-        if !matches!(outcome, Outcome::Done { .. }) && !scene.target.gives() && self.is_long_overdue(&scene, now) {
+        if !step.is_giving() && self.is_long_overdue(&scene, now) {
             self.grow_louder(&mut transition, &mut scene);
         }
         let code = match outcome {
@@ -173,6 +193,7 @@ impl Jobs {
             return;
         }
         scene.account.off_since = None;
+        scene.account.is_surprised = true;
         scene.account.known.sessions_cut = None;
         scene.account.known.password = Password::Unknown;
         tracing::error!(account = %scene.account.id, connection = %scene.account.directory,
@@ -222,11 +243,14 @@ impl Jobs {
                 Err(NotOff::ReadAgain(at)) => again = Some(again.unwrap_or(at).min(at)),
                 Err(NotOff::Left(what)) => {
                     tracing::warn!(grant.id = %grant.id, what, "removal is not complete");
+                    if self.is_long_overdue(scene, now) {
+                        self.grow_louder(transition, scene);
+                    }
                     again = Some(again.unwrap_or(now + Duration::from_secs(5)));
                 }
             }
         }
-        let is_cut_again = scene.grants.is_empty() && scene.account.off_since.is_none() && scene.account.last.is_some();
+        let is_cut_again = scene.grants.is_empty() && scene.account.is_surprised;
         if is_cut_again {
             let owed = crate::access::proof::Owed::Whole(scene.account.mode);
             match Proof::of(first.as_ref(), seen, &scene.account.known, &owed) {
@@ -259,10 +283,11 @@ impl Jobs {
         transition.name = CommitName::OffProven;
         metrics::histogram!("grant_overhang_seconds").record(overhang.as_secs_f64());
         tracing::info!(grant.id = %grant.id, ticket.r#ref = %grant.ticket, overhang_ms = overhang.as_millis(), "ended, proven off");
+        scene.account.looks = looks_after(now);
         if !scene.target.gives() {
             scene.account.off_since = Some(now);
-            scene.account.secret = None;
-            scene.account.looks = looks_after(now);
+            // Grants that end together each saw the other one still using it.
+            transition.destroy.extend(scene.account.secret.take());
         }
     }
 
@@ -272,6 +297,7 @@ impl Jobs {
         transition.is_removal = true;
         transition.audit.push(act(scene, "account.off-again", now, json!({ "proof": proof })));
         scene.account.off_since = Some(now);
+        scene.account.is_surprised = false;
         scene.account.looks = looks_after(now);
         if let Some(grant) = self.last_grant(&scene.account).await? {
             tell(transition, &grant, Telling::CutAgain, self.random.as_ref());
@@ -328,6 +354,19 @@ impl Jobs {
         let row = self.store.sealed(id).await?.ok_or(JobError::Sealed)?;
         self.seal.open_text(&row).map_err(|_| JobError::Sealed)
     }
+}
+
+/// The fastest cut, taken without looking, where an account of ours is owed removal and the directory cannot be read whole:
+/// a part of it that is down must not keep sign-in open.
+fn blind_cut(scene: &Scene, now: Timestamp) -> Option<Step> {
+    let known = &scene.account.known;
+    if scene.target.gives() || known.object.is_none() || known.sessions_cut.is_some() {
+        return None;
+    }
+    let step = if known.is_cut_owed { Step::CutSessions } else { Step::Disable };
+    let key = step_key(&step);
+    let is_put_off = known.not_before.get(&key).is_some_and(|at| *at > now) || known.no_way.contains_key(&key);
+    (!is_put_off).then_some(step)
 }
 
 /// No giving step was committed to be sent since the oldest living grant began.

@@ -221,7 +221,10 @@ impl Jobs {
         let domain = records.customer(&terms.customer).and_then(|c| c.domain.clone()).unwrap_or_default();
         let id = grant_id(self.random.as_ref(), now);
         let (mut account, others) = self.account(terms, &domain, &id, now).await?;
-        let shared = others.iter().filter(|g| g.state.is_living()).find_map(|g| g.state.secret().cloned());
+        let shared = others.iter().find(|g| g.state.secret().is_some());
+        // Whose password is shared must still live when this is committed: its version is compared.
+        transition.grants.extend(shared.cloned());
+        let shared = shared.and_then(|g| g.state.secret().cloned());
         let secret = match shared {
             Some(secret) => secret,
             None => {
@@ -237,6 +240,7 @@ impl Jobs {
         account.display_name = one_line(&format!("{person} (Latchkey)"), 120);
         account.last = Some((id.clone(), reading.at.clone()));
         account.off_since = None;
+        account.is_surprised = false;
         account.first_off = None;
         let grant = Grant {
             id,
@@ -297,6 +301,7 @@ impl Jobs {
             display_name: String::new(),
             known: Known::default(),
             is_giving: false,
+            is_surprised: false,
             last_step: None,
             secret: None,
             gave_at: None,

@@ -11,7 +11,7 @@ use std::{
 
 use latchkey_contract::Clock;
 
-use crate::store::Store;
+use crate::{clock_guard::Trust, store::Store};
 
 /// Between two beats.
 const BEAT: Duration = Duration::from_secs(60);
@@ -27,23 +27,27 @@ const DEAD_AFTER: Duration = Duration::from_secs(180);
 pub struct Sweep {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    trust: Arc<dyn Trust>,
     beat_ms: AtomicU64,
 }
 
 impl Sweep {
     /// Not running yet.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, trust: Arc<dyn Trust>) -> Self {
         let beat_ms = AtomicU64::new(millis(clock.monotonic()));
-        Self { store, clock, beat_ms }
+        Self { store, clock, trust, beat_ms }
     }
 
     /// Beats and sweeps for ever; the caller drops the future to stop it. `wake` is called when tasks were made.
     pub async fn run(&self, wake: impl Fn() + Send + Sync) {
+        let mut is_owed = true;
         for beat in 0_u64.. {
             let now = self.clock.now();
-            match self.beat(beat.is_multiple_of(BEATS_PER_SWEEP)).await {
+            is_owed |= beat.is_multiple_of(BEATS_PER_SWEEP);
+            match self.beat(is_owed).await {
                 Ok(made) => {
+                    is_owed = false;
                     self.beat_ms.store(millis(self.clock.monotonic()), Ordering::Relaxed);
                     if made > 0 {
                         tracing::warn!(made, "the sweep made tasks that were missing");
@@ -67,7 +71,10 @@ impl Sweep {
 
     async fn beat(&self, sweeps: bool) -> Result<u64, crate::store::StoreError> {
         let now = self.clock.now();
-        self.store.heartbeat(now).await?;
+        // A time in doubt is not written down: it would outlive the doubt.
+        if self.trust.doubt().is_none() {
+            self.store.heartbeat(now).await?;
+        }
         if sweeps { self.store.sweep(now).await } else { Ok(0) }
     }
 }

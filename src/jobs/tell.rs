@@ -17,7 +17,7 @@ use super::{
     words::{self, Words},
 };
 use crate::{
-    access::{Cause, Event, Grant, State, grant::Telling, trigger::Sighting},
+    access::{Cause, Event, Grant, Holds, State, grant::Telling, trigger::Sighting},
     jobs::queue::{LeaseHandle, Ran},
     registry::InForce,
     rulebook::{Delivery, Mapping},
@@ -62,6 +62,11 @@ impl Jobs {
                 .await;
         };
         let now = self.clock.now();
+        if let Some(why) = Holds::of(&one.world.rules.records).stops(&grant.customer, &grant.person) {
+            let transition = Transition::new(CommitName::Told, now);
+            let event = Event::End(Cause::Held { why });
+            return self.not_handed_over(&one, &grant, transition, &event, lease).await;
+        }
         let failed = |event: Event| (Transition::new(CommitName::Told, now), event);
         match one.psa.read(&one.notice.ticket.ticket).await? {
             Some(ticket) if !ticket.is_closed => {
@@ -94,9 +99,7 @@ impl Jobs {
         if posted.is_visible_to_customer {
             tracing::error!(grant.id = %grant.id, ticket.r#ref = %grant.ticket,
                 "the PSA made an internal note visible to the customer; it is taken back and the access ends");
-            for note in &posted.notes {
-                one.psa.take_back(note).await?;
-            }
+            self.take_back(&one, &posted.notes).await;
             let why = "the PSA showed the internal note to the customer; it was taken back".to_owned();
             let transition = Transition::new(CommitName::Told, self.clock.now());
             return self.not_handed_over(&one, &grant, transition, &Event::DeliveryFailed { why }, lease).await;
@@ -137,6 +140,17 @@ impl Jobs {
         Ok(NoteText(Secret::new(words.credentials(&name, password.expose()))))
     }
 
+    /// As far as the PSA lets us. The end of the access does not wait for it: what stood there stops working, and is
+    /// overwritten later.
+    async fn take_back(&self, one: &Errand<'_>, notes: &[NoteAt]) {
+        for note in notes {
+            if let Err(error) = one.psa.take_back(note).await {
+                tracing::error!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error,
+                    "a note that the customer can see could not be taken back; remove it by hand");
+            }
+        }
+    }
+
     /// Any other note; and the status that goes with a note that is posted already.
     async fn note(&self, one: Errand<'_>, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let NoticeKind::Note { telling, mapping, why } = &one.notice.kind else { return Ok(Ran::Finish(Finish::Done)) };
@@ -175,9 +189,7 @@ impl Jobs {
 
     async fn exposed(&self, one: &Errand<'_>, notes: &[NoteAt], lease: &LeaseHandle) -> Result<Ran, JobError> {
         tracing::error!(ticket.r#ref = %one.notice.ticket, "the PSA made an internal note visible to the customer; it is taken back");
-        for note in notes {
-            one.psa.take_back(note).await?;
-        }
+        self.take_back(one, notes).await;
         let state = NoticeState::GivenUp { why: "shown to the customer, taken back".to_owned() };
         self.told(one, state, Transition::new(CommitName::Told, self.clock.now()), lease).await
     }
@@ -251,9 +263,12 @@ impl Jobs {
     }
 
     /// Overwrites what the credentials note said, copies in merged tickets too. Tidying: rotation is the protection.
+    /// A claim link is no secret, and leads to the proof: its note stays as it is.
     async fn tidy(&self, one: Errand<'_>, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let now = self.clock.now();
-        for notice in self.store.notices_of(&one.notice.grant).await? {
+        let has_secret = one.grant.as_ref().is_none_or(|grant| grant.policy.delivery == Delivery::Ticket);
+        let notices = if has_secret { self.store.notices_of(&one.notice.grant).await? } else { Vec::new() };
+        for notice in notices {
             if !matches!(notice.kind, NoticeKind::Note { telling: Telling::Granted, .. }) {
                 continue;
             }
@@ -265,10 +280,10 @@ impl Jobs {
             for place in places {
                 match one.psa.overwrite(&place, words::TIDIED, &key).await {
                     Ok(_) => {}
-                    Err(error) if !is_final(&error) => return Err(error.into()),
+                    Err(error) if error.is_transient() => return Err(error.into()),
                     Err(error) => {
                         tracing::warn!(ticket.r#ref = %notice.ticket, error = &error as &dyn std::error::Error,
-                        "the credentials note could not be overwritten; the password in it no longer works")
+                        "the credentials note could not be overwritten; the removal replaces the password in it")
                     }
                 }
             }

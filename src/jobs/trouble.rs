@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use latchkey_contract::{CallError, Timestamp, directory::Step};
+use latchkey_contract::{
+    CallError, Timestamp,
+    directory::{Step, step_key},
+};
 use serde_json::json;
 
 use super::{
@@ -30,8 +33,17 @@ const PASSWORD_TRIES: u32 = 4;
 /// An answer that cannot be read is often a proxy's page in bad minutes: asked so often before the grant is given up.
 const UNREADABLE_TRIES: u32 = 5;
 
+/// So many failed cuts in a row are put off at once, one after the other; then the directory as a whole is given time.
+const OTHER_CUTS: u32 = 8;
+
+/// The least time for which a cut that failed is put off.
+const SHORT_WAIT: Duration = Duration::from_secs(5);
+
 /// When an overdue removal is said aloud: first in the ticket, then again to the operator.
 const OVERDUE_AFTER: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(300)];
+
+/// And then every hour, for ever.
+const OVERDUE_EVERY: Duration = Duration::from_secs(3600);
 
 /// A removal may wait this long without a word: PIM keeps a role for its first five minutes, a new account may be
 /// unseen for two.
@@ -72,11 +84,18 @@ impl Jobs {
             transition.audit.push(act(&scene, unknown, now, json!({ "step": step.name(), "error": chain(&error) })));
         }
         transition.is_removal = !is_giving;
-        if !is_giving {
+        if !is_giving || self.is_long_overdue(&scene, now) {
             self.grow_louder(&mut transition, &mut scene);
         }
         let wait = backoff::wait(task.attempt, error.retry_after(), self.random.as_ref());
-        let retry = Finish::Retry { at: now + wait, error: chain(&error) };
+        let retry = match &step {
+            // One cut that fails must not keep the others waiting: it is put off, and the next one is taken.
+            Some(step) if !is_giving && task.attempt <= OTHER_CUTS => {
+                scene.account.known.not_before.insert(step_key(step), now + wait.max(SHORT_WAIT));
+                Finish::Retry { at: now, error: chain(&error) }
+            }
+            _ => Finish::Retry { at: now + wait, error: chain(&error) },
+        };
         tracing::warn!(account = %scene.account.id, connection = %scene.account.directory, attempt = task.attempt,
             error = &error as &dyn std::error::Error, "the directory did not do it; it will be asked again");
         transition.lease = Some((lease.lease(), retry));
@@ -119,8 +138,10 @@ impl Jobs {
         let now = transition.now;
         let since = owed_since(scene).unwrap_or(now);
         let mut overdue = scene.account.overdue.unwrap_or(Overdue { since, alerts: 0 });
-        let step = usize::try_from(overdue.alerts).unwrap_or(usize::MAX);
-        if OVERDUE_AFTER.get(step).is_some_and(|after| now.since(since) >= *after) {
+        let said = usize::try_from(overdue.alerts).unwrap_or(usize::MAX);
+        let hours = overdue.alerts.saturating_sub(1);
+        let after = OVERDUE_AFTER.get(said).copied().unwrap_or(OVERDUE_EVERY * hours);
+        if now.since(since) >= after {
             overdue.alerts += 1;
             metrics::counter!("grant_overdue_alerts_total").increment(1);
             tracing::error!(account = %scene.account.id, connection = %scene.account.directory,

@@ -6,8 +6,10 @@ use latchkey_contract::{TicketRef, Timestamp};
 
 use crate::access::{Cause, Grant, Proof, State};
 
-/// What the credentials note says after the end.
-pub const TIDIED: &str = "Latchkey: the credentials that stood here were removed. They no longer work.";
+/// What the credentials note says after the end. It does not say that they are dead: the proof does, when it was seen,
+/// and another access of the same account may still live on them.
+pub const TIDIED: &str = "Latchkey: this access has ended; the credentials that stood here were removed. \
+     The note with the proof says what was seen off.";
 
 /// What a note is made from.
 #[derive(Debug, Clone, Copy)]

@@ -34,10 +34,10 @@ const WELL_KNOWN: [&str; 16] = [
 /// Why a password is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPassword {
-    /// Fewer than [`SHORTEST`] characters.
+    /// Fewer than 15 characters.
     #[error("the password is too short: use at least {SHORTEST} characters; a few unrelated words do well")]
     Short,
-    /// More than [`LONGEST`] characters.
+    /// More than 128 characters.
     #[error("the password is too long: use at most {LONGEST} characters")]
     Long,
     /// Among the first that anybody would try.
@@ -77,7 +77,7 @@ pub fn check_rules(password: &Secret<String>, person: &PersonId) -> Result<(), B
 /// Hashes a password with a random salt; PHC text. Blocks for tens of milliseconds.
 ///
 /// # Panics
-/// Never for passwords within [`LONGEST`].
+/// Never for passwords of at most 128 characters.
 #[must_use]
 pub fn hash(password: &Secret<String>) -> String {
     let argon = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, Params::default());

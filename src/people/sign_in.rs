@@ -193,6 +193,7 @@ impl People {
     async fn password_fits(&self, password: Secret<String>, factors: Option<&Factors>) -> bool {
         let hash = factors.map_or(&self.nobody.password_hash, |f| &f.password_hash).clone();
         let length = password.expose().chars().count();
+        metrics::counter!("password_checks_total").increment(1);
         let checked = tokio::task::spawn_blocking(move || password::verify(&password, &hash)).await;
         length <= password::LONGEST && checked.unwrap_or(false)
     }

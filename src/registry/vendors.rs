@@ -169,3 +169,123 @@ async fn ca(path: Option<&PathBuf>) -> Result<Option<String>, Stop> {
     let unreadable = |e: std::io::Error, path: &Path| Stop::Fault(format!("ca_file {}: {e}", path.display()));
     tokio::fs::read_to_string(path).await.map(Some).map_err(|e| unreadable(e, path))
 }
+
+#[cfg(test)]
+mod tests {
+    use latchkey_contract::Timestamp;
+
+    use super::*;
+    use crate::{
+        clock::SystemClock,
+        registry::{Live, set_secrets},
+        rulebook::Records,
+        seal::{KeyFile, unlock},
+        store::sqlite::{Options, Sqlite},
+    };
+
+    const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+    const RECORDS: &str = r#"
+[[connection]]
+id = "cw"
+kind = "connectwise"
+site = "https://na.myconnectwise.net"
+company = "examplemsp"
+client_id = "6b1f0c3e-0000-4000-8000-000000000001"
+public_key = "public"
+
+[[connection]]
+id = "entra"
+kind = "entra"
+tenant = "8f0c2c1e-0000-4000-8000-000000000000"
+client_id = "8f0c2c1e-0000-4000-8000-000000000001"
+credential = "secret"
+"#;
+
+    struct Place {
+        store: Arc<Sqlite>,
+        seal: Arc<Seal>,
+        live: Live,
+        _dir: tempfile::TempDir,
+    }
+
+    impl Place {
+        async fn new(records: &str) -> Self {
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let dir = tempfile::tempdir().unwrap();
+            let store = Arc::new(Sqlite::open(&dir.path().join("latchkey.db"), Options::default()).await.unwrap());
+            let seal = Arc::new(unlock(&KeyFile::Own(dir.path().join("key")), &*store, NOW).await.unwrap());
+            let shared: Arc<dyn Store> = Arc::<Sqlite>::clone(&store);
+            let vendors = Vendors::new(Arc::clone(&shared), Arc::clone(&seal), Arc::new(SystemClock::new()));
+            let live = Live::start(shared, Arc::new(vendors)).await.unwrap();
+            let place = Self { store, seal, live, _dir: dir };
+            place.save(records).await;
+            place
+        }
+
+        async fn save(&self, records: &str) {
+            let rules = self.store.rules().await.unwrap();
+            let rules = Rules { records: Records::parse(records).unwrap(), ..rules };
+            self.store.save_rules(&rules, "test", "test", NOW).await.unwrap();
+        }
+
+        async fn set(&self, name: &str, value: &str) {
+            let secret = (name.parse().unwrap(), Secret::new(value.to_owned()));
+            set_secrets(&*self.store, &self.seal, "test", &[secret], NOW).await.unwrap();
+        }
+
+        async fn broken(&self) -> Vec<String> {
+            self.live.current().await.registry.broken().map(|(_, why)| why.to_owned()).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_its_secret_is_named_and_does_not_stop_the_others() {
+        let place = Place::new(RECORDS).await;
+        assert_eq!(place.broken().await.len(), 2);
+        place.set("entra/client-secret", "s").await;
+        let why = place.broken().await;
+        assert_eq!(why, ["cw/private-key is not set; run: latchkey secret set cw/private-key"]);
+        let live = place.live.current().await;
+        assert!(live.registry.directory(&"entra".parse().unwrap()).is_ok());
+        assert!(live.registry.ticket_system(&"entra".parse().unwrap()).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_connector_is_kept_until_what_it_is_made_of_changes() {
+        let place = Place::new(RECORDS).await;
+        let directory = async || place.live.current().await.registry.directory(&"entra".parse().unwrap()).unwrap();
+        place.set("entra/client-secret", "s").await;
+        let first = directory().await;
+        place.set("cw/private-key", "p").await;
+        assert!(Arc::ptr_eq(&first, &directory().await), "another connection's secret");
+        place.set("entra/client-secret", "t").await;
+        let second = directory().await;
+        assert!(!Arc::ptr_eq(&first, &second), "its own secret");
+        place.save(&RECORDS.replace("credential = \"secret\"", "credential = \"secret\"\ntimeout_s = 9")).await;
+        assert!(!Arc::ptr_eq(&second, &directory().await), "its own record");
+    }
+
+    #[tokio::test]
+    async fn what_a_vendor_or_a_file_refuses_is_said_for_its_connection() {
+        let missing = "public_key = \"public\"\nca_file = \"/nowhere/ca.pem\"";
+        let place = Place::new(&RECORDS.replace("public_key = \"public\"", missing)).await;
+        place.set("cw/private-key", "p").await;
+        place.set("entra/client-secret", "s").await;
+        let why = place.broken().await;
+        assert!(why.len() == 1 && why[0].contains("ca_file /nowhere/ca.pem"), "{why:?}");
+        place.save(&RECORDS.replace("company = \"examplemsp\"", "company = \"not a company\"")).await;
+        let why = place.broken().await;
+        assert!(why.len() == 1 && why[0].contains("company"), "{why:?}");
+    }
+
+    #[tokio::test]
+    async fn a_path_secret_is_known_as_soon_as_it_is_set() {
+        let place = Place::new(RECORDS).await;
+        let id: ConnectionId = "cw".parse().unwrap();
+        assert!(!place.live.current().await.registry.hook_fits(Some(&id), "a-path-secret"));
+        place.set("cw/hook-secret", "a-path-secret").await;
+        assert!(place.live.current().await.registry.hook_fits(Some(&id), "a-path-secret"));
+        place.set("cw/hook-secret", "another-one").await;
+        assert!(!place.live.current().await.registry.hook_fits(Some(&id), "a-path-secret"));
+    }
+}

@@ -109,6 +109,11 @@ pub struct Statuses {
     pub ended: Option<StatusId>,
 }
 
+/// PSAs record changes in whole seconds: a request in the very second in which a mapping came into force is news.
+const fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.seconds() * 1000)
+}
+
 const fn four_hours() -> Length {
     Length::FOUR_HOURS
 }
@@ -154,7 +159,7 @@ impl Rulebook {
                     && old.trigger_statuses == mapping.trigger_statuses
                     && mapping.boards.iter().all(|b| old.boards.contains(b))
             });
-            mapping.watched_since = same.and_then(|old| old.watched_since).or(Some(now));
+            mapping.watched_since = same.and_then(|old| old.watched_since).or(Some(whole_second(now)));
         }
         self
     }

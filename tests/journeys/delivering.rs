@@ -1,1 +1,322 @@
-//! Soon.
+//! How the credentials reach their person and nobody else, and what becomes of access that cannot be handed over.
+
+use std::{sync::Arc, time::Duration};
+
+use latchkey::people::OneTime;
+use latchkey_contract::Clock;
+use latchkey_simulators::{
+    connectwise::{NewTicket, Tab},
+    fault::{Act, Fault},
+    graph::Refused,
+};
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::harness::*;
+
+const POST_NOTE: &str = "POST /service/tickets/{id}/notes";
+
+/// The path of the claim link in the ticket.
+fn claim_path(app: &TestApp, ticket: i64) -> String {
+    let notes = app.psa.notes(ticket);
+    let link = notes.iter().flat_map(|n| n.lines()).find_map(|l| l.strip_prefix(app.url("").as_str()));
+    link.filter(|path| path.starts_with("/claim/")).expect("the ticket holds a claim link").to_owned()
+}
+
+/// A fresh code: the one before is used.
+async fn fresh(app: &TestApp, one_time: &OneTime) -> String {
+    app.pass(Duration::from_secs(31)).await;
+    one_time.code(app.clock.now())
+}
+
+/// Signed in, in a browser of their own.
+async fn signed_in(app: &TestApp, person: &str, one_time: &OneTime) -> Browser {
+    app.pass(Duration::from_secs(31)).await;
+    let mut browser = app.browser();
+    let page = browser.sign_in(person, one_time, app.clock.now()).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    browser
+}
+
+/// What stands in the page's two secret outputs.
+fn shown(text: &str) -> Vec<String> {
+    let parts = text.split("<output class=\"secret\">").skip(1);
+    parts.map(|part| part.split("</output>").next().unwrap_or_default().replace("&#38;", "&").to_owned()).collect()
+}
+
+/// The account's name.
+fn user(app: &TestApp) -> String {
+    app.entra.account().unwrap()["userPrincipalName"].as_str().unwrap().to_owned()
+}
+
+/// F22, F94, F106: the link is worth nothing without signing in as the requester; the secret is shown by a POST with a fresh code.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_claim_link_works_for_its_requester_and_nobody_else() {
+    let app = TestApp::start().await;
+    let ticket = app.active().await;
+    let path = claim_path(&app, ticket);
+    let mut stranger = app.browser();
+    let page = stranger.get(&path).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    assert!(page.location.unwrap().starts_with("/sign-in"));
+    let mut jane = signed_in(&app, "jane", &app.jane).await;
+    let page = jane.get(&path).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(shown(&page.text).is_empty(), "looking shows no secret");
+    let token = page.input("form_token").unwrap();
+    let mut mark = signed_in(&app, "mark", &app.mark).await;
+    assert_eq!(mark.get(&path).await.status, StatusCode::NOT_FOUND);
+    let marks = mark.get("/").await.input("form_token").unwrap();
+    let reveal = format!("{path}/reveal");
+    let code = fresh(&app, &app.mark).await;
+    for form_token in [&marks, &token] {
+        let page = mark.post(&reveal, &[("form_token", form_token), ("code", &code)]).await;
+        assert!([StatusCode::NOT_FOUND, StatusCode::BAD_REQUEST].contains(&page.status), "{}", page.status);
+        assert!(shown(&page.text).is_empty());
+    }
+    let used = app.jane.code(app.clock.now() - Duration::from_secs(90));
+    for bad in ["", "000000", used.as_str()] {
+        let page = jane.post(&reveal, &[("form_token", &token), ("code", bad)]).await;
+        assert!(page.status.is_client_error() && shown(&page.text).is_empty(), "{bad:?}: {}", page.status);
+    }
+    assert_eq!(app.audited("secret.revealed").await, 0);
+    let code = fresh(&app, &app.jane).await;
+    let page = jane.post(&reveal, &[("form_token", &token), ("code", &code)]).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    let secrets = shown(&page.text);
+    assert_eq!(secrets[0], user(&app));
+    app.entra.sim.sign_in(TENANT, &secrets[0], &secrets[1]).expect("what is shown works");
+    assert_eq!(app.audited("secret.revealed").await, 1);
+    let page = jane.post(&reveal, &[("form_token", &token), ("code", &code)]).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN, "a code counts once");
+    assert!(shown(&page.text).is_empty());
+    assert!(app.psa.notes(ticket).iter().all(|n| !n.contains(&secrets[1])), "the ticket holds the link alone");
+    app.minutes(61).await;
+    let code = fresh(&app, &app.jane).await;
+    let mut jane = app.browser();
+    jane.post("/sign-in", &[("person", "jane"), ("password", PASSWORD), ("code", &code), ("next", "/")]).await;
+    let page = jane.get(&path).await;
+    assert!(page.text.contains("Proof that it is off"), "{}", page.text);
+    let token = page.input("form_token").unwrap();
+    let code = fresh(&app, &app.jane).await;
+    let page = jane.post(&reveal, &[("form_token", &token), ("code", &code)]).await;
+    assert_eq!(page.status, StatusCode::CONFLICT);
+    assert!(shown(&page.text).is_empty() && page.text.contains("has ended"), "{}", page.text);
+    app.end().await;
+}
+
+/// F117, F127: *End now* on the claim page.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_person_ends_their_access_by_the_page() {
+    let app = TestApp::start().await;
+    let ticket = app.active().await;
+    let path = claim_path(&app, ticket);
+    let mut mark = signed_in(&app, "mark", &app.mark).await;
+    let marks = mark.get("/").await.input("form_token").unwrap();
+    assert_eq!(mark.post(&format!("{path}/end"), &[("form_token", &marks)]).await.status, StatusCode::NOT_FOUND);
+    let mut jane = signed_in(&app, "jane", &app.jane).await;
+    let token = jane.get(&path).await.input("form_token").unwrap();
+    assert_eq!(jane.get(&format!("{path}/end")).await.status, StatusCode::METHOD_NOT_ALLOWED, "never by a link");
+    assert_eq!(app.state(ticket).await.name(), "active");
+    let page = jane.post(&format!("{path}/end"), &[("form_token", &token)]).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    app.pass(Duration::from_secs(30)).await;
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    assert!(!app.entra.is_enabled() && app.entra.roles().is_empty() && app.entra.groups().is_empty());
+    let notes = app.psa.notes(ticket);
+    assert!(notes.last().unwrap().contains("Why: ended by the technician."), "{notes:?}");
+    assert_eq!(app.psa.status(ticket), app.psa.desk.done);
+    let page = jane.get(&path).await;
+    assert!(page.text.contains("Proof that it is off") && page.text.contains("ended by the technician"));
+    app.end().await;
+}
+
+/// F106, F107: a workflow of the PSA shows the internal note to the customer: taken back, and the password is dead.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_the_psa_shows_to_the_customer_are_taken_back() {
+    let app = TestApp::start().await;
+    let ticket = app.psa.ticket_on(app.psa.projects);
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (tenant, kept) = (app.psa.tenant.clone(), Arc::clone(&seen));
+    let show = Act::after(move |call| {
+        let text = call.body_json.as_ref().and_then(|b| b["text"].as_str()).unwrap_or_default();
+        let Some(password) = text.lines().find_map(|l| l.strip_prefix("Password:")) else { return };
+        kept.lock().unwrap().push(password.trim().to_owned());
+        let note = tenant.notes(ticket).last().unwrap()["id"].as_i64().unwrap();
+        tenant.acting("workflow").move_note(note, Tab::Discussion).unwrap();
+    });
+    app.psa.sim.faults().add(Fault::on(POST_NOTE, show));
+    app.psa.ask(ticket);
+    app.pass(Duration::from_secs(60)).await;
+    let password = seen.lock().unwrap().first().cloned().expect("the credentials were posted");
+    assert_eq!(seen.lock().unwrap().len(), 1, "and not a second time");
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    let all = app.psa.tenant.notes(ticket);
+    assert!(
+        all.iter().all(|n| n["detailDescriptionFlag"] == false),
+        "nothing is left where the customer looks: {all:?}"
+    );
+    assert!(all.iter().all(|n| !n["text"].as_str().unwrap().contains(&password)));
+    app.entra.sim.by_hand(TENANT).enable(&user(&app));
+    assert_eq!(app.entra.sim.sign_in(TENANT, &user(&app), &password).unwrap_err(), Refused::WrongPassword);
+    app.entra.sim.by_hand(TENANT).disable(&user(&app));
+    let told = app.psa.told(ticket);
+    assert_eq!(
+        told,
+        [
+            "Latchkey: request received.",
+            "Latchkey: access could not be given.",
+            "Latchkey: access has ended, proven off."
+        ]
+    );
+    let failed = &app.psa.notes(ticket)[1];
+    assert!(failed.contains("the PSA showed the internal note to the customer; it was taken back"), "{failed}");
+    app.end().await;
+}
+
+/// F107: the ticket is closed, deleted or moved to another company while the account is being made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_changes_while_granting_gets_nothing_handed_over() {
+    type Change = fn(&TestApp, i64);
+    let changes: [(Change, &str); 4] = [
+        (|app, ticket| app.psa.tenant.acting("msmith").close(ticket).unwrap(), "the ticket was closed or is gone"),
+        (|app, ticket| app.psa.tenant.acting("msmith").delete(ticket).unwrap(), "the ticket was closed or is gone"),
+        (
+            |app, ticket| app.psa.tenant.acting("msmith").move_company(ticket, app.psa.stranger).unwrap(),
+            "the ticket was moved to another company",
+        ),
+        (
+            |app, ticket| {
+                app.psa.sim.set_delivery(|rules| rules.lose = usize::MAX);
+                app.psa.tenant.acting("msmith").close(ticket).unwrap();
+            },
+            "the ticket was closed or is gone",
+        ),
+    ];
+    for (n, (change, why)) in changes.into_iter().enumerate() {
+        let app = TestApp::start().await;
+        app.entra.sim.faults().add(Fault::on("POST /users", Act::throttled(120)).once());
+        let ticket = app.psa.ticket_on(app.psa.projects);
+        app.psa.ask(ticket);
+        app.run().await;
+        assert_eq!(app.state(ticket).await.name(), "granting");
+        change(&app, ticket);
+        app.minutes(5).await;
+        let grant = app.grant(ticket).await;
+        assert_eq!(grant.state.name(), "ended", "change {n}: {:?}", app.psa.notes(ticket));
+        assert!(format!("{:?}", grant.state).contains("TicketEnded") || why.contains("company"), "{:?}", grant.state);
+        assert!(!app.entra.is_enabled() && app.entra.roles().is_empty());
+        let notes = app.psa.notes(ticket);
+        assert!(notes.iter().all(|note| !note.contains("Password:")), "change {n}: {notes:?}");
+        if n != 1 {
+            assert!(notes.last().unwrap().contains(why), "change {n}: {notes:?}");
+        }
+        if n == 0 || n == 3 {
+            assert_eq!(
+                app.psa.tenant.ticket(ticket).unwrap()["closedFlag"],
+                true,
+                "a closed ticket is not opened again"
+            );
+        }
+        app.end().await;
+    }
+}
+
+/// F107: the PSA refuses the note for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn access_that_the_ticket_refuses_to_be_told_of_is_taken_back() {
+    let app = TestApp::start().await;
+    let refusal =
+        Act::Answer { status: 400, retry_after: None, body: json!({"code": "InvalidObject", "message": "no"}) };
+    let is_granted = |text: &str| text.starts_with("Latchkey: access granted.");
+    app.psa.fail(
+        move |call| {
+            call.op == POST_NOTE && call.body_json.as_ref().is_some_and(|b| is_granted(b["text"].as_str().unwrap()))
+        },
+        refusal,
+    );
+    let ticket = app.psa.ticket_on(app.psa.projects);
+    app.psa.ask(ticket);
+    app.pass(Duration::from_secs(60)).await;
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    assert!(!app.entra.is_enabled());
+    let notes = app.psa.notes(ticket);
+    assert!(notes[1].contains("Why: the PSA refused the note ("), "{notes:?}");
+    assert!(notes[2].starts_with("Latchkey: access has ended, proven off."), "{notes:?}");
+    assert_eq!(app.psa.status(ticket), app.psa.projects.done);
+    app.end().await;
+}
+
+/// F106: merging copies notes; the credentials are overwritten wherever they stand.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_were_copied_by_a_merge_are_overwritten_in_both_tickets() {
+    let app = TestApp::start().await;
+    let (child, survivor) = (app.psa.ticket_on(app.psa.projects), app.psa.ticket_on(app.psa.projects));
+    app.psa.ask(child);
+    app.run().await;
+    let password = app.password_in(child);
+    app.psa.tenant.acting("jdoe").merge(survivor, &[child]).unwrap();
+    let notes = app.psa.tenant.notes(child);
+    let text = notes.iter().map(|n| n["text"].as_str().unwrap()).find(|t| t.contains(&password)).unwrap();
+    app.psa.tenant.acting("JitApi").add_note(survivor, text, Tab::Internal).unwrap();
+    app.minutes(61).await;
+    assert_eq!(app.state(child).await.name(), "ended");
+    for ticket in [child, survivor] {
+        let notes = app.psa.notes(ticket);
+        assert!(notes.iter().all(|n| !n.contains(&password)), "{ticket}: {notes:?}");
+        assert!(
+            notes.iter().any(|n| n.contains("the credentials that stood here were removed")),
+            "{ticket}: {notes:?}"
+        );
+    }
+    app.end().await;
+}
+
+/// F3: free text of a ticket is hostile: it breaks no note, no page, no header and no directory entry.
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_text_in_a_ticket_stays_text() {
+    let app = TestApp::start().await;
+    let hostile = "\"><svg onload=alert(1)>{{7*7}}\r\nBcc: x@evil.example\u{202e}gpj.exe\u{0}'; drop table grants;--";
+    let new = NewTicket::new(hostile, app.psa.desk.board, app.psa.acme).status(app.psa.desk.new);
+    let ticket = app.psa.tenant.add_ticket(new).unwrap();
+    app.psa.ask(ticket);
+    app.run().await;
+    assert_eq!(app.state(ticket).await.name(), "active", "{:?}", app.psa.notes(ticket));
+    let mut jane = signed_in(&app, "jane", &app.jane).await;
+    for path in ["/".to_owned(), claim_path(&app, ticket)] {
+        let page = jane.get(&path).await;
+        assert_eq!(page.status, StatusCode::OK);
+        for bad in ["<svg", "\u{202e}", "\u{0}"] {
+            assert!(!page.text.contains(bad), "{bad:?} in {path}: {}", page.text);
+        }
+    }
+    let page = jane.get(&claim_path(&app, ticket)).await;
+    assert!(page.text.contains("svg onload=alert(1)&#62;{{7*7}}"), "the reason is shown, as text: {}", page.text);
+    for note in app.psa.notes(ticket) {
+        assert!(!note.contains("svg") && !note.contains('\u{202e}'), "notes repeat no free text: {note}");
+    }
+    let sent = format!("{:?}", app.entra.sim.faults().calls());
+    assert!(!sent.contains("svg"), "the directory is told nothing of it");
+    app.minutes(61).await;
+    app.end().await;
+}
+
+/// F7, F106: a note longer than the PSA holds is split, found again part by part, and overwritten whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_note_is_split_and_overwritten_in_all_its_parts() {
+    let name = format!("name = \"{}\"", "Exchange administrator ".repeat(500).trim());
+    let app = TestApp::start_with(&[("name = \"Exchange administrator\"", &name)]).await;
+    let ticket = app.psa.ticket_on(app.psa.projects);
+    app.psa.ask(ticket);
+    app.run().await;
+    assert_eq!(app.state(ticket).await.name(), "active", "{:?}", app.psa.told(ticket));
+    let all = app.psa.tenant.notes(ticket);
+    assert!(all.len() >= 4, "two notes, each in parts");
+    assert!(all.iter().all(|n| n["text"].as_str().unwrap().chars().count() <= 8000));
+    let password = app.password_in(ticket);
+    app.minutes(61).await;
+    assert!(app.psa.notes(ticket).iter().all(|n| !n.contains(&password)));
+    let removed = app.psa.notes(ticket).iter().filter(|n| n.contains("were removed")).count();
+    assert!(removed >= 2, "every part is overwritten");
+    app.end().await;
+}

@@ -92,9 +92,17 @@ pub(crate) fn accepted(answer: Answer) -> Result<Answer, CallError> {
     if answer.status.is_success() { Ok(answer) } else { Err(refusal(&answer)) }
 }
 
-/// The error behind an answer that is no success.
+/// The error behind an answer that is no success. A 404 refuses only where it says that the record is gone.
 pub(crate) fn refusal(answer: &Answer) -> CallError {
     let told = Told::read(&answer.body);
+    let unclear = |why: &'static str| CallError::transient(answer.op, why);
+    match missing(answer) {
+        Some(Missing::Endpoint) => {
+            return unclear("404: the PSA's release does not know this path; it may be upgrading");
+        }
+        Some(Missing::Unclear) => return unclear("404, but not by the PSA's own word"),
+        Some(Missing::Record) | None => {}
+    }
     let is_timeout = told.is_timeout() && !matches!(answer.status.as_u16(), 401 | 403 | 404);
     match answer.error(&told.summary()) {
         CallError::Refused { op, status: 403, code } => CallError::Unauthorized { op, code: format!("403 {code}") },
@@ -156,6 +164,9 @@ mod tests {
         );
         assert_eq!(of("<html>"), Some(Missing::Unclear));
         assert_eq!(missing(&answer(400, "{}")), None);
+        assert!(!refusal(&answer(404, r#"{"code":"NotFound"}"#)).is_transient());
+        assert!(refusal(&answer(404, r#"{"code":"ConnectWiseApi"}"#)).is_transient());
+        assert!(refusal(&answer(404, "<html>")).is_transient(), "a proxy's page says nothing about a note");
     }
 
     #[test]

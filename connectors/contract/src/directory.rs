@@ -146,6 +146,21 @@ pub struct Seen {
     pub sessions_valid_from: Option<Timestamp>,
     /// When the password was changed last.
     pub password_changed: Option<Timestamp>,
+    /// What the directory did not let us read: the lists above say nothing about it.
+    #[serde(default)]
+    pub unread: Vec<Unread>,
+}
+
+/// Something about an account that could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unread {
+    /// Roles that could be activated.
+    Eligible,
+    /// What it owns.
+    Owned,
+    /// Its sign-in methods.
+    Methods,
 }
 
 /// One entitlement as held.

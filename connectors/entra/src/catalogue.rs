@@ -23,26 +23,9 @@ const USERS: &str = "GET /users";
 /// Roles that the vendor deprecated and asks nobody to use: Partner Tier1 and Tier2 Support.
 const DEPRECATED: [&str; 2] = ["4ba39ca4-527c-499a-b93d-d9b492c50246", "e00e864a-17c5-4a4b-9c06-f5b95a8d5bd8"];
 
-/// Built-in roles (template ids) that Microsoft labels as privileged, for tenants whose beta endpoint does not say.
-///
-/// Source: "Microsoft Entra built-in roles", the label PRIVILEGED, as far as their ids are known to us; every role that
-/// is not in this list and not known to be plain counts as privileged too (see [`is_privileged`]).
-const PRIVILEGED: [&str; 14] = [
-    "62e90394-69f5-4237-9190-012177145e10", // Global Administrator
-    "e8611ab8-c189-46e8-94e1-60213ab1f814", // Privileged Role Administrator
-    "7be44c8a-adaf-4e2a-84d6-ab2649e08a13", // Privileged Authentication Administrator
-    "fe930be7-5e62-47db-91af-98c3a49a38b1", // User Administrator
-    "c4e39bd9-1100-46d3-8c65-fb160da0071f", // Authentication Administrator
-    "729827e3-9c14-49f7-bb1b-9608f156bbb8", // Helpdesk Administrator
-    "966707d0-3269-4727-9be2-8c3a10f19b9d", // Password Administrator
-    "194ae4cb-b126-40b2-bd5b-6091b380977d", // Security Administrator
-    "5d6b6bb7-de71-4623-b4af-96380a352509", // Security Reader
-    "3a2c62db-5318-420d-8d74-23affee5d9d5", // Intune Administrator
-    "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3", // Application Administrator
-    "158c047a-c907-4556-b7ef-446551a6b5f7", // Cloud Application Administrator
-    "b1be1c3e-b65d-4f19-8427-f6fa0d97feb9", // Conditional Access Administrator
-    "7698a772-787b-4ac8-901f-60d6b08affd2", // Cloud Device Administrator
-];
+/// Built-in roles (template ids) that give no power over others, for tenants whose beta endpoint does not say which are
+/// privileged: Directory Readers, Reports Reader. Every other role then counts as privileged.
+const PLAIN: [&str; 2] = ["88d8e3e3-8f55-4a1e-953a-9b9898b8876b", "4a5d8f65-41da-4de4-8968-e035b65339cf"];
 
 impl Entra {
     /// Roles, then groups, each by name. Groups are left out, with a warning, where the app may not read them.
@@ -131,7 +114,7 @@ impl Entra {
 }
 
 fn is_privileged(role: &RoleDefinition) -> bool {
-    role.is_privileged.unwrap_or_else(|| PRIVILEGED.contains(&role.id.as_str()))
+    role.is_privileged.unwrap_or_else(|| !PLAIN.contains(&role.id.as_str()))
 }
 
 fn allowed<T>(reply: Reply<T>, need: need::Need) -> Result<T, CallError> {

@@ -9,7 +9,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use latchkey_contract::{
     CallError, ObjectId, Timestamp,
-    directory::{AccountRef, Method, Mode, Observation, Owned, Seen},
+    directory::{AccountRef, Method, Mode, Observation, Owned, Seen, Unread},
     outside::Urgency,
 };
 
@@ -47,8 +47,17 @@ impl Entra {
             seen.held = self.roles(id, urgency, &mut unchecked).await?;
             seen.held.extend(self.groups(id, urgency, &mut unchecked).await?);
             seen.held.sort();
-            seen.owned = self.owned(id, urgency, &mut unchecked).await?;
-            seen.methods = self.methods(id, urgency, &mut unchecked).await?;
+            if !self.may_have_pim(at) {
+                seen.unread.push(Unread::Eligible);
+            }
+            match self.owned(id, urgency, &mut unchecked).await? {
+                Some(owned) => seen.owned = owned,
+                None => seen.unread.push(Unread::Owned),
+            }
+            match self.methods(id, urgency, &mut unchecked).await? {
+                Some(methods) => seen.methods = methods,
+                None => seen.unread.push(Unread::Methods),
+            }
         }
         let has_native_end = self.settings.time_bound == TimeBound::Auto && self.may_have_pim(at);
         Ok(Observation { at, account: Some(seen), recycled: None, has_native_end, unchecked })
@@ -68,7 +77,8 @@ impl Entra {
         let call = Call::new("GET /users/{id}", &["users", key]).query("$select", select);
         match self.graph.get(&call, urgency).await? {
             Ok(user) => Ok(Some(user)),
-            Err(refusal) if refusal.is_missing() => Ok(None),
+            Err(refusal) if refusal.is_no_object() => Ok(None),
+            Err(refusal) if refusal.is_missing() => Err(not_the_directory(refusal.op)),
             Err(refusal) => Err(refusal.into_error(need::ACCOUNTS)),
         }
     }
@@ -116,34 +126,48 @@ impl Entra {
             methods: vec![],
             sessions_valid_from: user.sign_in_sessions_valid_from_date_time,
             password_changed: user.last_password_change_date_time,
+            unread: vec![],
         })
     }
 
-    async fn owned(&self, id: &str, urgency: Urgency, unchecked: &mut Vec<String>) -> Result<Vec<Owned>, CallError> {
+    /// `None`: not readable, and said so in `unchecked`.
+    async fn owned(
+        &self,
+        id: &str,
+        urgency: Urgency,
+        unchecked: &mut Vec<String>,
+    ) -> Result<Option<Vec<Owned>>, CallError> {
         const OP: &str = "GET /users/{id}/ownedObjects";
         let call = Call::new(OP, &["users", id, "ownedObjects"]).query("$select", "id").query("$top", "999");
         let reply = self.graph.list::<Object>(&call, urgency).await?;
         if matches!(&reply, Err(refusal) if refusal.is_forbidden()) {
             unchecked.push("Ownership of groups and applications: the app may not read it.".to_owned());
-            return Ok(vec![]);
+            return Ok(None);
         }
         let all = of_user(Ok(reply), need::ACCOUNTS)?;
         let kinds = ["group", "application", "servicePrincipal"];
         let counted = all.iter().filter(|object| kinds.contains(&object.short_kind()));
-        counted.map(|o| Ok(Owned { object: object_id(OP, &o.id)?, kind: o.short_kind().to_owned() })).collect()
+        let owned = counted.map(|o| Ok(Owned { object: object_id(OP, &o.id)?, kind: o.short_kind().to_owned() }));
+        owned.collect::<Result<_, CallError>>().map(Some)
     }
 
-    async fn methods(&self, id: &str, urgency: Urgency, unchecked: &mut Vec<String>) -> Result<Vec<Method>, CallError> {
+    /// `None`: not readable, and said so in `unchecked`.
+    async fn methods(
+        &self,
+        id: &str,
+        urgency: Urgency,
+        unchecked: &mut Vec<String>,
+    ) -> Result<Option<Vec<Method>>, CallError> {
         const OP: &str = "GET /users/{id}/authentication/methods";
         let call = Call::new(OP, &["users", id, "authentication", "methods"]);
         let reply = self.graph.list::<Object>(&call, urgency).await?;
         if matches!(&reply, Err(refusal) if refusal.is_forbidden()) {
             unchecked.push("Sign-in methods: the app may not read them.".to_owned());
-            return Ok(vec![]);
+            return Ok(None);
         }
         let all = of_user(Ok(reply), need::METHODS)?;
         let added = all.iter().filter(|method| method.short_kind() != PASSWORD_METHOD);
-        Ok(added.map(|m| Method { kind: m.short_kind().to_owned(), id: m.id.clone() }).collect())
+        Ok(Some(added.map(|m| Method { kind: m.short_kind().to_owned(), id: m.id.clone() }).collect()))
     }
 
     /// A burner in the recycle bin; a standard account is not looked for there.
@@ -165,7 +189,8 @@ impl Entra {
                 ));
                 Ok(Some(object.clone()))
             }
-            Err(refusal) if refusal.is_missing() => Ok(None),
+            Err(refusal) if refusal.is_no_object() => Ok(None),
+            Err(refusal) if refusal.is_missing() => Err(not_the_directory(refusal.op)),
             Err(refusal) if refusal.is_forbidden() => {
                 unchecked.push("The recycle bin: the app may not read it.".to_owned());
                 Ok(None)
@@ -173,6 +198,12 @@ impl Entra {
             Err(refusal) => Err(refusal.into_error(need::DELETION)),
         }
     }
+}
+
+/// A 404 that does not say which object is missing comes from something else than the directory: a proxy, a wrong host.
+/// It must not pass for "there is no such account".
+fn not_the_directory(op: &'static str) -> CallError {
+    CallError::transient(op, "a 404 that is not the directory's own word for a missing object")
 }
 
 /// A read of role management about one principal.

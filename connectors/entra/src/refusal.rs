@@ -60,6 +60,11 @@ impl Refusal {
         self.status == 404
     }
 
+    /// The directory itself says that the object is not there.
+    pub(crate) fn is_no_object(&self) -> bool {
+        self.is_missing() && (self.has_code("Request_ResourceNotFound") || self.has_code("ResourceNotFound"))
+    }
+
     /// A right is missing, or the target is protected. A full tenant answers with the same status.
     pub(crate) fn is_forbidden(&self) -> bool {
         self.status == 403 && !self.has_code("Directory_QuotaExceeded")

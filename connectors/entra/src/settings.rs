@@ -39,7 +39,7 @@ pub struct Settings {
     /// A CA to trust beside the system's, as a PEM file; read by whoever builds the connection.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// Longest time for one HTTP call, 1 to 60 seconds.
+    /// Longest time for one HTTP call, 1 to 15 seconds: a step must fit well into the lease it is taken under.
     #[serde(default = "timeout_s", deserialize_with = "timeout_in_range")]
     pub timeout_s: u64,
 }
@@ -198,7 +198,7 @@ const fn timeout_s() -> u64 {
 
 fn timeout_in_range<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
     let seconds = u64::deserialize(input)?;
-    if (1..=60).contains(&seconds) { Ok(seconds) } else { Err(D::Error::custom("timeout_s must be 1 to 60 seconds")) }
+    if (1..=15).contains(&seconds) { Ok(seconds) } else { Err(D::Error::custom("timeout_s must be 1 to 15 seconds")) }
 }
 
 #[cfg(test)]
@@ -244,7 +244,7 @@ mod tests {
             (json!({"mark": "extensionAttribute16"}), "extensionAttribute15"),
             (json!({"mark": "extensionAttribute01"}), "extensionAttribute15"),
             (json!({"mark": "jobTitle"}), "extension_APPID_NAME"),
-            (json!({"timeout_s": 0}), "1 to 60"),
+            (json!({"timeout_s": 0}), "1 to 15"),
             (json!({"secret": "x"}), "unknown field"),
         ] {
             let error = parse(&change).unwrap_err().to_string();

@@ -135,6 +135,7 @@ impl World {
             methods: a.methods.clone(),
             sessions_valid_from: None,
             password_changed: None,
+            unread: vec![],
         });
         Observation {
             at: self.now,

@@ -156,11 +156,11 @@ fn claim_page(web: &Web, visitor: &Visitor, grant: &Grant) -> ClaimPage {
     }
 }
 
-/// States that pass soon are looked at again by the page itself, but not for ever: a page left open must not keep its
-/// session alive.
+/// States that pass soon are looked at again by the page itself: where there is nothing to type, and not for ever, since
+/// a page left open must not keep its session alive.
 fn is_moving(state: &State, now: Timestamp) -> bool {
     match state {
-        State::Granting { .. } | State::Delivering { .. } => true,
+        State::Granting { .. } => true,
         State::Ending { since, .. } => now.since(*since).as_secs() < 600,
         _ => false,
     }
@@ -197,9 +197,9 @@ fn ended(web: &Web, grant: &Grant, proof: &Proof, now: Timestamp) -> Ended {
         format!("Access tokens that were issued before {may} until {}; no new ones can be had.", until.for_people())
     });
     Ended {
-        seen_at: proof.seen_at().for_people(),
-        confirmed_at: proof.confirmed_at().for_people(),
-        sessions_cut: proof.sessions_cut().map(Timestamp::for_people),
+        seen_at: when::exact(proof.seen_at()),
+        confirmed_at: when::exact(proof.confirmed_at()),
+        sessions_cut: proof.sessions_cut().map(when::exact),
         facts: proof.facts().to_vec(),
         unchecked: proof.unchecked().to_vec(),
         tokens_until,

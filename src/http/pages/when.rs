@@ -14,6 +14,11 @@ pub(super) fn around(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// To the second, for proofs: `2026-06-09 21:59:47 UTC`.
+pub(super) fn exact(at: Timestamp) -> String {
+    at.rfc3339().replace('T', " ").replace('Z', " UTC")
+}
+
 /// `3 h 12 min`, rounded down; `less than a minute`.
 pub(super) fn long(span: Duration) -> String {
     let minutes = span.as_secs() / 60;
@@ -45,6 +50,7 @@ mod tests {
             assert_eq!(long(Duration::from_secs(seconds)), text);
         }
         let at = Timestamp::from_millis(1_790_259_898_253);
+        assert_eq!(exact(at), "2026-09-24 14:24:58 UTC");
         assert_eq!(around(at + Duration::from_secs(60), at), "2026-09-24 14:25 UTC (in 1 min)");
         assert_eq!(around(at, at + Duration::from_secs(60)), "2026-09-24 14:24 UTC (1 min ago)");
     }

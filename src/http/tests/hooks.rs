@@ -46,6 +46,14 @@ async fn a_message_id_with_another_body_is_a_conflict_and_starts_nothing() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_just_set_up_is_known_at_once() {
+    let site = Site::start().await;
+    assert_eq!(hook(&site, "late", PATH_SECRET, EVENT).send().await.unwrap().status(), 401);
+    site.save_records(&records_with(|r| r)).await;
+    assert_eq!(hook(&site, "late", PATH_SECRET, EVENT).send().await.unwrap().status(), 202);
+}
+
+#[tokio::test]
 async fn an_event_about_no_ticket_is_recorded_too() {
     let site = Site::start().await;
     let event = r#"{"message_id":"m2","ticket":null,"actor":null,"is_deletion":false}"#;

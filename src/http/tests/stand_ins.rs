@@ -84,15 +84,18 @@ impl Health for Ready {
     }
 }
 
-/// One PSA `cw`, one directory, and a PSA `broken` that cannot be used.
+/// One PSA `cw`, one directory, a PSA `broken` that cannot be used, and from revision 2 on a PSA `late`.
 #[derive(Debug)]
 pub(in crate::http) struct StandIns;
 
 #[async_trait]
 impl Assemble for StandIns {
-    async fn assemble(&self, _: &Rules) -> Result<Registry, StoreError> {
+    async fn assemble(&self, rules: &Rules) -> Result<Registry, StoreError> {
         let id = |text: &str| latchkey_contract::ConnectionId::parse(text).unwrap();
+        let late = if rules.revision > 1 { "late" } else { "not-yet" };
         Ok(Registry::default()
+            .with(id(late), Connector::TicketSystem(Arc::new(Psa)))
+            .with_hook(id(late), HookSecret::of(PATH_SECRET))
             .with(id("cw"), Connector::TicketSystem(Arc::new(Psa)))
             .with(id("entra-contoso"), Connector::Directory(Arc::new(Tenant)))
             .with_broken(id("broken"), "set broken/private-key".to_owned())

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     access::{Account, Grant, grant::due_at, trigger::Sighting},
+    jobs::task::{NewTask, Priority, Work},
     rulebook::Rules,
     store::{AuditEntry, Notice, SealedRow, Transition, row},
 };
@@ -225,6 +226,21 @@ async fn append(conn: &mut SqliteConnection, entries: &[AuditEntry]) -> Result<(
     Ok(())
 }
 
+/// A hold acts at once: whoever has access is looked at again under the new rules.
+async fn look_at_what_stands(conn: &mut SqliteConnection, at: Timestamp) -> Result<(), StoreError> {
+    let accounts: Vec<(String, String)> =
+        sqlx::query_as("SELECT id, directory FROM accounts WHERE id IN (SELECT account FROM grants WHERE is_open = 1)")
+            .fetch_all(&mut *conn)
+            .await
+            .map_err(engine)?;
+    for (id, directory) in accounts {
+        let (account, directory) = (row::parse("accounts", &id, &id)?, row::parse("accounts", &id, &directory)?);
+        let work = Work::Converge { account, directory };
+        tasks::add(conn, &NewTask { work, run_at: at, priority: Priority::Removal }, at).await?;
+    }
+    Ok(())
+}
+
 pub(super) struct SaveRules {
     pub(super) rules: Rules,
     pub(super) by: String,
@@ -250,9 +266,10 @@ impl Write for SaveRules {
         .bind(self.at.millis())
         .bind(row::encode(&self.rules.rulebook)?)
         .bind(row::encode(&self.rules.records)?)
-        .execute(conn)
+        .execute(&mut *conn)
         .await
         .map_err(engine)?;
+        look_at_what_stands(conn, self.at).await?;
         Ok(next)
     }
 }

@@ -175,17 +175,17 @@ impl Store for Sqlite {
     }
 
     async fn open_grants(&self, account: &AccountId) -> Result<Vec<Grant>, StoreError> {
-        let sql = "SELECT id, doc FROM grants WHERE account = $1 AND is_open = 1 ORDER BY id";
+        let sql = "SELECT id, doc FROM grants WHERE account = $1 AND is_open = 1 ORDER BY rowid";
         self.docs("grants", sqlx::query_as(sql).bind(account.as_str())).await
     }
 
     async fn grants_of_ticket(&self, ticket: &TicketRef) -> Result<Vec<Grant>, StoreError> {
-        let sql = "SELECT id, doc FROM grants WHERE ticket = $1 ORDER BY id DESC";
+        let sql = "SELECT id, doc FROM grants WHERE ticket = $1 ORDER BY rowid DESC";
         self.docs("grants", sqlx::query_as(sql).bind(ticket.to_string())).await
     }
 
     async fn grants_of_person(&self, person: &PersonId, limit: u32) -> Result<Vec<Grant>, StoreError> {
-        let sql = "SELECT id, doc FROM grants WHERE person = $1 ORDER BY id DESC LIMIT $2";
+        let sql = "SELECT id, doc FROM grants WHERE person = $1 ORDER BY rowid DESC LIMIT $2";
         self.docs("grants", sqlx::query_as(sql).bind(person.as_str()).bind(limit)).await
     }
 
@@ -216,12 +216,12 @@ impl Store for Sqlite {
     }
 
     async fn open_notices(&self, ticket: &TicketRef) -> Result<Vec<Notice>, StoreError> {
-        let sql = "SELECT id, doc FROM notices WHERE ticket = $1 AND is_open = 1 ORDER BY id";
+        let sql = "SELECT id, doc FROM notices WHERE ticket = $1 AND is_open = 1 ORDER BY rowid";
         self.docs("notices", sqlx::query_as(sql).bind(ticket.to_string())).await
     }
 
     async fn notices_of(&self, grant: &GrantId) -> Result<Vec<Notice>, StoreError> {
-        let sql = "SELECT id, doc FROM notices WHERE grant_id = $1 ORDER BY id";
+        let sql = "SELECT id, doc FROM notices WHERE grant_id = $1 ORDER BY rowid";
         self.docs("notices", sqlx::query_as(sql).bind(grant.as_str())).await
     }
 

@@ -93,6 +93,7 @@ pub(crate) fn account(id: &str, mode: Mode) -> Account {
         known: Known::default(),
         secret: None,
         is_giving: false,
+        is_surprised: false,
         last_step: None,
         gave_at: None,
         first_off: None,

@@ -2,6 +2,7 @@
 
 mod browser;
 mod clock;
+mod looks;
 mod operator;
 mod outside;
 mod vendors;
@@ -61,6 +62,11 @@ impl TestApp {
 
     /// With replacements in the two documents.
     pub(crate) async fn start_with(edits: &[(&str, &str)]) -> Self {
+        Self::start_after(edits, |_, _| ()).await
+    }
+
+    /// With replacements in the two documents, and with what happened at the PSA before Latchkey was installed.
+    pub(crate) async fn start_after(edits: &[(&str, &str)], before: impl FnOnce(&Psa, &TestClock)) -> Self {
         use_ring();
         if std::env::var_os("LATCHKEY_TEST_LOG").is_some() {
             let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().try_init();
@@ -69,6 +75,7 @@ impl TestApp {
         let setup = Setup { edits };
         let (clock, authority) = (TestClock::new(), Authority::new());
         let (psa, entra) = (Psa::start(&authority, &clock).await, Entra::start(&authority, &clock).await);
+        before(&psa, &clock);
         let dir = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = config(dir.path(), port);

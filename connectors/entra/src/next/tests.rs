@@ -47,6 +47,7 @@ fn account() -> Seen {
         methods: vec![],
         sessions_valid_from: None,
         password_changed: None,
+        unread: vec![],
     }
 }
 

@@ -13,10 +13,13 @@ use crate::{
 pub(crate) const PSA: &str = "cw";
 pub(crate) const DIRECTORY: &str = "acme-entra";
 
+/// Where the database lies, seen from the configuration.
+pub(crate) const DATA_DIR: &str = "data";
+
 /// `latchkey.toml`: the database and the key lie apart, everything listens on loopback.
 pub(crate) fn config(listen: SocketAddr) -> String {
     format!(
-        "data_dir = \"data\"\n\
+        "data_dir = \"{DATA_DIR}\"\n\
          key_file = \"master.key\"\n\
          listen = \"{listen}\"\n\
          public_url = \"http://{listen}\"\n\

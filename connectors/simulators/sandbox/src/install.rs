@@ -1,34 +1,31 @@
-//! What an operator does once: writes the documents, sets the secrets, enrols people, registers the
-//! webhooks. All of it through the service's own library, none of it around a check.
+//! What an operator does once, by the commands that an operator has: loads the documents, sets the
+//! secrets, registers the webhooks, enrols people.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    io::{self, BufReader, Read, Write},
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context as _;
+use clap::Parser as _;
 use latchkey::{
-    app::database,
-    config::Config,
-    people::{Enrolment, OneTime},
-    random,
-    registry::{Assemble as _, SecretKind, SecretName, Vendors as Connectors, set_secrets},
-    rulebook::{Records, Rulebook, Rules},
-    seal::{self, Seal},
-    store::{
-        Store,
-        sqlite::{Options, Sqlite},
-    },
+    cli::{self, Cli, Terminal},
+    people::OneTime,
 };
-use latchkey_contract::{Clock as _, ConnectionId, PersonId, Secret};
+use latchkey_contract::{Clock as _, PersonId, Secret};
 use rand::distr::{Alphanumeric, SampleString as _};
+use totp_rs::Secret as Base32;
 
 use crate::{
     clock::MovableClock,
-    documents::{self, DIRECTORY, PSA},
+    documents::{self, DATA_DIR, DIRECTORY, PSA},
     psa::Member,
     sandbox::DemoPerson,
     vendors::Vendors,
 };
-
-const BY: &str = "sandbox";
 
 /// Enrolment uses up a code. It is given the one before the present one, which is still good.
 const ONE_CODE: Duration = Duration::from_secs(30);
@@ -42,67 +39,104 @@ pub(crate) async fn install(
 ) -> anyhow::Result<[DemoPerson; 2]> {
     let ca = data.join("ca.pem");
     vendors.write_ca(&ca)?;
-    let (records, rulebook) = (documents::records(vendors, &ca), documents::rulebook(vendors));
-    let config = data.join("latchkey.toml");
-    for (path, text) in [
-        (&config, documents::config(listen)),
-        (&data.join("records.toml"), records.clone()),
-        (&data.join("rulebook.toml"), rulebook.clone()),
-    ] {
-        std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    let config = write(data, "latchkey.toml", &documents::config(listen))?;
+    let records = write(data, "records.toml", &documents::records(vendors, &ca))?;
+    let rulebook = write(data, "rulebook.toml", &documents::rulebook(vendors))?;
+    std::fs::create_dir(data.join(DATA_DIR)).context("the database's directory cannot be made")?;
+    let desk = Desk { config: &config, clock };
+    desk.run(&["records", "load", &records], "").await?;
+    desk.run(&["rulebook", "load", &rulebook], "").await?;
+    desk.run(&["secret", "set", &format!("{PSA}/private-key")], &vendors.psa.api.private_key).await?;
+    desk.run(&["secret", "set", &format!("{DIRECTORY}/client-secret")], &vendors.directory.client_secret).await?;
+    desk.run(&["webhook", "sync", PSA], "").await?;
+    Ok([desk.enroll(vendors.psa.jane).await?, desk.enroll(vendors.psa.max).await?])
+}
+
+fn write(data: &Path, name: &str, text: &str) -> anyhow::Result<String> {
+    let path = data.join(name);
+    std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    path.into_os_string().into_string().ok().context("the data directory's name is not text")
+}
+
+/// Where the operator sits.
+struct Desk<'a> {
+    config: &'a str,
+    clock: &'a MovableClock,
+}
+
+impl Desk<'_> {
+    async fn run(&self, command: &[&str], input: &str) -> anyhow::Result<()> {
+        let terminal =
+            Terminal::piped(Box::new(io::Cursor::new(input.to_owned())), Box::new(io::sink()), Box::new(io::sink()));
+        self.at(terminal, command).await
     }
-    let config = Config::load(&config)?;
-    std::fs::create_dir_all(&config.data_dir)?;
 
-    let now = clock.now();
-    let store = Arc::new(Sqlite::open(&database(&config), Options::default()).await?);
-    let seal = Arc::new(seal::unlock(&config.key_file, store.as_ref(), now).await?);
-    let rulebook = Rulebook::parse(&rulebook)?.in_force_since(&Rulebook::default(), now);
-    let rules = Rules { revision: 0, rulebook, records: Records::parse(&records)? };
-    store.save_rules(&rules, BY, "the sandbox's own rules", now).await?;
+    async fn at(&self, mut terminal: Terminal, command: &[&str]) -> anyhow::Result<()> {
+        let words = ["latchkey", "--config", self.config].into_iter().chain(command.iter().copied());
+        let cli = Cli::try_parse_from(words)?;
+        cli::run(cli, &mut terminal).await.with_context(|| format!("latchkey {}", command.join(" ")))
+    }
 
-    let hook = random::token();
-    let secret = |connection: &str, kind, value: Secret<String>| {
-        anyhow::Ok((SecretName::new(ConnectionId::parse(connection)?, kind), value))
-    };
-    let secrets = [
-        secret(PSA, SecretKind::PrivateKey, Secret::new(vendors.psa.api.private_key.clone()))?,
-        secret(PSA, SecretKind::HookSecret, Secret::new(hook.expose().clone()))?,
-        secret(DIRECTORY, SecretKind::ClientSecret, Secret::new(vendors.directory.client_secret.clone()))?,
-    ];
-    set_secrets(store.as_ref(), &seal, BY, &secrets, now).await?;
-
-    let jane = enroll(vendors.psa.jane, store.as_ref(), &seal, clock).await?;
-    let max = enroll(vendors.psa.max, store.as_ref(), &seal, clock).await?;
-    register_hooks(&config, &hook, Arc::<Sqlite>::clone(&store), seal, clock).await?;
-    store.close().await;
-    Ok([jane, max])
+    async fn enroll(&self, member: Member) -> anyhow::Result<DemoPerson> {
+        let person = PersonId::parse(member.identifier)?;
+        let password = Alphanumeric.sample_string(&mut rand::rng(), 20);
+        let said = Said::default();
+        let keyboard = Keyboard {
+            line: io::Cursor::new(format!("{password}\n").into_bytes()),
+            person: person.clone(),
+            said: said.clone(),
+            clock: self.clock.clone(),
+        };
+        let terminal =
+            Terminal::piped(Box::new(BufReader::new(keyboard)), Box::new(said.clone()), Box::new(io::sink()));
+        self.at(terminal, &["person", "enroll", member.identifier]).await?;
+        let app = said.app(&person).context("the enrolment showed no secret for an app")?;
+        Ok(DemoPerson { member, password, app })
+    }
 }
 
-async fn enroll(member: Member, store: &dyn Store, seal: &Seal, clock: &MovableClock) -> anyhow::Result<DemoPerson> {
-    let person = PersonId::parse(member.identifier)?;
-    let password = Alphanumeric.sample_string(&mut rand::rng(), 20);
-    let enrolment = Enrolment::begin(person.clone(), Secret::new(password.clone()))?;
-    let app = OneTime::new(&enrolment.one_time().bytes(), &person).context("the secret was made by the service")?;
-    let now = clock.now();
-    enrolment.finish(&app.code(now - ONE_CODE), store, seal, now).await?;
-    Ok(DemoPerson { member, password, app })
+/// What a command has said so far.
+#[derive(Debug, Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Said {
+    /// The one-time-code secret that an enrolment shows, as an authenticator app takes it.
+    fn app(&self, person: &PersonId) -> Option<OneTime> {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&said);
+        let secret = text.lines().find_map(|line| line.strip_prefix("secret: "))?;
+        let bytes = Base32::try_from_base32(secret).ok()?;
+        OneTime::new(&Secret::new(bytes.as_bytes().to_vec()), person)
+    }
 }
 
-/// As `latchkey webhook sync` does: one callback for each mapped board.
-async fn register_hooks(
-    config: &Config,
-    hook: &Secret<String>,
-    store: Arc<dyn Store>,
-    seal: Arc<Seal>,
-    clock: &MovableClock,
-) -> anyhow::Result<()> {
-    let rules = store.rules().await?;
-    let connection = ConnectionId::parse(PSA)?;
-    let boards: Vec<_> = rules.rulebook.mappings.iter().flat_map(|m| m.boards.clone()).collect();
-    let connectors = Connectors::new(store, seal, Arc::new(clock.clone()));
-    let psa = connectors.assemble(&rules).await?.ticket_system(&connection)?;
-    let url = config.public(&format!("/hooks/{connection}/{}", hook.expose()));
-    psa.sync_webhooks(&url, &boards).await.context("the webhooks could not be registered at the pretend PSA")?;
-    Ok(())
+impl Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Somebody who enrols: types the password, then, having read the secret, the code that an app shows.
+#[derive(Debug)]
+struct Keyboard {
+    line: io::Cursor<Vec<u8>>,
+    person: PersonId,
+    said: Said,
+    clock: MovableClock,
+}
+
+impl Read for Keyboard {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.line.read(buffer)?;
+        if read > 0 {
+            return Ok(read);
+        }
+        let Some(app) = self.said.app(&self.person) else { return Ok(0) };
+        self.line = io::Cursor::new(format!("{}\n", app.code(self.clock.now() - ONE_CODE)).into_bytes());
+        self.line.read(buffer)
+    }
 }

@@ -58,6 +58,7 @@ impl Psa {
             msp.set_member_name(member.identifier, member.first, member.last);
         }
         let api = msp.add_api_member(243, "LatchkeyApi");
+        msp.set_member_name("LatchkeyApi", "Latchkey", "(API member)");
         let psa = Self {
             help_desk: Board::add(&msp, "Help Desk"),
             projects: Board::add(&msp, "Projects"),
@@ -82,24 +83,15 @@ impl Psa {
             ("Tenant clean-up: stale accounts", self.projects, self.acme, JANE),
             ("Laptop rollout, phase 2", self.projects, self.acme, MAX),
         ] {
-            self.open_ticket(summary, board, company, Some(owner))?;
+            self.open_ticket(summary, board, company, owner)?;
         }
         Ok(())
     }
 
     /// Opens a ticket in its board's first status; answers its number.
-    pub(crate) fn open_ticket(
-        &self,
-        summary: &str,
-        board: Board,
-        company: i64,
-        owner: Option<Member>,
-    ) -> Result<i64, Refused> {
-        let new = NewTicket::new(summary, board.id, company).entered_by(JANE.identifier);
-        self.msp.add_ticket(match owner {
-            Some(owner) => new.owner(owner.identifier),
-            None => new,
-        })
+    pub(crate) fn open_ticket(&self, summary: &str, board: Board, company: i64, owner: Member) -> Result<i64, Refused> {
+        let new = NewTicket::new(summary, board.id, company);
+        self.msp.add_ticket(new.entered_by(JANE.identifier).owner(owner.identifier))
     }
 
     /// What the button does: the wanted length into the field, if one is wanted, then the status.

@@ -9,10 +9,11 @@ use std::{
 
 use anyhow::Context as _;
 use latchkey_contract::Clock as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Options, pages, sandbox::Sandbox};
 
-/// Runs until Ctrl-C.
+/// Runs until Ctrl-C or SIGTERM.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let sandbox = Arc::new(Sandbox::set_up(options.data.as_deref()).await?);
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
@@ -21,7 +22,11 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     sandbox.service.start().await?;
     sandbox.service.ready().await?;
     writeln!(io::stdout(), "{}", welcome(&sandbox, pages.addr))?;
-    tokio::signal::ctrl_c().await?;
+    let mut told_to_end = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed?,
+        _ = told_to_end.recv() => {}
+    }
     writeln!(io::stdout(), "\n  Letting the service finish what it is doing …")?;
     sandbox.service.stop().await
 }

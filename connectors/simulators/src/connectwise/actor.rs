@@ -97,6 +97,23 @@ impl Actor {
         })
     }
 
+    /// Moves a note to another tab, and to no other.
+    pub fn move_note(&self, note: i64, tab: Tab) -> Result<(), Refused> {
+        self.tenant.at_desk(&self.identifier, |desk| {
+            let (now, by) = (desk.now, desk.saver.identifier.clone());
+            let found = desk.tenant.notes.get_mut(&note);
+            let found = found.ok_or_else(|| Refusal::not_found("ServiceNote", note))?;
+            found.discussion = tab == Tab::Discussion;
+            found.internal = tab == Tab::Internal;
+            found.resolution = tab == Tab::Resolution;
+            (found.updated_ms, found.updated_by) = (now, by);
+            let ticket = found.ticket;
+            let ticket = stored(desk, ticket)?;
+            desk.note_saved(&ticket, "updated");
+            Ok(())
+        })
+    }
+
     pub fn delete_note(&self, note: i64) -> Result<(), Refused> {
         self.tenant.at_desk(&self.identifier, |desk| {
             let found = desk.tenant.notes.remove(&note);

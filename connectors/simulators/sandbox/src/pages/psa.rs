@@ -49,6 +49,13 @@ struct Note {
     text: Vec<Piece>,
 }
 
+/// The PSA's own page of a ticket, as the service links to it. It is not played: ours takes its place.
+fn own_page(psa: &Psa, address: &str) -> Option<String> {
+    let query = address.strip_prefix(&psa.sim.base_url())?.split_once("service_recid=")?.1;
+    let id: i64 = query.split('&').next()?.parse().ok()?;
+    Some(format!("/psa/tickets/{id}"))
+}
+
 #[derive(Debug)]
 struct Change {
     at: String,
@@ -77,7 +84,7 @@ pub(super) fn open(sandbox: &Sandbox, request: &Request) -> Response {
     let board = if field(request, "board").as_deref() == Some("projects") { psa.projects } else { psa.help_desk };
     let company = if field(request, "company").as_deref() == Some("globex") { psa.globex } else { psa.acme };
     let summary: String = summary.chars().take(100).collect();
-    match psa.open_ticket(&summary, board, company, Some(psa.jane)) {
+    match psa.open_ticket(&summary, board, company, psa.jane) {
         Ok(id) => see_other(&format!("/psa/tickets/{id}")),
         Err(refused) => trouble(400, &refused.to_string()),
     }
@@ -134,7 +141,7 @@ fn whole(psa: &Psa, ticket: &Value) -> Ticket {
         length: length.map(|f| text(&f["value"])).unwrap_or_default(),
         updated: show::moment_of(&text(&ticket["_info"]["lastUpdated"])),
         updated_by: text(&ticket["_info"]["updatedBy"]),
-        notes: psa.msp.notes(row.id).iter().rev().map(note).collect(),
+        notes: psa.msp.notes(row.id).iter().rev().map(|n| note(psa, n)).collect(),
         trail: psa.msp.audit(row.id).iter().rev().map(change).collect(),
         lengths: &LENGTHS,
         asks: in_status(|b| b.requested) || in_status(|b| b.active),
@@ -143,7 +150,7 @@ fn whole(psa: &Psa, ticket: &Value) -> Ticket {
     }
 }
 
-fn note(note: &Value) -> Note {
+fn note(psa: &Psa, note: &Value) -> Note {
     let (created, updated) = (text(&note["dateCreated"]), text(&note["_info"]["lastUpdated"]));
     let author = text(&note["member"]["name"]);
     Note {
@@ -151,7 +158,7 @@ fn note(note: &Value) -> Note {
         at: show::moment_of(&created),
         edited: (created != updated).then(|| show::moment_of(&updated)),
         is_internal: note["internalAnalysisFlag"] == true,
-        text: show::pieces(&text(&note["text"])),
+        text: show::pieces(&text(&note["text"]), |address| own_page(psa, address)),
     }
 }
 

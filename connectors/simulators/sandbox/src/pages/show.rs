@@ -7,11 +7,12 @@ use latchkey_simulators::clock;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece {
     Plain(String),
-    Link(String),
+    Link { shown: String, leads_to: String },
 }
 
 /// Cuts a text at its http addresses. The pieces are as hostile as the text: the template escapes them.
-pub(super) fn pieces(text: &str) -> Vec<Piece> {
+/// `instead` may say where an address is to lead.
+pub(super) fn pieces(text: &str, instead: impl Fn(&str) -> Option<String>) -> Vec<Piece> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(at) = [rest.find("http://"), rest.find("https://")].into_iter().flatten().min() {
@@ -21,7 +22,8 @@ pub(super) fn pieces(text: &str) -> Vec<Piece> {
         if !before.is_empty() {
             out.push(Piece::Plain(before.to_owned()));
         }
-        out.push(Piece::Link(address.to_owned()));
+        let leads_to = instead(address).unwrap_or_else(|| address.to_owned());
+        out.push(Piece::Link { shown: address.to_owned(), leads_to });
         rest = &from[address.len()..];
     }
     if !rest.is_empty() {
@@ -56,7 +58,8 @@ mod tests {
     #[test]
     fn addresses_become_links_and_nothing_else_does() {
         let plain = |text: &str| Piece::Plain(text.to_owned());
-        let link = |text: &str| Piece::Link(text.to_owned());
+        let link = |text: &str| Piece::Link { shown: text.to_owned(), leads_to: text.to_owned() };
+        let pieces = |text: &str| super::pieces(text, |_| None);
         assert_eq!(
             pieces("Claim: http://127.0.0.1:9/claim/x?a=b. Then <b>go</b>"),
             [plain("Claim: "), link("http://127.0.0.1:9/claim/x?a=b"), plain(". Then <b>go</b>")]
