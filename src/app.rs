@@ -49,6 +49,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
+    /// How large the database may become, and what is kept of the disk for removals.
+    pub storage: Options,
     /// Lies between the service and its store, where somebody wants to look or to break off.
     pub wrap_store: Option<WrapStore>,
     /// Renders `/metrics`, if a recorder is installed.
@@ -59,7 +61,7 @@ impl Parts {
     /// The shipped program's.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, random: Arc::new(SystemRandom), wrap_store: None, metrics: None }
+        Self { clock, random: Arc::new(SystemRandom), storage: Options::default(), wrap_store: None, metrics: None }
     }
 }
 
@@ -87,7 +89,7 @@ impl App {
     /// # Errors
     /// Whatever stops the start, with what to do about it: nothing runs half.
     pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
-        let sqlite = Arc::new(Sqlite::open(&database(config), Options::default()).await?);
+        let sqlite = Arc::new(Sqlite::open(&database(config), parts.storage).await?);
         let mut store: Arc<dyn Store> = Arc::<Sqlite>::clone(&sqlite);
         if let Some(wrap) = parts.wrap_store {
             store = wrap(store);

@@ -30,6 +30,11 @@ impl Browser {
         Self { client, base, cookie: None }
     }
 
+    /// The session, as `name=token`.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        self.cookie.as_deref()
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Page {
         self.send(Method::GET, path, None).await
     }

@@ -27,6 +27,12 @@ impl TestApp {
         self.app = Some(App::start(&self.config, parts).await.unwrap());
     }
 
+    /// Starts the service again with `/metrics` on a port of its own.
+    pub(crate) async fn up_with_metrics(&mut self, metrics: metrics_exporter_prometheus::PrometheusHandle) {
+        self.config.metrics_listen = Some(([127, 0, 0, 1], 0).into());
+        self.up_with(|parts| parts.metrics = Some(metrics)).await;
+    }
+
     /// Saves changed rules; they are in force at once.
     pub(crate) async fn change_rules(&self, change: impl FnOnce(&mut Rules)) {
         let mut rules = self.store().rules().await.unwrap();
