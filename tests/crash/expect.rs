@@ -1,0 +1,1 @@
+//! What is expected of each place at which the service may die.
