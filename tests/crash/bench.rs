@@ -8,11 +8,14 @@ use std::{
 };
 
 use latchkey_contract::{Clock as _, Timestamp};
-use latchkey_simulators::fault::{Act, Call, Fault, Faults};
+use latchkey_simulators::{
+    fault::{Act, Call, Fault, Faults},
+    graph::{AppSpec, Licence},
+};
 
 use crate::{
     child::{LOG, Orders},
-    harness::TestApp,
+    harness::{CLIENT, TestApp},
     point::{Point, Side, of_call},
     service::{Process, Said, Service},
     view::View,
@@ -23,6 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Steps of time while work waits for a dead process's leases to run out.
 const WAITING: Duration = Duration::from_secs(5);
+
+/// Another customer's tenant that has consented to the same app. Nobody asked for anything there.
+pub(crate) const OTHER_TENANT: &str = "99999999-2222-4333-8444-555555555555";
+pub(crate) const OTHER_CLIENT_SECRET: &str = "another-client-secret-of-the-pretend-tenant";
 
 /// The service's death, as seen right after it.
 #[derive(Debug)]
@@ -36,6 +43,7 @@ pub(crate) struct Bench {
     pub(crate) app: TestApp,
     /// What a person came to know and nobody else may.
     pub(crate) secrets: Vec<String>,
+    pub(crate) beginning: View,
     pub(crate) death: Option<Death>,
     service: Option<Service>,
     kill: Option<Point>,
@@ -54,26 +62,42 @@ impl Bench {
         let app = TestApp::installed(edits).await;
         app.register_webhooks().await;
         app.psa.sim.faults().clear_calls();
+        let (client_id, secrets) = (CLIENT.to_owned(), vec![OTHER_CLIENT_SECRET.to_owned()]);
+        app.entra.sim.add_tenant(OTHER_TENANT, &["fabrikam.onmicrosoft.com"], Licence::Free);
+        app.entra.sim.register_app(OTHER_TENANT, AppSpec { client_id, secrets, ..AppSpec::default() });
+        let beginning = View::of(&app).await;
         let victim = Arc::new(Victim::default());
         if let Some(point) = kill.as_ref().filter(|point| !point.is_commit()) {
             arm(app.psa.sim.faults(), "psa", point, &victim);
             arm(app.entra.sim.faults(), "entra", point, &victim);
         }
-        let mut bench = Self { app, secrets: Vec::new(), death: None, service: None, kill, victim };
-        bench.up().await;
-        bench
+        Self { app, secrets: Vec::new(), beginning, death: None, service: None, kill, victim }
     }
 
-    async fn up(&mut self) {
+    fn orders(&self, command: Option<String>) -> Orders {
         let (dir, port) = self.app.place();
         let elapsed_ms = u64::try_from(self.app.clock.monotonic().as_millis()).unwrap();
         let kill = self.kill.clone().filter(|point| point.is_commit() && self.death.is_none());
-        let mut service = Service::spawn(&Orders { dir: dir.to_owned(), port, elapsed_ms, kill });
+        Orders { dir: dir.to_owned(), port, elapsed_ms, kill, command }
+    }
+
+    /// Starts the service.
+    pub(crate) async fn up(&mut self) {
+        let mut service = Service::spawn(&self.orders(None));
         *self.victim.process.lock().unwrap() = Some(service.process());
         match service.hear().await {
             Said::Line(line) if line == "ready" => self.service = Some(service),
             Said::Line(line) => panic!("the service does not start: {line}"),
             Said::Gone(status) => panic!("the service does not start: {status}; {}", self.log_tail()),
+        }
+    }
+
+    /// An operator sets the tenant's client secret while the service is down; done, or killed on the way.
+    pub(crate) async fn set_client_secret(&mut self, value: &str) {
+        let mut command = Service::spawn(&self.orders(Some(value.to_owned())));
+        match command.hear().await {
+            Said::Line(line) => assert_eq!(line, "stopped"),
+            Said::Gone(status) => self.died(status).await,
         }
     }
 
@@ -83,12 +107,13 @@ impl Bench {
             Said::Line(line) => Some(line),
             Said::Gone(status) => {
                 self.died(status).await;
+                self.up().await;
                 None
             }
         }
     }
 
-    /// The service is dead: as it was meant to be, or the run fails. It is started again at once.
+    /// The process is dead: as it was meant to be, or the run fails.
     async fn died(&mut self, status: ExitStatus) {
         let Some(point) = self.kill.clone().filter(|_| self.death.is_none()) else {
             panic!("the service ended by itself: {status}; {}", self.log_tail());
@@ -103,7 +128,6 @@ impl Bench {
         };
         assert_eq!(by, format!("killed {point}"), "it died, but not where it should");
         self.death = Some(Death { at: self.app.clock.now(), view });
-        self.up().await;
     }
 
     /// Lets everything happen that can happen without time passing. Answers when something is due.
@@ -135,14 +159,22 @@ impl Bench {
 
     /// Lets time pass until something is so, stopping at everything that falls due on the way.
     pub(crate) async fn until(&mut self, within: Duration, what: &str, is_so: impl Fn(&TestApp) -> bool) {
+        let is_so = self.is_within(within, is_so).await;
+        assert!(is_so, "within {within:?} it did not come to pass: {what}; {}", self.log_tail());
+    }
+
+    /// As [`Bench::until`]; false when it did not come to pass.
+    pub(crate) async fn is_within(&mut self, within: Duration, is_so: impl Fn(&TestApp) -> bool) -> bool {
         let end = self.app.clock.now() + within;
         loop {
             let due = self.rest().await;
             if is_so(&self.app) {
-                return;
+                return true;
             }
             let now = self.app.clock.now();
-            assert!(now < end, "within {within:?} it did not come to pass: {what}; {}", self.log_tail());
+            if now >= end {
+                return false;
+            }
             self.shift(step(now, due, end)).await;
         }
     }
@@ -160,13 +192,14 @@ impl Bench {
         }
     }
 
+    /// False when the service was to be killed, and lived through the whole story.
+    pub(crate) const fn is_as_planned(&self) -> bool {
+        self.kill.is_none() || self.death.is_some()
+    }
+
     /// Stops the service in peace, and opens what it left.
     pub(crate) async fn stop(&mut self) {
         self.rest().await;
-        assert!(
-            self.kill.is_none() || self.death.is_some(),
-            "NOT REACHED: the service lived through the whole story"
-        );
         assert_eq!(self.ask("stop").await.as_deref(), Some("stopped"));
         self.service = None;
         self.app.open_store().await;

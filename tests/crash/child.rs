@@ -9,11 +9,17 @@ use std::{
 };
 
 use latchkey::{
-    app::{App, Parts},
+    app::{App, Parts, database},
     random::SystemRandom,
-    store::Store,
+    registry::{SecretKind, SecretName, set_secrets},
+    seal,
+    store::{
+        Store,
+        sqlite::{Options, Sqlite},
+    },
     telemetry::{LogFormat, LogLevel, subscriber},
 };
+use latchkey_contract::{Clock as _, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -38,6 +44,8 @@ pub(crate) struct Orders {
     pub(crate) elapsed_ms: u64,
     /// The commit around which it kills itself.
     pub(crate) kill: Option<Point>,
+    /// Not the service but a command: set the tenant's client secret to this.
+    pub(crate) command: Option<String>,
 }
 
 /// Where the lines about commits are, and where the log is.
@@ -48,6 +56,17 @@ fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     // A parent that is gone hears nothing; the end of its lines ends this process too.
     let _ = out.write_all(format!("{MARK}{line}\n").as_bytes()).and_then(|()| out.flush());
+}
+
+/// What `latchkey secret set` does.
+async fn command(orders: &Orders, value: &str, now: Timestamp, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) {
+    let config = config(&orders.dir, orders.port);
+    let sqlite = Arc::new(Sqlite::open(&database(&config), Options::default()).await.unwrap());
+    let store = wrap(Arc::<Sqlite>::clone(&sqlite));
+    let seal = seal::unlock(&config.key_file, store.as_ref(), now).await.unwrap();
+    let name = SecretName::new("acme-entra".parse().unwrap(), SecretKind::ClientSecret);
+    set_secrets(store.as_ref(), &seal, "test", &[(name, Secret::new(value.to_owned()))], now).await.unwrap();
+    sqlite.close().await;
 }
 
 /// Runs the service until told to stop.
@@ -65,6 +84,10 @@ pub(crate) async fn serve(orders: &Orders) {
         keep.set(Arc::clone(&store)).unwrap();
         store
     };
+    if let Some(value) = &orders.command {
+        command(orders, value, clock.now(), wrap).await;
+        return say("stopped");
+    }
     let parts = Parts {
         random: Arc::new(SystemRandom),
         wrap_store: Some(Box::new(wrap)),

@@ -6,7 +6,10 @@ use latchkey_simulators::graph::{Actor, What};
 use serde_json::Value;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
-use crate::harness::{CLIENT, TestApp};
+use crate::{
+    harness::{CLIENT, TestApp},
+    point::of_call,
+};
 
 /// Counts of what happened at the vendors.
 pub(crate) type Effects = BTreeMap<String, usize>;
@@ -26,6 +29,10 @@ pub(crate) struct View {
     pub(crate) deliveries: (usize, usize),
     /// Codes of the audit entries, oldest first.
     pub(crate) audit: Vec<String>,
+    /// The row that holds the tenant's client secret.
+    pub(crate) client_secret: String,
+    /// Calls so far, by name; those of a dead service too.
+    pub(crate) calls: BTreeMap<String, usize>,
     /// Lines about commits, oldest first.
     pub(crate) trace: Vec<String>,
 }
@@ -38,6 +45,11 @@ impl View {
             trace: trace.lines().map(str::to_owned).collect(),
             ..Self::default()
         };
+        for (vendor, faults) in [("psa", app.psa.sim.faults()), ("entra", app.entra.sim.faults())] {
+            for call in faults.calls() {
+                *view.calls.entry(of_call(vendor, call.op, call.body_json.as_ref())).or_default() += 1;
+            }
+        }
         view.rows(&app.data_dir().join("latchkey.db")).await.unwrap();
         view
     }
@@ -63,6 +75,8 @@ impl View {
         for row in sqlx::query("SELECT code FROM audit ORDER BY seq").fetch_all(&mut database).await? {
             self.audit.push(row.get(0));
         }
+        let secret = sqlx::query("SELECT id FROM sealed WHERE name = 'acme-entra/client-secret'");
+        self.client_secret = secret.fetch_one(&mut database).await?.get(0);
         database.close().await
     }
 
