@@ -9,8 +9,8 @@ use crate::{
     app::database,
     clock::SystemClock,
     config::Config,
-    registry::{SecretName, Vendors, set_secrets},
     registry::Live,
+    registry::{SecretName, Vendors, set_secrets},
     rulebook::{Connection, Rules},
     seal::{Seal, unlock},
     store::{

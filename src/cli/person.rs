@@ -14,7 +14,9 @@ const TRIES: usize = 3;
 pub(super) async fn enroll(desk: &Desk, terminal: &mut Terminal, id: PersonId) -> anyhow::Result<()> {
     let rules = desk.store.rules().await?;
     let person = rules.records.person(&id).with_context(|| {
-        format!("there is no person {id} in the records; add them to the records file and run: latchkey records load FILE")
+        format!(
+            "there is no person {id} in the records; add them to the records file and run: latchkey records load FILE"
+        )
     })?;
     if person.blocked {
         bail!("{id} is blocked in the records; unblock them there first");

@@ -97,7 +97,8 @@ impl Terminal {
     }
 
     fn hidden(&mut self, prompt: &str) -> anyhow::Result<Secret<String>> {
-        let _shown_again = if self.is_interactive { Some(Echo::off().context("the terminal cannot hide")?) } else { None };
+        let _shown_again =
+            if self.is_interactive { Some(Echo::off().context("the terminal cannot hide")?) } else { None };
         let line = self.ask(prompt);
         if self.is_interactive {
             writeln!(self.hints)?;

@@ -67,7 +67,7 @@ impl Jobs {
                 Ok(Ran::Finish(Finish::At(until)))
             }
             Next::Reached => self.reached(scene, seen, lease).await,
-            Next::Impossible { why } => self.impossible(scene, why, lease).await,
+            Next::Impossible { why } => self.impossible(scene, why, None, lease).await,
         }
     }
 
@@ -260,9 +260,17 @@ impl Jobs {
     }
 
     /// The account must not or cannot be what it should: giving ends, removal goes on and grows louder.
-    pub(super) async fn impossible(&self, mut scene: Scene, why: String, lease: &LeaseHandle) -> Result<Ran, JobError> {
+    /// `outcome` is that of the step which showed it, if one was sent.
+    pub(super) async fn impossible(
+        &self,
+        mut scene: Scene,
+        why: String,
+        outcome: Option<AuditEntry>,
+        lease: &LeaseHandle,
+    ) -> Result<Ran, JobError> {
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Impossible, now);
+        transition.audit.extend(outcome);
         transition.audit.push(act(&scene, "account.impossible", now, json!({ "why": why })));
         let asked: Option<Timestamp> = scene.grants.iter().filter_map(begun).min();
         let nothing_sent = match (scene.account.gave_at, asked) {
