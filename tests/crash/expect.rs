@@ -222,7 +222,8 @@ impl Run<'_> {
     }
 
     fn call(&self, name: &str) -> String {
-        let Some((_, step, effects)) = WRITES.iter().find(|(op, ..)| name == *op || name.starts_with(&format!("{op} (")))
+        let Some((_, step, effects)) =
+            WRITES.iter().find(|(op, ..)| name == *op || name.starts_with(&format!("{op} (")))
         else {
             assert!(name.starts_with("GET ") || name.ends_with("/token"), "no expectation for {}", self.point);
             return self.read();

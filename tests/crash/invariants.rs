@@ -32,7 +32,8 @@ pub(crate) async fn check(bench: &Bench) {
     let mut told = Vec::new();
     for ticket in bench.app.psa.tenant.ticket_ids() {
         for grant in bench.app.grants(ticket).await {
-            let account = bench.app.store().account(&grant.account).await.unwrap().expect("a grant has an account").name;
+            let account =
+                bench.app.store().account(&grant.account).await.unwrap().expect("a grant has an account").name;
             let audit = audit.iter().filter(|e| e.grant.as_ref() == Some(&grant.id)).cloned().collect();
             told.push(Told { grant, account, audit });
         }

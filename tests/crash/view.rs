@@ -40,11 +40,8 @@ pub(crate) struct View {
 impl View {
     pub(crate) async fn of(app: &TestApp) -> Self {
         let trace = std::fs::read_to_string(app.place().0.join(crate::child::TRACE)).unwrap_or_default();
-        let mut view = Self {
-            effects: effects(app),
-            trace: trace.lines().map(str::to_owned).collect(),
-            ..Self::default()
-        };
+        let mut view =
+            Self { effects: effects(app), trace: trace.lines().map(str::to_owned).collect(), ..Self::default() };
         for (vendor, faults) in [("psa", app.psa.sim.faults()), ("entra", app.entra.sim.faults())] {
             for call in faults.calls() {
                 *view.calls.entry(of_call(vendor, call.op, call.body_json.as_ref())).or_default() += 1;
