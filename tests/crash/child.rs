@@ -104,7 +104,7 @@ pub(crate) async fn serve(orders: &Orders) {
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("pass", ms) => {
                 clock.pass(Duration::from_millis(ms.parse().unwrap()));
-                store.stir();
+                store.moved(clock.now());
                 say("passed");
             }
             ("rest", _) => {
