@@ -201,7 +201,6 @@ async fn attempt(cell: &Cell, clean: &Clean) -> String {
         let end = View::of(&bench.app).await;
         let death = &bench.death.as_ref().expect("it is as planned").view;
         let run = Run { point: &point, beginning: &bench.beginning, death, end: &end, clean: &clean.view };
-        if std::env::var_os("LATCHKEY_CRASH_DUMP").is_some() { println!("{}", bench.log()); println!("{:#?}", end.trace); }
         let said = expect::check(&run);
         invariants::check(&bench).await;
         bench.app.close_store().await;
