@@ -142,10 +142,7 @@ impl Bench {
                     quiet += 1;
                     due = at.parse().ok().map(Timestamp::from_millis);
                 }
-                _ => {
-                    quiet = 0;
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
+                _ => quiet = 0,
             }
         }
         due

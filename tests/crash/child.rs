@@ -58,6 +58,18 @@ fn say(line: &str) {
     let _ = out.write_all(format!("{MARK}{line}\n").as_bytes()).and_then(|()| out.flush());
 }
 
+/// Whether it is at rest, and when something is due; given a moment to come to rest.
+async fn rest(store: &Watched) -> String {
+    for _ in 0..20 {
+        if store.is_quiet() {
+            let due = store.next_due().await.ok().flatten();
+            return format!("quiet {}", due.map_or_else(|| "-".to_owned(), |due| due.millis().to_string()));
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    "busy -".to_owned()
+}
+
 /// What `latchkey secret set` does.
 async fn command(orders: &Orders, value: &str, now: Timestamp, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) {
     let config = config(&orders.dir, orders.port);
@@ -97,21 +109,17 @@ pub(crate) async fn serve(orders: &Orders) {
         Ok(app) => app,
         Err(error) => return say(&format!("failed {error:#}").replace('\n', " ")),
     };
-    let store = Arc::clone(watched.get().expect("App::start wraps the store"));
+    let store: &Watched = watched.get().expect("App::start wraps the store");
     say("ready");
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("pass", ms) => {
                 clock.pass(Duration::from_millis(ms.parse().unwrap()));
-                store.stir();
+                store.moved(clock.now());
                 say("passed");
             }
-            ("rest", _) => {
-                let due = store.next_due().await.ok().flatten();
-                let due = due.map_or_else(|| "-".to_owned(), |due| due.millis().to_string());
-                say(&format!("{} {due}", if store.is_quiet() { "quiet" } else { "busy" }));
-            }
+            ("rest", _) => say(&rest(store).await),
             _ => break,
         }
     }

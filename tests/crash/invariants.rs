@@ -137,26 +137,29 @@ fn secrets_are_nowhere(bench: &Bench) {
         places.push((format!("ticket {ticket}"), bench.app.psa.notes(ticket).concat().into_bytes()));
     }
     for (place, bytes) in &places {
+        // Secrets are ASCII: they survive this whatever stands around them.
+        let text = String::from_utf8_lossy(bytes);
         for secret in &secrets {
-            let is_there = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!is_there, "I5: a secret of {} letters stands in {place}", secret.len());
+            assert!(!text.contains(secret), "I5: a secret of {} letters stands in {place}", secret.len());
         }
     }
 }
 
 /// I9, I13: a step that was sent is known to have come to something, or the account was looked at again.
 fn every_intent_has_an_outcome_or_another_look(bench: &Bench, audit: &[AuditEntry]) {
-    let mut open = 0;
-    let mut unanswered = 0;
-    for entry in audit.iter().filter(|e| e.code.starts_with("step.")) {
-        if entry.code == "step.intent" {
-            unanswered += open;
-            open = 1;
-        } else {
-            open = 0;
+    let (mut is_open, mut unanswered) = (false, 0);
+    for entry in audit {
+        match entry.code.as_str() {
+            // Both follow from a look at the account alone.
+            "step.intent" | "grant.delivering" | "grant.ended" => {
+                unanswered += usize::from(is_open);
+                is_open = entry.code == "step.intent";
+            }
+            code if code.starts_with("step.") => is_open = false,
+            _ => {}
         }
     }
-    assert_eq!(open, 0, "I9: the last step came to nothing");
+    assert!(!is_open, "I9: the last step came to nothing, and nobody looked");
     assert!(unanswered <= usize::from(bench.death.is_some()), "I9: {unanswered} intents have no outcome");
 }
 

@@ -84,7 +84,7 @@ impl View {
     /// How often a commit is known to have been made.
     pub(crate) fn commits(&self, name: &str) -> usize {
         let start = format!("after {name} #");
-        self.trace.iter().filter(|line| line.starts_with(&start)).count()
+        self.trace.iter().filter(|line| line.trim_start_matches("killed ").starts_with(&start)).count()
     }
 
     pub(crate) fn has_task(&self, kind: &str, state: &str) -> bool {

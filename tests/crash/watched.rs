@@ -76,7 +76,8 @@ impl Trace {
 pub(crate) struct Watched {
     inner: Arc<dyn Store>,
     trace: Trace,
-    open: Mutex<BTreeMap<String, String>>,
+    /// Leases held, by task and fence, with the kind of work.
+    open: Mutex<BTreeMap<(String, i64), String>>,
     under_way: AtomicUsize,
     /// Counts what may have made something due.
     stirs: AtomicU64,
@@ -99,8 +100,14 @@ impl Watched {
         }
     }
 
-    /// Something may be due: a commit says so itself, a clock that was moved does not.
-    pub(crate) fn stir(&self) {
+    /// The clock was moved, so something may be due.
+    pub(crate) fn moved(&self, now: Timestamp) {
+        self.trace.line(&format!("time {now}"));
+        self.stir();
+    }
+
+    /// Something may be due: a commit says so itself.
+    fn stir(&self) {
         self.stirs.fetch_add(1, Ordering::SeqCst);
         self.inner.changed().notify_one();
     }
@@ -131,8 +138,13 @@ impl Watched {
     }
 
     fn settled(&self, lease: &Lease) {
-        self.open.lock().unwrap().remove(&lease.task);
+        self.open.lock().unwrap().remove(&held(lease));
     }
+}
+
+/// A task is leased again under the same name as soon as its last run is settled.
+fn held(lease: &Lease) -> (String, i64) {
+    (lease.task.clone(), lease.fence)
 }
 
 #[async_trait::async_trait]
@@ -242,7 +254,7 @@ impl Store for Watched {
         let tasks = self.inner.claim(claim).await?;
         {
             let mut open = self.open.lock().unwrap();
-            open.extend(tasks.iter().map(|t| (t.lease.task.clone(), t.work.name().to_owned())));
+            open.extend(tasks.iter().map(|t| (held(&t.lease), t.work.name().to_owned())));
         }
         if tasks.is_empty() {
             self.found_nothing_at.store(stirs, Ordering::SeqCst);
@@ -260,7 +272,7 @@ impl Store for Watched {
         self.inner.renew(lease, until).await
     }
     async fn finish(&self, lease: &Lease, finish: Finish) -> Result<bool, StoreError> {
-        let kind = self.open.lock().unwrap().get(&lease.task).cloned().unwrap_or_default();
+        let kind = self.open.lock().unwrap().get(&held(lease)).cloned().unwrap_or_default();
         let result = self.around(&format!("commit finish/{kind}"), self.inner.finish(lease, finish)).await;
         self.settled(lease);
         result

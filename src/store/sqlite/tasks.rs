@@ -202,7 +202,7 @@ fn task(row: &(i64, String, i64, i64, i64, i64), until: Timestamp) -> Result<Tas
 async fn release(conn: &mut SqliteConnection, now: Timestamp, removals_only: bool) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE tasks SET state = 'pending', lease_until = NULL, last_error = 'the lease ran out'
-         WHERE state = 'leased' AND lease_until < $1 AND priority <= $2",
+         WHERE state = 'leased' AND lease_until <= $1 AND priority <= $2",
     )
     .bind(now.millis())
     .bind(if removals_only { Priority::Removal } else { Priority::Telling } as i64)
