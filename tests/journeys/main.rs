@@ -1,5 +1,7 @@
 //! Journeys: the whole service against the simulators over real HTTP, told from outside, on a clock that the test moves.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says where it fails")]
+
 mod access_ends;
 mod asking;
 mod canary;

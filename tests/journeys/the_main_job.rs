@@ -23,13 +23,9 @@ async fn a_ticket_gets_an_account_and_loses_it_on_time_with_proof() {
     let notes = app.psa.notes(ticket);
     let last = notes.last().unwrap();
     assert!(last.starts_with("Latchkey: access has ended, proven off."), "{last}");
-    for fact in [
-        "account disabled",
-        "no role active or eligible",
-        "password rotated",
-        "sessions revoked",
-        "Sessions were revoked at",
-    ] {
+    for fact in
+        ["account disabled", "no role active", "password rotated", "sessions revoked", "Sessions were revoked at"]
+    {
         assert!(last.contains(fact), "{fact} is missing in {last}");
     }
     assert_eq!(app.psa.status(ticket), app.psa.desk.done);
