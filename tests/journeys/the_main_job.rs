@@ -11,7 +11,7 @@ async fn a_ticket_gets_an_account_and_loses_it_on_time_with_proof() {
     let ticket = app.active().await;
     assert!(app.entra.is_enabled());
     assert_eq!(app.entra.roles(), [HELPDESK_ROLE]);
-    assert_eq!(app.entra.groups(), [app.entra.group.clone()]);
+    assert_eq!(app.entra.groups(), std::slice::from_ref(&app.entra.group));
     assert_eq!(app.psa.told(ticket), ["Latchkey: request received.", "Latchkey: access granted."]);
     assert_eq!(app.psa.status(ticket), app.psa.desk.active);
     app.minutes(59).await;
