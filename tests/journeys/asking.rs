@@ -182,7 +182,7 @@ async fn a_closed_ticket_gets_nothing() {
     app.end().await;
     let app = TestApp::start_with(&[(REQUESTED, "trigger_statuses = [\"517\"]")]).await;
     let ticket = app.psa.ticket();
-    app.psa.tenant.acting("jdoe").close(ticket).unwrap();
+    app.psa.tenant.acting("jdoe").set_status(ticket, app.psa.desk.closed).unwrap();
     app.run().await;
     app.assert_refused(ticket, "the ticket is closed; open it and ask again").await;
     app.end().await;
