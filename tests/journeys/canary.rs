@@ -21,7 +21,7 @@ use latchkey_simulators::{
     fault::{Act, Fault},
     graph::UserSeed,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::*;
 
