@@ -4,6 +4,7 @@
 //! The commands write to the database directly; a running service notices by the revision.
 
 mod certificate;
+mod connection;
 mod desk;
 mod grants;
 mod load;
@@ -49,13 +50,16 @@ enum Command {
     /// Policies and mappings.
     #[command(subcommand)]
     Rulebook(Load),
+    /// What a connection's vendor says.
+    #[command(subcommand)]
+    Connection(Connection),
     /// The PSA's webhooks to this service.
     #[command(subcommand)]
     Webhook(Webhook),
     /// Certificates for directories.
     #[command(subcommand)]
     Certificate(Certificate),
-    /// List everybody's grants, newest first.
+    /// List the grants of the people in the records, newest first; of each person the newest 200.
     Grants,
 }
 
@@ -85,6 +89,15 @@ enum Load {
     Load {
         /// The file.
         file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Connection {
+    /// Check that it works, and list the ids that records and rulebook need. Fails if any check does.
+    Check {
+        /// As in the records.
+        connection: ConnectionId,
     },
 }
 
@@ -144,6 +157,7 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Secret(Secret::List) => secret::list(desk, terminal).await,
         Command::Records(Load::Load { file }) => load::records(desk, terminal, &file).await,
         Command::Rulebook(Load::Load { file }) => load::rulebook(desk, terminal, &file).await,
+        Command::Connection(Connection::Check { connection }) => connection::check(desk, terminal, &connection).await,
         Command::Webhook(Webhook::Sync { connection, new_path }) => {
             webhook::sync(desk, terminal, connection, new_path).await
         }

@@ -7,17 +7,14 @@ mod live;
 mod secrets;
 mod vendors;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use latchkey_contract::{ConnectionId, Directory, TicketSystem};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 pub use live::{Assemble, InForce, Live};
-pub use secrets::{BadSecretName, SecretKind, SecretName, set_secrets};
+pub use secrets::{BadSecretName, NotSet, SecretKind, SecretName, set_secrets};
 pub use vendors::Vendors;
 
 /// The connectors of one revision.
@@ -129,13 +126,11 @@ impl Registry {
         self.broken.iter().map(|(id, why)| (id, why.as_str()))
     }
 
-    /// Every connection that can be used.
-    #[must_use]
-    pub fn usable(&self) -> BTreeSet<&ConnectionId> {
-        self.built.keys().collect()
-    }
-
-    fn connector(&self, id: &ConnectionId) -> Result<&Connector, NoConnector> {
+    /// Whatever is behind an id.
+    ///
+    /// # Errors
+    /// [`NoConnector`].
+    pub fn connector(&self, id: &ConnectionId) -> Result<&Connector, NoConnector> {
         let broken = |why: &String| NoConnector::Broken { connection: id.clone(), why: why.clone() };
         self.built.get(id).ok_or_else(|| self.broken.get(id).map_or(NoConnector::Unknown(id.clone()), broken))
     }

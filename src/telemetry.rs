@@ -4,7 +4,7 @@
 
 use std::io;
 
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
 use tracing::Subscriber;
 use tracing_subscriber::{
@@ -37,6 +37,9 @@ pub enum LogLevel {
 pub const BUCKETS_S: [f64; 17] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0];
 
+/// Upper bounds of the number of rows in one write: up to the largest batch of the store.
+const BUCKETS_ROWS: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 256.0];
+
 /// Sends this process's log lines to standard error.
 ///
 /// # Errors
@@ -65,7 +68,13 @@ where
 /// # Errors
 /// When there is one already.
 pub fn metrics() -> Result<PrometheusHandle, BuildError> {
-    PrometheusBuilder::new().set_buckets(&BUCKETS_S)?.install_recorder()
+    with_buckets()?.install_recorder()
+}
+
+fn with_buckets() -> Result<PrometheusBuilder, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets(&BUCKETS_S)?
+        .set_buckets_for_metric(Matcher::Full("db_batch_rows".to_owned()), &BUCKETS_ROWS)
 }
 
 /// A target of a directive is a prefix: `latchkey` means every crate of ours.
@@ -92,6 +101,20 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn rows_are_counted_and_times_measured_in_buckets_of_their_own() {
+        let recorder = with_buckets().unwrap().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            metrics::histogram!("db_batch_rows").record(100.0);
+            metrics::histogram!("db_commit_seconds").record(0.01);
+        });
+        let text = recorder.handle().render();
+        assert!(text.contains("db_batch_rows_bucket{le=\"50\"} 0"), "{text}");
+        assert!(text.contains("db_batch_rows_bucket{le=\"100\"} 1"), "{text}");
+        assert!(text.contains("db_batch_rows_bucket{le=\"256\"} 1"), "{text}");
+        assert!(text.contains("db_commit_seconds_bucket{le=\"3600\"} 1"), "{text}");
     }
 
     #[test]

@@ -56,16 +56,19 @@ CREATE TABLE sightings (
     PRIMARY KEY (ticket, mapping)
 ) STRICT;
 
+-- Told in the order of `seq`, which is the order of commits: neither a clock that was set back nor two notices of one
+-- millisecond change it.
 CREATE TABLE notices (
-    id       TEXT PRIMARY KEY,
+    seq      INTEGER PRIMARY KEY,
+    id       TEXT    NOT NULL UNIQUE,
     ticket   TEXT    NOT NULL,
     grant_id TEXT    NOT NULL,
     is_open  INTEGER NOT NULL,
     doc      TEXT    NOT NULL
 ) STRICT;
 
-CREATE INDEX notices_open ON notices (ticket) WHERE is_open = 1;
-CREATE INDEX notices_of_grant ON notices (grant_id);
+CREATE INDEX notices_open ON notices (ticket, seq) WHERE is_open = 1;
+CREATE INDEX notices_of_grant ON notices (grant_id, seq);
 
 -- Append-only, each entry hashed together with the hash before it; `doc` is the text that was hashed.
 CREATE TABLE audit (

@@ -30,7 +30,10 @@ pub(super) async fn make(
     terminal.say(certificate.trim_end())?;
     terminal.hint(format!(
         "The key is sealed here and good for {days} days. Upload this certificate to the app registration \
-         (Certificates & secrets), and set credential = \"certificate\" on connection {connection}."
+         (Certificates & secrets), and set credential = \"certificate\" on connection {connection}.\n\
+         Where that is set already, the new key is in force from now on: the tenant refuses every call of this \
+         connection, removals included, until the certificate is uploaded. Do it now, then run: \
+         latchkey connection check {connection}"
     ))?;
     Ok(())
 }

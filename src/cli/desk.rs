@@ -9,7 +9,7 @@ use crate::{
     app::database,
     clock::SystemClock,
     config::Config,
-    registry::{Live, SecretName, Vendors, set_secrets},
+    registry::{Live, NotSet, SecretName, Vendors, set_secrets},
     rulebook::{Connection, Rules},
     seal::{Seal, unlock},
     store::{
@@ -55,7 +55,11 @@ impl Desk {
 
     pub(super) async fn set(&self, secrets: &[(SecretName, Secret<String>)]) -> anyhow::Result<()> {
         let seal = self.seal().await?;
-        set_secrets(&*self.store, &seal, &by(), secrets, self.clock.now()).await.map_err(explain)
+        set_secrets(&*self.store, &seal, &by(), secrets, self.clock.now()).await.map_err(|error| match error {
+            NotSet::Save(error) => explain(error),
+            NotSet::Tell(_) => anyhow::Error::new(error)
+                .context("a running service goes on with the old value; run the command again, or restart the service"),
+        })
     }
 
     /// A connection of the records.
@@ -75,7 +79,7 @@ fn explain(error: StoreError) -> anyhow::Error {
         StoreError::Conflict => "somebody else saved at the same moment; nothing was changed, run the command again",
         StoreError::Busy => "the database is busy; nothing was changed, run the command again",
         StoreError::Full => "the disk is full; nothing was changed, make room and run the command again",
-        _ => "nothing was changed",
+        _ => "whether anything was changed is not known; look at the cause, and run the command again",
     };
     anyhow::Error::new(error).context(hint)
 }

@@ -1,4 +1,7 @@
-//! The command line as an operator types it, against real files and, for webhooks, a pretend PSA.
+//! The command line as an operator types it, against real files and, where it calls out, pretend vendors.
+
+mod connection;
+mod readme;
 
 use std::{
     io::{self, BufReader, Cursor, Read},

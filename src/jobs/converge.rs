@@ -82,7 +82,7 @@ impl Jobs {
             Next::Step(step) => self.take(scene, step, task, lease).await,
             Next::Wait { until, why } => self.wait(scene, until, why, lease).await,
             Next::Reached => self.reached(scene, seen, lease).await,
-            Next::Impossible { why } => self.impossible(scene, why, lease).await,
+            Next::Impossible { why } => self.impossible(scene, why, None, lease).await,
         }
     }
 
@@ -313,9 +313,17 @@ impl Jobs {
     }
 
     /// The account must not or cannot be what it should: giving ends, removal goes on and grows louder.
-    pub(super) async fn impossible(&self, mut scene: Scene, why: String, lease: &LeaseHandle) -> Result<Ran, JobError> {
+    /// `outcome` is that of the step which showed it, if one was sent.
+    pub(super) async fn impossible(
+        &self,
+        mut scene: Scene,
+        why: String,
+        outcome: Option<AuditEntry>,
+        lease: &LeaseHandle,
+    ) -> Result<Ran, JobError> {
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Impossible, now);
+        transition.audit.extend(outcome);
         transition.audit.push(act(&scene, "account.impossible", now, json!({ "why": why })));
         let nothing_sent = nothing_sent(&scene);
         for grant in scene.grants.iter().filter(|g| g.state.is_living()) {

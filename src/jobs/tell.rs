@@ -211,7 +211,10 @@ impl Jobs {
         let Some(status) = status else { return Ok(()) };
         let is_set = match one.psa.set_status(&one.notice.ticket.ticket, status).await {
             Ok(is_set) => is_set,
-            Err(error) if !is_final(&error) => return Err(error.into()),
+            // A right that is missing for statuses alone holds up no later note.
+            Err(error) if !is_final(&error) && !matches!(error, CallError::Unauthorized { .. }) => {
+                return Err(error.into());
+            }
             Err(error) => {
                 tracing::warn!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error, "the status was refused");
                 false

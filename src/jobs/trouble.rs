@@ -24,7 +24,7 @@ use crate::{
         task::Task,
     },
     random::secret_id,
-    store::{CommitName, Finish, Transition},
+    store::{AuditEntry, CommitName, Finish, Transition},
 };
 
 /// How often a refused password is replaced by a fresh one before the grant is given up.
@@ -74,14 +74,14 @@ impl Jobs {
             error.is_transient() || (matches!(error, CallError::Malformed { .. }) && task.attempt < UNREADABLE_TRIES);
         if is_giving && !may_pass {
             let why = sentence(&error, step.as_ref());
-            return self.impossible(scene, why, lease).await;
+            let outcome = step.map(|step| self.failed(&scene, &step, &error));
+            return self.impossible(scene, why, outcome, lease).await;
         }
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Looked, now);
         if let Some(step) = &step {
             transition.name = CommitName::StepOutcome;
-            let unknown = if error.is_transient() { "step.unknown" } else { "step.failed" };
-            transition.audit.push(act(&scene, unknown, now, json!({ "step": step.name(), "error": chain(&error) })));
+            transition.audit.push(self.failed(&scene, step, &error));
         }
         transition.is_removal = !is_giving;
         if !is_giving || self.is_long_overdue(&scene, now) {
@@ -101,6 +101,12 @@ impl Jobs {
         transition.lease = Some((lease.lease(), retry));
         self.save(transition, &mut scene.account).await?;
         Ok(Ran::Committed)
+    }
+
+    /// The outcome of a step that was sent: every intent has one.
+    fn failed(&self, scene: &Scene, step: &Step, error: &CallError) -> AuditEntry {
+        let code = if error.is_transient() { "step.unknown" } else { "step.failed" };
+        act(scene, code, self.clock.now(), json!({ "step": step.name(), "error": chain(error) }))
     }
 
     /// The directory did not like the password: seal another one for every grant that lives on it.

@@ -88,36 +88,78 @@ impl FromStr for SecretName {
     }
 }
 
+/// Why secrets were not set, or not told of.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSet {
+    /// They were not saved.
+    #[error("the secrets could not be saved")]
+    Save(#[source] StoreError),
+    /// They are saved, but processes that run do not learn of it before their next start or the next revision.
+    #[error("the secrets are saved, but a running service could not be told")]
+    Tell(#[source] StoreError),
+}
+
 /// Sets secrets together, destroying those they replace, and saves the rules unchanged as a new revision: that is how
 /// every process learns to build its connectors anew.
 ///
 /// # Errors
-/// When the database fails; a [`StoreError::Conflict`] means that somebody else saved at the same moment.
+/// [`NotSet`], by what is true afterwards. A [`StoreError::Conflict`] in [`NotSet::Save`] means that somebody else set
+/// the same secret at the same moment.
 pub async fn set_secrets(
     store: &dyn Store,
     seal: &Seal,
     by: &str,
     secrets: &[(SecretName, Secret<String>)],
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<(), NotSet> {
     let mut transition = Transition::new(CommitName::Command, now);
     let mut names = Vec::new();
     for (name, value) in secrets {
         let name = name.to_string();
         let id = random::secret_id(&random::SystemRandom, now);
-        transition.destroy.extend(store.sealed_named(&name).await?.map(|row| row.id));
+        transition.destroy.extend(store.sealed_named(&name).await.map_err(NotSet::Save)?.map(|row| row.id));
         transition.seal.push(seal.seal(id, Some(name.clone()), &name, value));
         names.push(name);
     }
-    store.commit(transition).await?;
-    let rules = store.rules().await?;
-    store.save_rules(&rules, by, &format!("set {}", names.join(", ")), now).await?;
-    Ok(())
+    store.commit(transition).await.map_err(NotSet::Save)?;
+    tell(store, by, &format!("set {}", names.join(", ")), now).await.map_err(NotSet::Tell)
+}
+
+/// Tried until nobody else saves between the reading and the saving: each turn lost is one that another saved.
+async fn tell(store: &dyn Store, by: &str, reason: &str, now: Timestamp) -> Result<(), StoreError> {
+    loop {
+        let rules = store.rules().await?;
+        match store.save_rules(&rules, by, reason, now).await {
+            Err(StoreError::Conflict) => {}
+            saved => return saved.map(drop),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        seal::{KeyFile, unlock},
+        store::sqlite::{Options, Sqlite},
+    };
+
+    #[tokio::test]
+    async fn secrets_set_at_the_same_moment_are_all_set_and_all_told_of() {
+        let now = Timestamp::from_millis(1_790_000_000_000);
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&dir.path().join("latchkey.db"), Options::default()).await.unwrap();
+        let seal = unlock(&KeyFile::Own(dir.path().join("key")), &store, now).await.unwrap();
+        let set = async |name: &str| {
+            let secret = (name.parse().unwrap(), Secret::new("s".to_owned()));
+            set_secrets(&store, &seal, "test", &[secret], now).await.unwrap();
+        };
+        tokio::join!(set("a/client-secret"), set("b/client-secret"), set("c/client-secret"), set("d/client-secret"));
+        assert_eq!(store.revision().await.unwrap(), 4);
+        for name in ["a/client-secret", "b/client-secret", "c/client-secret", "d/client-secret"] {
+            assert!(store.sealed_named(name).await.unwrap().is_some(), "{name}");
+        }
+    }
 
     #[test]
     fn a_name_is_one_of_a_closed_list() {

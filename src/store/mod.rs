@@ -66,9 +66,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// What is remembered of a ticket under a mapping.
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError>;
-    /// Notices of a ticket that are not done, oldest first.
+    /// Notices of a ticket that are not done, in the order in which they were committed, whatever the clock said.
     async fn open_notices(&self, ticket: &TicketRef) -> Result<Vec<Notice>, StoreError>;
-    /// All notices of a grant, oldest first.
+    /// All notices of a grant, in the order in which they were committed.
     async fn notices_of(&self, grant: &GrantId) -> Result<Vec<Notice>, StoreError>;
     /// A sealed row; `None` when it never was or its data key was destroyed.
     async fn sealed(&self, id: &SecretId) -> Result<Option<SealedRow>, StoreError>;

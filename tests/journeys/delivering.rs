@@ -6,7 +6,7 @@ use latchkey::people::OneTime;
 use latchkey_contract::Clock;
 use latchkey_simulators::{
     connectwise::{NewTicket, Tab},
-    fault::{Act, Fault},
+    fault::{Act, Call, Fault},
     graph::Refused,
 };
 use reqwest::StatusCode;
@@ -222,29 +222,32 @@ async fn a_ticket_that_changes_while_granting_gets_nothing_handed_over() {
     }
 }
 
-/// F107: the PSA refuses the note for good.
+/// F107: the PSA refuses the note for good, or for want of rights: taken back at once, or after ten minutes.
 #[tokio::test(flavor = "multi_thread")]
 async fn access_that_the_ticket_refuses_to_be_told_of_is_taken_back() {
-    let app = TestApp::start().await;
-    let refusal =
-        Act::Answer { status: 400, retry_after: None, body: json!({"code": "InvalidObject", "message": "no"}) };
-    let is_granted = |text: &str| text.starts_with("Latchkey: access granted.");
-    app.psa.fail(
-        move |call| {
-            call.op == POST_NOTE && call.body_json.as_ref().is_some_and(|b| is_granted(b["text"].as_str().unwrap()))
-        },
-        refusal,
-    );
-    let ticket = app.psa.ticket_on(app.psa.projects);
-    app.psa.ask(ticket);
-    app.pass(Duration::from_secs(60)).await;
-    assert_eq!(app.state(ticket).await.name(), "ended");
-    assert!(!app.entra.is_enabled());
-    let notes = app.psa.notes(ticket);
-    assert!(notes[1].contains("Why: the PSA refused the note ("), "{notes:?}");
-    assert!(notes[2].starts_with("Latchkey: access has ended, proven off."), "{notes:?}");
-    assert_eq!(app.psa.status(ticket), app.psa.projects.done);
-    app.end().await;
+    for (status, minutes, why) in [
+        (400, 1, "the PSA refused the note (InvalidObject"),
+        (403, 11, "the credentials could not be delivered in time"),
+    ] {
+        let app = TestApp::start().await;
+        let body = json!({"code": "InvalidObject", "message": "no", "errors": [{"code": "x", "field": "text"}]});
+        let holds_password = |call: &Call| call.body_json.as_ref().is_some_and(|b| b.to_string().contains("Password:"));
+        app.psa.fail(
+            move |call| call.op == POST_NOTE && holds_password(call),
+            Act::Answer { status, retry_after: None, body },
+        );
+        let ticket = app.psa.ticket_on(app.psa.projects);
+        app.psa.ask(ticket);
+        app.minutes(minutes).await;
+        assert_eq!(app.state(ticket).await.name(), "ended", "{status}");
+        assert!(!app.entra.is_enabled() && app.entra.roles().is_empty());
+        let notes = app.psa.notes(ticket);
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        assert!(notes[1].contains(why), "{notes:?}");
+        assert!(notes[2].starts_with("Latchkey: access has ended, proven off."), "{notes:?}");
+        assert_eq!(app.psa.status(ticket), app.psa.projects.done);
+        app.end().await;
+    }
 }
 
 /// F106: merging copies notes; the credentials are overwritten wherever they stand.

@@ -194,6 +194,20 @@ async fn a_status_that_was_removed_at_the_psa_is_left_alone() {
     app.end().await;
 }
 
+/// F7, F127: our API member may write notes but no statuses: the ticket stays where it is, and every note arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_may_not_be_set_holds_up_no_note() {
+    let app = TestApp::start().await;
+    let refusal = Act::Answer { status: 403, retry_after: None, body: json!({"code": "Forbidden", "message": "no"}) };
+    app.psa.sim.faults().add(Fault::on("PATCH /service/tickets/{id}", refusal));
+    let ticket = app.active().await;
+    app.minutes(61).await;
+    assert_eq!(app.psa.told(ticket), [RECEIVED, GRANTED, ENDED]);
+    assert_eq!(app.psa.status(ticket), app.psa.desk.requested);
+    assert_eq!(app.grants(ticket).await.len(), 1);
+    app.end().await;
+}
+
 /// F4, F7, F107: the cloud is upgraded under a grant: the old release's paths answer 404, and that is no missing ticket,
 /// no refused note and no lost request, even while the PSA does not tell its new release yet.
 #[tokio::test(flavor = "multi_thread")]

@@ -216,12 +216,12 @@ impl Store for Sqlite {
     }
 
     async fn open_notices(&self, ticket: &TicketRef) -> Result<Vec<Notice>, StoreError> {
-        let sql = "SELECT id, doc FROM notices WHERE ticket = $1 AND is_open = 1 ORDER BY rowid";
+        let sql = "SELECT id, doc FROM notices WHERE ticket = $1 AND is_open = 1 ORDER BY seq";
         self.docs("notices", sqlx::query_as(sql).bind(ticket.to_string())).await
     }
 
     async fn notices_of(&self, grant: &GrantId) -> Result<Vec<Notice>, StoreError> {
-        let sql = "SELECT id, doc FROM notices WHERE grant_id = $1 ORDER BY rowid";
+        let sql = "SELECT id, doc FROM notices WHERE grant_id = $1 ORDER BY seq";
         self.docs("notices", sqlx::query_as(sql).bind(grant.as_str())).await
     }
 

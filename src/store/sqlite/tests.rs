@@ -58,6 +58,7 @@ story::tell!(fresh:
     two_requests_cannot_make_two_standard_accounts,
     a_destroyed_secret_is_gone_and_its_name_free,
     sightings_and_notices_are_replaced,
+    notices_stay_in_the_order_of_their_commits,
     the_audit_is_one_chain,
     a_claim_takes_what_is_due_removals_first,
     one_key_has_one_hand,

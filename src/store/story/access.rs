@@ -7,7 +7,7 @@ use crate::{
     access::{State, trigger::Sighting},
     jobs::task::Priority,
     rulebook::Rules,
-    store::{NoticeState, Recorded, Store, StoreError, Transition, verify_chain},
+    store::{Notice, NoticeState, Recorded, Store, StoreError, Transition, verify_chain},
 };
 
 pub(crate) async fn a_delivery_is_recorded_once_with_its_task(store: &dyn Store) {
@@ -139,6 +139,19 @@ pub(crate) async fn sightings_and_notices_are_replaced(store: &dyn Store) {
     let given_up = notice("n1", "4711", "g1", NoticeState::GivenUp { why: "refused".into() });
     store.commit(Transition { notices: vec![given_up], ..transition() }).await.unwrap();
     assert!(store.open_notices(&ticket("4711")).await.unwrap().is_empty());
+}
+
+/// A clock that was set back gives the later notice the smaller id.
+pub(crate) async fn notices_stay_in_the_order_of_their_commits(store: &dyn Store) {
+    let notices = ["n5", "n9", "n2"].map(|id| notice(id, "4711", "g1", NoticeState::Open));
+    for notice in &notices {
+        store.commit(Transition { notices: vec![notice.clone()], ..transition() }).await.unwrap();
+    }
+    let posted = Notice { state: NoticeState::Posted { notes: vec![] }, ..notices[0].clone() };
+    store.commit(Transition { notices: vec![posted.clone()], ..transition() }).await.unwrap();
+    let [_, second, third] = notices;
+    assert_eq!(store.open_notices(&ticket("4711")).await.unwrap(), [posted.clone(), second.clone(), third.clone()]);
+    assert_eq!(store.notices_of(&"g1".parse().unwrap()).await.unwrap(), [posted, second, third]);
 }
 
 pub(crate) async fn the_audit_is_one_chain(store: &dyn Store) {

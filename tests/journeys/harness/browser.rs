@@ -45,6 +45,26 @@ impl Browser {
     }
 
     async fn send(&mut self, method: Method, path: &str, form: Option<BTreeMap<&str, &str>>) -> Page {
+        self.try_send(method, path, form).await.unwrap()
+    }
+
+    /// `None` when the service did not answer.
+    pub(crate) async fn try_get(&mut self, path: &str) -> Option<Page> {
+        self.try_send(Method::GET, path, None).await.ok()
+    }
+
+    /// `None` when the service did not answer.
+    pub(crate) async fn try_post(&mut self, path: &str, form: &[(&str, &str)]) -> Option<Page> {
+        let fields: BTreeMap<&str, &str> = form.iter().copied().collect();
+        self.try_send(Method::POST, path, Some(fields)).await.ok()
+    }
+
+    async fn try_send(
+        &mut self,
+        method: Method,
+        path: &str,
+        form: Option<BTreeMap<&str, &str>>,
+    ) -> Result<Page, reqwest::Error> {
         let mut request = self.client.request(method, format!("{}{path}", self.base)).header("origin", &self.base);
         if let Some(cookie) = &self.cookie {
             request = request.header("cookie", cookie);
@@ -52,12 +72,12 @@ impl Browser {
         if let Some(form) = form {
             request = request.form(&form);
         }
-        let response = request.send().await.unwrap();
+        let response = request.send().await?;
         if let Some(set) = response.headers().get("set-cookie") {
             self.cookie = set.to_str().unwrap().split(';').next().map(str::to_owned);
         }
         let location = response.headers().get("location").map(|l| l.to_str().unwrap().to_owned());
-        Page { status: response.status(), location, text: response.text().await.unwrap() }
+        Ok(Page { status: response.status(), location, text: response.text().await? })
     }
 
     /// Signs in by the form, with the code of this moment.

@@ -4,7 +4,7 @@ mod browser;
 mod clock;
 mod looks;
 mod operator;
-mod outside;
+pub(crate) mod outside;
 mod vendors;
 
 use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
@@ -42,6 +42,7 @@ pub(crate) struct TestApp {
     pub(crate) jane: OneTime,
     pub(crate) mark: OneTime,
     app: Option<App>,
+    opened: Option<Arc<Sqlite>>,
     config: Config,
     port: u16,
     dir: TempDir,
@@ -67,6 +68,14 @@ impl TestApp {
 
     /// With replacements in the two documents, and with what happened at the PSA before Latchkey was installed.
     pub(crate) async fn start_after(edits: &[(&str, &str)], before: impl FnOnce(&Psa, &TestClock)) -> Self {
+        let mut app = Self::installed(edits, before).await;
+        app.up().await;
+        app.register_webhooks().await;
+        app
+    }
+
+    /// Everything but the running service.
+    pub(crate) async fn installed(edits: &[(&str, &str)], before: impl FnOnce(&Psa, &TestClock)) -> Self {
         use_ring();
         if std::env::var_os("LATCHKEY_TEST_LOG").is_some() {
             let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().try_init();
@@ -77,17 +86,14 @@ impl TestApp {
         let (psa, entra) = (Psa::start(&authority, &clock).await, Entra::start(&authority, &clock).await);
         before(&psa, &clock);
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let config = config(dir.path(), port);
         std::fs::create_dir_all(&config.data_dir).unwrap();
         let ca_file = dir.path().join("ca.pem");
         std::fs::write(&ca_file, authority.ca_pem()).unwrap();
         let (jane, mark) = install(&config, &clock, &psa, &entra, &ca_file, &setup).await;
         let ca_pem = authority.ca_pem().to_owned();
-        let mut app = Self { clock, psa, entra, jane, mark, app: None, config, port, dir, ca_pem };
-        app.up().await;
-        app.register_webhooks().await;
-        app
+        Self { clock, psa, entra, jane, mark, app: None, opened: None, config, port, dir, ca_pem }
     }
 
     /// Starts the service again, on the same data.
@@ -107,7 +113,26 @@ impl TestApp {
     }
 
     pub(crate) fn store(&self) -> Arc<dyn Store> {
-        self.app().store()
+        match &self.opened {
+            Some(opened) => Arc::<Sqlite>::clone(opened),
+            None => self.app().store(),
+        }
+    }
+
+    /// Opens what a service that is down has left, to look at it.
+    pub(crate) async fn open_store(&mut self) {
+        self.opened = Some(Arc::new(Sqlite::open(&database(&self.config), Options::default()).await.unwrap()));
+    }
+
+    pub(crate) async fn close_store(&mut self) {
+        if let Some(opened) = self.opened.take() {
+            opened.close().await;
+        }
+    }
+
+    /// Where the installation is: directory and port are all that another process needs to run it.
+    pub(crate) fn place(&self) -> (&Path, u16) {
+        (self.dir.path(), self.port)
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -118,7 +143,7 @@ impl TestApp {
         &self.config.data_dir
     }
 
-    async fn register_webhooks(&self) {
+    pub(crate) async fn register_webhooks(&self) {
         let connector = self.connector().await;
         let url = self.config.public(&format!("/hooks/cw/{HOOK_SECRET}"));
         let boards = [self.psa.desk.board, self.psa.projects.board].map(|b| b.to_string().parse().unwrap());
@@ -215,7 +240,14 @@ impl TestApp {
     }
 }
 
-fn config(dir: &Path, port: u16) -> Config {
+/// A port that stays ours when the service is down: below those that the system gives to connections by itself.
+fn free_port() -> u16 {
+    let random = || 10_000 + u16::from_be_bytes(latchkey::random::bytes::<2>()) % 20_000;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(random).find(is_free).expect("there is no end of ports to try")
+}
+
+pub(crate) fn config(dir: &Path, port: u16) -> Config {
     let text = format!(
         "data_dir = \"data\"\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n"
     );

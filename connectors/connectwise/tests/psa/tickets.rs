@@ -77,9 +77,10 @@ async fn a_failed_call_says_whether_a_repeat_can_help() {
         assert!(matches!(read(malformed).await, CallError::Malformed { .. }));
     }
     // A 404 that is not about the record says nothing about the record.
-    for unclear in [answer(404, json!("<html>")), answer(404, Value::Null), answer(302, Value::Null)] {
-        assert!(matches!(read(unclear).await, CallError::Refused { .. }));
+    for unclear in [answer(404, json!("<html>")), answer(404, Value::Null), answer(404, envelope("ConnectWiseApi"))] {
+        assert!(read(unclear).await.is_transient());
     }
+    assert!(matches!(read(answer(302, Value::Null)).await, CallError::Refused { .. }));
 }
 
 #[tokio::test]

@@ -1,0 +1,120 @@
+//! The service as a process of its own: the real one, on a clock that its parent moves line by line.
+
+use std::{
+    fs::File,
+    io::Write as _,
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use latchkey::{
+    app::{App, Parts, database},
+    random::SystemRandom,
+    registry::{SecretKind, SecretName, set_secrets},
+    seal,
+    store::{
+        Store,
+        sqlite::{Options, Sqlite},
+    },
+    telemetry::{LogFormat, LogLevel, subscriber},
+};
+use latchkey_contract::{Clock as _, Secret, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::{
+    harness::{TestClock, config},
+    point::Point,
+    watched::Watched,
+};
+
+/// The environment variable that makes a child of this program.
+pub(crate) const ORDERS: &str = "LATCHKEY_CRASH_ORDERS";
+
+/// The marker of answers among what the test runner prints.
+pub(crate) const MARK: &str = "@ ";
+
+/// What a child is told at its start.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    pub(crate) dir: PathBuf,
+    pub(crate) port: u16,
+    /// Since the time at which every test clock starts.
+    pub(crate) elapsed_ms: u64,
+    /// The commit around which it kills itself.
+    pub(crate) kill: Option<Point>,
+    /// Not the service but a command: set the tenant's client secret to this.
+    pub(crate) command: Option<String>,
+}
+
+/// Where the lines about commits are, and where the log is.
+pub(crate) const TRACE: &str = "trace";
+pub(crate) const LOG: &str = "log";
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // A parent that is gone hears nothing; the end of its lines ends this process too.
+    let _ = out.write_all(format!("{MARK}{line}\n").as_bytes()).and_then(|()| out.flush());
+}
+
+/// What `latchkey secret set` does.
+async fn command(orders: &Orders, value: &str, now: Timestamp, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) {
+    let config = config(&orders.dir, orders.port);
+    let sqlite = Arc::new(Sqlite::open(&database(&config), Options::default()).await.unwrap());
+    let store = wrap(Arc::<Sqlite>::clone(&sqlite));
+    let seal = seal::unlock(&config.key_file, store.as_ref(), now).await.unwrap();
+    let name = SecretName::new("acme-entra".parse().unwrap(), SecretKind::ClientSecret);
+    set_secrets(store.as_ref(), &seal, "test", &[(name, Secret::new(value.to_owned()))], now).await.unwrap();
+    sqlite.close().await;
+}
+
+/// Runs the service until told to stop.
+pub(crate) async fn serve(orders: &Orders) {
+    let log = File::options().create(true).append(true).open(orders.dir.join(LOG)).unwrap();
+    tracing::subscriber::set_global_default(subscriber(LogFormat::Json, LogLevel::Debug, Mutex::new(log))).unwrap();
+    latchkey_simulators::authority::use_ring();
+    let clock = TestClock::new();
+    clock.pass(Duration::from_millis(orders.elapsed_ms));
+    let (trace, kill) = (orders.dir.join(TRACE), orders.kill.clone());
+    let watched: Arc<OnceLock<Arc<Watched>>> = Arc::default();
+    let keep = Arc::clone(&watched);
+    let wrap = move |inner: Arc<dyn Store>| -> Arc<dyn Store> {
+        let store = Arc::new(Watched::new(inner, &trace, kill));
+        keep.set(Arc::clone(&store)).unwrap();
+        store
+    };
+    if let Some(value) = &orders.command {
+        command(orders, value, clock.now(), wrap).await;
+        return say("stopped");
+    }
+    let parts = Parts {
+        random: Arc::new(SystemRandom),
+        wrap_store: Some(Box::new(wrap)),
+        ..Parts::new(Arc::new(clock.clone()))
+    };
+    let app = match App::start(&config(&orders.dir, orders.port), parts).await {
+        Ok(app) => app,
+        Err(error) => return say(&format!("failed {error:#}").replace('\n', " ")),
+    };
+    let store = Arc::clone(watched.get().expect("App::start wraps the store"));
+    say("ready");
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        match line.split_once(' ').unwrap_or((&line, "")) {
+            ("pass", ms) => {
+                clock.pass(Duration::from_millis(ms.parse().unwrap()));
+                store.stir();
+                say("passed");
+            }
+            ("rest", _) => {
+                let due = store.next_due().await.ok().flatten();
+                let due = due.map_or_else(|| "-".to_owned(), |due| due.millis().to_string());
+                say(&format!("{} {due}", if store.is_quiet() { "quiet" } else { "busy" }));
+            }
+            _ => break,
+        }
+    }
+    app.stop().await;
+    say("stopped");
+}

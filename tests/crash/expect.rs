@@ -1,0 +1,336 @@
+//! What is expected of each place at which the service may die: of the moment right after, and of the end.
+//!
+//! There is no default: a place without an expectation of its own fails its cell.
+
+use crate::{
+    point::{Point, Side},
+    view::View,
+};
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run<'a> {
+    pub(crate) point: &'a Point,
+    /// Before the story began.
+    pub(crate) beginning: &'a View,
+    /// Right after the death.
+    pub(crate) death: &'a View,
+    pub(crate) end: &'a View,
+    /// The end of the same story without a death.
+    pub(crate) clean: &'a View,
+}
+
+/// Asserts it; answers it as a sentence.
+pub(crate) fn check(run: &Run<'_>) -> String {
+    let (place, name) = run.point.name.split_once(' ').expect("a place has two parts");
+    let sentence = match place {
+        "commit" => run.commit(name),
+        _ => run.call(name),
+    };
+    run.end_is_as_without_a_death();
+    sentence
+}
+
+impl Run<'_> {
+    fn is_before(&self) -> bool {
+        self.point.side == Side::Before
+    }
+
+    fn commit(&self, name: &str) -> String {
+        let (kind, about) = name.split_once('/').unwrap_or((name, ""));
+        match kind {
+            "record-delivery" => self.record_delivery(),
+            "claim" => self.claimed(about),
+            "finish" => self.finished(about),
+            "seen" => self.seen(),
+            "decided" => self.decided(),
+            "refused" => self.refused(),
+            "step-intent" => self.step_intent(about),
+            "step-outcome" => self.step_outcome(about),
+            "reached" if about.is_empty() => self.looked(),
+            "looked" => self.looked(),
+            "reached" => self.moved("granting", about),
+            "impossible" => self.moved("granting", about),
+            "delivered" => self.delivered(),
+            "told" => self.told(about),
+            "due" | "end-asked" => self.moved("active", about),
+            "off-seen" => self.off_seen(),
+            "off-proven" => self.moved("ending", about),
+            "revealed" => self.revealed(),
+            "use-step" | "open-session" => self.signing_in(),
+            "command" => self.command(),
+            "save-rules" => self.saved_rules(),
+            _ => panic!("no expectation is written for {}", self.point),
+        }
+    }
+
+    fn record_delivery(&self) -> String {
+        let recorded = self.death.deliveries.0;
+        if self.is_before() {
+            assert_eq!(recorded, self.point.nth - 1, "nothing is recorded");
+            "the PSA heard no 202 and nothing was recorded; the person asked again".to_owned()
+        } else {
+            assert_eq!(recorded, self.point.nth, "it is recorded");
+            assert!(self.death.deliveries.1 > 0, "and waits to be worked off");
+            "recorded, though the PSA heard no 202; worked off once".to_owned()
+        }
+    }
+
+    fn claimed(&self, kind: &str) -> String {
+        assert!(self.death.has_task(kind, "leased"), "the dead process holds the lease");
+        assert!(!self.end.has_task(kind, "leased"), "the lease ran out");
+        format!("the lease on {kind} ran out and the work was done by the next process")
+    }
+
+    fn finished(&self, kind: &str) -> String {
+        assert_eq!(self.death.has_task(kind, "leased"), self.is_before(), "{:?}", self.death.tasks);
+        format!("{kind} was found to have nothing to do, again where that was not written down")
+    }
+
+    fn seen(&self) -> String {
+        let open = self.death.deliveries.1;
+        assert_eq!(open > 0, self.is_before(), "open deliveries: {open}");
+        assert_eq!(self.death.grants.len(), self.death.audited("request.granted"), "seeing decides nothing");
+        "the ticket was read again where that was not written down; nothing was decided twice".to_owned()
+    }
+
+    fn decided(&self) -> String {
+        let before = self.point.nth - 1;
+        let effects = |view: &View| view.effect("created") + view.effect("enabled");
+        if self.is_before() {
+            assert_eq!((self.death.grants.len(), self.death.deliveries.1), (before, 1), "no grant, an open delivery");
+            assert_eq!(effects(self.death), 0, "nothing was done outside");
+            "nothing was decided and nothing done; decided once after the start".to_owned()
+        } else {
+            assert_eq!((self.death.grants.len(), self.death.deliveries.1), (before + 1, 0), "a grant");
+            assert_eq!(self.death.grant(), "granting", "decided before anything was done outside");
+            assert!(self.death.has_task("converge", "pending") && self.death.has_task("due", "pending"));
+            assert_eq!(effects(self.death), 0, "nothing was done outside");
+            "decided, with its end and its work in the same commit; nothing done outside yet".to_owned()
+        }
+    }
+
+    fn refused(&self) -> String {
+        assert_eq!(self.death.audited("request.refused") == 1, !self.is_before());
+        assert_eq!(self.death.notices.len(), usize::from(!self.is_before()), "the note is owed with the decision");
+        assert_eq!(self.end.audited("request.refused"), 1, "refused once");
+        "refused once, told once".to_owned()
+    }
+
+    fn step_intent(&self, step: &str) -> String {
+        let intents = self.death.audited("step.intent");
+        let outcomes = self.death.trace.iter().filter(|l| l.starts_with("after commit step-outcome/")).count();
+        assert_eq!(intents, outcomes + usize::from(!self.is_before()), "intents and outcomes");
+        self.effect_stands(step, 0);
+        if self.is_before() {
+            format!("{step} was neither intended nor sent; done once after the start")
+        } else {
+            format!("{step} was intended and not sent; done once after the start")
+        }
+    }
+
+    fn step_outcome(&self, step: &str) -> String {
+        if self.is_before() {
+            let is_refused = self.clean.audited("step.failed") > 0 && step == "give" && self.point.nth == 1;
+            self.effect_stands(step, usize::from(!is_refused));
+            format!("{step} took effect and that was not written down; found by looking, {}", again(step))
+        } else {
+            self.effect_stands(step, 0);
+            format!("{step} took effect and was written down; not done again")
+        }
+    }
+
+    /// What steps of this kind have done outside: as often as outcomes were written down, and `more`.
+    fn effect_stands(&self, step: &str, more: usize) {
+        let kinds = effects_of(step);
+        let same = STEPS.iter().filter(|(_, effects)| *effects == kinds);
+        let refused = self.death.audited("step.failed");
+        let outcomes: usize = same.map(|(s, _)| self.death.commits(&format!("commit step-outcome/{s}"))).sum();
+        let outcomes = if step == "give" { outcomes - refused } else { outcomes };
+        let effects: usize = kinds.iter().map(|kind| self.death.effect(kind)).sum();
+        assert_eq!(effects, outcomes + more, "effects of {step} at the death: {:?}", self.death.effects);
+    }
+
+    /// A commit that moves the grant on.
+    fn moved(&self, from: &str, to: &str) -> String {
+        let stands = if self.is_before() { from } else { to };
+        assert_eq!(self.death.grant(), stands);
+        format!("the grant stood at {stands} and went on from there")
+    }
+
+    fn delivered(&self) -> String {
+        assert_eq!(self.death.effect("note access granted"), 1, "the note stands in the ticket");
+        self.moved("delivering", "active");
+        "the note stood, and was not posted again; the time of access began once".to_owned()
+    }
+
+    fn told(&self, about: &str) -> String {
+        let (telling, state) = about.rsplit_once('-').expect("a telling and a state");
+        let note = match telling {
+            "received" => "note request received",
+            "granted" => "note access granted",
+            "ended" => "note access has ended",
+            "failed" => "note access could not be given",
+            "refused" => "note access was not granted",
+            "tidy" => "note the credentials that stood here were removed",
+            _ => panic!("no expectation is written for {}", self.point),
+        };
+        assert_eq!(self.death.effect(note), self.point.nth, "it stands in the ticket: {:?}", self.death.effects);
+        let written = self.death.notices.iter().filter(|(t, s)| t == telling && s == state).count();
+        assert_eq!(written, self.point.nth - usize::from(self.is_before()), "{:?}", self.death.notices);
+        "it stood in the ticket; found by its marker, not written again".to_owned()
+    }
+
+    fn looked(&self) -> String {
+        assert!(self.death.has_task("converge", if self.is_before() { "leased" } else { "pending" }));
+        "looking again changed nothing".to_owned()
+    }
+
+    fn off_seen(&self) -> String {
+        assert_eq!(self.death.grant(), "ending", "one look is no proof");
+        assert_eq!(self.death.effect("note access has ended"), self.clean.grants.len() - 1, "nothing is claimed yet");
+        "one look is no proof; two looks after the start are".to_owned()
+    }
+
+    fn revealed(&self) -> String {
+        let before = self.point.nth - 1;
+        let recorded = self.death.audited("secret.revealed");
+        assert_eq!(recorded, before + usize::from(!self.is_before()));
+        let more = usize::from(!self.is_before());
+        assert_eq!(self.end.audited("secret.revealed"), self.clean.audited("secret.revealed") + more);
+        if self.is_before() {
+            "not recorded and not shown; shown and recorded at the second try".to_owned()
+        } else {
+            "recorded, though the page was lost; each showing is recorded".to_owned()
+        }
+    }
+
+    fn signing_in(&self) -> String {
+        assert_eq!(self.death.audited("secret.revealed"), 0, "nothing was shown");
+        "the person signed in again with a fresh code, and was shown the credentials".to_owned()
+    }
+
+    fn command(&self) -> String {
+        let is_old = self.death.client_secret == self.beginning.client_secret;
+        assert_eq!(is_old, self.is_before(), "the old secret or the new one");
+        "the old secret or the new one, never none; the service works with it".to_owned()
+    }
+
+    fn saved_rules(&self) -> String {
+        assert_ne!(self.death.client_secret, self.beginning.client_secret, "the new secret is there already");
+        "the new secret is in force from the next start at the latest".to_owned()
+    }
+
+    fn call(&self, name: &str) -> String {
+        let Some((_, step, effects)) =
+            WRITES.iter().find(|(op, ..)| name == *op || name.starts_with(&format!("{op} (")))
+        else {
+            assert!(name.starts_with("GET ") || name.ends_with("/token"), "no expectation for {}", self.point);
+            return self.read();
+        };
+        if !step.is_empty() {
+            let is_refused = self.clean.audited("step.failed") > 0 && name.ends_with("/roleAssignments");
+            self.effect_stands(step, usize::from(!self.is_before() && !is_refused));
+            return match self.point.side {
+                Side::Before => format!("{step} was not done; done once after the start"),
+                Side::After => format!("{step} was done and nobody heard of it; found by looking, {}", again(step)),
+            };
+        }
+        let kind = match name.split_once(" (") {
+            Some((_, topic)) => format!("{effects}{}", topic.trim_end_matches(')')),
+            None => (*effects).to_owned(),
+        };
+        let done = self.point.nth - usize::from(self.is_before());
+        assert_eq!(self.death.effect(&kind), done, "{kind} at the death: {:?}", self.death.effects);
+        match self.point.side {
+            Side::Before => format!("{kind} was not done; done once after the start"),
+            Side::After => format!("{kind} was done and nobody heard of it; found, not done again"),
+        }
+    }
+
+    fn read(&self) -> String {
+        let asked = |view: &View| view.calls.get(&self.point.name).copied().unwrap_or_default();
+        assert!(asked(self.end) > asked(self.death), "it is asked again");
+        "nothing was changed by asking; asked again".to_owned()
+    }
+
+    /// One request, one effect: whatever was repeated on the way left no second trace.
+    fn end_is_as_without_a_death(&self) {
+        let (mut effects, clean) = (self.end.effects.clone(), &self.clean.effects);
+        for kind in self.may_be_repeated() {
+            let (is, was) = (self.end.effect(kind), self.clean.effect(kind));
+            if is == was + 1 {
+                effects.insert(kind.to_owned(), was);
+            }
+        }
+        assert_eq!(&effects, clean, "what was done outside");
+        assert_eq!(self.end.grants, self.clean.grants, "grants");
+        assert_eq!(self.end.notices, self.clean.notices, "notices");
+        assert_eq!(self.end.deliveries.1, 0, "every delivery is worked off");
+        assert!(self.end.tasks.iter().all(|(_, state)| state == "pending"), "{:?}", self.end.tasks);
+    }
+
+    /// What may be done once more because its outcome was not known: nothing that gives, but for the password, of which
+    /// nobody could say otherwise that it is the one that was revealed, or one that nobody knows.
+    fn may_be_repeated(&self) -> Vec<&'static str> {
+        let unknown: &[(&str, &str)] = &[
+            ("create", "password"),
+            ("set-password", "password"),
+            ("scramble-password", "password"),
+            ("cut-sessions", "sessions"),
+            ("POST /users", "password"),
+            ("passwordProfile", "password"),
+            ("revokeSignInSessions", "sessions"),
+        ];
+        unknown.iter().filter(|(end, _)| self.point.name.ends_with(end)).map(|(_, kind)| *kind).collect()
+    }
+}
+
+fn again(step: &str) -> &'static str {
+    match step {
+        "create" => "adopted; its password is set once more, so that it is known",
+        "set-password" | "scramble-password" | "cut-sessions" => "or done once more, which harms nothing",
+        _ => "not done again",
+    }
+}
+
+/// What each step changes outside.
+const STEPS: [(&str, &[&str]); 12] = [
+    ("create", &["created"]),
+    ("set-password", &["password"]),
+    ("enable", &["enabled"]),
+    ("give", &["role given", "member added"]),
+    ("disable", &["disabled"]),
+    ("cut-sessions", &["sessions"]),
+    ("take", &["role taken", "member removed"]),
+    ("disown", &["owner removed"]),
+    ("remove-method", &["method removed"]),
+    ("scramble-password", &["password"]),
+    ("delete", &["deleted"]),
+    ("purge", &["purged"]),
+];
+
+fn effects_of(step: &str) -> &'static [&'static str] {
+    STEPS.iter().find(|(name, _)| *name == step).map(|(_, effects)| *effects).expect("every step is in the list")
+}
+
+/// Calls that change something: the step they take, or what they leave in the ticket.
+const WRITES: [(&str, &str, &str); 17] = [
+    ("POST /users", "create", ""),
+    ("PATCH /users/{id} passwordProfile", "scramble-password", ""),
+    ("PATCH /users/{id} accountEnabled=true", "enable", ""),
+    ("PATCH /users/{id} accountEnabled=false", "disable", ""),
+    ("POST /users/{id}/revokeSignInSessions", "cut-sessions", ""),
+    ("POST /roleManagement/directory/roleAssignments", "give", ""),
+    ("POST /groups/{id}/members/$ref", "give", ""),
+    ("DELETE /roleManagement/directory/roleAssignments/{id}", "take", ""),
+    ("DELETE /groups/{id}/members/{member}/$ref", "take", ""),
+    ("DELETE /groups/{id}/owners/{owner}/$ref", "disown", ""),
+    ("DELETE /users/{id}/authentication/{methods}/{method}", "remove-method", ""),
+    ("DELETE /users/{id}", "delete", ""),
+    ("DELETE /directory/deletedItems/{id}", "purge", ""),
+    ("POST /service/tickets/{id}/notes", "", "note "),
+    ("PATCH /service/tickets/{id}/notes/{noteId}", "", "note the credentials that stood here were removed"),
+    ("PATCH /service/tickets/{id}", "", "status"),
+    ("PUT /service/tickets/{id}/notes/{noteId}", "", "note the credentials that stood here were removed"),
+];

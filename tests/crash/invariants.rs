@@ -1,0 +1,183 @@
+//! What must hold in every run, whatever broke and where: looked at from outside once all has come to rest, but over
+//! the whole time. [`outside`] holds those that the journeys share; here are those that need the time line, the files of
+//! a dead process, or a second tenant.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use latchkey::{
+    access::{Grant, State},
+    store::AuditEntry,
+};
+use latchkey_contract::{EntitlementId, Timestamp};
+use latchkey_simulators::graph::{Actor, Refused, Span, What};
+
+use crate::{
+    bench::{Bench, OTHER_TENANT},
+    harness::{CLIENT, CLIENT_SECRET, HOOK_SECRET, PASSWORD, TENANT, outside},
+};
+
+/// How long after its end access may stand: the lease of a dead process, and the steps.
+const OVERHANG: Duration = Duration::from_secs(120);
+
+/// A grant, with the name of its account and the audit entries about it.
+struct Told {
+    grant: Grant,
+    account: String,
+    audit: Vec<AuditEntry>,
+}
+
+pub(crate) async fn check(bench: &Bench) {
+    outside::check(&bench.app).await;
+    let audit = bench.app.store().audit(0, 100_000).await.unwrap();
+    let mut told = Vec::new();
+    for ticket in bench.app.psa.tenant.ticket_ids() {
+        for grant in bench.app.grants(ticket).await {
+            let account =
+                bench.app.store().account(&grant.account).await.unwrap().expect("a grant has an account").name;
+            let audit = audit.iter().filter(|e| e.grant.as_ref() == Some(&grant.id)).cloned().collect();
+            told.push(Told { grant, account, audit });
+        }
+    }
+    privilege_only_within_a_grant(bench, &told);
+    every_grant_ended(&told);
+    secrets_are_nowhere(bench);
+    every_intent_has_an_outcome_or_another_look(bench, &audit);
+    no_other_tenant_was_touched(bench);
+    passwords_are_dead(bench);
+}
+
+/// I1, I11: at every instant in which an account was enabled, or held a role or a group, a grant of it was committed
+/// before and its end was at most a short time ago.
+fn privilege_only_within_a_grant(bench: &Bench, told: &[Told]) {
+    let events = bench.app.entra.sim.events();
+    let made = events.iter().filter(|e| e.what == What::UserCreated && e.actor == Actor::App(CLIENT.to_owned()));
+    for (object, name) in made.map(|e| (e.object.clone(), e.detail["userPrincipalName"].to_string())) {
+        let mine: Vec<&Told> = told.iter().filter(|t| name.contains(&t.account)).collect();
+        let sim = &bench.app.entra.sim;
+        let mut spans: Vec<(String, Span)> = Vec::new();
+        spans.extend(sim.enabled_spans(TENANT, &object).into_iter().map(|span| ("enabled".to_owned(), span)));
+        for entitlement in mine.iter().flat_map(|t| &t.grant.policy.entitlements) {
+            match entitlement {
+                EntitlementId::Role(role) => {
+                    let held = sim.role_spans(TENANT, &object, role.as_str());
+                    spans.extend(held.into_iter().map(|span| (format!("role {role}"), span)));
+                }
+                EntitlementId::Group(group) => {
+                    let mut from = None;
+                    for event in events.iter().filter(|e| e.object == object && e.detail["group"] == group.as_str()) {
+                        match event.what {
+                            What::MemberAdded => from = Some(event.at_ms),
+                            What::MemberRemoved => {
+                                if let Some(from_ms) = from.take() {
+                                    spans.push((
+                                        format!("group {group}"),
+                                        Span { from_ms, until_ms: Some(event.at_ms) },
+                                    ));
+                                }
+                            }
+                            _ => {}
+                        }
+                    }
+                    assert!(from.is_none(), "I1: a group is held for ever");
+                }
+            }
+        }
+        for (what, span) in spans {
+            let is_covered = mine.iter().any(|t| {
+                let from = t.at("request.granted").millis();
+                let until = (t.end() + OVERHANG).millis();
+                from <= span.from_ms && span.until_ms.is_some_and(|at| at <= until)
+            });
+            assert!(is_covered, "I1, I11: {name} {what} {span:?} is within no grant");
+        }
+    }
+}
+
+impl Told {
+    fn at(&self, code: &str) -> Timestamp {
+        self.audit.iter().find(|e| e.code == code).map_or(Timestamp::MAX, |e| e.at)
+    }
+
+    /// When it had to end, as committed when it began; earlier when somebody ended it.
+    fn end(&self) -> Timestamp {
+        let until = |code: &str, field: &str| {
+            let entry = self.audit.iter().find(|e| e.code == code)?;
+            Some(Timestamp::from_millis(entry.detail["state"][field].as_i64()?))
+        };
+        let planned = until("grant.active", "until").or_else(|| until("grant.granting", "latest_end"));
+        let planned = planned.expect("a grant has an end from its first commit");
+        match &self.grant.state {
+            State::Ended { due, .. } => {
+                assert!(*due <= planned + OVERHANG, "I11: removal began late: {due} instead of {planned}");
+                planned.min(*due)
+            }
+            _ => planned,
+        }
+    }
+}
+
+/// I2: none is left in between.
+fn every_grant_ended(told: &[Told]) {
+    for t in told {
+        assert!(t.grant.state.is_final(), "I2: grant {} is {}", t.grant.id, t.grant.state.name());
+    }
+}
+
+/// I5: in no log line, no file of the database and no note: neither what was given to people nor what was given to us.
+fn secrets_are_nowhere(bench: &Bench) {
+    let mut secrets: BTreeSet<&str> = bench.secrets.iter().map(String::as_str).collect();
+    secrets.extend([CLIENT_SECRET, HOOK_SECRET, PASSWORD, &bench.app.psa.keys.1]);
+    let mut places = vec![("the log".to_owned(), bench.log().into_bytes())];
+    for file in std::fs::read_dir(bench.app.data_dir()).unwrap().map(Result::unwrap) {
+        if file.file_type().unwrap().is_file() {
+            places.push((file.path().display().to_string(), std::fs::read(file.path()).unwrap()));
+        }
+    }
+    for ticket in bench.app.psa.tenant.ticket_ids() {
+        places.push((format!("ticket {ticket}"), bench.app.psa.notes(ticket).concat().into_bytes()));
+    }
+    for (place, bytes) in &places {
+        for secret in &secrets {
+            let is_there = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!is_there, "I5: a secret of {} letters stands in {place}", secret.len());
+        }
+    }
+}
+
+/// I9, I13: a step that was sent is known to have come to something, or the account was looked at again.
+fn every_intent_has_an_outcome_or_another_look(bench: &Bench, audit: &[AuditEntry]) {
+    let mut open = 0;
+    let mut unanswered = 0;
+    for entry in audit.iter().filter(|e| e.code.starts_with("step.")) {
+        if entry.code == "step.intent" {
+            unanswered += open;
+            open = 1;
+        } else {
+            open = 0;
+        }
+    }
+    assert_eq!(open, 0, "I9: the last step came to nothing");
+    assert!(unanswered <= usize::from(bench.death.is_some()), "I9: {unanswered} intents have no outcome");
+}
+
+/// I10: another customer consented to the same app, and nobody asked for anything there.
+fn no_other_tenant_was_touched(bench: &Bench) {
+    let us = Actor::App(CLIENT.to_owned());
+    let elsewhere = bench.app.entra.sim.events().into_iter().find(|e| e.tenant != TENANT && e.actor == us);
+    assert!(elsewhere.is_none(), "I10: {elsewhere:?}");
+    let calls = bench.app.entra.sim.faults().calls();
+    assert!(calls.iter().all(|call| !call.path.contains(OTHER_TENANT)), "I10: a call to another tenant");
+}
+
+/// What was revealed opens nothing any more, not even when somebody enables the account by hand.
+fn passwords_are_dead(bench: &Bench) {
+    for user in bench.app.entra.accounts() {
+        let name = user["userPrincipalName"].as_str().unwrap_or_default();
+        for password in &bench.secrets {
+            bench.app.entra.sim.by_hand(TENANT).enable(name);
+            let refused = bench.app.entra.sim.sign_in(TENANT, name, password).unwrap_err();
+            bench.app.entra.sim.by_hand(TENANT).disable(name);
+            assert_eq!(refused, Refused::WrongPassword);
+        }
+    }
+}

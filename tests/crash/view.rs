@@ -1,0 +1,145 @@
+//! What can be seen from outside at one moment: the vendors' own records, and the rows in the database's file.
+
+use std::{collections::BTreeMap, path::Path};
+
+use latchkey_simulators::graph::{Actor, What};
+use serde_json::Value;
+use sqlx::{Connection as _, Row as _, SqliteConnection};
+
+use crate::{
+    harness::{CLIENT, TestApp},
+    point::of_call,
+};
+
+/// Counts of what happened at the vendors.
+pub(crate) type Effects = BTreeMap<String, usize>;
+
+/// One moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    /// What Latchkey changed at the vendors so far, by kind.
+    pub(crate) effects: Effects,
+    /// States of all grants, oldest first.
+    pub(crate) grants: Vec<String>,
+    /// Kind and state of every task.
+    pub(crate) tasks: Vec<(String, String)>,
+    /// Telling (or `tidy`) and state of every notice.
+    pub(crate) notices: Vec<(String, String)>,
+    /// Deliveries recorded, and those of them that came to nothing yet.
+    pub(crate) deliveries: (usize, usize),
+    /// Codes of the audit entries, oldest first.
+    pub(crate) audit: Vec<String>,
+    /// The row that holds the tenant's client secret.
+    pub(crate) client_secret: String,
+    /// Calls so far, by name; those of a dead service too.
+    pub(crate) calls: BTreeMap<String, usize>,
+    /// Lines about commits, oldest first.
+    pub(crate) trace: Vec<String>,
+}
+
+impl View {
+    pub(crate) async fn of(app: &TestApp) -> Self {
+        let trace = std::fs::read_to_string(app.place().0.join(crate::child::TRACE)).unwrap_or_default();
+        let mut view =
+            Self { effects: effects(app), trace: trace.lines().map(str::to_owned).collect(), ..Self::default() };
+        for (vendor, faults) in [("psa", app.psa.sim.faults()), ("entra", app.entra.sim.faults())] {
+            for call in faults.calls() {
+                *view.calls.entry(of_call(vendor, call.op, call.body_json.as_ref())).or_default() += 1;
+            }
+        }
+        view.rows(&app.data_dir().join("latchkey.db")).await.unwrap();
+        view
+    }
+
+    async fn rows(&mut self, path: &Path) -> Result<(), sqlx::Error> {
+        let mut database = SqliteConnection::connect(&format!("sqlite://{}?mode=ro", path.display())).await?;
+        for row in sqlx::query("SELECT state FROM grants ORDER BY id").fetch_all(&mut database).await? {
+            self.grants.push(row.get(0));
+        }
+        for row in sqlx::query("SELECT kind, state FROM tasks").fetch_all(&mut database).await? {
+            self.tasks.push((row.get(0), row.get(1)));
+        }
+        for row in sqlx::query("SELECT doc FROM notices ORDER BY id").fetch_all(&mut database).await? {
+            let doc: Value = serde_json::from_str(row.get(0)).unwrap();
+            let kind = doc["kind"]["telling"].as_str().or(doc["kind"]["kind"].as_str()).unwrap_or_default();
+            let state = doc["state"]["state"].as_str().unwrap_or_default();
+            self.notices.push((kind.to_owned(), state.to_owned()));
+        }
+        for row in sqlx::query("SELECT outcome FROM deliveries").fetch_all(&mut database).await? {
+            self.deliveries.0 += 1;
+            self.deliveries.1 += usize::from(row.get::<Option<String>, _>(0).is_none());
+        }
+        for row in sqlx::query("SELECT code FROM audit ORDER BY seq").fetch_all(&mut database).await? {
+            self.audit.push(row.get(0));
+        }
+        let secret = sqlx::query("SELECT id FROM sealed WHERE name = 'acme-entra/client-secret'");
+        self.client_secret = secret.fetch_one(&mut database).await?.get(0);
+        database.close().await
+    }
+
+    pub(crate) fn effect(&self, kind: &str) -> usize {
+        self.effects.get(kind).copied().unwrap_or_default()
+    }
+
+    /// How often a commit is known to have been made.
+    pub(crate) fn commits(&self, name: &str) -> usize {
+        let start = format!("after {name} #");
+        self.trace.iter().filter(|line| line.starts_with(&start)).count()
+    }
+
+    pub(crate) fn has_task(&self, kind: &str, state: &str) -> bool {
+        self.tasks.iter().any(|(k, s)| k == kind && s == state)
+    }
+
+    pub(crate) fn audited(&self, code: &str) -> usize {
+        self.audit.iter().filter(|c| *c == code).count()
+    }
+
+    /// The newest grant's state; empty before the first.
+    pub(crate) fn grant(&self) -> &str {
+        self.grants.last().map_or("", String::as_str)
+    }
+}
+
+/// What Latchkey's own application and API member did.
+fn effects(app: &TestApp) -> Effects {
+    let mut effects = Effects::new();
+    let us = Actor::App(CLIENT.to_owned());
+    for event in app.entra.sim.events().iter().filter(|event| event.actor == us) {
+        if let Some(kind) = effect(event.what, &event.detail) {
+            *effects.entry(kind.to_owned()).or_default() += 1;
+        }
+    }
+    for ticket in app.psa.tenant.ticket_ids() {
+        for line in app.psa.told(ticket) {
+            *effects.entry(format!("note {}", topic(&line))).or_default() += 1;
+        }
+        let by_us = |entry: &&Value| entry.to_string().contains("JitApi") && entry.to_string().contains("Status");
+        *effects.entry("status".to_owned()).or_default() += app.psa.tenant.audit(ticket).iter().filter(by_us).count();
+    }
+    effects
+}
+
+/// A note's topic, from its first line.
+pub(crate) fn topic(line: &str) -> String {
+    line.trim_start_matches("Latchkey: ").chars().take_while(|c| !",.:".contains(*c)).collect()
+}
+
+fn effect(what: What, detail: &Value) -> Option<&'static str> {
+    Some(match what {
+        What::UserCreated => "created",
+        What::UserEnabled => "enabled",
+        What::UserDisabled => "disabled",
+        What::PasswordReset => "password",
+        What::SessionsRevoked => "sessions",
+        What::UserDeleted => "deleted",
+        What::UserPurged => "purged",
+        What::RoleAssigned => "role given",
+        What::RoleRemoved => "role taken",
+        What::MemberAdded => "member added",
+        What::MemberRemoved if detail.to_string().contains("owner") => "owner removed",
+        What::MemberRemoved => "member removed",
+        What::MethodRemoved => "method removed",
+        _ => return None,
+    })
+}

@@ -1,0 +1,287 @@
+//! The service's store with somebody watching: every commit is written down, and at one of them the process dies.
+//!
+//! Also tells when the service has nothing left to do at its clock's time, leases of a dead predecessor aside.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::Write as _,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use latchkey::{
+    access::{Account, Grant, trigger::Sighting},
+    jobs::task::{Lease, Task},
+    rulebook::Rules,
+    store::{
+        AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, SealedRow, Session, Store,
+        StoreError, StoredDelivery, Transition,
+    },
+};
+use latchkey_contract::{
+    AccountId, ConnectionId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+};
+use rustix::process::{Signal, getpid, kill_process};
+use tokio::sync::Notify;
+
+use crate::point::{Point, Side, of_commit};
+
+/// What was reached in which order, in a file that outlives the process.
+#[derive(Debug)]
+struct Trace {
+    file: Mutex<File>,
+    counts: Mutex<BTreeMap<String, usize>>,
+    kill: Option<Point>,
+}
+
+impl Trace {
+    fn line(&self, line: &str) {
+        let mut file = self.file.lock().unwrap();
+        file.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// Somebody is about to do this: the how manieth time, if it is known beforehand what it will be.
+    fn before(&self, name: &str) -> usize {
+        let mut counts = self.counts.lock().unwrap();
+        let count = counts.entry(name.to_owned()).or_default();
+        *count += 1;
+        let nth = *count;
+        drop(counts);
+        self.at(Point { name: name.to_owned(), nth, side: Side::Before });
+        nth
+    }
+
+    fn after(&self, name: &str, nth: usize) {
+        self.at(Point { name: name.to_owned(), nth, side: Side::After });
+    }
+
+    fn at(&self, point: Point) {
+        if self.kill.as_ref() == Some(&point) {
+            self.line(&format!("killed {point}"));
+            kill_process(getpid(), Signal::KILL).unwrap();
+            loop {
+                std::thread::park();
+            }
+        }
+        self.line(&point.to_string());
+    }
+}
+
+/// Between the service and its store.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    inner: Arc<dyn Store>,
+    trace: Trace,
+    open: Mutex<BTreeMap<String, String>>,
+    under_way: AtomicUsize,
+    /// Counts what may have made something due.
+    stirs: AtomicU64,
+    /// What was counted when a claim began that found nothing.
+    found_nothing_at: AtomicU64,
+    has_claimed: AtomicBool,
+}
+
+impl Watched {
+    pub(crate) fn new(inner: Arc<dyn Store>, trace: &Path, kill: Option<Point>) -> Self {
+        let file = File::options().create(true).append(true).open(trace).unwrap();
+        Self {
+            inner,
+            trace: Trace { file: Mutex::new(file), counts: Mutex::default(), kill },
+            open: Mutex::default(),
+            under_way: AtomicUsize::new(0),
+            stirs: AtomicU64::new(0),
+            found_nothing_at: AtomicU64::new(0),
+            has_claimed: AtomicBool::new(false),
+        }
+    }
+
+    /// Something may be due: a commit says so itself, a clock that was moved does not.
+    pub(crate) fn stir(&self) {
+        self.stirs.fetch_add(1, Ordering::SeqCst);
+        self.inner.changed().notify_one();
+    }
+
+    /// Nothing runs, and since the last commit a claim found nothing.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.has_claimed.load(Ordering::SeqCst)
+            && self.under_way.load(Ordering::SeqCst) == 0
+            && self.open.lock().unwrap().is_empty()
+            && self.found_nothing_at.load(Ordering::SeqCst) == self.stirs.load(Ordering::SeqCst)
+    }
+
+    async fn around<T>(
+        &self,
+        name: &str,
+        act: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let nth = self.trace.before(name);
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        let result = act.await;
+        if result.is_ok() {
+            self.trace.after(name, nth);
+        }
+        self.stirs.fetch_add(1, Ordering::SeqCst);
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.inner.changed().notify_one();
+        result
+    }
+
+    fn settled(&self, lease: &Lease) {
+        self.open.lock().unwrap().remove(&lease.task);
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for Watched {
+    fn changed(&self) -> Arc<Notify> {
+        self.inner.changed()
+    }
+    async fn record_delivery(&self, delivery: NewDelivery) -> Result<Recorded, StoreError> {
+        self.around("commit record-delivery", self.inner.record_delivery(delivery)).await
+    }
+    async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
+        self.inner.delivery(id).await
+    }
+    async fn rules(&self) -> Result<Rules, StoreError> {
+        self.inner.rules().await
+    }
+    async fn revision(&self) -> Result<i64, StoreError> {
+        self.inner.revision().await
+    }
+    async fn save_rules(&self, rules: &Rules, by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError> {
+        self.around("commit save-rules", self.inner.save_rules(rules, by, reason, at)).await
+    }
+    async fn commit(&self, transition: Transition) -> Result<(), StoreError> {
+        let name = of_commit(&transition);
+        let settles = transition.lease.clone().filter(|(_, finish)| *finish != Finish::Keep);
+        let result = self.around(&name, self.inner.commit(transition)).await;
+        if let (Ok(()), Some((lease, _))) = (&result, settles) {
+            self.settled(&lease);
+        }
+        result
+    }
+    async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
+        self.inner.grant(id).await
+    }
+    async fn open_grants(&self, account: &AccountId) -> Result<Vec<Grant>, StoreError> {
+        self.inner.open_grants(account).await
+    }
+    async fn grants_of_ticket(&self, ticket: &TicketRef) -> Result<Vec<Grant>, StoreError> {
+        self.inner.grants_of_ticket(ticket).await
+    }
+    async fn grants_of_person(&self, person: &PersonId, limit: u32) -> Result<Vec<Grant>, StoreError> {
+        self.inner.grants_of_person(person, limit).await
+    }
+    async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
+        self.inner.account(id).await
+    }
+    async fn accounts_of(
+        &self,
+        person: &PersonId,
+        directory: &ConnectionId,
+        mode: Mode,
+    ) -> Result<Vec<Account>, StoreError> {
+        self.inner.accounts_of(person, directory, mode).await
+    }
+    async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError> {
+        self.inner.sighting(ticket, mapping).await
+    }
+    async fn open_notices(&self, ticket: &TicketRef) -> Result<Vec<Notice>, StoreError> {
+        self.inner.open_notices(ticket).await
+    }
+    async fn notices_of(&self, grant: &GrantId) -> Result<Vec<Notice>, StoreError> {
+        self.inner.notices_of(grant).await
+    }
+    async fn sealed(&self, id: &SecretId) -> Result<Option<SealedRow>, StoreError> {
+        self.inner.sealed(id).await
+    }
+    async fn sealed_named(&self, name: &str) -> Result<Option<SealedRow>, StoreError> {
+        self.inner.sealed_named(name).await
+    }
+    async fn sealed_names(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.sealed_names().await
+    }
+    async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        self.inner.audit(after, limit).await
+    }
+    async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError> {
+        self.inner.factors(person).await
+    }
+    async fn set_factors(&self, factors: &Factors) -> Result<(), StoreError> {
+        self.around("commit set-factors", self.inner.set_factors(factors)).await
+    }
+    async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError> {
+        self.around("commit use-step", self.inner.use_step(person, step)).await
+    }
+    async fn count_failure(&self, key: &str, at: Timestamp, since: Timestamp) -> Result<u32, StoreError> {
+        self.inner.count_failure(key, at, since).await
+    }
+    async fn failures(&self, key: &str, since: Timestamp) -> Result<u32, StoreError> {
+        self.inner.failures(key, since).await
+    }
+    async fn open_session(&self, session: &Session) -> Result<(), StoreError> {
+        self.around("commit open-session", self.inner.open_session(session)).await
+    }
+    async fn session(
+        &self,
+        token_hash: &str,
+        now: Timestamp,
+        idle_end: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        self.inner.session(token_hash, now, idle_end).await
+    }
+    async fn close_session(&self, token_hash: &str) -> Result<(), StoreError> {
+        self.inner.close_session(token_hash).await
+    }
+    async fn claim(&self, claim: &Claim) -> Result<Vec<Task>, StoreError> {
+        let stirs = self.stirs.load(Ordering::SeqCst);
+        let tasks = self.inner.claim(claim).await?;
+        {
+            let mut open = self.open.lock().unwrap();
+            open.extend(tasks.iter().map(|t| (t.lease.task.clone(), t.work.name().to_owned())));
+        }
+        if tasks.is_empty() {
+            self.found_nothing_at.store(stirs, Ordering::SeqCst);
+        }
+        self.has_claimed.store(true, Ordering::SeqCst);
+        let kinds: BTreeSet<&str> = tasks.iter().map(|t| t.work.name()).collect();
+        for kind in kinds {
+            let name = format!("commit claim/{kind}");
+            let nth = self.trace.before(&name);
+            self.trace.after(&name, nth);
+        }
+        Ok(tasks)
+    }
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<bool, StoreError> {
+        self.inner.renew(lease, until).await
+    }
+    async fn finish(&self, lease: &Lease, finish: Finish) -> Result<bool, StoreError> {
+        let kind = self.open.lock().unwrap().get(&lease.task).cloned().unwrap_or_default();
+        let result = self.around(&format!("commit finish/{kind}"), self.inner.finish(lease, finish)).await;
+        self.settled(lease);
+        result
+    }
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_due().await
+    }
+    async fn queue(&self, now: Timestamp) -> Result<QueueState, StoreError> {
+        self.inner.queue(now).await
+    }
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let made = self.inner.sweep(now).await?;
+        if made > 0 {
+            self.stir();
+        }
+        Ok(made)
+    }
+    async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.heartbeat(now).await
+    }
+    async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.last_seen().await
+    }
+}
