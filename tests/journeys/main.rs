@@ -1,11 +1,14 @@
 //! Journeys: the whole service against the simulators over real HTTP, told from outside, on a clock that the test moves.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod access_ends;
 mod asking;
 mod canary;
 mod clock;
 mod delivering;
 mod directory_trouble;
+#[allow(dead_code, reason = "the tests that kill the service use it too")]
 mod harness;
 mod intake;
 mod psa_trouble;
