@@ -1,6 +1,6 @@
 //! Journeys: the whole service against the simulators over real HTTP, told from outside, on a clock that the test moves.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps says where it fails")]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod access_ends;
 mod asking;
