@@ -31,20 +31,14 @@ const WAITING: Duration = Duration::from_secs(5);
 pub(crate) const OTHER_TENANT: &str = "99999999-2222-4333-8444-555555555555";
 pub(crate) const OTHER_CLIENT_SECRET: &str = "another-client-secret-of-the-pretend-tenant";
 
-/// The service's death, as seen right after it.
-#[derive(Debug)]
-pub(crate) struct Death {
-    pub(crate) at: Timestamp,
-    pub(crate) view: View,
-}
-
 /// One run.
 pub(crate) struct Bench {
     pub(crate) app: TestApp,
     /// What a person came to know and nobody else may.
     pub(crate) secrets: Vec<String>,
     pub(crate) beginning: View,
-    pub(crate) death: Option<Death>,
+    /// Right after the service died.
+    pub(crate) death: Option<View>,
     service: Option<Service>,
     kill: Option<Point>,
     victim: Arc<Victim>,
@@ -127,7 +121,7 @@ impl Bench {
             self.victim.killed_at.lock().unwrap().as_ref().map(|point| format!("killed {point}")).unwrap_or_default()
         };
         assert_eq!(by, format!("killed {point}"), "it died, but not where it should");
-        self.death = Some(Death { at: self.app.clock.now(), view });
+        self.death = Some(view);
     }
 
     /// Lets everything happen that can happen without time passing. Answers when something is due.

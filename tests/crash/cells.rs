@@ -199,7 +199,7 @@ async fn attempt(cell: &Cell, clean: &Clean) -> String {
         }
         bench.stop().await;
         let end = View::of(&bench.app).await;
-        let death = &bench.death.as_ref().expect("it is as planned").view;
+        let death = &bench.death.as_ref().expect("it is as planned");
         let run = Run { point: &point, beginning: &bench.beginning, death, end: &end, clean: &clean.view };
         let said = expect::check(&run);
         invariants::check(&bench).await;
