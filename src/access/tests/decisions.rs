@@ -128,7 +128,7 @@ fn the_length_is_chosen_within_the_list_or_defaults_to_four_hours() {
             Decision::Refuse(refusal) => panic!("{refusal:?}"),
         }
     };
-    assert_eq!(length(None), Length::FOUR_HOURS);
-    assert_eq!(length(Some("  ")), Length::FOUR_HOURS);
+    assert_eq!(length(None), Length::parse("4h").unwrap());
+    assert_eq!(length(Some("  ")), Length::parse("4h").unwrap());
     assert_eq!(length(Some("1 hour")), hour());
 }
