@@ -5,6 +5,8 @@
 //! becomes two cells. A cell fails unless the death really happened there and what is expected of that very place was
 //! seen ([`expect`]), besides what must hold always ([`invariants`]).
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says where it fails")]
+
 mod bench;
 mod cells;
 mod child;

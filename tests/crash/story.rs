@@ -98,7 +98,7 @@ async fn claim_link(bench: &mut Bench) {
     let (user, password) = reveal(bench, ticket).await;
     let roles = bench.app.entra.sim.sign_in(TENANT, &user, &password).unwrap().roles;
     assert_eq!(roles, [(HELPDESK_ROLE.to_owned(), "/".to_owned())]);
-    assert_eq!(bench.app.entra.groups(), [bench.app.entra.group.clone()]);
+    assert_eq!(bench.app.entra.groups(), std::slice::from_ref(&bench.app.entra.group));
     ended(bench, ticket, 70 * MINUTE).await;
     off(bench, &user, &password);
 }
