@@ -5,7 +5,7 @@
 //! becomes two cells. A cell fails unless the death really happened there and what is expected of that very place was
 //! seen ([`expect`]), besides what must hold always ([`invariants`]).
 
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says where it fails")]
 
 mod bench;
 mod cells;

@@ -93,7 +93,7 @@ pub(crate) fn of_call(vendor: &str, op: &str, body: Option<&Value>) -> String {
         ("POST /service/tickets/{id}/notes", Some(body)) => {
             let text = body["text"].as_str().unwrap_or_default();
             let what = text.lines().next().unwrap_or_default().trim_start_matches("Latchkey: ");
-            let what: String = what.chars().take_while(|c| !",.:".contains(*c)).collect();
+            let what: String = what.chars().take_while(|c| !",.:;".contains(*c)).collect();
             format!(" ({what})")
         }
         _ => String::new(),

@@ -122,7 +122,7 @@ fn effects(app: &TestApp) -> Effects {
 
 /// A note's topic, from its first line.
 pub(crate) fn topic(line: &str) -> String {
-    line.trim_start_matches("Latchkey: ").chars().take_while(|c| !",.:".contains(*c)).collect()
+    line.trim_start_matches("Latchkey: ").chars().take_while(|c| !",.:;".contains(*c)).collect()
 }
 
 fn effect(what: What, detail: &Value) -> Option<&'static str> {
