@@ -381,3 +381,18 @@ async fn fill(app: &TestApp, grant: &str, count: i64) {
     assert_eq!(made.rows_affected(), u64::try_from(count).unwrap());
     conn.close().await.unwrap();
 }
+
+/// F126, F127: a hold is no refusal of new requests alone: what stands is taken at once, and proven off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_takes_access_that_stands() {
+    let app = TestApp::start().await;
+    let ticket = app.active().await;
+    app.change_rules(|rules| rules.records.customers[0].jit = false).await;
+    app.pass(Duration::from_secs(20)).await;
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    assert!(!app.entra.is_enabled() && app.entra.roles().is_empty());
+    let notes = app.psa.notes(ticket);
+    let why = "Why: just-in-time access is switched off for customer acme.";
+    assert!(notes.last().is_some_and(|note| note.contains(why)), "{notes:?}");
+    app.end().await;
+}
