@@ -14,7 +14,15 @@ const LONGEST: u64 = 4 * 1024 * 1024;
 
 pub(super) async fn records(desk: &Desk, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
     let records = Records::parse(&text(file)?).map_err(|faults| refused(file, &faults))?;
-    let rules = Rules { records, ..desk.store.rules().await? };
+    let before = desk.store.rules().await?;
+    if let Some(id) = records.moved(&before.records).first() {
+        return Err(anyhow!(
+            "{}: connection.{id}: it now leads to another instance or tenant, where what was given under this id would be \
+             looked for in vain; nothing was changed. Give the new place a connection id of its own",
+            file.display()
+        ));
+    }
+    let rules = Rules { records, ..before };
     let revision = desk.save(&rules, &format!("records from {}", name(file))).await?;
     let records = &rules.records;
     terminal.say(format!(

@@ -287,4 +287,20 @@ domain = "b.example"
             assert!(faults.contains(wanted), "{faults}");
         }
     }
+
+    /// F5: what was given under a connection's id is never looked for in another tenant.
+    #[test]
+    fn a_connection_never_moves_under_its_id() {
+        let records = |tenant: &str, timeout: u8| {
+            let text = format!(
+                "[[connection]]\nid = \"contoso\"\nkind = \"entra\"\ntenant = \"{tenant}\"\n\
+                 client_id = \"aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee\"\ncredential = \"secret\"\ntimeout_s = {timeout}\n"
+            );
+            Records::parse(&text).unwrap()
+        };
+        let (here, there) = ("11111111-2222-4333-8444-555555555555", "99999999-2222-4333-8444-555555555555");
+        assert_eq!(records(there, 15).moved(&records(here, 15)).len(), 1);
+        assert!(records(here, 10).moved(&records(here, 15)).is_empty());
+        assert!(records(there, 15).moved(&Records::default()).is_empty());
+    }
 }

@@ -40,6 +40,19 @@ pub enum ConnectionKind {
     Entra(latchkey_entra::Settings),
 }
 
+impl ConnectionKind {
+    /// The same PSA instance, or the same tenant.
+    fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::ConnectWise(a), Self::ConnectWise(b)) => {
+                a.site == b.site && a.company.eq_ignore_ascii_case(&b.company)
+            }
+            (Self::Entra(a), Self::Entra(b)) => a.tenant == b.tenant && a.graph == b.graph,
+            (Self::ConnectWise(_), Self::Entra(_)) | (Self::Entra(_), Self::ConnectWise(_)) => false,
+        }
+    }
+}
+
 /// An MSP's client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,6 +139,15 @@ impl Records {
         let records: Self = check::read(text)?;
         check::records(&records)?;
         Ok(records)
+    }
+
+    /// Connections that keep their id and lead somewhere else: grants and accounts made at the old place would be looked
+    /// for, and not found, at the new one. A new place needs a new id.
+    #[must_use]
+    pub fn moved(&self, before: &Self) -> Vec<ConnectionId> {
+        let is_moved =
+            |now: &&Connection| before.connection(&now.id).is_some_and(|old| !now.kind.is_same_place(&old.kind));
+        self.connections.iter().filter(is_moved).map(|c| c.id.clone()).collect()
     }
 
     /// A connection by id.
