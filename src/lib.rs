@@ -46,7 +46,7 @@
 //! - Nothing under [`access`] awaits, reads a clock, or draws a random number.
 //! - `store`, `http` and `jobs` do not know one vendor from another; a connector does not know the store or the grant.
 //! - There is no state "revocation failed": a grant that is ending ends only when off was seen.
-//! - There is no way to build a [`access::Proof`] but from two observations, and none to build a
+//! - There is no way to build a [`access::Proof`] but from two observations (or read back as it was stored), and none to build a
 //!   [`latchkey_contract::Verified`] but from a proof over the bytes.
 //! - The shipped program has no simulator, no movable clock, no failpoint and no switch that weakens a check.
 //!

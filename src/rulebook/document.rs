@@ -141,15 +141,6 @@ impl Rulebook {
         self.mappings.iter().find(|m| m.id == *id)
     }
 
-    /// The mappings that watch a board of a connection.
-    pub fn watching<'a>(
-        &'a self,
-        connection: &'a ConnectionId,
-        board: &'a BoardId,
-    ) -> impl Iterator<Item = &'a Mapping> {
-        self.mappings.iter().filter(move |m| m.connection == *connection && m.boards.contains(board))
-    }
-
     /// Gives each mapping the time since which it watches: kept while its trigger stays the same, `now` otherwise.
     #[must_use]
     pub fn in_force_since(mut self, before: &Self, now: Timestamp) -> Self {

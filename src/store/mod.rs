@@ -25,7 +25,7 @@ use crate::{
 pub use row::{BrokenChain, verify_chain};
 pub use transition::{AuditEntry, CommitName, Finish, Notice, NoticeKind, NoticeState, SealedRow, Transition};
 
-/// The engine behind which everything is remembered. Two engines tell the same story (`story.rs`).
+/// The engine behind which everything is remembered. Every engine tells the same story (`story.rs`); SQLite is the one there is.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// Notified after each commit that may have made a task due sooner: whoever claims waits on it.
