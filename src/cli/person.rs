@@ -4,10 +4,7 @@ use anyhow::{Context, bail};
 use latchkey_contract::PersonId;
 
 use super::{Desk, Terminal};
-use crate::{
-    people::{EnrollError, Enrolment},
-    store::Store,
-};
+use crate::people::{EnrollError, Enrolment};
 
 const TRIES: usize = 3;
 
