@@ -6,13 +6,13 @@
 
 use latchkey_contract::{
     CallError, Timestamp,
-    ticket::{Change, Ticket},
+    ticket::{Actor, Change, Ticket},
 };
 use sha2::{Digest, Sha256};
 
 use crate::{
     api::{Api, Ask, number_or_refused},
-    members::{Me, is_same},
+    members::{self, Me, is_same},
     paging::Paging,
     tickets, wire,
 };
@@ -20,16 +20,22 @@ use crate::{
 const TRAIL: &str = "GET /system/audittrail";
 const STATUS_KIND: &str = "status";
 
-pub(crate) async fn status_change(api: &Api, me: &Me, ticket: &Ticket) -> Result<Option<Change>, CallError> {
+pub(crate) async fn status_change(
+    api: &Api,
+    me: &Me,
+    automation: &[String],
+    ticket: &Ticket,
+) -> Result<Option<Change>, CallError> {
     let number = number_or_refused(TRAIL, ticket.id.as_str())?;
     let me = me.name(api).await?;
     let ask = Ask::new(TRAIL, ["system", "audittrail"]).query("type", "Ticket").query("id", number.to_string());
     let Some(rows) = api.list_if_any(&ask, Paging::Navigable(250)).await? else { return Ok(None) };
-    let change = find(rows, ticket, &me);
-    if change.is_some() && !is_unchanged(api, ticket).await? {
+    let Some(mut change) = find(rows, ticket, &me) else { return Ok(None) };
+    if !is_unchanged(api, ticket).await? {
         return Err(CallError::transient(TRAIL, "the ticket changed while its history was read"));
     }
-    Ok(change)
+    change.actor = members::actor(api, automation, &me, &change.by).await?;
+    Ok(Some(change))
 }
 
 /// The trail names statuses on both sides of a change, so its last entry says nothing about a ticket that has moved on.
@@ -55,6 +61,7 @@ fn find(rows: Vec<wire::AuditEntry>, ticket: &Ticket, me: &str) -> Option<Change
     let later = entries[chosen + 1..].iter().map(|e| e.by.as_str()).chain(ticket.updated_by.as_deref());
     Some(Change {
         by: change.by.clone(),
+        actor: Actor::Unknown,
         at: change.at,
         key: key(change),
         later_by: later.into_iter().find(|name| is_other(name)).map(str::to_owned),
@@ -143,6 +150,8 @@ mod tests {
             status: Some(StatusId::parse("512").unwrap()),
             status_name: "JIT Requested".into(),
             owner: None,
+            kind: None,
+            source: None,
             is_closed: false,
             merged_into: None,
             fields: Default::default(),

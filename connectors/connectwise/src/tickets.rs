@@ -1,7 +1,7 @@
 //! Tickets: as the API gives them, and where a person sees them.
 
 use latchkey_contract::{
-    BoardId, CallError, CompanyId, FieldId, MemberId, StatusId, TicketId, Timestamp, ticket::Ticket,
+    BoardId, CallError, CompanyId, FieldId, MemberId, SourceId, StatusId, TicketId, Timestamp, TypeId, ticket::Ticket,
 };
 use serde_json::Value;
 use url::Url;
@@ -52,6 +52,8 @@ fn ticket(wire: wire::Ticket) -> Result<Ticket, CallError> {
         status: id_of(wire.status).map(StatusId::parse).transpose().map_err(bad)?,
         status_name,
         owner: id_of(wire.owner).map(MemberId::parse).transpose().map_err(bad)?,
+        kind: id_of(wire.kind).map(TypeId::parse).transpose().map_err(bad)?,
+        source: id_of(wire.source).map(SourceId::parse).transpose().map_err(bad)?,
         // A ticket that does not say that it is open counts as closed.
         is_closed: wire.closed_flag.unwrap_or(true),
         merged_into: id_of(wire.merged_parent_ticket).map(TicketId::parse).transpose().map_err(bad)?,
@@ -93,6 +95,7 @@ mod tests {
         assert_eq!(t.company.unwrap().as_str(), "250");
         assert_eq!((t.status.unwrap().as_str(), t.status_name.as_str()), ("512", "JIT Requested"));
         assert_eq!(t.owner.unwrap().as_str(), "176");
+        assert_eq!(t.kind.unwrap().as_str(), "7");
         assert!(!t.is_closed && t.merged_into.is_none());
         assert_eq!(t.fields[&FieldId::parse("59").unwrap()], "1 hour");
         assert_eq!(t.updated_by.as_deref(), Some("jdoe"));
@@ -103,6 +106,7 @@ mod tests {
     fn what_is_missing_is_absent_and_never_open() {
         let t = parse(r#"{"id":1,"status":null,"_info":null,"customFields":null,"mergedParentTicket":{"id":2}}"#);
         assert!(t.is_closed && t.board.is_none() && t.status.is_none() && t.updated_at.is_none());
+        assert!(t.kind.is_none() && t.source.is_none());
         assert_eq!(t.merged_into.unwrap().as_str(), "2");
     }
 
