@@ -41,12 +41,18 @@ customers = "all"
 "#;
 
 const RULEBOOK: &str = r#"
+[[technician_group]]
+id = "technicians"
+name = "Technicians"
+members = "all"
+
 [[policy]]
 id = "helpdesk"
 name = "Helpdesk Administrator"
 source = "entra"
 mode = "standard"
 entitlements = ["role:729827e3-9c14-49f7-bb1b-9608f156bbb8"]
+technicians = ["technicians"]
 lengths = ["1h", "4h"]
 max_length = "4h"
 delivery = "claim-link"

@@ -32,7 +32,7 @@ pub fn wait(attempt: u32, asked: Option<Duration>, random: &dyn Random) -> Durat
 #[must_use]
 pub fn is_given_up(task: &Task) -> bool {
     let may_be = match task.work {
-        Work::Intake { .. } | Work::Converge { .. } => task.priority != Priority::Removal,
+        Work::Intake { .. } | Work::Look { .. } | Work::Converge { .. } => task.priority != Priority::Removal,
         Work::Due { .. } | Work::Tell { .. } => false,
     };
     may_be && task.attempt >= ATTEMPTS

@@ -55,7 +55,7 @@ impl Jobs {
             return Ok(ran);
         }
         let directory = world.registry.directory(&account.directory)?;
-        let holds = Holds::of(&world.rules.records);
+        let holds = Holds::of(&world.rules);
         let target = target(&account, &grants, &holds, self.clock.now());
         let is_ending = grants.iter().any(|g| matches!(g.state, State::Ending { .. }));
         let urgency = if target.gives() && !is_ending { Urgency::Ordinary } else { Urgency::Removal };
@@ -110,9 +110,9 @@ impl Jobs {
     /// A hold ends what it names before anything else is done.
     async fn held(&self, world: &InForce, grants: &[Grant], lease: &LeaseHandle) -> Result<Option<Ran>, JobError> {
         let now = self.clock.now();
-        let holds = Holds::of(&world.rules.records);
+        let holds = Holds::of(&world.rules);
         let mut transition = Transition::new(CommitName::EndAsked, now);
-        for grant in grants.iter().filter(|g| g.state.is_living()) {
+        for grant in grants.iter().filter(|g| g.state.is_wanted()) {
             if let Some(why) = holds.stops(&grant.customer, &grant.person) {
                 let event = Event::End(Cause::Held { why });
                 advance(&mut transition, grant, &event, grants, None, self.random.as_ref());

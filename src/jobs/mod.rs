@@ -10,6 +10,7 @@ mod due;
 mod end;
 pub mod intake;
 pub mod queue;
+mod start;
 pub mod sweep;
 pub mod task;
 mod tell;
@@ -19,6 +20,8 @@ pub mod words;
 use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{CallError, Clock};
+
+pub use start::NotDecided;
 
 use crate::{
     clock_guard::Trust,
@@ -83,6 +86,7 @@ impl Run for Jobs {
     async fn run(&self, task: Task, lease: LeaseHandle) -> Ran {
         let result = match &task.work {
             Work::Intake { delivery, .. } => self.intake(delivery, &lease).await,
+            Work::Look { ticket } => self.look(ticket, &lease).await,
             Work::Due { grant } => self.due(grant, &lease).await,
             Work::Converge { account, .. } => self.converge(account, &task, &lease).await,
             Work::Tell { ticket } => self.tell(ticket, &lease).await,

@@ -16,6 +16,11 @@ pub enum Work {
         /// Its ticket: one ticket, one hand.
         ticket: Option<TicketRef>,
     },
+    /// Look at a ticket that a poll saw change.
+    Look {
+        /// The ticket.
+        ticket: TicketRef,
+    },
     /// A grant's time has come.
     Due {
         /// The grant.
@@ -89,6 +94,7 @@ impl Work {
     pub fn slot(&self) -> String {
         match self {
             Self::Intake { delivery, .. } => format!("intake:{delivery}"),
+            Self::Look { ticket } => format!("look:{ticket}"),
             Self::Due { grant } => format!("due:{grant}"),
             Self::Converge { account, .. } => format!("converge:{account}"),
             Self::Tell { ticket } => format!("tell:{ticket}"),
@@ -99,7 +105,7 @@ impl Work {
     #[must_use]
     pub fn key(&self) -> String {
         match self {
-            Self::Intake { ticket: Some(ticket), .. } => format!("ticket:{ticket}"),
+            Self::Intake { ticket: Some(ticket), .. } | Self::Look { ticket } => format!("ticket:{ticket}"),
             Self::Intake { delivery, ticket: None, .. } => format!("delivery:{delivery}"),
             Self::Due { grant } => format!("grant:{grant}"),
             Self::Converge { account, .. } => format!("account:{account}"),
@@ -113,7 +119,7 @@ impl Work {
         match self {
             Self::Intake { connection, .. } => Some(connection),
             Self::Converge { directory, .. } => Some(directory),
-            Self::Tell { ticket } => Some(&ticket.connection),
+            Self::Tell { ticket } | Self::Look { ticket } => Some(&ticket.connection),
             Self::Due { .. } => None,
         }
     }
@@ -123,6 +129,7 @@ impl Work {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Intake { .. } => "intake",
+            Self::Look { .. } => "look",
             Self::Due { .. } => "due",
             Self::Converge { .. } => "converge",
             Self::Tell { .. } => "tell",

@@ -12,7 +12,7 @@ mod transition;
 use std::sync::Arc;
 
 use latchkey_contract::{
-    AccountId, ConnectionId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, CustomerId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -20,10 +20,12 @@ use tokio::sync::Notify;
 use crate::{
     access::{Account, Grant, trigger::Sighting},
     jobs::task::{Lease, Task},
-    rulebook::Rules,
+    rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
 pub use row::{BrokenChain, verify_chain};
-pub use transition::{AuditEntry, CommitName, Finish, Notice, NoticeKind, NoticeState, SealedRow, Transition};
+pub use transition::{
+    AuditEntry, BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, SealedRow, Transition,
+};
 
 /// The engine behind which everything is remembered. Every engine tells the same story (`story.rs`); SQLite is the one there is.
 #[async_trait::async_trait]
@@ -40,8 +42,37 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn rules(&self) -> Result<Rules, StoreError>;
     /// The revision alone: cheap, asked often.
     async fn revision(&self) -> Result<i64, StoreError>;
-    /// Saves rules as revision `rules.revision + 1` if that is still the next one.
+    /// Saves rulebook and records (what differs of them) as revision `rules.revision + 1` if that is still the next one.
+    /// Holds are not touched. Answers the new revision.
     async fn save_rules(&self, rules: &Rules, by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError>;
+    /// Counts a revision although neither changed: how every process learns that a secret is another one.
+    async fn touch(&self, changed: &[String], by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError>;
+    /// The newest revisions, newest first, at most `limit`.
+    async fn history(&self, limit: u32) -> Result<Vec<Revision>, StoreError>;
+    /// The rulebook as it was at a revision; `None` before the first.
+    async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError>;
+    /// Sets a hold. Goes first, may use what is reserved, and never loses a race; a graver hold on the same stays.
+    async fn set_hold(&self, hold: &Hold) -> Result<i64, StoreError>;
+    /// Lifts a hold of this cause or a lesser one. `false` when there is none.
+    async fn lift_hold(
+        &self,
+        on: &HoldOn,
+        up_to: HoldCause,
+        by: &str,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// How many grants of a scope have ids from `since` on (a ULID): what was never given does not count, what waits does.
+    async fn count_grants(&self, scope: &Scope, since: &str) -> Result<u32, StoreError>;
+    /// Grants of a scope that are not final, by id, after `after`, at most `limit`.
+    async fn open_grants_in(
+        &self,
+        scope: &Scope,
+        after: Option<&GrantId>,
+        limit: u32,
+    ) -> Result<Vec<Grant>, StoreError>;
+    /// The account that has or had this name in a directory, in whatever letter case.
+    async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError>;
 
     /// One transaction. On [`StoreError::Conflict`] nothing was changed: load again and think again.
     async fn commit(&self, transition: Transition) -> Result<(), StoreError>;
@@ -146,6 +177,56 @@ pub enum StoreError {
     /// The engine failed.
     #[error("the database failed")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Whose grants are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Everybody's.
+    Everything,
+    /// One customer's.
+    Customer(CustomerId),
+    /// One person's.
+    Person(PersonId),
+}
+
+impl Scope {
+    /// The id in it, empty for everything.
+    #[must_use]
+    pub fn of(&self) -> &str {
+        match self {
+            Self::Everything => "",
+            Self::Customer(id) => id.as_str(),
+            Self::Person(id) => id.as_str(),
+        }
+    }
+}
+
+impl HoldOn {
+    /// Whose grants it is about.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match self {
+            Self::Everything => Scope::Everything,
+            Self::Customer(id) => Scope::Customer(id.clone()),
+            Self::Person(id) => Scope::Person(id.clone()),
+        }
+    }
+}
+
+/// One change of what is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// Its number.
+    pub revision: i64,
+    /// Who.
+    pub author: String,
+    /// Why, in their words.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// What: `rulebook`, `person/jane`, `hold all`, `secret cw/private-key`.
+    pub changed: Vec<String>,
 }
 
 /// A proven delivery to be recorded.

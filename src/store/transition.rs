@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     access::{Account, Grant, grant::Telling, trigger::Sighting},
     jobs::task::{Lease, NewTask},
+    store::Scope,
 };
 
 /// Everything that one transaction writes. Empty parts write nothing.
@@ -17,6 +18,8 @@ pub struct Transition {
     pub now: Timestamp,
     /// The rules' revision that it was decided under, compared inside the transaction.
     pub revision: Option<i64>,
+    /// Brakes that must still have room for one grant more.
+    pub brakes: Vec<BrakeCount>,
     /// The lease it is written under: compared inside the transaction, and what becomes of its task.
     pub lease: Option<(Lease, Finish)>,
     /// Takes access away, or records it: goes first, and may use what is reserved.
@@ -73,6 +76,8 @@ pub enum CommitName {
     Due,
     /// A person, a ticket or a hold ended a grant.
     EndAsked,
+    /// An approver said yes or no to a request that waits.
+    Approved,
     /// The credentials were shown on the claim page.
     Revealed,
     /// Something was changed by command.
@@ -81,7 +86,7 @@ pub enum CommitName {
 
 impl CommitName {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Seen,
         Self::Refused,
         Self::Decided,
@@ -96,6 +101,7 @@ impl CommitName {
         Self::Delivered,
         Self::Due,
         Self::EndAsked,
+        Self::Approved,
         Self::Revealed,
         Self::Command,
     ];
@@ -109,6 +115,7 @@ impl Transition {
             name,
             now,
             revision: None,
+            brakes: Vec::new(),
             lease: None,
             is_removal: false,
             grants: Vec::new(),
@@ -122,6 +129,17 @@ impl Transition {
             delivery_done: None,
         }
     }
+}
+
+/// A brake's room, counted again inside the transaction: two requests at one moment do not both find the last place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrakeCount {
+    /// Whose grants.
+    pub scope: Scope,
+    /// From this id on (a ULID).
+    pub since: String,
+    /// So many may be there at most, with the one to come.
+    pub most: u32,
 }
 
 /// What becomes of a leased task.

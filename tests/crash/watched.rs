@@ -16,10 +16,10 @@ use std::{
 use latchkey::{
     access::{Account, Grant, trigger::Sighting},
     jobs::task::{Lease, Task},
-    rulebook::Rules,
+    rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, SealedRow, Session, Store,
-        StoreError, StoredDelivery, Transition,
+        AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Scope, SealedRow,
+        Session, Store, StoreError, StoredDelivery, Transition,
     },
 };
 use latchkey_contract::{
@@ -166,6 +166,42 @@ impl Store for Watched {
     }
     async fn save_rules(&self, rules: &Rules, by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError> {
         self.around("commit save-rules", self.inner.save_rules(rules, by, reason, at)).await
+    }
+    async fn touch(&self, changed: &[String], by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError> {
+        self.around("commit touch", self.inner.touch(changed, by, reason, at)).await
+    }
+    async fn history(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        self.inner.history(limit).await
+    }
+    async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError> {
+        self.inner.rulebook_at(revision).await
+    }
+    async fn set_hold(&self, hold: &Hold) -> Result<i64, StoreError> {
+        self.around("commit set-hold", self.inner.set_hold(hold)).await
+    }
+    async fn lift_hold(
+        &self,
+        on: &HoldOn,
+        up_to: HoldCause,
+        by: &str,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.around("commit lift-hold", self.inner.lift_hold(on, up_to, by, reason, at)).await
+    }
+    async fn count_grants(&self, scope: &Scope, since: &str) -> Result<u32, StoreError> {
+        self.inner.count_grants(scope, since).await
+    }
+    async fn open_grants_in(
+        &self,
+        scope: &Scope,
+        after: Option<&GrantId>,
+        limit: u32,
+    ) -> Result<Vec<Grant>, StoreError> {
+        self.inner.open_grants_in(scope, after, limit).await
+    }
+    async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError> {
+        self.inner.account_named(directory, name).await
     }
     async fn commit(&self, transition: Transition) -> Result<(), StoreError> {
         let name = of_commit(&transition);

@@ -8,6 +8,7 @@ mod intake;
 mod open;
 mod people;
 mod reserve;
+mod rules;
 mod sweep;
 mod tasks;
 #[cfg(test)]
@@ -27,13 +28,13 @@ use tokio::{
 
 use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
 use super::{
-    AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, SealedRow, Session, Store,
-    StoreError, StoredDelivery, Transition, row,
+    AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Scope, SealedRow, Session,
+    Store, StoreError, StoredDelivery, Transition, row,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
     jobs::task::{Lease, Task},
-    rulebook::Rules,
+    rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
 pub use open::{OpenError, Options};
 
@@ -140,29 +141,77 @@ impl Store for Sqlite {
     }
 
     async fn rules(&self) -> Result<Rules, StoreError> {
-        let found: Option<(i64, String, String)> =
-            sqlx::query_as("SELECT revision, rulebook, records FROM rules ORDER BY revision DESC LIMIT 1")
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(engine)?;
-        let Some((revision, rulebook, records)) = found else { return Ok(Rules::default()) };
-        let id = revision.to_string();
-        Ok(Rules {
-            revision,
-            rulebook: row::decode("rules", &id, &rulebook)?,
-            records: row::decode("rules", &id, &records)?,
-        })
+        let mut snapshot = self.readers.begin().await.map_err(engine)?;
+        rules::read(&mut snapshot).await
     }
 
     async fn revision(&self) -> Result<i64, StoreError> {
-        sqlx::query_scalar("SELECT coalesce(max(revision), 0) FROM rules")
-            .fetch_one(&self.readers)
-            .await
-            .map_err(engine)
+        rules::revision(&self.readers).await
     }
 
     async fn save_rules(&self, rules: &Rules, by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError> {
-        self.write(commit::SaveRules { rules: rules.clone(), by: by.to_owned(), reason: reason.to_owned(), at }).await
+        let change = rules::Change { by: by.to_owned(), reason: reason.to_owned(), at };
+        self.write(rules::SaveRules { rules: rules.clone(), change }).await
+    }
+
+    async fn touch(&self, changed: &[String], by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError> {
+        let change = rules::Change { by: by.to_owned(), reason: reason.to_owned(), at };
+        self.write(rules::Touch { changed: changed.to_vec(), change }).await
+    }
+
+    async fn history(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        rules::history(&self.readers, limit).await
+    }
+
+    async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError> {
+        rules::rulebook_at(&self.readers, revision).await
+    }
+
+    async fn set_hold(&self, hold: &Hold) -> Result<i64, StoreError> {
+        self.write(rules::SetHold(hold.clone())).await
+    }
+
+    async fn lift_hold(
+        &self,
+        on: &HoldOn,
+        up_to: HoldCause,
+        by: &str,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let change = rules::Change { by: by.to_owned(), reason: reason.to_owned(), at };
+        self.write(rules::LiftHold { on: on.clone(), up_to, change }).await
+    }
+
+    async fn count_grants(&self, scope: &Scope, since: &str) -> Result<u32, StoreError> {
+        rules::count_grants(&self.readers, scope, since).await
+    }
+
+    async fn open_grants_in(
+        &self,
+        scope: &Scope,
+        after: Option<&GrantId>,
+        limit: u32,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let sql = match scope {
+            Scope::Person(_) => {
+                "SELECT id, doc FROM grants WHERE person = $1 AND is_open = 1 AND id > $2 ORDER BY id LIMIT $3"
+            }
+            Scope::Customer(_) => {
+                "SELECT id, doc FROM grants WHERE customer = $1 AND is_open = 1 AND id > $2 ORDER BY id LIMIT $3"
+            }
+            Scope::Everything => {
+                "SELECT id, doc FROM grants WHERE is_open = 1 AND $1 = '' AND id > $2 ORDER BY id LIMIT $3"
+            }
+        };
+        let after = after.map_or("", GrantId::as_str);
+        self.docs("grants", sqlx::query_as(sql).bind(scope.of()).bind(after).bind(limit)).await
+    }
+
+    async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError> {
+        let sql = "SELECT id, doc FROM accounts WHERE directory = $1 AND name = $2 ORDER BY id DESC LIMIT 1";
+        let query = sqlx::query_as(sql).bind(directory.as_str()).bind(name.to_ascii_lowercase());
+        Ok(self.docs("accounts", query).await?.pop())
     }
 
     async fn commit(&self, transition: Transition) -> Result<(), StoreError> {

@@ -68,6 +68,9 @@ async fn converge(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<New
              SELECT a.id, a.directory, a.look_at, t.id AS task, t.state,
                     EXISTS (SELECT 1 FROM grants AS g
                             WHERE g.account = a.id AND g.is_open = 1 AND g.state = 'ending')
+                        OR EXISTS (SELECT 1 FROM grants AS g JOIN holds AS h
+                                   ON h.target IN ('all', 'customer/' || g.customer, 'person/' || g.person)
+                                   WHERE g.account = a.id AND g.is_open = 1)
                         OR a.is_overdue = 1 AS is_removal,
                     EXISTS (SELECT 1 FROM grants AS g
                             WHERE g.account = a.id AND g.is_open = 1 AND g.state IN ('granting', 'delivering'))
