@@ -200,12 +200,12 @@ fn customer<'a>(rules: &'a Rules, holds: &Holds, request: &Request, person: &Per
         return Err(refuse("company-unknown", "customer records", sentence));
     };
     let rule = format!("customer {}", customer.id);
-    if let Some(why) = holds.customers.get(&customer.id) {
-        return Err(refuse("jit-off", rule, format!("{why}; ask an admin")));
-    }
     if !customer.jit {
         let sentence = "just-in-time access is switched off for this customer; an admin can switch it on";
         return Err(refuse("jit-off", rule, sentence));
+    }
+    if let Some(why) = holds.customers.get(&customer.id) {
+        return Err(refuse("jit-off", rule, format!("{why}; ask an admin")));
     }
     if let Customers::Only(theirs) = &person.customers
         && !theirs.contains(&customer.id)
