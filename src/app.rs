@@ -22,6 +22,7 @@ use crate::{
         queue::{Queue, Run, Settings},
         sweep::Sweep,
     },
+    lock::Lock,
     random::{Random, SystemRandom},
     registry::{Live, Vendors},
     seal,
@@ -74,6 +75,7 @@ impl fmt::Debug for Parts {
 /// The running service.
 #[derive(Debug)]
 pub struct App {
+    lock: Lock,
     sqlite: Arc<Sqlite>,
     store: Arc<dyn Store>,
     queue: Arc<Queue>,
@@ -89,6 +91,7 @@ impl App {
     /// # Errors
     /// Whatever stops the start, with what to do about it: nothing runs half.
     pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
+        let lock = Lock::for_service(&config.data_dir).await?;
         let sqlite = Arc::new(Sqlite::open(&database(config), parts.storage).await?);
         let mut store: Arc<dyn Store> = Arc::<Sqlite>::clone(&sqlite);
         if let Some(wrap) = parts.wrap_store {
@@ -127,6 +130,7 @@ impl App {
             sweep: Arc::clone(&sweep),
         });
         let mut app = Self {
+            lock,
             sqlite,
             store: Arc::clone(&store),
             queue,
@@ -202,6 +206,7 @@ impl App {
             task.abort();
         }
         self.sqlite.close().await;
+        drop(self.lock);
         tracing::info!("stopped");
     }
 }

@@ -21,7 +21,7 @@ use latchkey_contract::{ConnectionId, PersonId};
 
 use crate::registry::SecretName;
 use desk::Desk;
-pub use terminal::Terminal;
+pub use terminal::{Overwrite, Terminal};
 
 /// Just-in-time administrator access, asked for by a PSA ticket, taken away on time, with proof.
 #[derive(Debug, Parser)]
@@ -30,6 +30,9 @@ pub struct Cli {
     /// The configuration file.
     #[arg(long, global = true, default_value = "latchkey.toml")]
     config: PathBuf,
+    /// Go on without asking, where a command would ask whether it shall.
+    #[arg(long, global = true)]
+    yes: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -142,6 +145,9 @@ enum Certificate {
 pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
     if let Command::Serve = cli.command {
         return serve::run(&cli.config).await;
+    }
+    if cli.yes {
+        terminal.agree();
     }
     let desk = Desk::open(&cli.config).await?;
     let done = at_the_desk(cli.command, &desk, terminal).await;

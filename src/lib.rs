@@ -36,7 +36,7 @@
 //! | [`people`] | who may sign in: passwords, one-time codes, sessions |
 //! | [`seal`] | secrets at rest |
 //! | [`clock`], [`clock_guard`], [`random`] | time and randomness, as parameters |
-//! | [`config`], [`telemetry`], [`cli`], [`app`] | start and stop; `app` is the one file that knows every concrete type |
+//! | [`config`], [`telemetry`], [`lock`], [`cli`], [`app`] | start and stop; `app` is the one file that knows every concrete type |
 //!
 //! Connectors are crates of their own (`connectors/`): `contract` is the surface, `connectwise` and `entra` fill it,
 //! `simulators` plays the vendors from their documents.
@@ -64,6 +64,7 @@ pub mod clock_guard;
 pub mod config;
 pub mod http;
 pub mod jobs;
+pub mod lock;
 pub mod people;
 pub mod random;
 pub mod registry;

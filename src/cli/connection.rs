@@ -51,13 +51,13 @@ impl Report<'_> {
     }
 
     fn title(&mut self, title: &str) -> anyhow::Result<()> {
-        Ok(self.terminal.say(format!("\n{title}"))?)
+        self.terminal.say(format!("\n{title}"))
     }
 
     fn row(&mut self, id: impl Display, columns: &[&str]) -> anyhow::Result<()> {
         let columns = columns.iter().filter(|column| !column.is_empty());
         let columns: Vec<String> = columns.map(|column| one_line(column, LONGEST_NAME)).collect();
-        Ok(self.terminal.say(format!("{id}\t{}", columns.join("\t")))?)
+        self.terminal.say(format!("{id}\t{}", columns.join("\t")))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     app::database,
     clock::SystemClock,
     config::Config,
+    lock::{Lock, LockError},
     registry::{Live, NotSet, SecretName, Vendors, set_secrets},
     rulebook::{Connection, Rules},
     seal::{Seal, unlock},
@@ -23,18 +24,26 @@ pub(super) struct Desk {
     pub(super) config: Config,
     pub(super) store: Arc<Sqlite>,
     pub(super) clock: Arc<dyn Clock>,
+    lock: Option<Lock>,
 }
 
 impl Desk {
+    /// Alone with the database until it is closed, or beside a service that runs.
     pub(super) async fn open(config: &Path) -> anyhow::Result<Self> {
         let config = Config::load(config)?;
         config.make_data_dir()?;
+        let lock = match Lock::for_command(&config.data_dir).await {
+            Ok(lock) => Some(lock),
+            Err(LockError::Running(..)) => None,
+            Err(error) => return Err(error.into()),
+        };
         let store = Arc::new(Sqlite::open(&database(&config), Options::default()).await?);
-        Ok(Self { config, store, clock: Arc::new(SystemClock::new()) })
+        Ok(Self { config, store, clock: Arc::new(SystemClock::new()), lock })
     }
 
-    pub(super) async fn close(&self) {
+    pub(super) async fn close(self) {
         self.store.close().await;
+        drop(self.lock);
     }
 
     pub(super) async fn seal(&self) -> anyhow::Result<Arc<Seal>> {

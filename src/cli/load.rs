@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 
 use super::{Desk, Terminal};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 const LONGEST: u64 = 4 * 1024 * 1024;
 
 pub(super) async fn records(desk: &Desk, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
-    let records = Records::parse(&text(file)?).map_err(|faults| refused(file, &faults))?;
+    let records = Records::parse(&terminal.read_text(file, LONGEST)?).map_err(|faults| refused(file, &faults))?;
     let before = desk.store.rules().await?;
     let rules = before.next(before.rulebook.clone(), records, desk.clock.now());
     let rules = rules.map_err(|why| anyhow!("{}: {why}; nothing was changed", file.display()))?;
@@ -32,7 +32,7 @@ pub(super) async fn records(desk: &Desk, terminal: &mut Terminal, file: &Path) -
 }
 
 pub(super) async fn rulebook(desk: &Desk, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
-    let rulebook = Rulebook::parse(&text(file)?).map_err(|faults| refused(file, &faults))?;
+    let rulebook = Rulebook::parse(&terminal.read_text(file, LONGEST)?).map_err(|faults| refused(file, &faults))?;
     let before = desk.store.rules().await?;
     let rules = before.next(rulebook, before.records.clone(), desk.clock.now());
     let rules = rules.map_err(|why| anyhow!("{}: {why}; nothing was changed", file.display()))?;
@@ -57,14 +57,6 @@ fn warn(terminal: &mut Terminal, rules: &Rules) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn text(file: &Path) -> anyhow::Result<String> {
-    let length = std::fs::metadata(file).with_context(|| format!("{} cannot be read", file.display()))?.len();
-    if length > LONGEST {
-        return Err(anyhow!("{} is larger than 4 MiB: that is not such a document", file.display()));
-    }
-    std::fs::read_to_string(file).with_context(|| format!("{} cannot be read as text", file.display()))
 }
 
 fn refused(file: &Path, faults: &Faults) -> anyhow::Error {

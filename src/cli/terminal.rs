@@ -1,29 +1,66 @@
-//! Where a command reads and writes: the real terminal, or whatever a test puts in its place.
+//! Where a command reads and writes: the operator's terminal, near or at the other end of the socket, or whatever a
+//! test puts in its place. A command touches no file, no standard input and no standard output but through this.
+
+mod local;
 
 use std::{
     fmt,
-    io::{self, BufRead, IsTerminal, Read, Write},
+    io::{BufRead, Write},
+    path::Path,
 };
 
 use anyhow::{Context, bail};
 use latchkey_contract::Secret;
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-use zeroize::Zeroizing;
 
-/// The longest value that is read: certificates and keys are far shorter.
-const LONGEST: u64 = 64 * 1024;
+use local::Local;
 
-/// Input, results, and hints.
+/// The longest line or value that is read: certificates and keys are far shorter.
+pub(crate) const LONGEST_VALUE: u64 = 64 * 1024;
+
+/// The largest file that is read or written.
+pub(crate) const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+
+/// What a terminal can do. Every error is a sentence for the operator.
+pub(crate) trait Ends: Send {
+    /// Whether a person sits there, who can be asked twice.
+    fn is_interactive(&self) -> bool;
+    /// A line of the result.
+    fn say(&mut self, line: &str) -> anyhow::Result<()>;
+    /// A line for the person, not for the pipe.
+    fn hint(&mut self, line: &str) -> anyhow::Result<()>;
+    /// One line.
+    fn ask(&mut self, prompt: &str) -> anyhow::Result<Secret<String>>;
+    /// One line that is not shown while it is typed.
+    fn ask_hidden(&mut self, prompt: &str) -> anyhow::Result<Secret<String>>;
+    /// The rest of the input.
+    fn rest(&mut self) -> anyhow::Result<Secret<String>>;
+    /// A file where the operator is, of at most `limit` bytes.
+    fn read_file(&mut self, path: &Path, limit: u64) -> anyhow::Result<Vec<u8>>;
+    /// A file where the operator is, for them alone.
+    fn write_file(&mut self, path: &Path, bytes: &[u8], overwrite: Overwrite) -> anyhow::Result<()>;
+}
+
+/// Whether a file that is there already may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// It stays as it is, and writing is refused.
+    Never,
+    /// The operator asked for it.
+    Asked,
+}
+
+/// What a command talks to.
 pub struct Terminal {
-    input: Box<dyn BufRead + Send>,
-    output: Box<dyn Write + Send>,
-    hints: Box<dyn Write + Send>,
-    is_interactive: bool,
+    ends: Box<dyn Ends>,
+    agreed: bool,
 }
 
 impl fmt::Debug for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Terminal").field("is_interactive", &self.is_interactive).finish_non_exhaustive()
+        f.debug_struct("Terminal")
+            .field("is_interactive", &self.is_interactive())
+            .field("agreed", &self.agreed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -31,50 +68,49 @@ impl Terminal {
     /// The process's own.
     #[must_use]
     pub fn standard() -> Self {
-        Self {
-            is_interactive: io::stdin().is_terminal(),
-            input: Box::new(io::BufReader::new(io::stdin())),
-            output: Box::new(io::stdout()),
-            hints: Box::new(io::stderr()),
-        }
+        Self::over(Box::new(Local::standard()))
     }
 
     /// One that is no terminal: nothing is asked twice, nothing is hidden.
     #[must_use]
     pub fn piped(input: Box<dyn BufRead + Send>, output: Box<dyn Write + Send>, hints: Box<dyn Write + Send>) -> Self {
-        Self { input, output, hints, is_interactive: false }
+        Self::over(Box::new(Local::piped(input, output, hints)))
+    }
+
+    pub(crate) fn over(ends: Box<dyn Ends>) -> Self {
+        Self { ends, agreed: false }
+    }
+
+    /// The operator typed `--yes`: what would be confirmed is confirmed.
+    pub(crate) fn agree(&mut self) {
+        self.agreed = true;
+    }
+
+    /// Whether a person sits there.
+    pub fn is_interactive(&self) -> bool {
+        self.ends.is_interactive()
     }
 
     /// A line of the result.
-    pub(super) fn say(&mut self, line: impl fmt::Display) -> io::Result<()> {
-        writeln!(self.output, "{line}")?;
-        self.output.flush()
+    pub fn say(&mut self, line: impl fmt::Display) -> anyhow::Result<()> {
+        self.ends.say(&line.to_string())
     }
 
     /// A line for the person, not for the pipe.
-    pub(super) fn hint(&mut self, line: impl fmt::Display) -> io::Result<()> {
-        writeln!(self.hints, "{line}")
+    pub fn hint(&mut self, line: impl fmt::Display) -> anyhow::Result<()> {
+        self.ends.hint(&line.to_string())
     }
 
     /// One line.
-    pub(super) fn ask(&mut self, prompt: &str) -> anyhow::Result<Secret<String>> {
-        if self.is_interactive {
-            write!(self.hints, "{prompt}: ")?;
-            self.hints.flush()?;
-        }
-        let mut line = Zeroizing::new(String::new());
-        let read = (&mut self.input).take(LONGEST).read_line(&mut line).context("standard input cannot be read")?;
-        if read == 0 {
-            bail!("standard input ended where this was expected: {prompt}");
-        }
-        Ok(Secret::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+    pub fn ask(&mut self, prompt: &str) -> anyhow::Result<Secret<String>> {
+        self.ends.ask(prompt)
     }
 
     /// One line that is not shown while it is typed, and typed twice when `is_new`.
-    pub(super) fn ask_hidden(&mut self, prompt: &str, is_new: bool) -> anyhow::Result<Secret<String>> {
-        let first = self.hidden(prompt)?;
-        if is_new && self.is_interactive {
-            let again = self.hidden("The same once more")?;
+    pub fn ask_hidden(&mut self, prompt: &str, is_new: bool) -> anyhow::Result<Secret<String>> {
+        let first = self.ends.ask_hidden(prompt)?;
+        if is_new && self.is_interactive() {
+            let again = self.ends.ask_hidden("The same once more")?;
             if !first.matches(again.expose().as_bytes()) {
                 bail!("the two differ; nothing was changed, run the command again");
             }
@@ -83,46 +119,56 @@ impl Terminal {
     }
 
     /// A value of any number of lines: the rest of the input, or one hidden line from a person.
-    pub(super) fn value(&mut self, prompt: &str) -> anyhow::Result<Secret<String>> {
-        if self.is_interactive {
-            return self.hidden(prompt);
-        }
-        let mut text = Zeroizing::new(String::new());
-        let mut bounded = (&mut self.input).take(LONGEST + 1);
-        let read = bounded.read_to_string(&mut text).context("standard input is not text that can be read")?;
-        if read as u64 > LONGEST {
-            bail!("the value is longer than 64 KiB: that is not a key or a certificate");
-        }
-        Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+    pub fn value(&mut self, prompt: &str) -> anyhow::Result<Secret<String>> {
+        if self.is_interactive() { self.ends.ask_hidden(prompt) } else { self.ends.rest() }
     }
 
-    fn hidden(&mut self, prompt: &str) -> anyhow::Result<Secret<String>> {
-        let _shown_again =
-            if self.is_interactive { Some(Echo::off().context("the terminal cannot hide")?) } else { None };
-        let line = self.ask(prompt);
-        if self.is_interactive {
-            writeln!(self.hints)?;
+    /// Goes on only if the operator types `yes`, or typed `--yes` before. Ask before anything is changed.
+    pub fn confirm(&mut self, question: impl fmt::Display) -> anyhow::Result<()> {
+        if self.agreed {
+            return Ok(());
         }
-        line
+        self.hint(&question)?;
+        if !self.is_interactive() {
+            bail!("nobody is there to answer, so nothing was changed; to agree beforehand, run it again with --yes");
+        }
+        let answer = self.ask("Type yes to go on")?;
+        if answer.expose().trim() != "yes" {
+            bail!("that was no yes; nothing was changed");
+        }
+        Ok(())
+    }
+
+    /// A file where the operator is, of at most `limit` bytes.
+    pub fn read_file(&mut self, path: &Path, limit: u64) -> anyhow::Result<Vec<u8>> {
+        self.ends.read_file(path, limit.min(LARGEST_FILE))
+    }
+
+    /// As [`Terminal::read_file`], of text.
+    pub fn read_text(&mut self, path: &Path, limit: u64) -> anyhow::Result<String> {
+        let bytes = self.read_file(path, limit)?;
+        String::from_utf8(bytes).ok().with_context(|| format!("{} is not text in UTF-8", path.display()))
+    }
+
+    /// A file where the operator is, readable and writable by them alone.
+    pub fn write_file(&mut self, path: &Path, bytes: &[u8], overwrite: Overwrite) -> anyhow::Result<()> {
+        if bytes.len() as u64 > LARGEST_FILE {
+            bail!("{} would be larger than {}", path.display(), size(LARGEST_FILE));
+        }
+        self.ends.write_file(path, bytes, overwrite)
     }
 }
 
-/// Echo is off while this lives.
-struct Echo(rustix::termios::Termios);
-
-impl Echo {
-    fn off() -> rustix::io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(io::stdin(), OptionalActions::Flush, &quiet)?;
-        Ok(Self(before))
+/// How an operator would say a number of bytes.
+pub(crate) fn size(bytes: u64) -> String {
+    const KIB: u64 = 1024;
+    const MIB: u64 = 1024 * KIB;
+    match bytes {
+        many if many >= MIB && many % MIB == 0 => format!("{} MiB", many / MIB),
+        some if some >= KIB && some % KIB == 0 => format!("{} KiB", some / KIB),
+        few => format!("{few} bytes"),
     }
 }
 
-impl Drop for Echo {
-    fn drop(&mut self) {
-        // Nothing can be done about a terminal that is gone.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
-    }
-}
+#[cfg(test)]
+mod tests;

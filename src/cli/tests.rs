@@ -310,7 +310,9 @@ async fn webhooks_are_made_listed_given_a_new_path_and_removed() {
     let moved = place.type_in(&["webhook", "sync", "cw", "--new-path"], io::empty()).await.ok();
     assert!(moved.output.contains("1 created") && moved.output.contains("1 removed"), "{}", moved.output);
     assert!(!tenant.callbacks()[0]["url"].as_str().unwrap().contains(&secret));
-    let removed = place.type_in(&["webhook", "remove", "cw"], io::empty()).await.ok();
+    let asked = place.type_in(&["webhook", "remove", "cw"], io::empty()).await.refused();
+    assert!(asked.contains("--yes") && !tenant.callbacks().is_empty(), "{asked}");
+    let removed = place.type_in(&["--yes", "webhook", "remove", "cw"], io::empty()).await.ok();
     assert_eq!(removed.output, "1 removed.\n");
     assert!(tenant.callbacks().is_empty());
 }

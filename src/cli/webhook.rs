@@ -48,6 +48,8 @@ pub(super) async fn list(desk: &Desk, terminal: &mut Terminal, connection: &Conn
 
 pub(super) async fn remove(desk: &Desk, terminal: &mut Terminal, connection: &ConnectionId) -> anyhow::Result<()> {
     let system = system(desk, connection).await?;
+    terminal
+        .confirm(format_args!("{connection} will ring no more: new requests are not heard until: webhook sync."))?;
     // Ours are known by host and path; the secret only makes the address whole.
     let secret = path_secret(desk, connection).await?.unwrap_or_else(random::token);
     let removed = system.remove_webhooks(&address(desk, connection, &secret)).await?;
