@@ -24,7 +24,7 @@ pub(super) struct Desk {
     pub(super) config: Config,
     pub(super) store: Arc<Sqlite>,
     pub(super) clock: Arc<dyn Clock>,
-    lock: Option<Lock>,
+    pub(super) lock: Option<Lock>,
 }
 
 impl Desk {

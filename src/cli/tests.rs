@@ -1,6 +1,7 @@
 //! The command line as an operator types it, against real files and, where it calls out, pretend vendors.
 
 mod connection;
+mod key;
 mod readme;
 
 use std::{
@@ -17,7 +18,13 @@ use latchkey_simulators::{
 };
 
 use super::*;
-use crate::{clock::SystemClock, people::OneTime};
+use crate::{
+    app::database,
+    clock::SystemClock,
+    config::Config,
+    people::OneTime,
+    store::sqlite::{Options as SqliteOptions, Sqlite},
+};
 
 const RECORDS: &str = r#"
 [[connection]]

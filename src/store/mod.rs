@@ -24,7 +24,7 @@ use crate::{
 };
 pub use row::{BrokenChain, verify_chain};
 pub use transition::{
-    AuditEntry, BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, SealedRow, Transition,
+    AuditEntry, BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Rewrapped, SealedRow, Transition,
 };
 
 /// The engine behind which everything is remembered. Every engine tells the same story (`story.rs`); SQLite is the one there is.
@@ -107,6 +107,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn sealed_named(&self, name: &str) -> Result<Option<SealedRow>, StoreError>;
     /// Names of sealed rows that operators set (`cw/private-key`), never their values.
     async fn sealed_names(&self) -> Result<Vec<String>, StoreError>;
+    /// Sealed rows from `after` on, by id, at most `limit`.
+    async fn sealed_page(&self, after: Option<&SecretId>, limit: u32) -> Result<Vec<SealedRow>, StoreError>;
+    /// Puts newly wrapped data keys in place, each only where the row is still under the key it was under before; answers
+    /// how many.
+    async fn rewrap(&self, rows: Vec<Rewrapped>) -> Result<u64, StoreError>;
+    /// Takes no row under this master key from now on, unless rows need it: answers how many do. What is sealed under it
+    /// later is a [`StoreError::Conflict`].
+    async fn retire_key(&self, key_id: &str) -> Result<u64, StoreError>;
     /// Audit entries from `after` on, in order, at most `limit`.
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
 

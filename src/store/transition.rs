@@ -247,6 +247,19 @@ pub struct SealedRow {
     pub sealed: Vec<u8>,
 }
 
+/// A sealed row's data key, wrapped by another master key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrapped {
+    /// Which row.
+    pub id: SecretId,
+    /// The key that wrapped it before.
+    pub before: String,
+    /// The key that wraps it now.
+    pub key_id: String,
+    /// The wrapped data key: nonce ‖ ciphertext.
+    pub wrapped_key: Vec<u8>,
+}
+
 /// One audit entry. The store adds its number and links it to the one before by hash, in the same transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {

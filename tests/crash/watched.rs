@@ -18,8 +18,8 @@ use latchkey::{
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Scope, SealedRow,
-        Session, Store, StoreError, StoredDelivery, Transition,
+        AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Rewrapped, Scope,
+        SealedRow, Session, Store, StoreError, StoredDelivery, Transition,
     },
 };
 use latchkey_contract::{
@@ -252,6 +252,15 @@ impl Store for Watched {
     }
     async fn sealed_names(&self) -> Result<Vec<String>, StoreError> {
         self.inner.sealed_names().await
+    }
+    async fn sealed_page(&self, after: Option<&SecretId>, limit: u32) -> Result<Vec<SealedRow>, StoreError> {
+        self.inner.sealed_page(after, limit).await
+    }
+    async fn rewrap(&self, rows: Vec<Rewrapped>) -> Result<u64, StoreError> {
+        self.around("commit rewrap", self.inner.rewrap(rows)).await
+    }
+    async fn retire_key(&self, key_id: &str) -> Result<u64, StoreError> {
+        self.around("commit retire-key", self.inner.retire_key(key_id)).await
     }
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         self.inner.audit(after, limit).await

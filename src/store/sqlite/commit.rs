@@ -5,12 +5,12 @@ use latchkey_contract::{Timestamp, directory::Mode};
 use sqlx::{SqliteConnection, sqlite::SqliteQueryResult};
 
 use super::{
-    StoreError, engine, rules, tasks,
+    StoreError, engine, keys, rules, tasks,
     writer::{Class, Room, Write},
 };
 use crate::{
     access::{Account, Grant, grant::due_at, trigger::Sighting},
-    store::{AuditEntry, Notice, SealedRow, Transition, row},
+    store::{AuditEntry, Notice, Transition, row},
 };
 
 pub(super) struct Commit(pub(super) Transition);
@@ -58,7 +58,7 @@ impl Write for Commit {
                 .map_err(engine)?;
         }
         for sealed in &t.seal {
-            put_sealed(conn, sealed).await?;
+            keys::put(conn, sealed).await?;
         }
         for sighting in &t.sightings {
             put_sighting(conn, sighting).await?;
@@ -151,20 +151,6 @@ pub(super) const fn mode_name(mode: Mode) -> &'static str {
         Mode::Standard => "standard",
         Mode::Burner => "burner",
     }
-}
-
-async fn put_sealed(conn: &mut SqliteConnection, sealed: &SealedRow) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO sealed (id, name, purpose, key_id, wrapped_key, sealed) VALUES ($1, $2, $3, $4, $5, $6)")
-        .bind(sealed.id.as_str())
-        .bind(&sealed.name)
-        .bind(&sealed.purpose)
-        .bind(&sealed.key_id)
-        .bind(&sealed.wrapped_key)
-        .bind(&sealed.sealed)
-        .execute(conn)
-        .await
-        .map_err(engine)?;
-    Ok(())
 }
 
 async fn put_sighting(conn: &mut SqliteConnection, sighting: &Sighting) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@
 
 mod commit;
 mod intake;
+mod keys;
 mod open;
 mod people;
 mod reserve;
@@ -28,8 +29,8 @@ use tokio::{
 
 use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
 use super::{
-    AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Scope, SealedRow, Session,
-    Store, StoreError, StoredDelivery, Transition, row,
+    AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Rewrapped, Scope,
+    SealedRow, Session, Store, StoreError, StoredDelivery, Transition, row,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
@@ -275,12 +276,11 @@ impl Store for Sqlite {
     }
 
     async fn sealed(&self, id: &SecretId) -> Result<Option<SealedRow>, StoreError> {
-        self.sealed_by("SELECT id, name, purpose, key_id, wrapped_key, sealed FROM sealed WHERE id = $1", id.as_str())
-            .await
+        keys::by_id(&self.readers, id).await
     }
 
     async fn sealed_named(&self, name: &str) -> Result<Option<SealedRow>, StoreError> {
-        self.sealed_by("SELECT id, name, purpose, key_id, wrapped_key, sealed FROM sealed WHERE name = $1", name).await
+        keys::by_name(&self.readers, name).await
     }
 
     async fn sealed_names(&self) -> Result<Vec<String>, StoreError> {
@@ -288,6 +288,18 @@ impl Store for Sqlite {
             .fetch_all(&self.readers)
             .await
             .map_err(engine)
+    }
+
+    async fn sealed_page(&self, after: Option<&SecretId>, limit: u32) -> Result<Vec<SealedRow>, StoreError> {
+        keys::page(&self.readers, after, limit).await
+    }
+
+    async fn rewrap(&self, rows: Vec<Rewrapped>) -> Result<u64, StoreError> {
+        self.write(keys::Rewrap(rows)).await
+    }
+
+    async fn retire_key(&self, key_id: &str) -> Result<u64, StoreError> {
+        self.write(keys::Retire(key_id.to_owned())).await
     }
 
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
@@ -422,18 +434,6 @@ impl Store for Sqlite {
             .await
             .map_err(engine)?;
         found.map(|ms| row::parse("meta", "last-seen", &ms).map(Timestamp::from_millis)).transpose()
-    }
-}
-
-/// A sealed row as selected.
-type Sealed = (String, Option<String>, String, String, Vec<u8>, Vec<u8>);
-
-impl Sqlite {
-    async fn sealed_by(&self, sql: &'static str, value: &str) -> Result<Option<SealedRow>, StoreError> {
-        let found: Option<Sealed> =
-            sqlx::query_as(sql).bind(value).fetch_optional(&self.readers).await.map_err(engine)?;
-        let Some((id, name, purpose, key_id, wrapped_key, sealed)) = found else { return Ok(None) };
-        Ok(Some(SealedRow { id: row::parse("sealed", &id, &id)?, name, purpose, key_id, wrapped_key, sealed }))
     }
 }
 

@@ -63,6 +63,7 @@ story::tell!(fresh:
     a_version_that_moved_changes_nothing,
     two_requests_cannot_make_two_standard_accounts,
     a_destroyed_secret_is_gone_and_its_name_free,
+    data_keys_are_wrapped_anew_and_a_retired_key_takes_no_more,
     sightings_and_notices_are_replaced,
     notices_stay_in_the_order_of_their_commits,
     the_audit_is_one_chain,

@@ -8,7 +8,10 @@ use crate::{
     jobs::task::Priority,
     random::ulid_floor,
     rulebook::{Hold, HoldCause, HoldOn, Records, Rulebook, Rules},
-    store::{BrakeCount, Finish, Notice, NoticeState, Recorded, Scope, Store, StoreError, Transition, verify_chain},
+    store::{
+        BrakeCount, Finish, Notice, NoticeState, Recorded, Rewrapped, Scope, SealedRow, Store, StoreError, Transition,
+        verify_chain,
+    },
 };
 
 pub(crate) async fn a_delivery_is_recorded_once_with_its_task(store: &dyn Store) {
@@ -245,6 +248,36 @@ pub(crate) async fn a_destroyed_secret_is_gone_and_its_name_free(store: &dyn Sto
     store.commit(Transition { destroy: vec![secret("s1")], ..taken }).await.unwrap();
     assert!(store.sealed(&secret("s1")).await.unwrap().is_none());
     assert_eq!(store.sealed_named("cw/private-key").await.unwrap().unwrap().id, secret("s2"));
+}
+
+pub(crate) async fn data_keys_are_wrapped_anew_and_a_retired_key_takes_no_more(store: &dyn Store) {
+    let seal = vec![sealed("s1", None), sealed("s2", Some("cw/private-key")), sealed("s3", None)];
+    store.commit(Transition { seal, ..transition() }).await.unwrap();
+    let ids = |page: Vec<SealedRow>| page.into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.sealed_page(None, 2).await.unwrap()), [secret("s1"), secret("s2")]);
+    assert_eq!(ids(store.sealed_page(Some(&secret("s2")), 2).await.unwrap()), [secret("s3")]);
+    assert!(store.sealed_page(Some(&secret("s3")), 2).await.unwrap().is_empty());
+
+    let anew = |id: &str, before: &str| Rewrapped {
+        id: secret(id),
+        before: before.into(),
+        key_id: "k2".into(),
+        wrapped_key: vec![7],
+    };
+    let rows = vec![anew("s1", "k1"), anew("s2", "another"), anew("s9", "k1")];
+    assert_eq!(store.rewrap(rows).await.unwrap(), 1);
+    let row = store.sealed(&secret("s1")).await.unwrap().unwrap();
+    assert_eq!((row.key_id.as_str(), row.wrapped_key, row.sealed), ("k2", vec![7], sealed("s1", None).sealed));
+    assert_eq!(store.sealed(&secret("s2")).await.unwrap().unwrap(), sealed("s2", Some("cw/private-key")));
+
+    assert_eq!(store.retire_key("k1").await.unwrap(), 2, "still needed");
+    store.commit(Transition { seal: vec![sealed("s4", None)], ..transition() }).await.unwrap();
+    let rows = ["s2", "s3", "s4"].map(|id| anew(id, "k1")).to_vec();
+    assert_eq!((store.rewrap(rows).await.unwrap(), store.retire_key("k1").await.unwrap()), (3, 0));
+    let late = store.commit(Transition { seal: vec![sealed("s5", None)], ..transition() }).await;
+    assert!(matches!(late, Err(StoreError::Conflict)));
+    let back = Rewrapped { before: "k2".into(), key_id: "k1".into(), ..anew("s1", "") };
+    assert!(matches!(store.rewrap(vec![back]).await, Err(StoreError::Conflict)));
 }
 
 pub(crate) async fn sightings_and_notices_are_replaced(store: &dyn Store) {
