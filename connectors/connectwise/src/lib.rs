@@ -52,6 +52,7 @@ pub struct ConnectWise {
     hook: hook::Hook,
     me: members::Me,
     automation: Vec<String>,
+    field_audit_type: Option<String>,
     clock: Arc<dyn Clock>,
     marks: marker::Marks,
 }
@@ -88,6 +89,7 @@ impl ConnectWise {
             hook: hook::Hook::new(&plan, keys),
             me: members::Me::new(plan.api_member.clone(), Arc::clone(&clock)),
             automation: plan.automation.clone(),
+            field_audit_type: plan.field_audit_type.clone(),
             api: api::Api::new(&plan, codebase, plan.client(&clock)?),
             clock,
         })
@@ -105,11 +107,11 @@ impl TicketSystem for ConnectWise {
     }
 
     async fn status_change(&self, ticket: &Ticket) -> Result<Option<Change>, CallError> {
-        audit::status_change(&self.api, &self.me, &self.automation, ticket).await
+        self.audit().status_change(ticket).await
     }
 
-    async fn field_change(&self, _: &Ticket, _: &FieldId) -> Result<Option<Change>, CallError> {
-        Ok(None)
+    async fn field_change(&self, ticket: &Ticket, field: &FieldId) -> Result<Option<Change>, CallError> {
+        self.audit().field_change(ticket, field).await
     }
 
     async fn member(&self, name: &str) -> Result<Option<Member>, CallError> {
@@ -179,6 +181,11 @@ impl TicketSystem for ConnectWise {
 }
 
 impl ConnectWise {
+    fn audit(&self) -> audit::Audit<'_> {
+        let Self { api, me, automation, field_audit_type, .. } = self;
+        audit::Audit { api, me, automation, field_type: field_audit_type.as_deref() }
+    }
+
     fn notes(&self) -> notes::Notes<'_> {
         notes::Notes::new(&self.api, &self.me, &self.marks)
     }

@@ -42,6 +42,10 @@ pub struct Settings {
     /// connector's, not the portal's. Default: none.
     #[serde(default)]
     pub automation: Vec<String>,
+    /// The sub-type under which the audit trail lists changes of custom fields, on an instance that does not speak
+    /// English. Default: recognised by `Custom` or `UDF`.
+    #[serde(default)]
+    pub field_audit_type: Option<String>,
     /// `private` for an on-premises PSA. Default: `public`.
     #[serde(default)]
     pub network: Network,
@@ -78,7 +82,7 @@ pub enum SetupError {
     /// The key pair cannot be sent.
     #[error("connection {0}: the API keys must be non-empty printable text, and the public key without ':'")]
     BadKeys(ConnectionId),
-    /// `automation` holds an empty name.
+    /// `automation` or `field_audit_type` holds an empty name.
     #[error("connection {0}: {1} must not be empty; leave it out instead")]
     Empty(ConnectionId, &'static str),
     /// `timeout_s` is out of range.
@@ -100,6 +104,7 @@ pub(crate) struct Plan {
     pub(crate) authorization: HeaderValue,
     pub(crate) api_member: Option<String>,
     pub(crate) automation: Vec<String>,
+    pub(crate) field_audit_type: Option<String>,
     network: Network,
     ca_pem: Option<String>,
     timeout: Duration,
@@ -132,6 +137,9 @@ impl Settings {
         if self.automation.iter().any(|name| name.trim().is_empty()) {
             return Err(SetupError::Empty(id.clone(), "a name in automation"));
         }
+        if self.field_audit_type.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(SetupError::Empty(id.clone(), "field_audit_type"));
+        }
         let client_id = Uuid::try_parse(&self.client_id).map_err(|_| SetupError::BadClientId(id.clone()))?;
         let authorization = basic(&self.company, &self.public_key, &private_key);
         Ok(Plan {
@@ -144,6 +152,7 @@ impl Settings {
             company: self.company,
             api_member: self.api_member,
             automation: self.automation,
+            field_audit_type: self.field_audit_type,
             network: self.network,
             ca_pem,
             timeout: Duration::from_secs(self.timeout_s),
@@ -224,6 +233,7 @@ pub(crate) mod tests {
             public_key: "public".into(),
             api_member: None,
             automation: vec![],
+            field_audit_type: None,
             network: Network::Public,
             ca_file: None,
             timeout_s: 15,
@@ -259,6 +269,7 @@ pub(crate) mod tests {
         assert!(told(|s| s.public_key = "a:b".into()).contains("public key"));
         assert!(told(|s| s.timeout_s = 0).contains("timeout_s"));
         assert!(told(|s| s.automation = vec![" ".into()]).contains("automation"));
+        assert!(told(|s| s.field_audit_type = Some(String::new())).contains("field_audit_type"));
     }
 
     #[test]

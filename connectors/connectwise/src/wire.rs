@@ -39,6 +39,7 @@ pub(crate) struct Ticket {
 #[derive(Debug, Deserialize)]
 pub(crate) struct CustomField {
     pub(crate) id: i64,
+    pub(crate) caption: Option<String>,
     pub(crate) value: Option<Value>,
 }
 

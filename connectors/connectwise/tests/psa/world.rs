@@ -150,6 +150,7 @@ fn connector(
         public_key: api.public_key.clone(),
         api_member: None,
         automation: vec![],
+        field_audit_type: None,
         network: Network::Private,
         ca_file: None,
         timeout_s: 10,
