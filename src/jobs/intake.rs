@@ -10,7 +10,10 @@ use latchkey_contract::{
 };
 use serde_json::json;
 
-use super::{JobError, Jobs, advance::advance};
+use super::{
+    JobError, Jobs,
+    advance::{advance, alert},
+};
 use crate::{
     access::{
         Cause, Decision, Event, Grant, Holds, Refusal, Request, State,
@@ -27,7 +30,9 @@ use crate::{
     random::{grant_id, ulid, ulid_floor},
     registry::InForce,
     rulebook::{ActorRule, Brake, Mapping, Per},
-    store::{AuditEntry, BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Scope, Transition},
+    store::{
+        AuditEntry, BrakeCount, CommitName, Finish, Happening, Notice, NoticeKind, NoticeState, Scope, Transition,
+    },
 };
 
 /// Characters of a field's text that are looked at.
@@ -224,7 +229,8 @@ impl Jobs {
                 }
             }
         };
-        self.refuse(transition, &request, &living, &refusal);
+        let link = reading.psa.link(&reading.at.ticket);
+        self.refuse(transition, &request, &living, &refusal, link);
         Ok("refused")
     }
 
@@ -265,8 +271,23 @@ impl Jobs {
         Ok(Living { same_ticket: on_ticket.iter().any(is_same), counts })
     }
 
-    fn refuse(&self, transition: &mut Transition, request: &Request, living: &Living, refusal: &Refusal) {
+    fn refuse(
+        &self,
+        transition: &mut Transition,
+        request: &Request,
+        living: &Living,
+        refusal: &Refusal,
+        ticket_link: String,
+    ) {
         let now = transition.now;
+        let what = Happening::Refused {
+            ticket: request.ticket.clone(),
+            ticket_link,
+            customer: request.customer.clone(),
+            person: request.actor.as_ref().ok().and_then(|a| a.person.clone()),
+            why: refusal.sentence.clone(),
+        };
+        alert(transition, what, self.random.as_ref());
         let id = grant_id(self.random.as_ref(), now);
         if transition.name == CommitName::Seen {
             transition.name = CommitName::Refused;

@@ -33,6 +33,16 @@ pub enum Work {
         /// Its directory.
         directory: ConnectionId,
     },
+    /// Find out who is told of an alert by mail.
+    Alert {
+        /// Its row.
+        alert: String,
+    },
+    /// Send one mail.
+    Mail {
+        /// Its row.
+        mail: String,
+    },
     /// Tell a ticket what it is owed.
     Tell {
         /// The ticket.
@@ -98,6 +108,8 @@ impl Work {
             Self::Due { grant } => format!("due:{grant}"),
             Self::Converge { account, .. } => format!("converge:{account}"),
             Self::Tell { ticket } => format!("tell:{ticket}"),
+            Self::Alert { alert } => format!("alert:{alert}"),
+            Self::Mail { mail } => format!("mail:{mail}"),
         }
     }
 
@@ -110,6 +122,8 @@ impl Work {
             Self::Due { grant } => format!("grant:{grant}"),
             Self::Converge { account, .. } => format!("account:{account}"),
             Self::Tell { ticket } => format!("tell:{ticket}"),
+            Self::Alert { alert } => format!("alert:{alert}"),
+            Self::Mail { mail } => format!("mail:{mail}"),
         }
     }
 
@@ -120,7 +134,7 @@ impl Work {
             Self::Intake { connection, .. } => Some(connection),
             Self::Converge { directory, .. } => Some(directory),
             Self::Tell { ticket } | Self::Look { ticket } => Some(&ticket.connection),
-            Self::Due { .. } => None,
+            Self::Due { .. } | Self::Alert { .. } | Self::Mail { .. } => None,
         }
     }
 
@@ -133,6 +147,8 @@ impl Work {
             Self::Due { .. } => "due",
             Self::Converge { .. } => "converge",
             Self::Tell { .. } => "tell",
+            Self::Alert { .. } => "alert",
+            Self::Mail { .. } => "mail",
         }
     }
 }

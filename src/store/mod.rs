@@ -3,6 +3,7 @@
 //! One [`Transition`] is one transaction: grants, accounts, audit entries, notices and tasks stand or
 //! fall together, and the versions they started from are checked. Nothing is decided here.
 
+mod alert;
 pub(crate) mod row;
 pub mod sqlite;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::{
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
+pub use alert::{Alert, Happening};
 pub use row::{BrokenChain, verify_chain};
 pub use transition::{
     AuditEntry, BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Rewrapped, SealedRow, Transition,
@@ -71,11 +73,20 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         after: Option<&GrantId>,
         limit: u32,
     ) -> Result<Vec<Grant>, StoreError>;
+    /// The newest grants of a scope, final ones too, newest first, at most `limit`.
+    async fn newest_grants(&self, scope: &Scope, limit: u32) -> Result<Vec<Grant>, StoreError>;
+    /// The newest deliveries, newest first, at most `limit`; only those not worked off yet, if so wanted.
+    async fn deliveries(&self, only_open: bool, limit: u32) -> Result<Vec<StoredDelivery>, StoreError>;
+    /// Tasks as they stand: the dead first, then by when they are due, at most `limit`.
+    async fn tasks(&self, limit: u32) -> Result<Vec<TaskRow>, StoreError>;
     /// The account that has or had this name in a directory, in whatever letter case.
     async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError>;
 
     /// One transaction. On [`StoreError::Conflict`] nothing was changed: load again and think again.
     async fn commit(&self, transition: Transition) -> Result<(), StoreError>;
+
+    /// An alert that is not resolved yet.
+    async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError>;
 
     /// A grant by id.
     async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError>;
@@ -278,6 +289,23 @@ pub struct StoredDelivery {
     pub received_at: Timestamp,
     /// What became of it, once it is worked off.
     pub outcome: Option<String>,
+}
+
+/// A task as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRow {
+    /// What it is about: `converge:01J…`.
+    pub slot: String,
+    /// 0 takes away, 1 gives, 2 tells.
+    pub priority: i64,
+    /// `pending`, `leased` or `dead`.
+    pub state: String,
+    /// When it is due, or its lease runs out.
+    pub at: Timestamp,
+    /// How often it was tried in a row.
+    pub attempts: i64,
+    /// Why the last try failed: bounded, printable.
+    pub last_error: Option<String>,
 }
 
 /// A person's sign-in factors.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     access::{Account, Grant, grant::Telling, trigger::Sighting},
     jobs::task::{Lease, NewTask},
-    store::Scope,
+    store::{Alert, Scope},
 };
 
 /// Everything that one transaction writes. Empty parts write nothing.
@@ -36,6 +36,10 @@ pub struct Transition {
     pub sightings: Vec<Sighting>,
     /// Notices to add or replace, by id.
     pub notices: Vec<Notice>,
+    /// What happened and may have to be told by mail. Each gets its task.
+    pub alerts: Vec<Alert>,
+    /// An alert of which it is known now who is told.
+    pub alert_done: Option<String>,
     /// Audit entries; the store adds sequence and chain.
     pub audit: Vec<AuditEntry>,
     /// Tasks to add or to move, by slot.
@@ -70,6 +74,10 @@ pub enum CommitName {
     Impossible,
     /// A note was posted, a status set, or it was given up.
     Told,
+    /// Who is told of an alert was found out.
+    Resolved,
+    /// A mail was sent, or given up.
+    Mailed,
     /// The person has the credentials.
     Delivered,
     /// A grant's time came.
@@ -86,7 +94,7 @@ pub enum CommitName {
 
 impl CommitName {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Seen,
         Self::Refused,
         Self::Decided,
@@ -98,6 +106,8 @@ impl CommitName {
         Self::Looked,
         Self::Impossible,
         Self::Told,
+        Self::Resolved,
+        Self::Mailed,
         Self::Delivered,
         Self::Due,
         Self::EndAsked,
@@ -124,6 +134,8 @@ impl Transition {
             destroy: Vec::new(),
             sightings: Vec::new(),
             notices: Vec::new(),
+            alerts: Vec::new(),
+            alert_done: None,
             audit: Vec::new(),
             tasks: Vec::new(),
             delivery_done: None,

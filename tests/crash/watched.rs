@@ -18,8 +18,8 @@ use latchkey::{
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Rewrapped, Scope,
-        SealedRow, Session, Store, StoreError, StoredDelivery, Transition,
+        Alert, AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Rewrapped,
+        Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition,
     },
 };
 use latchkey_contract::{
@@ -199,6 +199,18 @@ impl Store for Watched {
         limit: u32,
     ) -> Result<Vec<Grant>, StoreError> {
         self.inner.open_grants_in(scope, after, limit).await
+    }
+    async fn newest_grants(&self, scope: &Scope, limit: u32) -> Result<Vec<Grant>, StoreError> {
+        self.inner.newest_grants(scope, limit).await
+    }
+    async fn deliveries(&self, only_open: bool, limit: u32) -> Result<Vec<StoredDelivery>, StoreError> {
+        self.inner.deliveries(only_open, limit).await
+    }
+    async fn tasks(&self, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        self.inner.tasks(limit).await
+    }
+    async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError> {
+        self.inner.alert(id).await
     }
     async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError> {
         self.inner.account_named(directory, name).await

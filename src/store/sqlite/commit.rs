@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     access::{Account, Grant, grant::due_at, trigger::Sighting},
-    store::{AuditEntry, Notice, Transition, row},
+    jobs::task::{NewTask, Priority, Work},
+    store::{Alert, AuditEntry, Notice, Transition, row},
 };
 
 pub(super) struct Commit(pub(super) Transition);
@@ -65,6 +66,13 @@ impl Write for Commit {
         }
         for notice in &t.notices {
             put_notice(conn, notice).await?;
+        }
+        for alert in &t.alerts {
+            put_alert(conn, alert).await?;
+        }
+        if let Some(alert) = &t.alert_done {
+            let sql = "DELETE FROM alerts WHERE id = $1";
+            sqlx::query(sql).bind(alert).execute(&mut *conn).await.map_err(engine)?;
         }
         append(conn, &t.audit).await?;
         // Before the lease ends: what is asked for again while it runs is kept, not overwritten.
@@ -181,6 +189,18 @@ async fn put_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<(), 
     .await
     .map_err(engine)?;
     Ok(())
+}
+
+async fn put_alert(conn: &mut SqliteConnection, alert: &Alert) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO alerts (id, at, doc) VALUES ($1, $2, $3)")
+        .bind(&alert.id)
+        .bind(alert.at.millis())
+        .bind(row::encode(alert)?)
+        .execute(&mut *conn)
+        .await
+        .map_err(engine)?;
+    let work = Work::Alert { alert: alert.id.clone() };
+    tasks::add(conn, &NewTask { work, run_at: alert.at, priority: Priority::Telling }, alert.at).await
 }
 
 /// Numbers the entries and links each to the one before. The writer is alone, so the head cannot move meanwhile.

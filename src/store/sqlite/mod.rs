@@ -29,8 +29,8 @@ use tokio::{
 
 use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
 use super::{
-    AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Rewrapped, Scope,
-    SealedRow, Session, Store, StoreError, StoredDelivery, Transition, row,
+    Alert, AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Rewrapped, Scope,
+    SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition, row,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
@@ -125,20 +125,45 @@ impl Store for Sqlite {
     }
 
     async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
-        let found: Option<(String, i64, String, Option<String>)> =
-            sqlx::query_as("SELECT connection, received_at, event, outcome FROM deliveries WHERE id = $1")
-                .bind(id)
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(engine)?;
-        let Some((connection, received_at, event, outcome)) = found else { return Ok(None) };
-        Ok(Some(StoredDelivery {
-            id: id.to_owned(),
-            connection: row::parse("deliveries", id, &connection)?,
-            event: row::decode("deliveries", id, &event)?,
-            received_at: Timestamp::from_millis(received_at),
-            outcome,
-        }))
+        let sql = "SELECT id, connection, received_at, event, outcome FROM deliveries WHERE id = $1";
+        let found = sqlx::query_as(sql).bind(id).fetch_optional(&self.readers).await.map_err(engine)?;
+        found.map(intake::read).transpose()
+    }
+
+    async fn deliveries(&self, only_open: bool, limit: u32) -> Result<Vec<StoredDelivery>, StoreError> {
+        let sql = if only_open {
+            "SELECT id, connection, received_at, event, outcome FROM deliveries WHERE outcome IS NULL
+             ORDER BY received_at DESC LIMIT $1"
+        } else {
+            "SELECT id, connection, received_at, event, outcome FROM deliveries ORDER BY id DESC LIMIT $1"
+        };
+        let rows = sqlx::query_as(sql).bind(limit).fetch_all(&self.readers).await.map_err(engine)?;
+        rows.into_iter().map(intake::read).collect()
+    }
+
+    async fn tasks(&self, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        let rows: Vec<(String, i64, String, i64, i64, Option<String>)> = sqlx::query_as(
+            "SELECT slot, priority, state, coalesce(lease_until, run_at) AS at, attempts, last_error FROM tasks
+             ORDER BY state <> 'dead', at, id LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(engine)?;
+        let read = |(slot, priority, state, at, attempts, last_error)| TaskRow {
+            slot,
+            priority,
+            state,
+            at: Timestamp::from_millis(at),
+            attempts,
+            last_error,
+        };
+        Ok(rows.into_iter().map(read).collect())
+    }
+
+    async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError> {
+        let query = sqlx::query_as("SELECT id, doc FROM alerts WHERE id = $1").bind(id);
+        Ok(self.docs("alerts", query).await?.pop())
     }
 
     async fn rules(&self) -> Result<Rules, StoreError> {
@@ -207,6 +232,15 @@ impl Store for Sqlite {
         };
         let after = after.map_or("", GrantId::as_str);
         self.docs("grants", sqlx::query_as(sql).bind(scope.of()).bind(after).bind(limit)).await
+    }
+
+    async fn newest_grants(&self, scope: &Scope, limit: u32) -> Result<Vec<Grant>, StoreError> {
+        let sql = match scope {
+            Scope::Person(_) => "SELECT id, doc FROM grants WHERE person = $1 ORDER BY id DESC LIMIT $2",
+            Scope::Customer(_) => "SELECT id, doc FROM grants WHERE customer = $1 ORDER BY id DESC LIMIT $2",
+            Scope::Everything => "SELECT id, doc FROM grants WHERE $1 = '' ORDER BY id DESC LIMIT $2",
+        };
+        self.docs("grants", sqlx::query_as(sql).bind(scope.of()).bind(limit)).await
     }
 
     async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError> {

@@ -36,6 +36,7 @@ impl Write for Sweep {
         if room == Room::Free {
             missing.extend(tell(conn, self.0).await?);
             missing.extend(deliveries(conn).await?);
+            missing.extend(alerts(conn, self.0).await?);
         }
         for task in &missing {
             tasks::add(conn, task, self.0).await?;
@@ -120,6 +121,20 @@ async fn tell(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask
         };
         Ok(NewTask { work: Work::Tell { ticket }, run_at: now, priority: Priority::Telling })
     }))
+}
+
+/// Alerts whose task is missing or dead: somebody is to be told.
+async fn alerts(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT a.id FROM alerts AS a LEFT JOIN tasks AS t ON t.slot = 'alert:' || a.id
+         WHERE t.id IS NULL OR t.state = 'dead' ORDER BY a.at LIMIT $1",
+    )
+    .bind(SWEPT)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    let task = |alert| NewTask { work: Work::Alert { alert }, run_at: now, priority: Priority::Telling };
+    Ok(rows.into_iter().map(task).collect())
 }
 
 /// A dead intake stays dead: it was tried often, and is visible.
