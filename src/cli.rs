@@ -9,6 +9,7 @@ mod certificate;
 mod connection;
 mod desk;
 mod grants;
+mod key;
 mod load;
 mod operator;
 mod person;
@@ -94,6 +95,9 @@ enum Command {
     /// Certificates for directories.
     #[command(subcommand)]
     Certificate(Certificate),
+    /// The master keys that seal every secret.
+    #[command(subcommand)]
+    Key(Key),
     /// List the grants of the people in the records, newest first; of each person the newest 200.
     Grants,
 }
@@ -168,6 +172,18 @@ enum Certificate {
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=1095))]
         days: u32,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Key {
+    /// List them: which one seals, and how many secrets each one wraps.
+    List,
+    /// Make a new one, and wrap every secret by it. Goes on with a rotation that was broken off.
+    Rotate,
+    /// Take the former ones out of the key file, once no secret needs them. Backups made before a rotation do.
+    Retire,
+    /// Print the key file as it would be with a new key first: for a systemd credential. Changes nothing.
+    Next,
 }
 
 /// Runs one command.
@@ -250,6 +266,10 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Certificate(Certificate::Make { connection, days }) => {
             certificate::make(desk, terminal, connection, days).await
         }
+        Command::Key(Key::List) => key::list(desk, terminal).await,
+        Command::Key(Key::Rotate) => key::rotate(desk, terminal).await,
+        Command::Key(Key::Retire) => key::retire(desk, terminal).await,
+        Command::Key(Key::Next) => key::next(desk, terminal).await,
         Command::Grants => grants::list(desk, terminal).await,
     }
 }

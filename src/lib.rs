@@ -62,6 +62,7 @@ pub mod cli;
 pub mod clock;
 pub mod clock_guard;
 pub mod config;
+mod durable;
 pub mod http;
 pub mod jobs;
 pub mod lock;

@@ -2,10 +2,14 @@
 //!
 //! The row's identity (`id|purpose`) is associated data of both layers, so that a ciphertext moved to
 //! another row does not open. Destroying the wrapped data key destroys the secret. Master keys have ids:
-//! any key of the ring opens, the first one seals. What is *not* here: where rows are kept (the store),
-//! and which secret belongs to whom (the registry, the grants).
+//! any key of the ring opens, the first one seals. The ring follows its file: a key that was put first there seals from
+//! then on, in every process that runs. What is *not* here: where rows are kept (the store), and which secret belongs to
+//! whom (the registry, the grants).
 
+mod key_change;
 mod key_file;
+mod ring;
+mod rotate;
 mod unlock;
 
 use std::sync::Arc;
@@ -19,16 +23,21 @@ use latchkey_contract::{Secret, SecretId};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::{random, store::SealedRow};
+use crate::{
+    random,
+    store::{Rewrapped, SealedRow},
+};
 pub use key_file::{KeyFile, KeyFileError, KeyRing, MasterKey};
+use ring::Ring;
+pub use rotate::{RotateError, Rotated, Tally, retire, rewrap_all, rewrap_some, rotate, tally};
 pub use unlock::{ROOT_NAME, UnlockError, unlock};
 
 const NONCE: usize = 24;
 
-/// Seals and opens rows.
+/// Seals and opens rows. Clones share one ring.
 #[derive(Debug, Clone)]
 pub struct Seal {
-    ring: Arc<KeyRing>,
+    ring: Arc<Ring>,
     root: Secret<Vec<u8>>,
 }
 
@@ -54,10 +63,21 @@ pub enum SealError {
 }
 
 impl Seal {
-    /// A seal over a ring. `root` is what [`Seal::derive`] derives from; it outlives a change of master keys.
+    /// A seal over a ring that stays as it is. `root` is what [`Seal::derive`] derives from; it outlives a change of
+    /// master keys.
     #[must_use]
     pub fn new(ring: KeyRing, root: Secret<Vec<u8>>) -> Self {
+        Self { ring: Arc::new(Ring::fixed(ring)), root }
+    }
+
+    fn following(ring: Ring, root: Secret<Vec<u8>>) -> Self {
         Self { ring: Arc::new(ring), root }
+    }
+
+    /// The ring as its file has it now.
+    #[must_use]
+    pub fn ring(&self) -> Arc<KeyRing> {
+        self.ring.now()
     }
 
     /// Seals a value under a fresh data key, wrapped by the ring's first master key.
@@ -69,7 +89,7 @@ impl Seal {
         purpose: &str,
         value: &Secret<T>,
     ) -> SealedRow {
-        self.ring.seal(id, name, purpose, value.expose().as_ref())
+        self.ring.now().seal(id, name, purpose, value.expose().as_ref())
     }
 
     /// Opens a row.
@@ -77,7 +97,11 @@ impl Seal {
     /// # Errors
     /// [`SealError`] when the key is not in the ring or the row is not what was sealed.
     pub fn open(&self, row: &SealedRow) -> Result<Secret<Vec<u8>>, SealError> {
-        self.ring.open(row)
+        match self.ring.known().open(row) {
+            // Sealed under a key that came into the file since it was read.
+            Err(SealError::UnknownKey { .. }) => self.ring.now().open(row),
+            other => other,
+        }
     }
 
     /// Opens a row that holds text.
@@ -116,13 +140,34 @@ impl KeyRing {
     }
 
     fn open(&self, row: &SealedRow) -> Result<Secret<Vec<u8>>, SealError> {
+        let data_key = self.data_key(row)?;
+        let value = decrypt(&data_key, &row.sealed, &aad(&row.id, &row.purpose));
+        value.map(Secret::new).ok_or_else(|| SealError::Broken(row.id.clone()))
+    }
+
+    /// The row's data key, wrapped by the first master key instead of another one; the value's ciphertext stays. `None`
+    /// when the first one wraps it already.
+    fn rewrap(&self, row: &SealedRow) -> Result<Option<Rewrapped>, SealError> {
+        let master = self.first();
+        if row.key_id == master.id() {
+            return Ok(None);
+        }
+        let data_key = self.data_key(row)?;
+        Ok(Some(Rewrapped {
+            id: row.id.clone(),
+            before: row.key_id.clone(),
+            key_id: master.id().to_owned(),
+            wrapped_key: encrypt(master.bytes(), data_key.as_slice(), &aad(&row.id, &row.purpose)),
+        }))
+    }
+
+    fn data_key(&self, row: &SealedRow) -> Result<Zeroizing<[u8; 32]>, SealError> {
         let unknown = || SealError::UnknownKey { row: row.id.clone(), key_id: row.key_id.clone() };
         let broken = || SealError::Broken(row.id.clone());
         let master = self.key(&row.key_id).ok_or_else(unknown)?;
-        let aad = aad(&row.id, &row.purpose);
-        let data_key = Zeroizing::new(decrypt(master.bytes(), &row.wrapped_key, &aad).ok_or_else(broken)?);
-        let data_key: Zeroizing<[u8; 32]> = Zeroizing::new(data_key.as_slice().try_into().map_err(|_| broken())?);
-        decrypt(&data_key, &row.sealed, &aad).map(Secret::new).ok_or_else(broken)
+        let data_key = decrypt(master.bytes(), &row.wrapped_key, &aad(&row.id, &row.purpose));
+        let data_key = Zeroizing::new(data_key.ok_or_else(broken)?);
+        Ok(Zeroizing::new(data_key.as_slice().try_into().map_err(|_| broken())?))
     }
 }
 

@@ -7,8 +7,8 @@ use std::fmt::Display;
 
 use anyhow::bail;
 use latchkey_contract::{
-    CallError, ConnectionId, Directory, TicketSystem,
-    directory::{Check, Marked},
+    CallError, Check, ConnectionId, Directory, TicketSystem, Verdict,
+    directory::{DirectoryWants, Marked},
     text::one_line,
     ticket::{Board, Catalogue, Member},
 };
@@ -112,14 +112,15 @@ const fn what_kind(member: &Member) -> &'static str {
 }
 
 async fn a_directory(report: &mut Report<'_>, desk: &Desk, directory: &dyn Directory) -> anyhow::Result<()> {
-    let checks = match directory.preflight().await {
-        Ok(checks) => checks,
-        Err(error) => vec![Check { what: "preflight".to_owned(), result: Err(to_do(&error)) }],
-    };
-    for Check { what, result } in &checks {
-        report.outcome(what, result.as_ref())?;
+    let checks = directory.preflight(&DirectoryWants::default()).await;
+    for Check { what, verdict } in &checks {
+        match verdict {
+            Verdict::Ok(found) => report.outcome(what, Ok::<_, &str>(found))?,
+            Verdict::Note(know) => report.terminal.say(format!("note\t{what}\t{know}"))?,
+            Verdict::Red(to_do) => report.outcome(what, Err::<&str, _>(to_do))?,
+        }
     }
-    if checks.iter().all(|check| check.result.is_err()) {
+    if checks.iter().all(Check::is_red) {
         return Ok(());
     }
     match directory.catalogue().await {

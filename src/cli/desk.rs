@@ -48,7 +48,10 @@ enum Place {
 impl Desk {
     /// Where no service runs: alone with the database, until it is closed.
     pub(super) async fn open(config: &Path) -> anyhow::Result<Self> {
-        let config = Config::load(config)?;
+        Self::alone(Config::load(config)?).await
+    }
+
+    pub(super) async fn alone(config: Config) -> anyhow::Result<Self> {
         config.make_data_dir()?;
         refuse_others(&config.data_dir)?;
         let lock = Lock::for_command(&config.data_dir).await?;

@@ -21,7 +21,8 @@ fn line(grant: &Grant) -> String {
     let when = match &grant.state {
         State::Ending { since, .. } => format!("since {since}"),
         State::Ended { proof, .. } => format!("off {}", proof.seen_at()),
-        State::Refused { at, .. } => format!("at {at}"),
+        State::Held { until, .. } => format!("lapses {until}"),
+        State::Refused { at, .. } | State::Denied { at, .. } | State::Lapsed { at } => format!("at {at}"),
         living => living.end().map_or_else(String::new, |end| format!("until {end}")),
     };
     let Grant { id, person, customer, policy, ticket, .. } = grant;

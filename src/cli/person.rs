@@ -4,7 +4,10 @@ use anyhow::{Context, bail};
 use latchkey_contract::PersonId;
 
 use super::{Desk, Terminal};
-use crate::people::{EnrollError, Enrolment};
+use crate::{
+    people::{EnrollError, Enrolment},
+    rulebook::HoldOn,
+};
 
 const TRIES: usize = 3;
 
@@ -15,8 +18,8 @@ pub(super) async fn enroll(desk: &Desk, terminal: &mut Terminal, id: PersonId) -
             "there is no person {id} in the records; add them to the records file and run: latchkey records load FILE"
         )
     })?;
-    if person.blocked {
-        bail!("{id} is blocked in the records; unblock them there first");
+    if rules.hold(&HoldOn::Person(id.clone())).is_some() {
+        bail!("{id} is blocked; unblock them first: latchkey person unblock {id}");
     }
     let seal = desk.seal().await?;
     terminal.hint(format!("Enrolling {} ({id}). Choose a password of at least 15 characters.", person.name))?;

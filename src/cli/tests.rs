@@ -1,6 +1,7 @@
 //! The command line as an operator types it, against real files and, where it calls out, pretend vendors.
 
 mod connection;
+mod key;
 mod readme;
 mod service;
 
@@ -18,7 +19,7 @@ use latchkey_simulators::{
 };
 
 use super::*;
-use crate::{clock::SystemClock, people::OneTime};
+use crate::{clock::SystemClock, config::Config, people::OneTime};
 
 const RECORDS: &str = r#"
 [[connection]]
@@ -42,12 +43,18 @@ customers = "all"
 "#;
 
 const RULEBOOK: &str = r#"
+[[technician_group]]
+id = "technicians"
+name = "Technicians"
+members = "all"
+
 [[policy]]
 id = "helpdesk"
 name = "Helpdesk Administrator"
 source = "entra"
 mode = "standard"
 entitlements = ["role:729827e3-9c14-49f7-bb1b-9608f156bbb8"]
+technicians = ["technicians"]
 lengths = ["1h", "4h"]
 max_length = "4h"
 delivery = "claim-link"

@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     people::{Enrolment, OneTime},
     registry::Registry,
-    rulebook::{Records, Rulebook, Rules},
+    rulebook::{Hold, HoldCause, HoldOn, Records, Rulebook, Rules},
     seal::{KeyFile, unlock},
     store::{
         CommitName, Store, Transition,
@@ -207,8 +207,21 @@ impl Site {
         self.store.save_rules(&rules, "test", "test", self.clock.now()).await.unwrap();
     }
 
+    /// What was audited since the rules were saved first.
     pub(super) async fn audit_codes(&self) -> Vec<String> {
-        self.store.audit(0, 100).await.unwrap().into_iter().map(|entry| entry.code).collect()
+        self.store.audit(1, 100).await.unwrap().into_iter().map(|entry| entry.code).collect()
+    }
+
+    /// Blocks somebody, as an operator does.
+    pub(super) async fn block(&self, person: &str) {
+        let hold = Hold {
+            on: HoldOn::Person(person.parse().unwrap()),
+            cause: HoldCause::Blocked,
+            since: self.clock.now(),
+            by: "test".to_owned(),
+            reason: "test".to_owned(),
+        };
+        self.store.set_hold(&hold).await.unwrap();
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     },
     jobs::task::{NewTask, Priority, Work},
     random::{Random, ulid},
-    store::{AuditEntry, Notice, NoticeKind, NoticeState, Transition},
+    store::{Alert, AuditEntry, Happening, Notice, NoticeKind, NoticeState, Transition},
 };
 
 /// Applies an event to a grant inside a transition. Answers the grant as it will be, or `None` when the event says nothing new.
@@ -60,10 +60,43 @@ pub fn write(
             }
         }
     }
+    if let Some(what) = happening(grant) {
+        alert(transition, what, random);
+    }
     if matches!(grant.state, State::Ending { .. } | State::Ended { .. }) {
         transition.is_removal = true;
     }
     transition.grants.push(grant.clone());
+}
+
+/// What of a grant's new state may have to be told by mail.
+fn happening(grant: &Grant) -> Option<Happening> {
+    let refused = |why: String| Happening::Refused {
+        ticket: grant.ticket.clone(),
+        ticket_link: grant.ticket_link.clone(),
+        customer: Some(grant.customer.clone()),
+        person: Some(grant.person.clone()),
+        why,
+    };
+    let id = || grant.id.clone();
+    Some(match &grant.state {
+        // Told once, when it begins to wait: not again with each approval.
+        State::Held { until, waiting } if waiting.approved.is_empty() => {
+            Happening::Waiting { grant: id(), brakes: waiting.brakes.clone(), until: *until }
+        }
+        State::Active { until, .. } => Happening::Active { grant: id(), until: *until },
+        State::Ended { .. } => Happening::Ended { grant: id() },
+        State::Refused { why, .. } => refused(why.clone()),
+        State::Denied { by, why, .. } => refused(format!("{by} denied it: {why}")),
+        State::Lapsed { .. } => refused("it was not approved in time".to_owned()),
+        State::Held { .. } | State::Granting { .. } | State::Delivering { .. } | State::Ending { .. } => return None,
+    })
+}
+
+/// Writes down what may have to be told by mail, with the task that finds out to whom.
+pub fn alert(transition: &mut Transition, what: Happening, random: &dyn Random) {
+    let (id, at) = (ulid(random, transition.now), transition.now);
+    transition.alerts.push(Alert { id, at, what });
 }
 
 /// Owes the ticket a note about a grant.

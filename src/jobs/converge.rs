@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{
     JobError, Jobs,
-    advance::{advance, tell},
+    advance::{advance, alert, tell},
 };
 use crate::{
     access::{
@@ -27,7 +27,7 @@ use crate::{
         task::Task,
     },
     registry::InForce,
-    store::{AuditEntry, CommitName, Finish, Transition},
+    store::{AuditEntry, CommitName, Finish, Happening, Transition},
 };
 
 /// How soon a step is tried again that only lacked time.
@@ -55,7 +55,7 @@ impl Jobs {
             return Ok(ran);
         }
         let directory = world.registry.directory(&account.directory)?;
-        let holds = Holds::of(&world.rules.records);
+        let holds = Holds::of(&world.rules);
         let target = target(&account, &grants, &holds, self.clock.now());
         let is_ending = grants.iter().any(|g| matches!(g.state, State::Ending { .. }));
         let urgency = if target.gives() && !is_ending { Urgency::Ordinary } else { Urgency::Removal };
@@ -102,7 +102,7 @@ impl Jobs {
         let mut transition = Transition::new(CommitName::Looked, now);
         transition.is_removal = true;
         transition.lease = Some((lease.lease(), Finish::At(until)));
-        self.grow_louder(&mut transition, &mut scene);
+        self.grow_louder(&mut transition, &mut scene, why);
         self.save(transition, &mut scene.account).await?;
         Ok(Ran::Committed)
     }
@@ -110,9 +110,9 @@ impl Jobs {
     /// A hold ends what it names before anything else is done.
     async fn held(&self, world: &InForce, grants: &[Grant], lease: &LeaseHandle) -> Result<Option<Ran>, JobError> {
         let now = self.clock.now();
-        let holds = Holds::of(&world.rules.records);
+        let holds = Holds::of(&world.rules);
         let mut transition = Transition::new(CommitName::EndAsked, now);
-        for grant in grants.iter().filter(|g| g.state.is_living()) {
+        for grant in grants.iter().filter(|g| g.state.is_wanted()) {
             if let Some(why) = holds.stops(&grant.customer, &grant.person) {
                 let event = Event::End(Cause::Held { why });
                 advance(&mut transition, grant, &event, grants, None, self.random.as_ref());
@@ -174,7 +174,7 @@ impl Jobs {
         let pause = scene.account.took(step);
         transition.lease = Some((lease.lease(), Finish::At(now + pause)));
         if !step.is_giving() && self.is_long_overdue(&scene, now) {
-            self.grow_louder(&mut transition, &mut scene);
+            self.grow_louder(&mut transition, &mut scene, "the directory goes on showing it");
         }
         let code = match outcome {
             Outcome::Done { .. } => "step.done",
@@ -207,6 +207,9 @@ impl Jobs {
         let mut transition = Transition::new(CommitName::Reached, now);
         if scene.target.gives() {
             for grant in scene.grants.iter().filter(|g| matches!(g.state, State::Granting { .. })) {
+                if let Some(what) = came_up(&scene, grant) {
+                    alert(&mut transition, what, self.random.as_ref());
+                }
                 advance(&mut transition, grant, &Event::Reached, &scene.grants, None, self.random.as_ref());
             }
         }
@@ -244,7 +247,7 @@ impl Jobs {
                 Err(NotOff::Left(what)) => {
                     tracing::warn!(grant.id = %grant.id, what, "removal is not complete");
                     if self.is_long_overdue(scene, now) {
-                        self.grow_louder(transition, scene);
+                        self.grow_louder(transition, scene, &what);
                     }
                     again = Some(again.unwrap_or(now + Duration::from_secs(5)));
                 }
@@ -338,7 +341,7 @@ impl Jobs {
         } else {
             tracing::error!(account = %scene.account.id, connection = %scene.account.directory, why,
                 "access cannot be taken away; a person has to act");
-            self.grow_louder(&mut transition, &mut scene);
+            self.grow_louder(&mut transition, &mut scene, &why);
             transition.is_removal = true;
             Finish::At(now + Duration::from_secs(300))
         };
@@ -375,6 +378,21 @@ fn blind_cut(scene: &Scene, now: Timestamp) -> Option<Step> {
     let key = step_key(&step);
     let is_put_off = known.not_before.get(&key).is_some_and(|at| *at > now) || known.no_way.contains_key(&key);
     (!is_put_off).then_some(step)
+}
+
+/// The account was made or enabled for this grant; nothing of the sort where another access stood on it already.
+fn came_up(scene: &Scene, grant: &Grant) -> Option<Happening> {
+    let stood = |g: &Grant| matches!(g.state, State::Delivering { .. } | State::Active { .. });
+    if scene.grants.iter().any(stood) {
+        return None;
+    }
+    let (id, latest_end) = (grant.id.clone(), grant.state.end()?);
+    let is_made = scene.account.known.create_sent.is_some_and(|at| begun(grant).is_some_and(|since| at >= since));
+    Some(if is_made {
+        Happening::Created { grant: id, latest_end }
+    } else {
+        Happening::Enabled { grant: id, latest_end }
+    })
 }
 
 /// No giving step was committed to be sent since the oldest living grant began.

@@ -4,12 +4,14 @@
 //! Jobs never edit a grant: [`advance`] turns an event into a step of the pure heart, and writes what follows.
 
 pub mod advance;
+pub mod alert;
 pub mod backoff;
 pub mod converge;
 mod due;
 mod end;
 pub mod intake;
 pub mod queue;
+mod start;
 pub mod sweep;
 pub mod task;
 mod tell;
@@ -19,6 +21,8 @@ pub mod words;
 use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{CallError, Clock};
+
+pub use start::NotDecided;
 
 use crate::{
     clock_guard::Trust,
@@ -83,8 +87,11 @@ impl Run for Jobs {
     async fn run(&self, task: Task, lease: LeaseHandle) -> Ran {
         let result = match &task.work {
             Work::Intake { delivery, .. } => self.intake(delivery, &lease).await,
+            Work::Look { ticket } => self.look(ticket, &lease).await,
             Work::Due { grant } => self.due(grant, &lease).await,
             Work::Converge { account, .. } => self.converge(account, &task, &lease).await,
+            Work::Alert { alert } => self.alert(alert, &lease).await,
+            Work::Mail { .. } => Ok(Ran::Finish(crate::store::Finish::Done)),
             Work::Tell { ticket } => self.tell(ticket, &lease).await,
         };
         result.unwrap_or_else(|error| {

@@ -62,7 +62,7 @@ impl Jobs {
                 .await;
         };
         let now = self.clock.now();
-        if let Some(why) = Holds::of(&one.world.rules.records).stops(&grant.customer, &grant.person) {
+        if let Some(why) = Holds::of(&one.world.rules).stops(&grant.customer, &grant.person) {
             let transition = Transition::new(CommitName::Told, now);
             let event = Event::End(Cause::Held { why });
             return self.not_handed_over(&one, &grant, transition, &event, lease).await;
@@ -204,9 +204,9 @@ impl Jobs {
     ) -> Result<(), JobError> {
         let status = match telling {
             Telling::Granted => &mapping.statuses.granted,
-            Telling::Refused | Telling::Failed => &mapping.statuses.refused,
+            Telling::Refused | Telling::Denied | Telling::Lapsed | Telling::Failed => &mapping.statuses.refused,
             Telling::Ended => &mapping.statuses.ended,
-            Telling::Received | Telling::CutAgain | Telling::Overdue => &None,
+            Telling::Waiting | Telling::Received | Telling::CutAgain | Telling::Overdue => &None,
         };
         let Some(status) = status else { return Ok(()) };
         let is_set = match one.psa.set_status(&one.notice.ticket.ticket, status).await {
@@ -243,6 +243,15 @@ impl Jobs {
         let account = self.store.account(&grant.account).await?;
         let name = account.map(|a| a.name).unwrap_or_default();
         Ok(match (telling, &grant.state) {
+            (Telling::Waiting, State::Held { until, waiting }) => {
+                let brakes: Vec<String> = waiting.brakes.iter().map(|b| format!("brake {b}")).collect();
+                words.waiting(&brakes, waiting.needed, *until)
+            }
+            (Telling::Denied, State::Denied { by, why, .. }) => {
+                let name = one.world.rules.records.person(by).map_or(by.as_str(), |p| p.name.as_str());
+                words.denied(name, why)
+            }
+            (Telling::Lapsed, _) => words.lapsed(),
             (Telling::Received, _) => words.received(),
             (Telling::Refused, State::Refused { why, .. }) => refused(why),
             (Telling::Refused, _) => refused(why.unwrap_or(NOT_GRANTED)),
@@ -250,7 +259,9 @@ impl Jobs {
             (Telling::Ended, State::Ended { cause, due, proof }) => words.ended(&name, cause, *due, proof),
             (Telling::CutAgain, _) => words.cut_again(&name),
             (Telling::Overdue, _) => words.overdue(&name),
-            (Telling::Failed | Telling::Ended | Telling::Granted, _) => words.received(),
+            (Telling::Waiting | Telling::Denied | Telling::Failed | Telling::Ended | Telling::Granted, _) => {
+                words.received()
+            }
         })
     }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     JobError, Jobs,
-    advance::tell,
+    advance::{alert, tell},
     chain,
     converge::{Scene, act},
 };
@@ -24,7 +24,7 @@ use crate::{
         task::Task,
     },
     random::secret_id,
-    store::{AuditEntry, CommitName, Finish, Transition},
+    store::{AuditEntry, CommitName, Finish, Happening, Transition},
 };
 
 /// How often a refused password is replaced by a fresh one before the grant is given up.
@@ -85,7 +85,7 @@ impl Jobs {
         }
         transition.is_removal = !is_giving;
         if !is_giving || self.is_long_overdue(&scene, now) {
-            self.grow_louder(&mut transition, &mut scene);
+            self.grow_louder(&mut transition, &mut scene, &chain(&error));
         }
         let wait = backoff::wait(task.attempt, error.retry_after(), self.random.as_ref());
         let retry = match &step {
@@ -140,7 +140,7 @@ impl Jobs {
     }
 
     /// Says aloud that a removal is overdue: once in the ticket, and each time in the log for the operator.
-    pub(super) fn grow_louder(&self, transition: &mut Transition, scene: &mut Scene) {
+    pub(super) fn grow_louder(&self, transition: &mut Transition, scene: &mut Scene, why: &str) {
         let now = transition.now;
         let since = owed_since(scene).unwrap_or(now);
         let mut overdue = scene.account.overdue.unwrap_or(Overdue { since, alerts: 0 });
@@ -152,6 +152,12 @@ impl Jobs {
             metrics::counter!("grant_overdue_alerts_total").increment(1);
             tracing::error!(account = %scene.account.id, connection = %scene.account.directory,
                 overdue_s = now.since(since).as_secs(), "access could not be taken away yet; removal goes on");
+            let ending = scene.grants.iter().find(|g| matches!(g.state, State::Ending { .. })).map(|g| g.id.clone());
+            if let Some(grant) = ending.or_else(|| scene.account.last.as_ref().map(|(grant, _)| grant.clone())) {
+                let account = scene.account.id.clone();
+                let what = Happening::FailedToDisable { account, grant, due: since, why: why.to_owned() };
+                alert(transition, what, self.random.as_ref());
+            }
             if overdue.alerts == 1 {
                 for grant in scene.grants.iter().filter(|g| matches!(g.state, State::Ending { .. })) {
                     tell(transition, grant, Telling::Overdue, self.random.as_ref());

@@ -34,6 +34,39 @@ pub fn refused(why: &str, ticket: &TicketRef, link: &str) -> String {
 }
 
 impl Words<'_> {
+    /// Waits for approvers.
+    #[must_use]
+    pub fn waiting(&self, brakes: &[String], needed: u32, until: Timestamp) -> String {
+        format!(
+            "Latchkey: request is waiting.\n\n{} asked for \"{}\" at {} for {}. More is being asked for than usual ({}), so {needed} \
+             approvers have to let it pass. Nothing is given yet.\nWithout their word it lapses at {}.\n\n{}",
+            self.person,
+            self.grant.policy.name,
+            self.customer,
+            self.length(),
+            brakes.join(", "),
+            exact(until),
+            self.foot()
+        )
+    }
+
+    /// An approver said no.
+    #[must_use]
+    pub fn denied(&self, by: &str, why: &str) -> String {
+        let why = unstopped(why);
+        format!("Latchkey: access was not granted.\n\n{by} denied it: {why}.\nNothing was given.\n\n{}", self.foot())
+    }
+
+    /// Nobody answered in time.
+    #[must_use]
+    pub fn lapsed(&self) -> String {
+        format!(
+            "Latchkey: access was not granted.\n\nThe request lapsed: it was not approved in time. Ask again if it is still \
+             needed.\nNothing was given.\n\n{}",
+            self.foot()
+        )
+    }
+
     /// Asked, and being given.
     #[must_use]
     pub fn received(&self) -> String {

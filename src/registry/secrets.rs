@@ -99,8 +99,8 @@ pub enum NotSet {
     Tell(#[source] StoreError),
 }
 
-/// Sets secrets together, destroying those they replace, and saves the rules unchanged as a new revision: that is how
-/// every process learns to build its connectors anew.
+/// Sets secrets together, destroying those they replace, and counts a new revision: that is how every process learns to build its
+/// connectors anew.
 ///
 /// # Errors
 /// [`NotSet`], by what is true afterwards. A [`StoreError::Conflict`] in [`NotSet::Save`] means that somebody else set
@@ -122,18 +122,8 @@ pub async fn set_secrets(
         names.push(name);
     }
     store.commit(transition).await.map_err(NotSet::Save)?;
-    tell(store, by, &format!("set {}", names.join(", ")), now).await.map_err(NotSet::Tell)
-}
-
-/// Tried until nobody else saves between the reading and the saving: each turn lost is one that another saved.
-async fn tell(store: &dyn Store, by: &str, reason: &str, now: Timestamp) -> Result<(), StoreError> {
-    loop {
-        let rules = store.rules().await?;
-        match store.save_rules(&rules, by, reason, now).await {
-            Err(StoreError::Conflict) => {}
-            saved => return saved.map(drop),
-        }
-    }
+    let changed: Vec<String> = names.iter().map(|name| format!("secret {name}")).collect();
+    store.touch(&changed, by, &format!("set {}", names.join(", ")), now).await.map(drop).map_err(NotSet::Tell)
 }
 
 #[cfg(test)]

@@ -15,9 +15,9 @@ use latchkey_contract::Secret;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::random;
+use crate::{durable, random};
 
-const WORD: &str = "latchkey-key";
+pub(super) const WORD: &str = "latchkey-key";
 
 /// One master key of 256 bits. Its id is made from it, so that a mistyped key is noticed when it is read.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ impl MasterKey {
         Self { id, bytes }
     }
 
-    fn line(&self) -> Secret<String> {
+    pub(super) fn line(&self) -> Secret<String> {
         Secret::new(format!("{WORD} {} {}\n", self.id, BASE64_STANDARD.encode(self.bytes.as_slice())))
     }
 }
@@ -79,7 +79,12 @@ impl KeyRing {
         self.0.iter().find(|key| key.id == id)
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// The ids of its keys, the one that seals first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(MasterKey::id)
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut keys = Vec::new();
         for (n, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty() && !l.starts_with('#')) {
             let fault = |what: &str| format!("line {}: {what}", n + 1);
@@ -136,6 +141,24 @@ pub enum KeyFileError {
         /// What is wrong with it; never its content.
         what: String,
     },
+    /// Somebody else changed it at the same moment.
+    #[error("the master key file {0} was changed by somebody else meanwhile; run the command again")]
+    Moved(PathBuf),
+    /// A credential, which only systemd's own tools make.
+    #[error("{0} is a systemd credential, which cannot be changed from here")]
+    ReadOnly(PathBuf),
+    /// It cannot be replaced.
+    #[error(
+        "the master key file {path} cannot be replaced: its directory must belong to the service's user, \
+         and stand in ReadWritePaths= of the systemd unit; nothing was changed"
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The system refused.
     #[error("the master key file {path} cannot be read or made")]
     Io {
@@ -179,9 +202,27 @@ impl KeyFile {
         if mode & forbidden != 0 {
             return Err(KeyFileError::Open { path: path.to_owned(), mode });
         }
-        let text = Zeroizing::new(fs::read_to_string(path).map_err(io)?);
-        KeyRing::parse(&text).map_err(|what| KeyFileError::Bad { path: path.to_owned(), what })
+        KeyRing::parse(self.text()?.expose()).map_err(|what| KeyFileError::Bad { path: path.to_owned(), what })
     }
+
+    pub(super) fn text(&self) -> Result<Secret<String>, KeyFileError> {
+        let io = |source| KeyFileError::Io { path: self.path().to_owned(), source };
+        fs::read_to_string(self.path()).map(Secret::new).map_err(io)
+    }
+
+    /// Tells whether it is still the file that was read: a replaced file has another inode or another time.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        let found = fs::metadata(self.path()).ok()?;
+        Some(Stamp { inode: found.ino(), changed: (found.mtime(), found.mtime_nsec()), length: found.len() })
+    }
+}
+
+/// One state of the file, as far as the file system tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    inode: u64,
+    changed: (i64, i64),
+    length: u64,
 }
 
 fn create(path: &Path) -> io::Result<KeyRing> {
@@ -192,9 +233,7 @@ fn create(path: &Path) -> io::Result<KeyRing> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(key.line().expose().as_bytes())?;
     file.sync_all()?;
-    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        fs::File::open(parent)?.sync_all()?;
-    }
+    durable::sync_directory_of(path)?;
     Ok(KeyRing(vec![key]))
 }
 

@@ -2,7 +2,7 @@
 
 use latchkey_contract::{SecretId, Timestamp};
 
-use super::{KeyFile, KeyFileError, Seal, SealError};
+use super::{KeyFile, KeyFileError, Ring, Seal, SealError};
 use crate::{
     random,
     store::{CommitName, Store, StoreError, Transition},
@@ -43,13 +43,13 @@ pub async fn unlock(file: &KeyFile, store: &dyn Store, now: Timestamp) -> Result
     if let Some(seal) = open(file, store).await? {
         return Ok(seal);
     }
-    let ring = file.load(false)?;
+    let (ring, kept) = Ring::of(file, false)?;
     let root = Secret::new(random::bytes::<32>().to_vec());
     let id = SecretId::parse(ROOT_ID).expect("a constant of letters and a hyphen");
-    let row = ring.seal(id, Some(ROOT_NAME.to_owned()), ROOT_NAME, root.expose());
+    let row = kept.seal(id, Some(ROOT_NAME.to_owned()), ROOT_NAME, root.expose());
     let first = Transition { seal: vec![row], ..Transition::new(CommitName::Command, now) };
     match store.commit(first).await {
-        Ok(()) => Ok(Seal::new(ring, root)),
+        Ok(()) => Ok(Seal::following(ring, root)),
         Err(StoreError::Conflict) => open(file, store).await?.ok_or(UnlockError::Store(StoreError::Conflict)),
         Err(e) => Err(e.into()),
     }
@@ -57,9 +57,9 @@ pub async fn unlock(file: &KeyFile, store: &dyn Store, now: Timestamp) -> Result
 
 async fn open(file: &KeyFile, store: &dyn Store) -> Result<Option<Seal>, UnlockError> {
     let Some(row) = store.sealed_named(ROOT_NAME).await? else { return Ok(None) };
-    let ring = file.load(true)?;
-    match ring.open(&row) {
-        Ok(root) => Ok(Some(Seal::new(ring, root))),
+    let (ring, kept) = Ring::of(file, true)?;
+    match kept.open(&row) {
+        Ok(root) => Ok(Some(Seal::following(ring, root))),
         Err(source) => Err(UnlockError::ForeignKey { path: file.path().to_owned(), source }),
     }
 }

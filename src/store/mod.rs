@@ -3,6 +3,7 @@
 //! One [`Transition`] is one transaction: grants, accounts, audit entries, notices and tasks stand or
 //! fall together, and the versions they started from are checked. Nothing is decided here.
 
+mod alert;
 pub(crate) mod row;
 pub mod sqlite;
 #[cfg(test)]
@@ -12,7 +13,7 @@ mod transition;
 use std::sync::Arc;
 
 use latchkey_contract::{
-    AccountId, ConnectionId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, CustomerId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -20,10 +21,13 @@ use tokio::sync::Notify;
 use crate::{
     access::{Account, Grant, trigger::Sighting},
     jobs::task::{Lease, Task},
-    rulebook::Rules,
+    rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
+pub use alert::{Alert, Happening};
 pub use row::{BrokenChain, verify_chain};
-pub use transition::{AuditEntry, CommitName, Finish, Notice, NoticeKind, NoticeState, SealedRow, Transition};
+pub use transition::{
+    AuditEntry, BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Rewrapped, SealedRow, Transition,
+};
 
 /// The engine behind which everything is remembered. Every engine tells the same story (`story.rs`); SQLite is the one there is.
 #[async_trait::async_trait]
@@ -40,11 +44,49 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn rules(&self) -> Result<Rules, StoreError>;
     /// The revision alone: cheap, asked often.
     async fn revision(&self) -> Result<i64, StoreError>;
-    /// Saves rules as revision `rules.revision + 1` if that is still the next one.
+    /// Saves rulebook and records (what differs of them) as revision `rules.revision + 1` if that is still the next one.
+    /// Holds are not touched. Answers the new revision.
     async fn save_rules(&self, rules: &Rules, by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError>;
+    /// Counts a revision although neither changed: how every process learns that a secret is another one.
+    async fn touch(&self, changed: &[String], by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError>;
+    /// The newest revisions, newest first, at most `limit`.
+    async fn history(&self, limit: u32) -> Result<Vec<Revision>, StoreError>;
+    /// The rulebook as it was at a revision; `None` before the first.
+    async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError>;
+    /// Sets a hold. Goes first, may use what is reserved, and never loses a race; a graver hold on the same stays.
+    async fn set_hold(&self, hold: &Hold) -> Result<i64, StoreError>;
+    /// Lifts a hold of this cause or a lesser one. `false` when there is none.
+    async fn lift_hold(
+        &self,
+        on: &HoldOn,
+        up_to: HoldCause,
+        by: &str,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// How many grants of a scope have ids from `since` on (a ULID): what was never given does not count, what waits does.
+    async fn count_grants(&self, scope: &Scope, since: &str) -> Result<u32, StoreError>;
+    /// Grants of a scope that are not final, by id, after `after`, at most `limit`.
+    async fn open_grants_in(
+        &self,
+        scope: &Scope,
+        after: Option<&GrantId>,
+        limit: u32,
+    ) -> Result<Vec<Grant>, StoreError>;
+    /// The newest grants of a scope, final ones too, newest first, at most `limit`.
+    async fn newest_grants(&self, scope: &Scope, limit: u32) -> Result<Vec<Grant>, StoreError>;
+    /// The newest deliveries, newest first, at most `limit`; only those not worked off yet, if so wanted.
+    async fn deliveries(&self, only_open: bool, limit: u32) -> Result<Vec<StoredDelivery>, StoreError>;
+    /// Tasks as they stand: the dead first, then by when they are due, at most `limit`.
+    async fn tasks(&self, limit: u32) -> Result<Vec<TaskRow>, StoreError>;
+    /// The account that has or had this name in a directory, in whatever letter case.
+    async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError>;
 
     /// One transaction. On [`StoreError::Conflict`] nothing was changed: load again and think again.
     async fn commit(&self, transition: Transition) -> Result<(), StoreError>;
+
+    /// An alert that is not resolved yet.
+    async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError>;
 
     /// A grant by id.
     async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError>;
@@ -76,6 +118,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn sealed_named(&self, name: &str) -> Result<Option<SealedRow>, StoreError>;
     /// Names of sealed rows that operators set (`cw/private-key`), never their values.
     async fn sealed_names(&self) -> Result<Vec<String>, StoreError>;
+    /// Sealed rows from `after` on, by id, at most `limit`.
+    async fn sealed_page(&self, after: Option<&SecretId>, limit: u32) -> Result<Vec<SealedRow>, StoreError>;
+    /// Puts newly wrapped data keys in place, each only where the row is still under the key it was under before; answers
+    /// how many.
+    async fn rewrap(&self, rows: Vec<Rewrapped>) -> Result<u64, StoreError>;
+    /// Takes no row under this master key from now on, unless rows need it: answers how many do. What is sealed under it
+    /// later is a [`StoreError::Conflict`].
+    async fn retire_key(&self, key_id: &str) -> Result<u64, StoreError>;
     /// Audit entries from `after` on, in order, at most `limit`.
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
 
@@ -148,6 +198,56 @@ pub enum StoreError {
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Whose grants are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Everybody's.
+    Everything,
+    /// One customer's.
+    Customer(CustomerId),
+    /// One person's.
+    Person(PersonId),
+}
+
+impl Scope {
+    /// The id in it, empty for everything.
+    #[must_use]
+    pub fn of(&self) -> &str {
+        match self {
+            Self::Everything => "",
+            Self::Customer(id) => id.as_str(),
+            Self::Person(id) => id.as_str(),
+        }
+    }
+}
+
+impl HoldOn {
+    /// Whose grants it is about.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match self {
+            Self::Everything => Scope::Everything,
+            Self::Customer(id) => Scope::Customer(id.clone()),
+            Self::Person(id) => Scope::Person(id.clone()),
+        }
+    }
+}
+
+/// One change of what is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// Its number.
+    pub revision: i64,
+    /// Who.
+    pub author: String,
+    /// Why, in their words.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// What: `rulebook`, `person/jane`, `hold all`, `secret cw/private-key`.
+    pub changed: Vec<String>,
+}
+
 /// A proven delivery to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDelivery {
@@ -189,6 +289,23 @@ pub struct StoredDelivery {
     pub received_at: Timestamp,
     /// What became of it, once it is worked off.
     pub outcome: Option<String>,
+}
+
+/// A task as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRow {
+    /// What it is about: `converge:01J…`.
+    pub slot: String,
+    /// 0 takes away, 1 gives, 2 tells.
+    pub priority: i64,
+    /// `pending`, `leased` or `dead`.
+    pub state: String,
+    /// When it is due, or its lease runs out.
+    pub at: Timestamp,
+    /// How often it was tried in a row.
+    pub attempts: i64,
+    /// Why the last try failed: bounded, printable.
+    pub last_error: Option<String>,
 }
 
 /// A person's sign-in factors.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     access::{Account, Grant, grant::Telling, trigger::Sighting},
     jobs::task::{Lease, NewTask},
+    store::{Alert, Scope},
 };
 
 /// Everything that one transaction writes. Empty parts write nothing.
@@ -17,6 +18,8 @@ pub struct Transition {
     pub now: Timestamp,
     /// The rules' revision that it was decided under, compared inside the transaction.
     pub revision: Option<i64>,
+    /// Brakes that must still have room for one grant more.
+    pub brakes: Vec<BrakeCount>,
     /// The lease it is written under: compared inside the transaction, and what becomes of its task.
     pub lease: Option<(Lease, Finish)>,
     /// Takes access away, or records it: goes first, and may use what is reserved.
@@ -33,6 +36,10 @@ pub struct Transition {
     pub sightings: Vec<Sighting>,
     /// Notices to add or replace, by id.
     pub notices: Vec<Notice>,
+    /// What happened and may have to be told by mail. Each gets its task.
+    pub alerts: Vec<Alert>,
+    /// An alert of which it is known now who is told.
+    pub alert_done: Option<String>,
     /// Audit entries; the store adds sequence and chain.
     pub audit: Vec<AuditEntry>,
     /// Tasks to add or to move, by slot.
@@ -67,12 +74,18 @@ pub enum CommitName {
     Impossible,
     /// A note was posted, a status set, or it was given up.
     Told,
+    /// Who is told of an alert was found out.
+    Resolved,
+    /// A mail was sent, or given up.
+    Mailed,
     /// The person has the credentials.
     Delivered,
     /// A grant's time came.
     Due,
     /// A person, a ticket or a hold ended a grant.
     EndAsked,
+    /// An approver said yes or no to a request that waits.
+    Approved,
     /// The credentials were shown on the claim page.
     Revealed,
     /// Something was changed by command.
@@ -81,7 +94,7 @@ pub enum CommitName {
 
 impl CommitName {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Seen,
         Self::Refused,
         Self::Decided,
@@ -93,9 +106,12 @@ impl CommitName {
         Self::Looked,
         Self::Impossible,
         Self::Told,
+        Self::Resolved,
+        Self::Mailed,
         Self::Delivered,
         Self::Due,
         Self::EndAsked,
+        Self::Approved,
         Self::Revealed,
         Self::Command,
     ];
@@ -109,6 +125,7 @@ impl Transition {
             name,
             now,
             revision: None,
+            brakes: Vec::new(),
             lease: None,
             is_removal: false,
             grants: Vec::new(),
@@ -117,11 +134,24 @@ impl Transition {
             destroy: Vec::new(),
             sightings: Vec::new(),
             notices: Vec::new(),
+            alerts: Vec::new(),
+            alert_done: None,
             audit: Vec::new(),
             tasks: Vec::new(),
             delivery_done: None,
         }
     }
+}
+
+/// A brake's room, counted again inside the transaction: two requests at one moment do not both find the last place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrakeCount {
+    /// Whose grants.
+    pub scope: Scope,
+    /// From this id on (a ULID).
+    pub since: String,
+    /// So many may be there at most, with the one to come.
+    pub most: u32,
 }
 
 /// What becomes of a leased task.
@@ -227,6 +257,19 @@ pub struct SealedRow {
     pub wrapped_key: Vec<u8>,
     /// The sealed value: nonce ‖ ciphertext.
     pub sealed: Vec<u8>,
+}
+
+/// A sealed row's data key, wrapped by another master key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrapped {
+    /// Which row.
+    pub id: SecretId,
+    /// The key that wrapped it before.
+    pub before: String,
+    /// The key that wraps it now.
+    pub key_id: String,
+    /// The wrapped data key: nonce ‖ ciphertext.
+    pub wrapped_key: Vec<u8>,
 }
 
 /// One audit entry. The store adds its number and links it to the one before by hash, in the same transaction.

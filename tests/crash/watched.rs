@@ -16,10 +16,10 @@ use std::{
 use latchkey::{
     access::{Account, Grant, trigger::Sighting},
     jobs::task::{Lease, Task},
-    rulebook::Rules,
+    rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, SealedRow, Session, Store,
-        StoreError, StoredDelivery, Transition,
+        Alert, AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Rewrapped,
+        Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition,
     },
 };
 use latchkey_contract::{
@@ -167,6 +167,54 @@ impl Store for Watched {
     async fn save_rules(&self, rules: &Rules, by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError> {
         self.around("commit save-rules", self.inner.save_rules(rules, by, reason, at)).await
     }
+    async fn touch(&self, changed: &[String], by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError> {
+        self.around("commit touch", self.inner.touch(changed, by, reason, at)).await
+    }
+    async fn history(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        self.inner.history(limit).await
+    }
+    async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError> {
+        self.inner.rulebook_at(revision).await
+    }
+    async fn set_hold(&self, hold: &Hold) -> Result<i64, StoreError> {
+        self.around("commit set-hold", self.inner.set_hold(hold)).await
+    }
+    async fn lift_hold(
+        &self,
+        on: &HoldOn,
+        up_to: HoldCause,
+        by: &str,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.around("commit lift-hold", self.inner.lift_hold(on, up_to, by, reason, at)).await
+    }
+    async fn count_grants(&self, scope: &Scope, since: &str) -> Result<u32, StoreError> {
+        self.inner.count_grants(scope, since).await
+    }
+    async fn open_grants_in(
+        &self,
+        scope: &Scope,
+        after: Option<&GrantId>,
+        limit: u32,
+    ) -> Result<Vec<Grant>, StoreError> {
+        self.inner.open_grants_in(scope, after, limit).await
+    }
+    async fn newest_grants(&self, scope: &Scope, limit: u32) -> Result<Vec<Grant>, StoreError> {
+        self.inner.newest_grants(scope, limit).await
+    }
+    async fn deliveries(&self, only_open: bool, limit: u32) -> Result<Vec<StoredDelivery>, StoreError> {
+        self.inner.deliveries(only_open, limit).await
+    }
+    async fn tasks(&self, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        self.inner.tasks(limit).await
+    }
+    async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError> {
+        self.inner.alert(id).await
+    }
+    async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError> {
+        self.inner.account_named(directory, name).await
+    }
     async fn commit(&self, transition: Transition) -> Result<(), StoreError> {
         let name = of_commit(&transition);
         let settles = transition.lease.clone().filter(|(_, finish)| *finish != Finish::Keep);
@@ -216,6 +264,15 @@ impl Store for Watched {
     }
     async fn sealed_names(&self) -> Result<Vec<String>, StoreError> {
         self.inner.sealed_names().await
+    }
+    async fn sealed_page(&self, after: Option<&SecretId>, limit: u32) -> Result<Vec<SealedRow>, StoreError> {
+        self.inner.sealed_page(after, limit).await
+    }
+    async fn rewrap(&self, rows: Vec<Rewrapped>) -> Result<u64, StoreError> {
+        self.around("commit rewrap", self.inner.rewrap(rows)).await
+    }
+    async fn retire_key(&self, key_id: &str) -> Result<u64, StoreError> {
+        self.around("commit retire-key", self.inner.retire_key(key_id)).await
     }
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         self.inner.audit(after, limit).await

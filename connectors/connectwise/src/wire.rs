@@ -26,6 +26,9 @@ pub(crate) struct Ticket {
     pub(crate) status: Option<Reference>,
     pub(crate) company: Option<Reference>,
     pub(crate) owner: Option<Reference>,
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<Reference>,
+    pub(crate) source: Option<Reference>,
     pub(crate) closed_flag: Option<bool>,
     pub(crate) merged_parent_ticket: Option<Reference>,
     pub(crate) custom_fields: Option<Vec<CustomField>>,
@@ -36,6 +39,7 @@ pub(crate) struct Ticket {
 #[derive(Debug, Deserialize)]
 pub(crate) struct CustomField {
     pub(crate) id: i64,
+    pub(crate) caption: Option<String>,
     pub(crate) value: Option<Value>,
 }
 
@@ -116,6 +120,23 @@ pub(crate) struct Status {
     pub(crate) name: Option<String>,
     pub(crate) inactive: Option<bool>,
     pub(crate) closed_status: Option<bool>,
+}
+
+/// A ticket type of one board.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TypeRow {
+    pub(crate) id: i64,
+    pub(crate) name: Option<String>,
+    pub(crate) inactive_flag: Option<bool>,
+}
+
+/// A row of a ticket list that was asked for these fields alone.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Stamp {
+    pub(crate) id: i64,
+    #[serde(rename = "_info")]
+    pub(crate) info: Option<Info>,
 }
 
 #[derive(Debug, Deserialize)]

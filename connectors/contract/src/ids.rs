@@ -105,6 +105,14 @@ id!(
     MappingId, "mapping id", "1 to 40 lower-case letters, digits and hyphens, beginning with a letter", is_slug
 );
 id!(
+    /// A group of people or of customers of the rulebook.
+    GroupId, "group id", "1 to 40 lower-case letters, digits and hyphens, beginning with a letter", is_slug
+);
+id!(
+    /// A brake of the rulebook: what makes a request wait for people.
+    BrakeId, "brake id", "1 to 40 lower-case letters, digits and hyphens, beginning with a letter", is_slug
+);
+id!(
     /// A ticket within its PSA.
     TicketId, "ticket id", "1 to 64 letters, digits, '-', '_' or '.'", is_word
 );
@@ -123,6 +131,14 @@ id!(
 id!(
     /// A ticket status by immutable id.
     StatusId, "status id", "1 to 64 letters, digits, '-', '_' or '.'", is_word
+);
+id!(
+    /// A ticket's type by immutable id; a type belongs to one board.
+    TypeId, "ticket type id", "1 to 64 letters, digits, '-', '_' or '.'", is_word
+);
+id!(
+    /// Where a ticket came from (e-mail, phone, portal), by immutable id.
+    SourceId, "ticket source id", "1 to 64 letters, digits, '-', '_' or '.'", is_word
 );
 id!(
     /// A custom field's definition by immutable id.

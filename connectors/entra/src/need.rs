@@ -66,6 +66,12 @@ pub(crate) const APP_OWNERS: Need = Need {
     why: "an application that an account came to own during a grant cannot be taken from it",
 };
 
+pub(crate) const UNITS: Need = Need {
+    any_of: &["AdministrativeUnit.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"],
+    role: false,
+    why: "emergency access accounts in restricted management units cannot be listed",
+};
+
 /// Without these no grant works.
 pub(crate) const NEEDED: [Need; 6] = [ACCOUNTS, PASSWORDS, ROLES, GROUPS, METHODS, DOMAINS];
 

@@ -1,6 +1,11 @@
 //! What must be true before a grant can work, each with what to do when it is not.
 
-use latchkey_contract::{CallError, directory::Check, outside::Urgency, text::one_line};
+use latchkey_contract::{
+    CallError, Check,
+    directory::{self, DirectoryWants},
+    outside::Urgency,
+    text::one_line,
+};
 
 use crate::{
     Entra,
@@ -13,7 +18,29 @@ use crate::{
 
 impl Entra {
     /// Backs [`latchkey_contract::Directory::preflight`]. Without a token there is only that one line.
-    pub(crate) async fn check(&self) -> Result<Vec<Check>, CallError> {
+    pub(crate) async fn check(&self, _: &DirectoryWants) -> Vec<Check> {
+        self.lines().await.unwrap_or_else(|error| vec![Check::failed("tenant", &error)])
+    }
+
+    /// Verified domains whose passwords the tenant keeps itself, the initial one first.
+    pub(crate) async fn list_domains(&self) -> Result<Vec<directory::Domain>, CallError> {
+        const SELECTED: &str = "id,isVerified,isDefault,isInitial,authenticationType";
+        let call = Call::new("GET /domains", &["domains"]).query("$select", SELECTED);
+        let all: Vec<Domain> =
+            self.graph.list(&call, Urgency::Ordinary).await?.map_err(|refusal| refusal.into_error(DOMAINS))?;
+        let usable = all.into_iter().filter(Domain::is_usable);
+        let mut domains: Vec<directory::Domain> = usable
+            .map(|d| directory::Domain {
+                name: one_line(&d.id, 253),
+                is_default: d.is_default == Some(true),
+                is_initial: d.is_initial == Some(true),
+            })
+            .collect();
+        domains.sort_by(|a, b| (b.is_initial, &a.name).cmp(&(a.is_initial, &b.name)));
+        Ok(domains)
+    }
+
+    async fn lines(&self) -> Result<Vec<Check>, CallError> {
         let token = match self.graph.tokens.get(Urgency::Ordinary, None).await {
             Ok(token) => token,
             Err(CallError::Unauthorized { code, .. }) => {
@@ -29,25 +56,18 @@ impl Entra {
                 checks.push(check("permissions", Ok("the token does not show them; the calls will tell".to_owned())))
             }
         }
-        checks.push(self.domains().await?);
+        checks.push(self.domain_line().await?);
         checks.push(self.pim().await?);
         Ok(checks)
     }
 
-    async fn domains(&self) -> Result<Check, CallError> {
+    async fn domain_line(&self) -> Result<Check, CallError> {
         let call = Call::new("GET /domains", &["domains"]).query("$select", "id,isVerified,authenticationType");
         let all: Vec<Domain> = match self.graph.list(&call, Urgency::Ordinary).await? {
             Ok(all) => all,
             Err(refusal) => return Ok(check("domains", Err(format!("cannot be read: {}", refusal.explain(DOMAINS))))),
         };
-        let is_managed =
-            |d: &&Domain| d.authentication_type.as_deref().is_some_and(|t| t.eq_ignore_ascii_case("managed"));
-        let usable: Vec<String> = all
-            .iter()
-            .filter(|d| d.is_verified == Some(true))
-            .filter(is_managed)
-            .map(|d| one_line(&d.id, 80))
-            .collect();
+        let usable: Vec<String> = all.iter().filter(|d| d.is_usable()).map(|d| one_line(&d.id, 80)).collect();
         Ok(check(
             "domains",
             if usable.is_empty() {
@@ -102,5 +122,8 @@ fn permissions(rights: &Rights) -> Vec<Check> {
 }
 
 fn check(what: &str, result: Result<String, String>) -> Check {
-    Check { what: what.to_owned(), result }
+    match result {
+        Ok(found) => Check::ok(what, found),
+        Err(to_do) => Check::red(what, to_do),
+    }
 }

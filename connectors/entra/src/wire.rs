@@ -173,7 +173,33 @@ pub(crate) struct RoleDefinition {
 pub(crate) struct Domain {
     pub(crate) id: String,
     pub(crate) is_verified: Option<bool>,
+    pub(crate) is_default: Option<bool>,
+    pub(crate) is_initial: Option<bool>,
     pub(crate) authentication_type: Option<String>,
+}
+
+impl Domain {
+    /// Sign-in names may end in it: it is proven to be the tenant's, and its passwords are not kept elsewhere.
+    pub(crate) fn is_usable(&self) -> bool {
+        let is_managed = self.authentication_type.as_deref().is_some_and(|t| t.eq_ignore_ascii_case("managed"));
+        is_managed && self.is_verified == Some(true)
+    }
+}
+
+/// `administrativeUnit`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Unit {
+    pub(crate) id: String,
+    pub(crate) display_name: Option<String>,
+    pub(crate) is_member_management_restricted: Option<bool>,
+}
+
+impl Unit {
+    /// The name, fit for one line.
+    pub(crate) fn name(&self) -> String {
+        one_line(self.display_name.as_deref().unwrap_or(&self.id), 80)
+    }
 }
 
 #[derive(Debug, Deserialize)]

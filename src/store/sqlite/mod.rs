@@ -5,9 +5,11 @@
 
 mod commit;
 mod intake;
+mod keys;
 mod open;
 mod people;
 mod reserve;
+mod rules;
 mod sweep;
 mod tasks;
 #[cfg(test)]
@@ -27,13 +29,13 @@ use tokio::{
 
 use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
 use super::{
-    AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, SealedRow, Session, Store,
-    StoreError, StoredDelivery, Transition, row,
+    Alert, AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Rewrapped, Scope,
+    SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition, row,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
     jobs::task::{Lease, Task},
-    rulebook::Rules,
+    rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
 pub use open::{OpenError, Options};
 
@@ -123,46 +125,128 @@ impl Store for Sqlite {
     }
 
     async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
-        let found: Option<(String, i64, String, Option<String>)> =
-            sqlx::query_as("SELECT connection, received_at, event, outcome FROM deliveries WHERE id = $1")
-                .bind(id)
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(engine)?;
-        let Some((connection, received_at, event, outcome)) = found else { return Ok(None) };
-        Ok(Some(StoredDelivery {
-            id: id.to_owned(),
-            connection: row::parse("deliveries", id, &connection)?,
-            event: row::decode("deliveries", id, &event)?,
-            received_at: Timestamp::from_millis(received_at),
-            outcome,
-        }))
+        let sql = "SELECT id, connection, received_at, event, outcome FROM deliveries WHERE id = $1";
+        let found = sqlx::query_as(sql).bind(id).fetch_optional(&self.readers).await.map_err(engine)?;
+        found.map(intake::read).transpose()
+    }
+
+    async fn deliveries(&self, only_open: bool, limit: u32) -> Result<Vec<StoredDelivery>, StoreError> {
+        let sql = if only_open {
+            "SELECT id, connection, received_at, event, outcome FROM deliveries WHERE outcome IS NULL
+             ORDER BY received_at DESC LIMIT $1"
+        } else {
+            "SELECT id, connection, received_at, event, outcome FROM deliveries ORDER BY id DESC LIMIT $1"
+        };
+        let rows = sqlx::query_as(sql).bind(limit).fetch_all(&self.readers).await.map_err(engine)?;
+        rows.into_iter().map(intake::read).collect()
+    }
+
+    async fn tasks(&self, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        let rows: Vec<(String, i64, String, i64, i64, Option<String>)> = sqlx::query_as(
+            "SELECT slot, priority, state, coalesce(lease_until, run_at) AS at, attempts, last_error FROM tasks
+             ORDER BY state <> 'dead', at, id LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(engine)?;
+        let read = |(slot, priority, state, at, attempts, last_error)| TaskRow {
+            slot,
+            priority,
+            state,
+            at: Timestamp::from_millis(at),
+            attempts,
+            last_error,
+        };
+        Ok(rows.into_iter().map(read).collect())
+    }
+
+    async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError> {
+        let query = sqlx::query_as("SELECT id, doc FROM alerts WHERE id = $1").bind(id);
+        Ok(self.docs("alerts", query).await?.pop())
     }
 
     async fn rules(&self) -> Result<Rules, StoreError> {
-        let found: Option<(i64, String, String)> =
-            sqlx::query_as("SELECT revision, rulebook, records FROM rules ORDER BY revision DESC LIMIT 1")
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(engine)?;
-        let Some((revision, rulebook, records)) = found else { return Ok(Rules::default()) };
-        let id = revision.to_string();
-        Ok(Rules {
-            revision,
-            rulebook: row::decode("rules", &id, &rulebook)?,
-            records: row::decode("rules", &id, &records)?,
-        })
+        let mut snapshot = self.readers.begin().await.map_err(engine)?;
+        rules::read(&mut snapshot).await
     }
 
     async fn revision(&self) -> Result<i64, StoreError> {
-        sqlx::query_scalar("SELECT coalesce(max(revision), 0) FROM rules")
-            .fetch_one(&self.readers)
-            .await
-            .map_err(engine)
+        rules::revision(&self.readers).await
     }
 
     async fn save_rules(&self, rules: &Rules, by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError> {
-        self.write(commit::SaveRules { rules: rules.clone(), by: by.to_owned(), reason: reason.to_owned(), at }).await
+        let change = rules::Change { by: by.to_owned(), reason: reason.to_owned(), at };
+        self.write(rules::SaveRules { rules: rules.clone(), change }).await
+    }
+
+    async fn touch(&self, changed: &[String], by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError> {
+        let change = rules::Change { by: by.to_owned(), reason: reason.to_owned(), at };
+        self.write(rules::Touch { changed: changed.to_vec(), change }).await
+    }
+
+    async fn history(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        rules::history(&self.readers, limit).await
+    }
+
+    async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError> {
+        rules::rulebook_at(&self.readers, revision).await
+    }
+
+    async fn set_hold(&self, hold: &Hold) -> Result<i64, StoreError> {
+        self.write(rules::SetHold(hold.clone())).await
+    }
+
+    async fn lift_hold(
+        &self,
+        on: &HoldOn,
+        up_to: HoldCause,
+        by: &str,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let change = rules::Change { by: by.to_owned(), reason: reason.to_owned(), at };
+        self.write(rules::LiftHold { on: on.clone(), up_to, change }).await
+    }
+
+    async fn count_grants(&self, scope: &Scope, since: &str) -> Result<u32, StoreError> {
+        rules::count_grants(&self.readers, scope, since).await
+    }
+
+    async fn open_grants_in(
+        &self,
+        scope: &Scope,
+        after: Option<&GrantId>,
+        limit: u32,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let sql = match scope {
+            Scope::Person(_) => {
+                "SELECT id, doc FROM grants WHERE person = $1 AND is_open = 1 AND id > $2 ORDER BY id LIMIT $3"
+            }
+            Scope::Customer(_) => {
+                "SELECT id, doc FROM grants WHERE customer = $1 AND is_open = 1 AND id > $2 ORDER BY id LIMIT $3"
+            }
+            Scope::Everything => {
+                "SELECT id, doc FROM grants WHERE is_open = 1 AND $1 = '' AND id > $2 ORDER BY id LIMIT $3"
+            }
+        };
+        let after = after.map_or("", GrantId::as_str);
+        self.docs("grants", sqlx::query_as(sql).bind(scope.of()).bind(after).bind(limit)).await
+    }
+
+    async fn newest_grants(&self, scope: &Scope, limit: u32) -> Result<Vec<Grant>, StoreError> {
+        let sql = match scope {
+            Scope::Person(_) => "SELECT id, doc FROM grants WHERE person = $1 ORDER BY id DESC LIMIT $2",
+            Scope::Customer(_) => "SELECT id, doc FROM grants WHERE customer = $1 ORDER BY id DESC LIMIT $2",
+            Scope::Everything => "SELECT id, doc FROM grants WHERE $1 = '' ORDER BY id DESC LIMIT $2",
+        };
+        self.docs("grants", sqlx::query_as(sql).bind(scope.of()).bind(limit)).await
+    }
+
+    async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError> {
+        let sql = "SELECT id, doc FROM accounts WHERE directory = $1 AND name = $2 ORDER BY id DESC LIMIT 1";
+        let query = sqlx::query_as(sql).bind(directory.as_str()).bind(name.to_ascii_lowercase());
+        Ok(self.docs("accounts", query).await?.pop())
     }
 
     async fn commit(&self, transition: Transition) -> Result<(), StoreError> {
@@ -226,12 +310,11 @@ impl Store for Sqlite {
     }
 
     async fn sealed(&self, id: &SecretId) -> Result<Option<SealedRow>, StoreError> {
-        self.sealed_by("SELECT id, name, purpose, key_id, wrapped_key, sealed FROM sealed WHERE id = $1", id.as_str())
-            .await
+        keys::by_id(&self.readers, id).await
     }
 
     async fn sealed_named(&self, name: &str) -> Result<Option<SealedRow>, StoreError> {
-        self.sealed_by("SELECT id, name, purpose, key_id, wrapped_key, sealed FROM sealed WHERE name = $1", name).await
+        keys::by_name(&self.readers, name).await
     }
 
     async fn sealed_names(&self) -> Result<Vec<String>, StoreError> {
@@ -239,6 +322,18 @@ impl Store for Sqlite {
             .fetch_all(&self.readers)
             .await
             .map_err(engine)
+    }
+
+    async fn sealed_page(&self, after: Option<&SecretId>, limit: u32) -> Result<Vec<SealedRow>, StoreError> {
+        keys::page(&self.readers, after, limit).await
+    }
+
+    async fn rewrap(&self, rows: Vec<Rewrapped>) -> Result<u64, StoreError> {
+        self.write(keys::Rewrap(rows)).await
+    }
+
+    async fn retire_key(&self, key_id: &str) -> Result<u64, StoreError> {
+        self.write(keys::Retire(key_id.to_owned())).await
     }
 
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
@@ -373,18 +468,6 @@ impl Store for Sqlite {
             .await
             .map_err(engine)?;
         found.map(|ms| row::parse("meta", "last-seen", &ms).map(Timestamp::from_millis)).transpose()
-    }
-}
-
-/// A sealed row as selected.
-type Sealed = (String, Option<String>, String, String, Vec<u8>, Vec<u8>);
-
-impl Sqlite {
-    async fn sealed_by(&self, sql: &'static str, value: &str) -> Result<Option<SealedRow>, StoreError> {
-        let found: Option<Sealed> =
-            sqlx::query_as(sql).bind(value).fetch_optional(&self.readers).await.map_err(engine)?;
-        let Some((id, name, purpose, key_id, wrapped_key, sealed)) = found else { return Ok(None) };
-        Ok(Some(SealedRow { id: row::parse("sealed", &id, &id)?, name, purpose, key_id, wrapped_key, sealed }))
     }
 }
 

@@ -36,6 +36,7 @@ impl Write for Sweep {
         if room == Room::Free {
             missing.extend(tell(conn, self.0).await?);
             missing.extend(deliveries(conn).await?);
+            missing.extend(alerts(conn, self.0).await?);
         }
         for task in &missing {
             tasks::add(conn, task, self.0).await?;
@@ -68,6 +69,9 @@ async fn converge(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<New
              SELECT a.id, a.directory, a.look_at, t.id AS task, t.state,
                     EXISTS (SELECT 1 FROM grants AS g
                             WHERE g.account = a.id AND g.is_open = 1 AND g.state = 'ending')
+                        OR EXISTS (SELECT 1 FROM grants AS g JOIN holds AS h
+                                   ON h.target IN ('all', 'customer/' || g.customer, 'person/' || g.person)
+                                   WHERE g.account = a.id AND g.is_open = 1)
                         OR a.is_overdue = 1 AS is_removal,
                     EXISTS (SELECT 1 FROM grants AS g
                             WHERE g.account = a.id AND g.is_open = 1 AND g.state IN ('granting', 'delivering'))
@@ -117,6 +121,20 @@ async fn tell(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask
         };
         Ok(NewTask { work: Work::Tell { ticket }, run_at: now, priority: Priority::Telling })
     }))
+}
+
+/// Alerts whose task is missing or dead: somebody is to be told.
+async fn alerts(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT a.id FROM alerts AS a LEFT JOIN tasks AS t ON t.slot = 'alert:' || a.id
+         WHERE t.id IS NULL OR t.state = 'dead' ORDER BY a.at LIMIT $1",
+    )
+    .bind(SWEPT)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    let task = |alert| NewTask { work: Work::Alert { alert }, run_at: now, priority: Priority::Telling };
+    Ok(rows.into_iter().map(task).collect())
 }
 
 /// A dead intake stays dead: it was tried often, and is visible.

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{
     access::{Account, Cause, Grant, Length, State, grant::Telling},
     jobs::task::{NewTask, Priority, Task, Work},
-    rulebook::{Delivery, Policy, Source},
+    rulebook::{Delivery, NameTemplate, Policy, Reason, Source, Technicians, Where},
     store::{
         AuditEntry, Claim, CommitName, NewDelivery, Notice, NoticeKind, NoticeState, SealedRow, Store, Transition,
     },
@@ -70,6 +70,10 @@ pub(crate) fn grant(id: &str, account: &str, number: &str, state: State) -> Gran
             max_length: Length::FOUR_HOURS,
             delivery: Delivery::ClaimLink,
             ticket_readers_may_use_it: false,
+            technicians: Technicians::default(),
+            customers: Where::default(),
+            reason: Reason::default(),
+            user_name: NameTemplate::default(),
         },
         reason: "mailbox migration".into(),
         asked_at: START,

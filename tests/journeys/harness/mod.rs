@@ -350,7 +350,7 @@ customers = ["acme"]
         rulebook = rulebook.replace(from, to);
     }
     let rulebook = Rulebook::parse(&rulebook).unwrap().in_force_since(&Rulebook::default(), now);
-    Rules { revision: 0, rulebook, records: Records::parse(&records).unwrap() }
+    Rules { rulebook, records: Records::parse(&records).unwrap(), ..Rules::default() }
 }
 
 fn rulebook(psa: &Psa, entra: &Entra) -> String {
@@ -377,6 +377,7 @@ id = "{id}"
 name = "{name}"
 source = "entra"
 mode = "standard"
+technicians = ["technicians"]
 lengths = ["30m", "1h"]
 default_length = "1h"
 max_length = "8h"
@@ -388,7 +389,10 @@ max_length = "8h"
         format!("entitlements = [\"role:{HELPDESK_ROLE}\", \"group:{}\"]\ndelivery = \"claim-link\"", entra.group);
     let ticket =
         format!("entitlements = [\"role:{EXCHANGE_ROLE}\"]\ndelivery = \"ticket\"\nticket_readers_may_use_it = true");
+    let everybody =
+        "[[technician_group]]\nid = \"technicians\"\nname = \"Technicians\"\nmembers = \"all\"\n".to_owned();
     [
+        everybody,
         policy("helpdesk", "Helpdesk administrator", &link),
         policy("exchange", "Exchange administrator", &ticket),
         mapping("desk", "helpdesk", &psa.desk),

@@ -7,6 +7,8 @@ mod canary;
 mod hook;
 mod keys;
 mod notes;
+mod people;
+mod poll;
 mod status;
 mod tickets;
 mod world;

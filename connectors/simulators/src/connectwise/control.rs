@@ -11,6 +11,7 @@ use super::desk::Desk;
 use super::keys::{self, Key, Rotation, signature};
 use super::new_ticket::NewTicket;
 use super::patch::Edit;
+use super::rights::{Level, Verb};
 use super::state::{self, ApiKey, Board, Company, Field, Kind, Member, NextIds, Status, take};
 use super::{ConnectWise, callbacks, lock, notes, tables, tickets, view};
 
@@ -65,7 +66,9 @@ impl ConnectWise {
                 api_keys: Vec::new(),
                 companies: Vec::new(),
                 boards: Vec::new(),
+                sources: Vec::new(),
                 fields: Vec::new(),
+                rights: Default::default(),
                 tickets: Default::default(),
                 notes: Default::default(),
                 audit: Default::default(),
@@ -224,9 +227,51 @@ impl Tenant {
         self.with(|t| {
             let Some(board) = t.boards.iter_mut().find(|b| b.id == board) else { return 0 };
             let id = take(&mut t.next.kind);
-            board.kinds.push(Kind { id, name: name.to_owned() });
+            board.kinds.push(Kind { id, name: name.to_owned(), inactive: false });
             id
         })
+    }
+
+    pub fn set_board_inactive(&self, id: i64, inactive: bool) {
+        self.with(|t| t.boards.iter_mut().filter(|b| b.id == id).for_each(|b| b.inactive = inactive));
+    }
+
+    pub fn set_status_inactive(&self, id: i64, inactive: bool) {
+        self.with(|t| {
+            let statuses = t.boards.iter_mut().flat_map(|b| &mut b.statuses).filter(|s| s.id == id);
+            statuses.for_each(|s| s.inactive = inactive);
+        });
+    }
+
+    pub fn set_type_inactive(&self, id: i64, inactive: bool) {
+        self.with(|t| {
+            let kinds = t.boards.iter_mut().flat_map(|b| &mut b.kinds).filter(|k| k.id == id);
+            kinds.for_each(|k| k.inactive = inactive);
+        });
+    }
+
+    /// Takes a service type away; tickets of it keep naming it.
+    pub fn remove_type(&self, id: i64) {
+        self.with(|t| t.boards.iter_mut().for_each(|b| b.kinds.retain(|k| k.id != id)));
+    }
+
+    /// Adds a place that tickets can come from.
+    pub fn add_source(&self, name: &str) -> i64 {
+        self.with(|t| {
+            let id = take(&mut t.next.source);
+            t.sources.push((id, name.to_owned()));
+            id
+        })
+    }
+
+    pub fn remove_source(&self, id: i64) {
+        self.with(|t| t.sources.retain(|(known, _)| *known != id));
+    }
+
+    /// Changes the security role of the API members; they begin with every right. `function` is named as in the
+    /// vendor's role screen, such as `Service Tickets`.
+    pub fn set_right(&self, function: &str, verb: Verb, level: Level) {
+        self.with(|t| t.rights.set(function, verb, level));
     }
 
     /// Takes a board with its statuses away; tickets on it are orphaned.
@@ -264,6 +309,14 @@ impl Tenant {
         self.with(|t| {
             let field = t.fields.iter_mut().filter(|f| f.id == id);
             field.for_each(|f| caption.clone_into(&mut f.caption));
+        });
+    }
+
+    /// Takes a custom field away, with its values.
+    pub fn remove_field(&self, id: i64) {
+        self.with(|t| {
+            t.fields.retain(|f| f.id != id);
+            t.tickets.values_mut().for_each(|ticket| drop(ticket.values.remove(&id)));
         });
     }
 
@@ -320,6 +373,11 @@ impl Tenant {
             (entry.object_id, entry.self_suppressed) = (1, false);
             t.callbacks.push(entry);
         });
+    }
+
+    /// Somebody points a callback elsewhere.
+    pub fn set_callback_url(&self, id: i64, url: &str) {
+        self.with(|t| t.callbacks.iter_mut().filter(|c| c.id == id).for_each(|c| url.clone_into(&mut c.url)));
     }
 
     /// Somebody switches a callback off, or on again.

@@ -1,0 +1,90 @@
+//! `latchkey key list | rotate | retire | next`.
+
+use anyhow::bail;
+
+use super::{Desk, Terminal};
+use crate::seal::{self, KeyFile, KeyFileError, MasterKey, RotateError};
+
+pub(super) async fn list(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let seal = desk.seal().await?;
+    let tally = seal::tally(&seal, &*desk.store).await?;
+    for (n, (id, rows)) in tally.keys.iter().enumerate() {
+        let does = if n == 0 { "seals" } else { "opens" };
+        terminal.say(format!("{id}\t{does}\t{rows} secrets"))?;
+    }
+    for (id, rows) in &tally.missing {
+        terminal.say(format!("{id}\tMISSING\t{rows} secrets that nothing opens"))?;
+    }
+    if !tally.missing.is_empty() {
+        bail!("keys are missing; put their lines back into {} from its backup", desk.config.key_file.path().display());
+    }
+    if tally.behind() > 0 {
+        terminal.hint("A rotation was begun and not finished; go on with: latchkey key rotate")?;
+    }
+    Ok(())
+}
+
+pub(super) async fn rotate(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let file = &desk.config.key_file;
+    let seal = desk.seal().await?;
+    let done = match seal::rotate(file, &seal, &*desk.store).await {
+        Err(RotateError::KeyFile(KeyFileError::ReadOnly(_))) => bail!(by_hand(file)),
+        done => done?,
+    };
+    let key = &done.key_id;
+    if !done.is_new {
+        terminal
+            .hint(format!("Key {key} was put first before, and not every secret was under it: going on with it."))?;
+    }
+    terminal.say(format!("Master key {key} seals from now on; {} secrets were wrapped by it anew.", done.rows))?;
+    terminal.hint(format!(
+        "Copy the key again to where its backup is kept, apart from the data: {}\n\
+         The former key stays in it, since backups made until now need it. When none of those is wanted any more: \
+         latchkey key retire",
+        file.path().display()
+    ))?;
+    Ok(())
+}
+
+pub(super) async fn retire(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let file = &desk.config.key_file;
+    let seal = desk.seal().await?;
+    let gone = match seal::retire(file, &seal, &*desk.store).await {
+        Err(RotateError::KeyFile(KeyFileError::ReadOnly(path))) => bail!(
+            "no secret needs a former key any more, and none will. {} is a systemd credential: make it anew from a file that \
+             holds its first line alone, as described in the example configuration",
+            path.display()
+        ),
+        gone => gone?,
+    };
+    match gone.as_slice() {
+        [] => terminal.say("There is one key alone; nothing was changed.")?,
+        gone => terminal.say(format!("Retired: {}. Backups that were made under it open no more.", gone.join(", ")))?,
+    }
+    Ok(())
+}
+
+/// For a credential alone: a key file of ours is changed by `rotate` itself.
+pub(super) async fn next(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let file = &desk.config.key_file;
+    if let KeyFile::Own(path) = file {
+        bail!("{} is a file of Latchkey's own; run: latchkey key rotate", path.display());
+    }
+    desk.seal().await?;
+    terminal.say(file.with(&MasterKey::generate())?.expose().trim_end())?;
+    Ok(())
+}
+
+/// What to run where only systemd's tools may write.
+fn by_hand(file: &KeyFile) -> String {
+    let name = file.path().file_name().unwrap_or_default().to_string_lossy();
+    format!(
+        "the master key is a systemd credential, which only systemd's own tools can replace; nothing was changed. As root, \
+         while the service runs, with the unit's own path in place of CRED:\n\
+         \x20 set -o pipefail\n\
+         \x20 latchkey key next | systemd-creds encrypt --name={name} - CRED.new\n\
+         \x20 cp CRED CRED.before && mv CRED.new CRED && systemctl restart latchkey\n\
+         \x20 latchkey key list        # two keys; otherwise put CRED.before back, and restart\n\
+         \x20 latchkey key rotate      # goes on from the key that is first now"
+    )
+}
