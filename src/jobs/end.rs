@@ -5,6 +5,7 @@ use latchkey_contract::{GrantId, PersonId};
 use super::{Jobs, advance::advance};
 use crate::{
     access::{Cause, Event},
+    audit::By,
     http::{EndError, Ending},
     store::{CommitName, StoreError, Transition},
 };
@@ -20,7 +21,9 @@ impl Ending for Jobs {
             let mut transition = Transition::new(CommitName::EndAsked, self.clock.now());
             transition.is_removal = true;
             let event = Event::End(Cause::EndedByPerson);
-            if advance(&mut transition, &grant, &event, &others, Some(by), self.random.as_ref()).is_none() {
+            if advance(&mut transition, &grant, &event, &others, &By::Person(by.clone()), self.random.as_ref())
+                .is_none()
+            {
                 return Err(EndError::NotLiving);
             }
             match self.store.commit(transition).await {

@@ -22,6 +22,7 @@ use crate::{
         request::Actor,
         trigger::{Look, Sight, Sighting, look},
     },
+    audit::{AuditEntry, By, Code},
     clock_guard::Doubt,
     jobs::{
         queue::{LeaseHandle, Ran},
@@ -30,7 +31,7 @@ use crate::{
     random::{account_id, grant_id, secret_id, ulid},
     registry::InForce,
     rulebook::Mapping,
-    store::{AuditEntry, CommitName, Finish, Notice, NoticeKind, NoticeState, StoredDelivery, Transition},
+    store::{CommitName, Finish, Notice, NoticeKind, NoticeState, StoredDelivery, Transition},
 };
 
 struct Reading<'a> {
@@ -71,7 +72,14 @@ impl Jobs {
         for grant in self.store.grants_of_ticket(at).await? {
             if matches!(grant.state, State::Granting { .. } | State::Delivering { .. }) {
                 let others = self.store.open_grants(&grant.account).await?;
-                advance(transition, &grant, &Event::End(Cause::TicketEnded), &others, None, self.random.as_ref());
+                advance(
+                    transition,
+                    &grant,
+                    &Event::End(Cause::TicketEnded),
+                    &others,
+                    &By::Service,
+                    self.random.as_ref(),
+                );
             }
         }
         Ok(())
@@ -261,8 +269,8 @@ impl Jobs {
         };
         transition.name = CommitName::Decided;
         transition.accounts.push(account);
-        transition.audit.push(decided(transition.now, request, "request.granted", &grant.id, None));
-        write(transition, &grant, &begun.effects, &others, None, self.random.as_ref());
+        transition.audit.push(decided(transition.now, request, Code::RequestGranted, &grant.id, None));
+        write(transition, &grant, &begun.effects, &others, &By::Service, self.random.as_ref());
         tracing::info!(grant.id = %grant.id, ticket.r#ref = %grant.ticket, policy = %grant.policy.id, "granted");
         Ok(Ok(()))
     }
@@ -320,7 +328,7 @@ impl Jobs {
         if transition.name == CommitName::Seen {
             transition.name = CommitName::Refused;
         }
-        transition.audit.push(decided(now, request, "request.refused", &id, Some(refusal)));
+        transition.audit.push(decided(now, request, Code::RequestRefused, &id, Some(refusal)));
         transition.notices.push(Notice {
             id: ulid(self.random.as_ref(), now),
             ticket: request.ticket.clone(),
@@ -357,18 +365,16 @@ impl Jobs {
 fn decided(
     now: Timestamp,
     request: &Request,
-    code: &str,
+    code: Code,
     grant: &latchkey_contract::GrantId,
     refusal: Option<&Refusal>,
 ) -> AuditEntry {
+    let person = request.actor.as_ref().ok().and_then(|a| a.person.clone());
+    let by = person.clone().map_or(By::Service, By::Person);
     AuditEntry {
-        seq: 0,
-        at: now,
-        code: code.to_owned(),
-        person: request.actor.as_ref().ok().and_then(|a| a.person.clone()),
+        person,
         grant: Some(grant.clone()),
         ticket: Some(request.ticket.clone()),
-        detail: json!({ "request": request, "refusal": refusal }),
-        hash: String::new(),
+        ..AuditEntry::new(code, now, by, json!({ "request": request, "refusal": refusal }))
     }
 }

@@ -4,6 +4,7 @@
 //! Jobs never edit a grant: [`advance`] turns an event into a step of the pure heart, and writes what follows.
 
 pub mod advance;
+pub(crate) mod audit_head;
 pub mod backoff;
 pub mod converge;
 mod due;
@@ -86,6 +87,7 @@ impl Run for Jobs {
             Work::Due { grant } => self.due(grant, &lease).await,
             Work::Converge { account, .. } => self.converge(account, &task, &lease).await,
             Work::Tell { ticket } => self.tell(ticket, &lease).await,
+            Work::AuditHead => self.audit_head(&lease).await,
         };
         result.unwrap_or_else(|error| {
             tracing::warn!(task = %task.lease.task, kind = task.work.name(), attempt = task.attempt,

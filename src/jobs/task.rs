@@ -33,6 +33,8 @@ pub enum Work {
         /// The ticket.
         ticket: TicketRef,
     },
+    /// Let the audit log's head leave the house; every day.
+    AuditHead,
 }
 
 /// Who goes first.
@@ -92,6 +94,7 @@ impl Work {
             Self::Due { grant } => format!("due:{grant}"),
             Self::Converge { account, .. } => format!("converge:{account}"),
             Self::Tell { ticket } => format!("tell:{ticket}"),
+            Self::AuditHead => self.name().to_owned(),
         }
     }
 
@@ -104,6 +107,7 @@ impl Work {
             Self::Due { grant } => format!("grant:{grant}"),
             Self::Converge { account, .. } => format!("account:{account}"),
             Self::Tell { ticket } => format!("tell:{ticket}"),
+            Self::AuditHead => self.name().to_owned(),
         }
     }
 
@@ -114,7 +118,7 @@ impl Work {
             Self::Intake { connection, .. } => Some(connection),
             Self::Converge { directory, .. } => Some(directory),
             Self::Tell { ticket } => Some(&ticket.connection),
-            Self::Due { .. } => None,
+            Self::Due { .. } | Self::AuditHead => None,
         }
     }
 
@@ -126,6 +130,7 @@ impl Work {
             Self::Due { .. } => "due",
             Self::Converge { .. } => "converge",
             Self::Tell { .. } => "tell",
+            Self::AuditHead => "audit-head",
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::{fmt, str::FromStr};
 
 use latchkey_contract::{BadId, ConnectionId, Secret, Timestamp};
+use serde_json::json;
 
 use crate::{
+    audit::{AuditEntry, By, Code},
     random,
     seal::Seal,
     store::{CommitName, Store, StoreError, Transition},
@@ -108,7 +110,7 @@ pub enum NotSet {
 pub async fn set_secrets(
     store: &dyn Store,
     seal: &Seal,
-    by: &str,
+    by: &By,
     secrets: &[(SecretName, Secret<String>)],
     now: Timestamp,
 ) -> Result<(), NotSet> {
@@ -121,8 +123,9 @@ pub async fn set_secrets(
         transition.seal.push(seal.seal(id, Some(name.clone()), &name, value));
         names.push(name);
     }
+    transition.audit.push(AuditEntry::new(Code::SecretSet, now, by.clone(), json!({ "names": names })));
     store.commit(transition).await.map_err(NotSet::Save)?;
-    tell(store, by, &format!("set {}", names.join(", ")), now).await.map_err(NotSet::Tell)
+    tell(store, &by.to_string(), &format!("set {}", names.join(", ")), now).await.map_err(NotSet::Tell)
 }
 
 /// Tried until nobody else saves between the reading and the saving: each turn lost is one that another saved.
@@ -152,7 +155,7 @@ mod tests {
         let seal = unlock(&KeyFile::Own(dir.path().join("key")), &store, now).await.unwrap();
         let set = async |name: &str| {
             let secret = (name.parse().unwrap(), Secret::new("s".to_owned()));
-            set_secrets(&store, &seal, "test", &[secret], now).await.unwrap();
+            set_secrets(&store, &seal, &By::Service, &[secret], now).await.unwrap();
         };
         tokio::join!(set("a/client-secret"), set("b/client-secret"), set("c/client-secret"), set("d/client-secret"));
         assert_eq!(store.revision().await.unwrap(), 4);

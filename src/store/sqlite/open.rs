@@ -315,14 +315,21 @@ pub(super) fn beside(path: &Path, what: &str) -> PathBuf {
 }
 
 fn migrator() -> Migrator {
+    migrator_up_to(i64::MAX)
+}
+
+/// As an earlier release has it.
+pub(super) fn migrator_up_to(last: i64) -> Migrator {
     use sqlx::SqlSafeStr as _;
     let all = [
         (1, "database", include_str!("../../../migrations/sqlite/0001_database.sql")),
         (2, "access", include_str!("../../../migrations/sqlite/0002_access.sql")),
         (3, "work", include_str!("../../../migrations/sqlite/0003_work.sql")),
         (4, "people", include_str!("../../../migrations/sqlite/0004_people.sql")),
+        (6, "audit", include_str!("../../../migrations/sqlite/0006_audit.sql")),
     ];
-    let migrations = all.into_iter().map(|(version, name, sql)| {
+    let all = all.into_iter().filter(|(version, ..)| *version <= last);
+    let migrations = all.map(|(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
     Migrator::with_migrations(migrations.collect())

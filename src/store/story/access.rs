@@ -154,25 +154,6 @@ pub(crate) async fn notices_stay_in_the_order_of_their_commits(store: &dyn Store
     assert_eq!(store.notices_of(&"g1".parse().unwrap()).await.unwrap(), [posted, second, third]);
 }
 
-pub(crate) async fn the_audit_is_one_chain(store: &dyn Store) {
-    for codes in [["a", "b"], ["c", "d"]] {
-        let audit = codes.map(entry).to_vec();
-        store.commit(Transition { audit, ..transition() }).await.unwrap();
-    }
-    let all = store.audit(0, 10).await.unwrap();
-    assert_eq!(all.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
-    assert_eq!(all[0].detail, entry("a").detail);
-    let (head, hash) = verify_chain((0, ""), &all).unwrap();
-    assert_eq!((head, &hash), (4, &all[3].hash));
-
-    let page = store.audit(2, 1).await.unwrap();
-    assert_eq!(page, all[2..3]);
-    assert!(verify_chain((2, &all[1].hash), &page).is_ok());
-    let mut forged = all.clone();
-    forged[1].person = None;
-    assert_eq!(verify_chain((0, ""), &forged).unwrap_err().seq, 2);
-}
-
 /// What must be there after the process ended in any way, once its commit was answered.
 pub(crate) async fn before_the_end(store: &dyn Store) {
     store.record_delivery(delivery("d1", "m1", Some("4711"))).await.unwrap();
