@@ -3,6 +3,7 @@
 //!
 //! The commands write to the database directly; a running service notices by the revision.
 
+mod audit;
 mod certificate;
 mod connection;
 mod desk;
@@ -20,6 +21,7 @@ use clap::{Parser, Subcommand};
 use latchkey_contract::{ConnectionId, PersonId};
 
 use crate::registry::SecretName;
+use audit::Audit;
 use desk::Desk;
 pub use terminal::Terminal;
 
@@ -61,6 +63,9 @@ enum Command {
     Certificate(Certificate),
     /// List the grants of the people in the records, newest first; of each person the newest 200.
     Grants,
+    /// The audit log: who did what, for which ticket and grant.
+    #[command(subcommand)]
+    Audit(Audit),
 }
 
 #[derive(Debug, Subcommand)]
@@ -143,6 +148,10 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
     if let Command::Serve = cli.command {
         return serve::run(&cli.config).await;
     }
+    // Nothing of this installation is needed for it.
+    if let Command::Audit(Audit::Verify { file: Some(file), head }) = cli.command {
+        return audit::verify::file(&file, head, terminal);
+    }
     let desk = Desk::open(&cli.config).await?;
     let done = at_the_desk(cli.command, &desk, terminal).await;
     desk.close().await;
@@ -167,6 +176,7 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
             certificate::make(desk, terminal, connection, days).await
         }
         Command::Grants => grants::list(desk, terminal).await,
+        Command::Audit(command) => audit::run(command, desk, terminal).await,
     }
 }
 

@@ -1,8 +1,10 @@
 //! Where a command reads and writes: the real terminal, or whatever a test puts in its place.
 
 use std::{
-    fmt,
+    fmt, fs,
     io::{self, BufRead, IsTerminal, Read, Write},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
 };
 
 use anyhow::{Context, bail};
@@ -49,6 +51,15 @@ impl Terminal {
     pub(super) fn say(&mut self, line: impl fmt::Display) -> io::Result<()> {
         writeln!(self.output, "{line}")?;
         self.output.flush()
+    }
+
+    /// From now on the result goes into this file, which must be new and is for its owner alone.
+    pub(super) fn save_to(&mut self, path: &Path) -> anyhow::Result<()> {
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(|| {
+            format!("{} cannot be made; name a file that is not there yet, in a directory that is", path.display())
+        })?;
+        self.output = Box::new(file);
+        Ok(())
     }
 
     /// A line for the person, not for the pipe.
