@@ -30,6 +30,7 @@
 //! | [`access`] | the pure heart: states, decisions, targets, proofs |
 //! | [`rulebook`] | policies and mappings; connections, customers, people: two checked documents |
 //! | [`store`] | what is remembered, in our verbs; SQLite, one writer that commits together what waits |
+//! | [`audit`] | who did what, chained: the closed list of codes, verifying, heads, exports |
 //! | [`jobs`] | the work: intake, converge, tell, due; the queue they run on; the sweep under it |
 //! | [`registry`] | connection records → connectors; the one list of vendors |
 //! | [`http`] | hooks, pages, health |
@@ -58,6 +59,7 @@
 
 pub mod access;
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod clock_guard;

@@ -5,6 +5,7 @@
 
 pub mod advance;
 pub mod alert;
+pub(crate) mod audit_head;
 pub mod backoff;
 pub mod converge;
 mod due;
@@ -93,6 +94,7 @@ impl Run for Jobs {
             Work::Alert { alert } => self.alert(alert, &lease).await,
             Work::Mail { .. } => Ok(Ran::Finish(crate::store::Finish::Done)),
             Work::Tell { ticket } => self.tell(ticket, &lease).await,
+            Work::AuditHead => self.audit_head(&lease).await,
         };
         result.unwrap_or_else(|error| {
             tracing::warn!(task = %task.lease.task, kind = task.work.name(), attempt = task.attempt,

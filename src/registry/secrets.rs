@@ -3,8 +3,10 @@
 use std::{fmt, str::FromStr};
 
 use latchkey_contract::{BadId, ConnectionId, Secret, Timestamp};
+use serde_json::json;
 
 use crate::{
+    audit::{AuditEntry, By, Code},
     random,
     seal::Seal,
     store::{CommitName, Store, StoreError, Transition},
@@ -108,7 +110,7 @@ pub enum NotSet {
 pub async fn set_secrets(
     store: &dyn Store,
     seal: &Seal,
-    by: &str,
+    by: &By,
     secrets: &[(SecretName, Secret<String>)],
     now: Timestamp,
 ) -> Result<(), NotSet> {
@@ -121,9 +123,11 @@ pub async fn set_secrets(
         transition.seal.push(seal.seal(id, Some(name.clone()), &name, value));
         names.push(name);
     }
+    transition.audit.push(AuditEntry::new(Code::SecretSet, now, by.clone(), json!({ "names": names })));
     store.commit(transition).await.map_err(NotSet::Save)?;
     let changed: Vec<String> = names.iter().map(|name| format!("secret {name}")).collect();
-    store.touch(&changed, by, &format!("set {}", names.join(", ")), now).await.map(drop).map_err(NotSet::Tell)
+    let reason = format!("set {}", names.join(", "));
+    store.touch(&changed, &by.to_string(), &reason, now).await.map(drop).map_err(NotSet::Tell)
 }
 
 #[cfg(test)]
@@ -142,7 +146,7 @@ mod tests {
         let seal = unlock(&KeyFile::Own(dir.path().join("key")), &store, now).await.unwrap();
         let set = async |name: &str| {
             let secret = (name.parse().unwrap(), Secret::new("s".to_owned()));
-            set_secrets(&store, &seal, "test", &[secret], now).await.unwrap();
+            set_secrets(&store, &seal, &By::Service, &[secret], now).await.unwrap();
         };
         tokio::join!(set("a/client-secret"), set("b/client-secret"), set("c/client-secret"), set("d/client-secret"));
         assert_eq!(store.revision().await.unwrap(), 4);

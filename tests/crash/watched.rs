@@ -15,6 +15,7 @@ use std::{
 
 use latchkey::{
     access::{Account, Grant, trigger::Sighting},
+    audit::{AuditFilter, AuditRow, Checkpoint, Head, Prunable},
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
@@ -277,11 +278,32 @@ impl Store for Watched {
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         self.inner.audit(after, limit).await
     }
+    async fn audit_rows(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
+        self.inner.audit_rows(filter, after, limit).await
+    }
+    async fn audit_head(&self) -> Result<Option<Head>, StoreError> {
+        self.inner.audit_head().await
+    }
+    async fn audit_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError> {
+        self.inner.audit_checkpoints().await
+    }
+    async fn audit_prunable(&self, before: Timestamp) -> Result<Option<Prunable>, StoreError> {
+        self.inner.audit_prunable(before).await
+    }
+    async fn audit_prune(&self, checkpoint: &Checkpoint, entry: AuditEntry) -> Result<(), StoreError> {
+        self.around("commit audit-prune", self.inner.audit_prune(checkpoint, entry)).await
+    }
+    async fn audit_owed(&self) -> Result<u64, StoreError> {
+        self.inner.audit_owed().await
+    }
+    async fn chain_owed(&self) -> Result<(), StoreError> {
+        self.inner.chain_owed().await
+    }
     async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError> {
         self.inner.factors(person).await
     }
-    async fn set_factors(&self, factors: &Factors) -> Result<(), StoreError> {
-        self.around("commit set-factors", self.inner.set_factors(factors)).await
+    async fn set_factors(&self, factors: &Factors, entry: AuditEntry) -> Result<(), StoreError> {
+        self.around("commit set-factors", self.inner.set_factors(factors, entry)).await
     }
     async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError> {
         self.around("commit use-step", self.inner.use_step(person, step)).await

@@ -3,6 +3,8 @@
 //! Every write goes through the `writer`, which commits what waits together; reads go to connections
 //! that cannot write. An answer to a write means that it is on the disk.
 
+mod audit;
+mod audit_read;
 mod commit;
 mod intake;
 mod keys;
@@ -34,6 +36,7 @@ use super::{
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
+    audit::{AuditFilter, AuditRow, Checkpoint, Head, Prunable},
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
@@ -194,7 +197,7 @@ impl Store for Sqlite {
     }
 
     async fn set_hold(&self, hold: &Hold) -> Result<i64, StoreError> {
-        self.write(rules::SetHold(hold.clone())).await
+        self.write(rules::SetHold::new(hold.clone())).await
     }
 
     async fn lift_hold(
@@ -250,7 +253,7 @@ impl Store for Sqlite {
     }
 
     async fn commit(&self, transition: Transition) -> Result<(), StoreError> {
-        self.write(commit::Commit(transition)).await
+        self.write(commit::Commit::new(transition)).await
     }
 
     async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
@@ -337,14 +340,42 @@ impl Store for Sqlite {
     }
 
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows: Vec<(i64, String, String)> =
-            sqlx::query_as("SELECT seq, doc, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2")
-                .bind(after)
-                .bind(limit)
-                .fetch_all(&self.readers)
-                .await
-                .map_err(engine)?;
-        rows.into_iter().map(|(seq, doc, hash)| row::audit_entry(seq, &doc, hash)).collect()
+        let rows = self.audit_rows(&AuditFilter::default(), after, limit).await?;
+        rows.iter().map(AuditRow::entry).collect()
+    }
+
+    async fn audit_rows(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
+        audit_read::rows(&self.readers, filter, after, limit).await
+    }
+
+    async fn audit_head(&self) -> Result<Option<Head>, StoreError> {
+        audit_read::head(&self.readers).await
+    }
+
+    async fn audit_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError> {
+        audit_read::checkpoints(&self.readers).await
+    }
+
+    async fn audit_prunable(&self, before: Timestamp) -> Result<Option<Prunable>, StoreError> {
+        let mut conn = self.readers.acquire().await.map_err(engine)?;
+        audit_read::prunable(&mut conn, audit_read::Bound { before, up_to: i64::MAX }).await
+    }
+
+    async fn audit_prune(&self, checkpoint: &Checkpoint, entry: AuditEntry) -> Result<(), StoreError> {
+        self.write(audit::Prune { checkpoint: checkpoint.clone(), entry }).await?;
+        while self.write(audit::Forget).await? {}
+        Ok(())
+    }
+
+    async fn audit_owed(&self) -> Result<u64, StoreError> {
+        audit_read::owed(&self.readers).await
+    }
+
+    async fn chain_owed(&self) -> Result<(), StoreError> {
+        if self.audit_owed().await? > 0 {
+            while self.write(audit::Pay).await? > 0 {}
+        }
+        Ok(())
     }
 
     async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError> {
@@ -363,8 +394,8 @@ impl Store for Sqlite {
         }))
     }
 
-    async fn set_factors(&self, factors: &Factors) -> Result<(), StoreError> {
-        self.write(people::SetFactors(factors.clone())).await
+    async fn set_factors(&self, factors: &Factors, entry: AuditEntry) -> Result<(), StoreError> {
+        self.write(people::SetFactors(factors.clone(), entry)).await
     }
 
     async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError> {
