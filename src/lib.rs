@@ -34,6 +34,7 @@
 //! | [`jobs`] | the work: intake, converge, tell, due; the queue they run on; the sweep under it |
 //! | [`registry`] | connection records → connectors; the one list of vendors |
 //! | [`http`] | hooks, pages, health |
+//! | [`mail`] | what mails say, and the way to the mail server |
 //! | [`people`] | who may sign in: passwords, one-time codes, sessions |
 //! | [`seal`] | secrets at rest |
 //! | [`clock`], [`clock_guard`], [`random`] | time and randomness, as parameters |
@@ -68,6 +69,7 @@ mod durable;
 pub mod http;
 pub mod jobs;
 pub mod lock;
+pub mod mail;
 pub mod people;
 pub mod random;
 pub mod registry;

@@ -278,6 +278,7 @@ fn config(listen: SocketAddr, key_file: KeyFile) -> Config {
         trusted_proxies: vec![],
         log_format: LogFormat::Json,
         log_level: LogLevel::Info,
+        mail: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Secrets that operators set, by name: `<connection>/<kind>`.
+//! Secrets that operators set, by name: `<connection>/<kind>`, and `mail/password`.
 
 use std::{fmt, str::FromStr};
 
@@ -45,21 +45,29 @@ impl SecretKind {
     }
 }
 
-/// Names one secret of one connection.
+/// Names one secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SecretName {
-    /// Whose.
-    pub connection: ConnectionId,
-    /// What for.
-    pub kind: SecretKind,
+pub enum SecretName {
+    /// One of one connection.
+    Connection {
+        /// Whose.
+        connection: ConnectionId,
+        /// What for.
+        kind: SecretKind,
+    },
+    /// The password at the mail server. No connection can be called `mail`.
+    MailPassword,
 }
+
+/// As it is written.
+const MAIL_PASSWORD: &str = "mail/password";
 
 /// Why a text is not such a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSecretName {
     /// No slash, or an unknown kind.
     #[error(
-        "write CONNECTION/KIND with one of these kinds: private-key, client-secret, certificate-key, certificate, hook-secret"
+        "write CONNECTION/KIND with one of these kinds: private-key, client-secret, certificate-key, certificate, hook-secret; or mail/password"
     )]
     Shape,
     /// The connection.
@@ -68,25 +76,31 @@ pub enum BadSecretName {
 }
 
 impl SecretName {
-    /// Names a secret.
+    /// Names a connection's secret.
     #[must_use]
     pub const fn new(connection: ConnectionId, kind: SecretKind) -> Self {
-        Self { connection, kind }
+        Self::Connection { connection, kind }
     }
 }
 
 impl fmt::Display for SecretName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.connection, self.kind.as_str())
+        match self {
+            Self::Connection { connection, kind } => write!(f, "{connection}/{}", kind.as_str()),
+            Self::MailPassword => f.write_str(MAIL_PASSWORD),
+        }
     }
 }
 
 impl FromStr for SecretName {
     type Err = BadSecretName;
     fn from_str(text: &str) -> Result<Self, BadSecretName> {
+        if text == MAIL_PASSWORD {
+            return Ok(Self::MailPassword);
+        }
         let (connection, kind) = text.split_once('/').ok_or(BadSecretName::Shape)?;
         let kind = SecretKind::ALL.into_iter().find(|k| k.as_str() == kind).ok_or(BadSecretName::Shape)?;
-        Ok(Self { connection: ConnectionId::parse(connection)?, kind })
+        Ok(Self::new(ConnectionId::parse(connection)?, kind))
     }
 }
 
@@ -159,10 +173,22 @@ mod tests {
     fn a_name_is_one_of_a_closed_list() {
         for kind in SecretKind::ALL {
             let name: SecretName = format!("cw/{}", kind.as_str()).parse().unwrap();
-            assert_eq!(name.kind, kind);
+            assert_eq!(name, SecretName::new("cw".parse().unwrap(), kind));
             assert_eq!(name.to_string(), format!("cw/{}", kind.as_str()));
         }
-        for bad in ["cw", "cw/", "cw/password", "CW/private-key", "latchkey/root", "/private-key"] {
+        let mail: SecretName = "mail/password".parse().unwrap();
+        assert_eq!((&mail, mail.to_string().as_str()), (&SecretName::MailPassword, "mail/password"));
+        for bad in [
+            "cw",
+            "cw/",
+            "cw/password",
+            "CW/private-key",
+            "latchkey/root",
+            "/private-key",
+            "mail",
+            "mail/private-key",
+            "mail/Password",
+        ] {
             assert!(bad.parse::<SecretName>().is_err(), "{bad}");
         }
     }
