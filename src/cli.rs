@@ -5,6 +5,7 @@
 //! the socket; where none runs, the command is alone with the database, under the lock. Either way it is the same code,
 //! [`at_the_desk`].
 
+mod audit;
 mod certificate;
 mod connection;
 mod desk;
@@ -34,6 +35,7 @@ use crate::{
     registry::SecretName,
     socket::{self, Knock},
 };
+use audit::Audit;
 use desk::Desk;
 pub(crate) use desk::ServiceDesk;
 pub(crate) use operator::Operator;
@@ -100,6 +102,9 @@ enum Command {
     Key(Key),
     /// List the grants of the people in the records, newest first; of each person the newest 200.
     Grants,
+    /// The audit log: who did what, for which ticket and grant.
+    #[command(subcommand)]
+    Audit(Audit),
 }
 
 #[derive(Debug, Subcommand)]
@@ -186,6 +191,13 @@ enum Key {
     Next,
 }
 
+impl Command {
+    /// Needs no database, or is itself what has it.
+    const fn is_the_clients(&self) -> bool {
+        matches!(self, Self::Serve | Self::Audit(Audit::Verify { file: Some(_), .. }))
+    }
+}
+
 /// Runs one command.
 ///
 /// # Errors
@@ -195,6 +207,10 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
         return serve::run(&cli.config).await;
     }
     terminal.obey(&cli.words, cli.yes);
+    // Nothing of this installation is needed for it.
+    if let Command::Audit(Audit::Verify { file: Some(file), head }) = cli.command {
+        return audit::verify::file(&file, head, terminal);
+    }
     match way(&cli).await? {
         Way::Service(stream) => socket::ask(stream, for_the_service(&cli.words)?, terminal).await,
         Way::Alone(desk) => {
@@ -251,7 +267,7 @@ fn for_the_service(words: &[OsString]) -> anyhow::Result<Vec<String>> {
 
 async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     match command {
-        Command::Serve => bail!("the service is started by itself, not through one that runs"),
+        Command::Serve => bail!("the service is started by itself"),
         Command::Person(Person::Enroll { id }) => person::enroll(desk, terminal, id).await,
         Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
         Command::Secret(Secret::List) => secret::list(desk, terminal).await,
@@ -271,6 +287,7 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Key(Key::Retire) => key::retire(desk, terminal).await,
         Command::Key(Key::Next) => key::next(desk, terminal).await,
         Command::Grants => grants::list(desk, terminal).await,
+        Command::Audit(command) => audit::run(command, desk, terminal).await,
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     app::database,
+    audit::{AuditEntry, By, Code},
     clock::SystemClock,
     config::Config,
     jobs::Jobs,
@@ -25,7 +26,7 @@ use crate::{
     seal::{Seal, unlock},
     socket::Obey,
     store::{
-        Store, StoreError,
+        CommitName, Store, StoreError, Transition,
         sqlite::{Options, Sqlite},
     },
 };
@@ -96,16 +97,29 @@ impl Desk {
 
     /// Saves rules as the next revision; answers its number.
     pub(super) async fn save(&self, rules: &Rules, reason: &str) -> anyhow::Result<i64> {
-        self.store.save_rules(rules, &self.operator.to_string(), reason, self.clock.now()).await.map_err(explain)
+        self.store.save_rules(rules, &self.by().to_string(), reason, self.clock.now()).await.map_err(explain)
     }
 
     pub(super) async fn set(&self, secrets: &[(SecretName, Secret<String>)]) -> anyhow::Result<()> {
-        let (seal, by) = (self.seal().await?, self.operator.to_string());
-        set_secrets(&*self.store, &seal, &by, secrets, self.clock.now()).await.map_err(|error| match error {
+        let seal = self.seal().await?;
+        set_secrets(&*self.store, &seal, &self.by(), secrets, self.clock.now()).await.map_err(|error| match error {
             NotSet::Save(error) => explain(error),
             NotSet::Tell(_) => anyhow::Error::new(error)
                 .context("a running service goes on with the old value; run the command again, or restart the service"),
         })
+    }
+
+    /// Who is at the command line.
+    pub(super) fn by(&self) -> By {
+        By::operator(&self.operator.to_string())
+    }
+
+    /// Writes into the audit log what was done by this command.
+    pub(super) async fn record(&self, code: Code, detail: serde_json::Value) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        let audit = vec![AuditEntry::new(code, now, self.by(), detail)];
+        let done = self.store.commit(Transition { audit, ..Transition::new(CommitName::Command, now) }).await;
+        done.context("it is done, but could not be written into the audit log")
     }
 
     /// A connection of the records.
@@ -130,7 +144,7 @@ fn refuse_others(data_dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn explain(error: StoreError) -> anyhow::Error {
+pub(super) fn explain(error: StoreError) -> anyhow::Error {
     let hint = match &error {
         StoreError::Conflict => "somebody else saved at the same moment; nothing was changed, run the command again",
         StoreError::Busy => "the database is busy; nothing was changed, run the command again",
@@ -163,6 +177,9 @@ impl Obey for ServiceDesk {
         let (cli, command, by) = (Cli::from_arg_matches(&matches)?, name(&matches), operator.to_string());
         let words: Vec<_> = words.iter().map(Into::into).collect();
         terminal.obey(&words, cli.yes);
+        if cli.command.is_the_clients() {
+            bail!("latchkey {command} is not run by a service");
+        }
         let desk = Desk {
             config: self.config.clone(),
             store: Arc::clone(&self.jobs.store),

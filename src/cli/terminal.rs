@@ -8,7 +8,7 @@ use std::{
     fmt,
     io::{BufRead, Write},
     os::unix::ffi::OsStrExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
@@ -58,6 +58,8 @@ pub struct Terminal {
     ends: Box<dyn Ends>,
     agreed: bool,
     words: Option<Vec<OsString>>,
+    /// What is said goes into this file, once it is whole.
+    saving: Option<(PathBuf, Vec<u8>)>,
 }
 
 impl fmt::Debug for Terminal {
@@ -83,7 +85,7 @@ impl Terminal {
     }
 
     pub(crate) fn over(ends: Box<dyn Ends>) -> Self {
-        Self { ends, agreed: false, words: None }
+        Self { ends, agreed: false, words: None, saving: None }
     }
 
     /// What the operator typed. From now on no file is touched but those that stand there, and `--yes` confirms what
@@ -100,7 +102,26 @@ impl Terminal {
 
     /// A line of the result.
     pub fn say(&mut self, line: impl fmt::Display) -> anyhow::Result<()> {
-        self.ends.say(&line.to_string())
+        let Some((path, kept)) = &mut self.saving else { return self.ends.say(&line.to_string()) };
+        writeln!(kept, "{line}")?;
+        if kept.len() as u64 > LARGEST_FILE {
+            bail!("{} would be larger than {}; ask for a part of it", path.display(), size(LARGEST_FILE));
+        }
+        Ok(())
+    }
+
+    /// From now on the result goes into this file, which must be new and is for its owner alone. It is written by
+    /// [`Terminal::save`].
+    pub fn save_to(&mut self, path: &Path) {
+        self.saving = Some((path.to_owned(), Vec::new()));
+    }
+
+    /// Writes what was said since [`Terminal::save_to`]; nothing where that was not asked for.
+    pub fn save(&mut self) -> anyhow::Result<()> {
+        match self.saving.take() {
+            Some((path, kept)) => self.write_file(&path, &kept, Overwrite::Never),
+            None => Ok(()),
+        }
     }
 
     /// A line for the person, not for the pipe.

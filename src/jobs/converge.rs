@@ -22,12 +22,13 @@ use crate::{
         grant::Telling,
         proof::NotOff,
     },
+    audit::{AuditEntry, By, Code},
     jobs::{
         queue::{LeaseHandle, Ran},
         task::Task,
     },
     registry::InForce,
-    store::{AuditEntry, CommitName, Finish, Happening, Transition},
+    store::{CommitName, Finish, Happening, Transition},
 };
 
 /// How soon a step is tried again that only lacked time.
@@ -115,7 +116,7 @@ impl Jobs {
         for grant in grants.iter().filter(|g| g.state.is_wanted()) {
             if let Some(why) = holds.stops(&grant.customer, &grant.person) {
                 let event = Event::End(Cause::Held { why });
-                advance(&mut transition, grant, &event, grants, None, self.random.as_ref());
+                advance(&mut transition, grant, &event, grants, &By::Service, self.random.as_ref());
             }
         }
         if transition.grants.is_empty() {
@@ -149,7 +150,7 @@ impl Jobs {
         }
         intent.is_removal = !step.is_giving();
         intent.lease = Some((lease.lease(), Finish::Keep));
-        intent.audit.push(act(&scene, "step.intent", now, json!({ "step": step })));
+        intent.audit.push(act(&scene, Code::StepIntent, step.is_giving(), now, json!({ "step": step })));
         self.save(intent, &mut scene.account).await?;
         if step.is_giving() {
             scene.grants.iter_mut().filter(|g| g.state.is_living()).for_each(|g| g.version += 1);
@@ -177,12 +178,13 @@ impl Jobs {
             self.grow_louder(&mut transition, &mut scene, "the directory goes on showing it");
         }
         let code = match outcome {
-            Outcome::Done { .. } => "step.done",
-            Outcome::NotBefore(_) => "step.not-before",
-            Outcome::NoWay { .. } => "step.no-way",
+            Outcome::Done { .. } => Code::StepDone,
+            Outcome::NotBefore(_) => Code::StepNotBefore,
+            Outcome::NoWay { .. } => Code::StepNoWay,
         };
-        transition.audit.push(act(&scene, code, now, json!({ "step": step.name(), "outcome": outcome })));
-        tracing::info!(account = %scene.account.id, connection = %scene.account.directory, step = step.name(), code, "step");
+        let detail = json!({ "step": step.name(), "outcome": outcome });
+        transition.audit.push(act(&scene, code, step.is_giving(), now, detail));
+        tracing::info!(account = %scene.account.id, connection = %scene.account.directory, step = step.name(), %code, "step");
         self.save(transition, &mut scene.account).await?;
         Ok(Ran::Committed)
     }
@@ -199,7 +201,7 @@ impl Jobs {
         tracing::error!(account = %scene.account.id, connection = %scene.account.directory,
             "the account was changed outside Latchkey after its access had ended; it is cut again");
         metrics::counter!("accounts_cut_again_total").increment(1);
-        transition.audit.push(act(scene, "account.cut-again", transition.now, json!({})));
+        transition.audit.push(act(scene, Code::AccountCutAgain, false, transition.now, json!({})));
     }
 
     async fn reached(&self, mut scene: Scene, seen: Observation, lease: &LeaseHandle) -> Result<Ran, JobError> {
@@ -210,7 +212,7 @@ impl Jobs {
                 if let Some(what) = came_up(&scene, grant) {
                     alert(&mut transition, what, self.random.as_ref());
                 }
-                advance(&mut transition, grant, &Event::Reached, &scene.grants, None, self.random.as_ref());
+                advance(&mut transition, grant, &Event::Reached, &scene.grants, &By::Service, self.random.as_ref());
             }
         }
         let again = self.prove(&mut transition, &mut scene, &seen).await?;
@@ -280,7 +282,7 @@ impl Jobs {
         let State::Ending { since, .. } = &grant.state else { return };
         let overhang = proof.seen_at().since(*since);
         let event = Event::Off(proof);
-        if advance(transition, grant, &event, &scene.grants, None, self.random.as_ref()).is_none() {
+        if advance(transition, grant, &event, &scene.grants, &By::Service, self.random.as_ref()).is_none() {
             return;
         }
         transition.name = CommitName::OffProven;
@@ -298,7 +300,7 @@ impl Jobs {
         let now = transition.now;
         transition.name = CommitName::OffProven;
         transition.is_removal = true;
-        transition.audit.push(act(scene, "account.off-again", now, json!({ "proof": proof })));
+        transition.audit.push(act(scene, Code::AccountOffAgain, false, now, json!({ "proof": proof })));
         scene.account.off_since = Some(now);
         scene.account.is_surprised = false;
         scene.account.looks = looks_after(now);
@@ -327,14 +329,15 @@ impl Jobs {
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Impossible, now);
         transition.audit.extend(outcome);
-        transition.audit.push(act(&scene, "account.impossible", now, json!({ "why": why })));
+        let gives = scene.target.gives();
+        transition.audit.push(act(&scene, Code::AccountImpossible, gives, now, json!({ "why": why })));
         let nothing_sent = nothing_sent(&scene);
         for grant in scene.grants.iter().filter(|g| g.state.is_living()) {
             let event = match grant.state {
                 State::Granting { .. } => Event::GrantingFailed { why: why.clone(), nothing_sent },
                 _ => Event::End(Cause::GrantingFailed { why: why.clone() }),
             };
-            advance(&mut transition, grant, &event, &scene.grants, None, self.random.as_ref());
+            advance(&mut transition, grant, &event, &scene.grants, &By::Service, self.random.as_ref());
         }
         let finish = if scene.target.gives() {
             Finish::At(now)
@@ -416,22 +419,28 @@ fn begun(grant: &Grant) -> Option<Timestamp> {
     }
 }
 
-/// An audit entry about an act on the account: under the grant that is the reason for it.
-pub(super) fn act(scene: &Scene, code: &str, now: Timestamp, mut detail: serde_json::Value) -> AuditEntry {
-    let reason = scene.grants.first().map(|g| (g.id.clone(), g.ticket.clone())).or_else(|| scene.account.last.clone());
+/// An audit entry about an act on the account: under the grant that is the reason for it. What is given is given for the
+/// newest grant that lives, what is taken is taken for the oldest that ends, and after them all for the last there was.
+pub(super) fn act(
+    scene: &Scene,
+    code: Code,
+    is_giving: bool,
+    now: Timestamp,
+    mut detail: serde_json::Value,
+) -> AuditEntry {
+    let living = || scene.grants.iter().rfind(|g| g.state.is_living());
+    let ending = || scene.grants.iter().find(|g| !g.state.is_living());
+    let grant = if is_giving { living().or_else(ending) } else { ending().or_else(living) };
+    let reason = grant.map(|g| (g.id.clone(), g.ticket.clone())).or_else(|| scene.account.last.clone());
     let (grant, ticket): (Option<GrantId>, _) = reason.map_or((None, None), |(g, t)| (Some(g), Some(t)));
     if let Some(map) = detail.as_object_mut() {
         map.insert("account".to_owned(), json!(scene.account.id));
         map.insert("directory".to_owned(), json!(scene.account.directory));
     }
     AuditEntry {
-        seq: 0,
-        at: now,
-        code: code.to_owned(),
         person: Some(scene.account.person.clone()),
         grant,
         ticket,
-        detail,
-        hash: String::new(),
+        ..AuditEntry::new(code, now, By::Service, detail)
     }
 }

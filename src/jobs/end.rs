@@ -5,6 +5,7 @@ use latchkey_contract::{GrantId, PersonId, text::one_line};
 use super::{Jobs, advance::advance};
 use crate::{
     access::{Cause, Event, Grant},
+    audit::By,
     http::{EndError, Ending},
     store::{CommitName, StoreError, Transition},
 };
@@ -12,7 +13,7 @@ use crate::{
 #[async_trait::async_trait]
 impl Ending for Jobs {
     async fn end(&self, id: &GrantId, by: &PersonId) -> Result<(), EndError> {
-        self.end_if(id, |grant| grant.person == *by, &Cause::EndedByPerson, Some(by)).await
+        self.end_if(id, |grant| grant.person == *by, &Cause::EndedByPerson, &By::Person(by.clone())).await
     }
 }
 
@@ -23,7 +24,7 @@ impl Jobs {
     /// [`EndError::NotLiving`] when there is nothing left to end.
     pub async fn end_by_operator(&self, id: &GrantId, by: &str, reason: &str) -> Result<(), EndError> {
         let cause = Cause::Revoked { by: one_line(by, 80), reason: one_line(reason, 200) };
-        self.end_if(id, |_| true, &cause, None).await
+        self.end_if(id, |_| true, &cause, &By::operator(by)).await
     }
 
     async fn end_if(
@@ -31,7 +32,7 @@ impl Jobs {
         id: &GrantId,
         may: impl Fn(&Grant) -> bool + Send + Sync,
         cause: &Cause,
-        by: Option<&PersonId>,
+        by: &By,
     ) -> Result<(), EndError> {
         loop {
             let Some(grant) = self.store.grant(id).await?.filter(|g| may(g)) else {

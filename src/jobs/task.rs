@@ -1,6 +1,6 @@
 //! A task: a row that says what is to be done when. Payloads hold ids only.
 
-use latchkey_contract::{AccountId, ConnectionId, GrantId, TicketRef, Timestamp};
+use latchkey_contract::{AccountId, ConnectionId, GrantId, MailId, TicketRef, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What is to be done.
@@ -41,13 +41,15 @@ pub enum Work {
     /// Send one mail.
     Mail {
         /// Its row.
-        mail: String,
+        mail: MailId,
     },
     /// Tell a ticket what it is owed.
     Tell {
         /// The ticket.
         ticket: TicketRef,
     },
+    /// Let the audit log's head leave the house; every day.
+    AuditHead,
 }
 
 /// Who goes first.
@@ -110,6 +112,7 @@ impl Work {
             Self::Tell { ticket } => format!("tell:{ticket}"),
             Self::Alert { alert } => format!("alert:{alert}"),
             Self::Mail { mail } => format!("mail:{mail}"),
+            Self::AuditHead => self.name().to_owned(),
         }
     }
 
@@ -124,6 +127,7 @@ impl Work {
             Self::Tell { ticket } => format!("tell:{ticket}"),
             Self::Alert { alert } => format!("alert:{alert}"),
             Self::Mail { mail } => format!("mail:{mail}"),
+            Self::AuditHead => self.name().to_owned(),
         }
     }
 
@@ -134,7 +138,7 @@ impl Work {
             Self::Intake { connection, .. } => Some(connection),
             Self::Converge { directory, .. } => Some(directory),
             Self::Tell { ticket } | Self::Look { ticket } => Some(&ticket.connection),
-            Self::Due { .. } | Self::Alert { .. } | Self::Mail { .. } => None,
+            Self::Due { .. } | Self::Alert { .. } | Self::Mail { .. } | Self::AuditHead => None,
         }
     }
 
@@ -149,6 +153,7 @@ impl Work {
             Self::Tell { .. } => "tell",
             Self::Alert { .. } => "alert",
             Self::Mail { .. } => "mail",
+            Self::AuditHead => "audit-head",
         }
     }
 }

@@ -18,13 +18,14 @@ use super::{
 };
 use crate::{
     access::{State, account::Overdue, grant::Telling},
+    audit::{AuditEntry, Code},
     jobs::{
         backoff,
         queue::{LeaseHandle, Ran},
         task::Task,
     },
     random::secret_id,
-    store::{AuditEntry, CommitName, Finish, Happening, Transition},
+    store::{CommitName, Finish, Happening, Transition},
 };
 
 /// How often a refused password is replaced by a fresh one before the grant is given up.
@@ -59,7 +60,8 @@ impl Jobs {
         lease: &LeaseHandle,
     ) -> Result<Ran, JobError> {
         let is_giving = scene.target.gives();
-        let is_refused = matches!(error, CallError::Refused { .. } | CallError::Unauthorized { .. });
+        let is_refused =
+            matches!(error, CallError::Refused { .. } | CallError::Unauthorized { .. } | CallError::Protected { .. });
         if is_refused && matches!(step, Some(Step::Create { .. })) {
             // The vendor said no: nothing of this call can still appear.
             scene.account.known.create_sent = None;
@@ -105,8 +107,8 @@ impl Jobs {
 
     /// The outcome of a step that was sent: every intent has one.
     fn failed(&self, scene: &Scene, step: &Step, error: &CallError) -> AuditEntry {
-        let code = if error.is_transient() { "step.unknown" } else { "step.failed" };
-        act(scene, code, self.clock.now(), json!({ "step": step.name(), "error": chain(error) }))
+        let code = if error.is_transient() { Code::StepUnknown } else { Code::StepFailed };
+        act(scene, code, step.is_giving(), self.clock.now(), json!({ "step": step.name(), "error": chain(error) }))
     }
 
     /// The directory did not like the password: seal another one for every grant that lives on it.
@@ -127,7 +129,8 @@ impl Jobs {
         }
         transition.destroy.dedup();
         scene.account.secret = Some(fresh);
-        transition.audit.push(act(&scene, "step.password-refused", now, json!({ "attempt": task.attempt })));
+        let detail = json!({ "attempt": task.attempt });
+        transition.audit.push(act(&scene, Code::StepPasswordRefused, true, now, detail));
         let retry = Finish::Retry { at: now, error: "the directory refused the password".to_owned() };
         transition.lease = Some((lease.lease(), retry));
         self.save(transition, &mut scene.account).await?;
@@ -196,6 +199,7 @@ fn sentence(error: &CallError, step: Option<&Step>) -> String {
             let at = if matches!(step, Some(Step::Give { .. })) { "policy" } else { "tenant" };
             format!("the directory refused {doing} ({code}); an admin has to look at the {at}")
         }
+        CallError::Protected { why, .. } => why.clone(),
         CallError::Malformed { .. } => format!("the directory's answer could not be read while {doing}"),
         CallError::Transient { .. } => format!("the directory could not be reached while {doing}"),
     }
