@@ -11,13 +11,13 @@ use std::{
 use anyhow::Context as _;
 use latchkey_contract::Clock;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     cli::ServiceDesk,
     clock_guard::{GuardedClock, Trust},
     config::Config,
-    http::{self, Health, HealthCheck, Web},
+    http::{self, Entrance, Health, HealthCheck, Web},
     jobs::{
         Jobs, Post,
         queue::{Queue, Run, Settings},
@@ -32,6 +32,7 @@ use crate::{
         Store, StoreError,
         sqlite::{Options, Sqlite},
     },
+    tls::Tls,
 };
 
 /// How long work under way may take to finish when the service is told to stop.
@@ -58,13 +59,22 @@ pub struct Parts {
     pub wrap_store: Option<WrapStore>,
     /// Renders `/metrics`, if a recorder is installed.
     pub metrics: Option<PrometheusHandle>,
+    /// Notified when the operator wants files to be looked at again.
+    pub reload: Arc<Notify>,
 }
 
 impl Parts {
     /// The shipped program's.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, random: Arc::new(SystemRandom), storage: Options::default(), wrap_store: None, metrics: None }
+        Self {
+            clock,
+            random: Arc::new(SystemRandom),
+            storage: Options::default(),
+            wrap_store: None,
+            metrics: None,
+            reload: Arc::default(),
+        }
     }
 }
 
@@ -101,6 +111,7 @@ impl App {
             store = wrap(store);
         }
         let wall = Arc::clone(&parts.clock);
+        let tls = config.tls.clone().map(|files| Tls::open(files, Arc::clone(&wall))).transpose()?;
         let guard = Arc::new(GuardedClock::new(parts.clock));
         if let Some(last) = store.last_seen().await.context("the database cannot be read")? {
             guard.seen_before(last);
@@ -148,15 +159,31 @@ impl App {
         app.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
         let desk = Arc::new(ServiceDesk::new(config.clone(), Arc::clone(&wall), Arc::clone(&jobs)));
         let web = Arc::new(Web::new(config, store, wall, seal, live, jobs, Arc::clone(&health)));
-        app.serve(config, web, health, parts.metrics)?;
+        let entrance = app.entrance(config, tls, parts.reload)?;
+        app.serve(config, entrance, web, health, parts.metrics)?;
         app.door = Some(Door::open(&config.data_dir, desk, Limits::default())?);
         tracing::info!(address = %app.address, version = env!("CARGO_PKG_VERSION"), "ready");
         Ok(app)
     }
 
+    fn entrance(&mut self, config: &Config, tls: Option<Arc<Tls>>, reload: Arc<Notify>) -> anyhow::Result<Entrance> {
+        let Some(tls) = tls else {
+            let is_loopback = config.listen.ip().to_canonical().is_loopback();
+            return Ok(if is_loopback {
+                Entrance::Loopback
+            } else {
+                Entrance::Proxies(config.trusted_proxies.clone())
+            });
+        };
+        let entrance = Entrance::Tls(Arc::new(tls.server_config().context("TLS cannot be set up")?));
+        self.background.push(tokio::spawn(tls.watch(reload)));
+        Ok(entrance)
+    }
+
     fn serve(
         &mut self,
         config: &Config,
+        entrance: Entrance,
         web: Arc<Web>,
         health: Arc<dyn Health>,
         metrics: Option<PrometheusHandle>,
@@ -167,7 +194,7 @@ impl App {
         };
         let listener = listen(config.listen)?;
         self.address = listener.local_addr()?;
-        let server = http::serve(web, listener)?;
+        let server = http::serve(web, listener, entrance)?;
         self.servers.push(server.handle());
         self.background.push(tokio::spawn(async move { drop(server.await) }));
         if let (Some(address), Some(metrics)) = (config.metrics_listen, metrics) {

@@ -3,6 +3,8 @@
 //! No secret stands here, and no value weakens a check. Rules and records are not configuration: they are
 //! revisions in the database.
 
+mod listen;
+
 use std::{
     net::{IpAddr, SocketAddr},
     os::unix::fs::DirBuilderExt,
@@ -16,6 +18,7 @@ use crate::{
     mail,
     seal::KeyFile,
     telemetry::{LogFormat, LogLevel},
+    tls::TlsFiles,
 };
 
 /// The checked configuration.
@@ -31,8 +34,10 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// How people and PSAs reach `listen`: an origin, ending in `/`.
     pub public_url: Url,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Whose `X-Forwarded-For` is believed, and who may speak plain HTTP to a private address.
     pub trusted_proxies: Vec<IpAddr>,
+    /// TLS of the service's own; `None` speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// How much is logged.
@@ -88,7 +93,16 @@ struct Document {
     #[serde(default)]
     log_level: LogLevel,
     #[serde(default)]
+    tls: Option<Pair>,
+    #[serde(default)]
     mail: Option<mail::settings::Table>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pair {
+    certificate: PathBuf,
+    key: String,
 }
 
 impl Document {
@@ -166,18 +180,18 @@ type Fault = (&'static str, String);
 
 fn check(document: Document, base: &Path, credentials: Option<&Path>) -> Result<Config, Fault> {
     let data_dir = base.join(&document.data_dir);
-    let key_file = key_file(&document.key_file, base, credentials)?;
+    let key_file = key_at("key_file", &document.key_file, base, credentials)?;
     if key_file.path().starts_with(&data_dir) {
         let what = "must lie outside data_dir: whoever copies the data must not get the key with it";
         return Err(("key_file", what.to_owned()));
     }
-    for (key, at) in [("listen", Some(document.listen)), ("metrics_listen", document.metrics_listen)] {
-        if at.is_some_and(|at| !at.ip().is_loopback()) {
-            let what = "must be a loopback address such as 127.0.0.1:8080: this version speaks plain HTTP, \
-                        so put a reverse proxy with TLS before it";
-            return Err((key, what.to_owned()));
-        }
-    }
+    let tls = document.tls.map(|pair| -> Result<TlsFiles, Fault> {
+        let key = key_at("tls.key", &pair.key, base, credentials)?;
+        Ok(TlsFiles { certificate: base.join(pair.certificate), key })
+    });
+    let tls = tls.transpose()?;
+    listen::public(document.listen, tls.is_some(), &document.trusted_proxies)?;
+    document.metrics_listen.map_or(Ok(()), listen::metrics)?;
     Ok(Config {
         data_dir,
         key_file,
@@ -185,23 +199,24 @@ fn check(document: Document, base: &Path, credentials: Option<&Path>) -> Result<
         metrics_listen: document.metrics_listen,
         public_url: public_url(document.public_url)?,
         trusted_proxies: document.trusted_proxies,
+        tls,
         log_format: document.log_format,
         log_level: document.log_level,
         mail: document.mail.map(|table| table.check(base)).transpose()?,
     })
 }
 
-fn key_file(text: &str, base: &Path, credentials: Option<&Path>) -> Result<KeyFile, Fault> {
+fn key_at(key: &'static str, text: &str, base: &Path, credentials: Option<&Path>) -> Result<KeyFile, Fault> {
     let Some(name) = text.strip_prefix("credential:") else {
         return Ok(KeyFile::Own(base.join(text)));
     };
     if name.is_empty() || name.contains('/') || name.starts_with('.') {
-        return Err(("key_file", "write credential:NAME with the credential's name in the systemd unit".to_owned()));
+        return Err((key, "write credential:NAME with the credential's name in the systemd unit".to_owned()));
     }
     match credentials {
         Some(directory) => Ok(KeyFile::Credential(directory.join(name))),
         None => Err((
-            "key_file",
+            key,
             "a credential is meant, but systemd gave none (CREDENTIALS_DIRECTORY is not set); \
              start through the systemd unit, or name a file"
                 .to_owned(),
@@ -251,6 +266,38 @@ mod tests {
         assert!(error.contains("listen") && error.contains("reverse proxy"), "{error}");
         let error = parse(&EXAMPLE.replace("127.0.0.1:9464", "192.0.2.1:9464")).unwrap_err().to_string();
         assert!(error.contains("metrics_listen"), "{error}");
+    }
+
+    #[test]
+    fn tls_is_two_files_meant_from_the_configuration() {
+        let (before, rest) = EXAMPLE
+            .split_once(
+                "# [tls]
+",
+            )
+            .unwrap();
+        let (pair, _) = rest
+            .split_once(
+                "
+
+",
+            )
+            .unwrap();
+        let tls = format!(
+            "[tls]
+{}
+",
+            pair.replace("# ", "").replace("/etc/latchkey/tls/chain.pem", "tls/chain.pem")
+        );
+        let open = before.replace("127.0.0.1:8080", "0.0.0.0:443");
+        let config = parse(&format!("{open}{tls}")).unwrap();
+        let key = KeyFile::Own("/etc/latchkey/tls/key.pem".into());
+        assert_eq!(config.tls, Some(TlsFiles { certificate: "/etc/latchkey/tls/chain.pem".into(), key }));
+        let half = parse(&format!("{open}{}", tls.replace("key =", "kee ="))).unwrap_err().to_string();
+        assert!(half.contains("kee"), "{half}");
+        let credential = tls.replace("/etc/latchkey/tls/key.pem", "credential:tls.key");
+        let none = parse(&format!("{open}{credential}")).unwrap_err().to_string();
+        assert!(none.contains("tls.key: a credential is meant"), "{none}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! about access: deliveries are recorded for the jobs, and a grant is ended by whoever implements [`Ending`].
 
 mod body;
+mod entrance;
 mod headers;
 mod health;
 mod hooks;
@@ -29,24 +30,11 @@ use crate::{
     seal::Seal,
     store::{Store, StoreError},
 };
+pub use entrance::Entrance;
 pub use health::{Health, HealthCheck};
 pub use pages::COOKIE;
 use source::Proxies;
 use unproven::Unproven;
-
-/// Against slow and idle clients: 5 s for a request's head, a bound on connections. Signals are the process's business.
-/// (A macro, because the server's type cannot be named without its private parts.)
-macro_rules! bounded {
-    ($server:expr) => {
-        $server
-            .disable_signals()
-            .client_request_timeout(Duration::from_secs(5))
-            .client_disconnect_timeout(Duration::from_secs(2))
-            .keep_alive(Duration::from_secs(30))
-            .max_connections(2_000)
-            .shutdown_timeout(10)
-    };
-}
 
 /// Everything the handlers need, handed down once.
 #[derive(Debug)]
@@ -117,10 +105,8 @@ impl Web {
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve(web: Arc<Web>, listener: TcpListener) -> std::io::Result<Server> {
-    let data = Data::from(web);
-    let server = HttpServer::new(move || App::new().wrap(headers::security()).configure(public(data.clone())));
-    Ok(bounded!(server).workers(2).listen(listener)?.run())
+pub fn serve(web: Arc<Web>, listener: TcpListener, entrance: Entrance) -> std::io::Result<Server> {
+    entrance::serve(Data::from(web), listener, entrance)
 }
 
 /// Serves `/metrics`, and health too, on a listener of its own.
@@ -137,7 +123,14 @@ pub fn serve_metrics(
         let routes = health::internal(metrics.clone(), health.clone());
         App::new().wrap(headers::security()).configure(routes)
     });
-    Ok(bounded!(server).workers(1).listen(listener)?.run())
+    let server = server
+        .disable_signals()
+        .client_request_timeout(Duration::from_secs(5))
+        .client_disconnect_timeout(Duration::from_secs(2))
+        .keep_alive(Duration::from_secs(30))
+        .max_connections(100)
+        .shutdown_timeout(10);
+    Ok(server.workers(1).listen(listener)?.run())
 }
 
 fn public(web: Data<Web>) -> impl FnOnce(&mut ServiceConfig) {

@@ -8,8 +8,8 @@ use actix_web::HttpRequest;
 pub(super) struct Proxies(Vec<IpAddr>);
 
 impl Proxies {
-    pub(super) const fn new(trusted: Vec<IpAddr>) -> Self {
-        Self(trusted)
+    pub(super) fn new(trusted: Vec<IpAddr>) -> Self {
+        Self(trusted.iter().map(IpAddr::to_canonical).collect())
     }
 
     /// The address that the last of our proxies saw; the peer itself when it is no proxy of ours.
@@ -20,15 +20,16 @@ impl Proxies {
     }
 
     fn behind(&self, peer: IpAddr, forwarded: &str) -> IpAddr {
-        let mut source = peer;
+        // On a listener for both families, a peer of the older one has a mapped address.
+        let mut source = peer.to_canonical();
         let mut hops = forwarded.rsplit(',').map(str::trim);
         while self.0.contains(&source) {
             match hops.next().and_then(|hop| hop.parse().ok()) {
-                Some(before) => source = before,
+                Some(before) => source = IpAddr::to_canonical(&before),
                 None => break,
             }
         }
-        source.to_canonical()
+        source
     }
 }
 
@@ -46,6 +47,7 @@ mod tests {
         assert_eq!(proxies.behind(ip("127.0.0.1"), "203.0.113.9"), ip("203.0.113.9"));
         assert_eq!(proxies.behind(ip("127.0.0.1"), "6.6.6.6, 203.0.113.9, 10.0.0.1"), ip("203.0.113.9"));
         assert_eq!(proxies.behind(ip("198.51.100.7"), "203.0.113.9"), ip("198.51.100.7"));
+        assert_eq!(proxies.behind(ip("::ffff:127.0.0.1"), "6.6.6.6, ::ffff:10.0.0.1"), ip("6.6.6.6"));
         assert_eq!(proxies.behind(ip("127.0.0.1"), ""), ip("127.0.0.1"));
         assert_eq!(proxies.behind(ip("127.0.0.1"), "unknown"), ip("127.0.0.1"));
         assert_eq!(Proxies::new(vec![]).behind(ip("127.0.0.1"), "203.0.113.9"), ip("127.0.0.1"));

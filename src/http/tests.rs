@@ -116,7 +116,7 @@ impl Site {
             Arc::<Ends>::clone(&ends),
             Arc::<Ready>::clone(&ready),
         ));
-        tokio::spawn(serve(Arc::clone(&web), listener).unwrap());
+        tokio::spawn(serve(Arc::clone(&web), listener, Entrance::Loopback).unwrap());
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let apps = BTreeMap::new();
         Self { base: format!("http://{listen}"), store, seal, clock, ends, ready, web, client, apps, _dir: dir }
@@ -276,6 +276,7 @@ fn config(listen: SocketAddr, key_file: KeyFile) -> Config {
         metrics_listen: None,
         public_url: format!("http://{listen}/").parse().unwrap(),
         trusted_proxies: vec![],
+        tls: None,
         log_format: LogFormat::Json,
         log_level: LogLevel::Info,
         mail: None,

@@ -104,7 +104,7 @@ impl KeyRing {
     }
 }
 
-/// Where the master key comes from.
+/// Where a key comes from: the master key, or the one of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyFile {
     /// A file of ours: made at first start, for nobody but us.
@@ -179,6 +179,15 @@ impl KeyFile {
         }
     }
 
+    /// Whether others may read a file of this mode.
+    #[must_use]
+    pub const fn is_open(&self, mode: u32) -> bool {
+        match self {
+            Self::Own(_) => mode & 0o077 != 0,
+            Self::Credential(_) => mode & 0o007 != 0,
+        }
+    }
+
     /// Reads the ring. A missing file of our own is made, unless `is_needed`: then the secrets in the database were
     /// sealed with a key that is lost, and a new one would only hide that.
     ///
@@ -198,8 +207,7 @@ impl KeyFile {
             }
             Err(e) => return Err(io(e)),
         };
-        let forbidden = if matches!(self, Self::Own(_)) { 0o077 } else { 0o007 };
-        if mode & forbidden != 0 {
+        if self.is_open(mode) {
             return Err(KeyFileError::Open { path: path.to_owned(), mode });
         }
         KeyRing::parse(self.text()?.expose()).map_err(|what| KeyFileError::Bad { path: path.to_owned(), what })

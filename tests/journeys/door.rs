@@ -9,6 +9,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use latchkey_simulators::authority::{Authority, use_ring};
+
 use super::harness::free_port;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_latchkey");
@@ -105,10 +107,13 @@ impl Service {
         self.child.wait().unwrap();
     }
 
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// Tells it to stop; answers all that it logged.
     fn stop(mut self) -> String {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.signal(rustix::process::Signal::TERM);
         assert!(self.child.wait().unwrap().success());
         self.reading.take().unwrap().join().unwrap();
         self.log.lock().unwrap().clone()
@@ -168,6 +173,37 @@ fn a_service_that_stops_does_not_wait_for_an_operator() {
     let told = asked.wait_with_output().unwrap();
     assert_eq!(told.status.code(), Some(1));
     assert!(place.type_in(&["secret", "list"]).stdout.is_empty(), "nothing was set");
+}
+
+/// F176: a new certificate is taken up on SIGHUP, and a key that others may read stops the start.
+#[tokio::test]
+async fn a_hang_up_looks_at_the_certificate_again() {
+    use_ring();
+    let (place, authority) = (Place::new(), Authority::new());
+    let text = std::fs::read_to_string(place.at("latchkey.toml")).unwrap();
+    place.write("latchkey.toml", &format!("{text}[tls]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"\n"));
+    let put = |mode| {
+        let (certificate, key) = authority.server_pem(&[]);
+        place.write("chain.pem", &certificate);
+        place.write("key.pem", &key);
+        std::fs::set_permissions(place.at("key.pem"), Permissions::from_mode(mode)).unwrap();
+    };
+    put(0o644);
+    let open = place.refused(&["serve"]);
+    assert!(open.contains("chmod 600"), "{open}");
+    put(0o600);
+    let service = place.serve();
+    let root = reqwest::Certificate::from_pem(authority.ca_pem().as_bytes()).unwrap();
+    let client = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
+    let page = format!("https://localhost:{}/livez", place.port);
+    assert_eq!(client.get(&page).send().await.unwrap().status(), 200);
+    put(0o600);
+    service.signal(rustix::process::Signal::HUP);
+    while !service.log.lock().unwrap().contains("a new certificate is in force") {
+        std::thread::yield_now();
+    }
+    assert_eq!(client.get(&page).send().await.unwrap().status(), 200);
+    service.stop();
 }
 
 /// Only root can be somebody else for a moment.

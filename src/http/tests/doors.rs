@@ -246,3 +246,29 @@ async fn metrics_are_served_on_their_own_listener() {
     assert!(answer.text().await.unwrap().contains("webhook_deliveries_total 1"));
     assert_eq!(reqwest::get(format!("http://{address}/sign-in")).await.unwrap().status(), 404);
 }
+
+/// F176: on a private address plain HTTP is for the named proxies; anybody else is cut off unread.
+#[tokio::test]
+async fn only_a_named_proxy_is_let_in_without_tls() {
+    use std::io::{Read, Write};
+    let site = Site::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let entrance = Entrance::Proxies(vec!["127.0.0.2".parse().unwrap()]);
+    tokio::spawn(serve(Arc::clone(&site.web), listener, entrance).unwrap());
+    let from = |source: &str| reqwest::Client::builder().local_address(Some(source.parse().unwrap())).build().unwrap();
+    let page = format!("http://{at}/livez");
+    assert_eq!(from("127.0.0.2").get(&page).send().await.unwrap().status(), 200);
+    for stranger in ["127.0.0.1", "127.0.0.3"] {
+        from(stranger).get(&page).send().await.unwrap_err();
+    }
+    let heard = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(at).unwrap();
+        // Nothing was sent, so nothing can have been read: it is closed all the same.
+        let mut heard = Vec::new();
+        let read = stream.read_to_end(&mut heard);
+        let _ = stream.write_all(b"GET /livez HTTP/1.1\r\n\r\n");
+        (read.is_ok(), heard)
+    });
+    assert_eq!(heard.await.unwrap(), (true, vec![]));
+}
