@@ -3,13 +3,21 @@
 //!
 //! The commands write to the database directly; a running service notices by the revision.
 
+mod at;
+mod binding;
 mod certificate;
+mod change;
+mod choose;
 mod connection;
+mod customer;
 mod desk;
 mod grants;
 mod key;
 mod load;
+mod names;
 mod person;
+mod prove;
+mod records;
 mod secret;
 mod serve;
 mod terminal;
@@ -18,7 +26,7 @@ mod webhook;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use latchkey_contract::{ConnectionId, PersonId};
+use latchkey_contract::ConnectionId;
 
 use crate::registry::SecretName;
 use desk::Desk;
@@ -44,19 +52,25 @@ enum Command {
     Serve,
     /// People.
     #[command(subcommand)]
-    Person(Person),
+    Person(person::Command),
+    /// Which PSA member is which person.
+    #[command(subcommand)]
+    Binding(binding::Command),
+    /// The MSP's clients.
+    #[command(subcommand)]
+    Customer(customer::Command),
     /// Secrets of connections.
     #[command(subcommand)]
     Secret(Secret),
-    /// Connections, customers and people.
+    /// Connections, customers and people, as one document.
     #[command(subcommand)]
-    Records(Load),
+    Records(records::Command),
     /// Policies and mappings.
     #[command(subcommand)]
     Rulebook(Load),
-    /// What a connection's vendor says.
+    /// PSA instances and directories.
     #[command(subcommand)]
-    Connection(Connection),
+    Connection(connection::Command),
     /// The PSA's webhooks to this service.
     #[command(subcommand)]
     Webhook(Webhook),
@@ -68,15 +82,6 @@ enum Command {
     Key(Key),
     /// List the grants of the people in the records, newest first; of each person the newest 200.
     Grants,
-}
-
-#[derive(Debug, Subcommand)]
-enum Person {
-    /// Give a person a password and a one-time code. Ends their sessions.
-    Enroll {
-        /// As in the records.
-        id: PersonId,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,15 +101,6 @@ enum Load {
     Load {
         /// The file.
         file: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum Connection {
-    /// Check that it works, and list the ids that records and rulebook need. Fails if any check does.
-    Check {
-        /// As in the records.
-        connection: ConnectionId,
     },
 }
 
@@ -174,12 +170,14 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
 async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     match command {
         Command::Serve => Ok(()),
-        Command::Person(Person::Enroll { id }) => person::enroll(desk, terminal, id).await,
+        Command::Person(command) => person::run(command, desk, terminal).await,
+        Command::Binding(command) => binding::run(command, desk, terminal).await,
+        Command::Customer(command) => customer::run(command, desk, terminal).await,
         Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
         Command::Secret(Secret::List) => secret::list(desk, terminal).await,
-        Command::Records(Load::Load { file }) => load::records(desk, terminal, &file).await,
+        Command::Records(command) => records::run(command, desk, terminal).await,
         Command::Rulebook(Load::Load { file }) => load::rulebook(desk, terminal, &file).await,
-        Command::Connection(Connection::Check { connection }) => connection::check(desk, terminal, &connection).await,
+        Command::Connection(command) => connection::run(command, desk, terminal).await,
         Command::Webhook(Webhook::Sync { connection, new_path }) => {
             webhook::sync(desk, terminal, connection, new_path).await
         }

@@ -10,6 +10,7 @@ use crate::{
     clock::SystemClock,
     config::Config,
     lock::{Lock, LockError},
+    people::Invitations,
     registry::{Live, NotSet, SecretName, Vendors, set_secrets},
     rulebook::{Connection, Rules},
     seal::{Seal, unlock},
@@ -22,9 +23,12 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Desk {
     pub(super) config: Config,
-    pub(super) store: Arc<Sqlite>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) lock: Option<Lock>,
+    /// How invitations go out; `None` where no mail is configured.
+    pub(super) invitations: Option<Arc<dyn Invitations>>,
+    sqlite: Arc<Sqlite>,
+    lock: Option<Lock>,
 }
 
 impl Desk {
@@ -37,12 +41,13 @@ impl Desk {
             Err(LockError::Running(..)) => None,
             Err(error) => return Err(error.into()),
         };
-        let store = Arc::new(Sqlite::open(&database(&config), Options::default()).await?);
-        Ok(Self { config, store, clock: Arc::new(SystemClock::new()), lock })
+        let sqlite = Arc::new(Sqlite::open(&database(&config), Options::default()).await?);
+        let store: Arc<dyn Store> = Arc::<Sqlite>::clone(&sqlite);
+        Ok(Self { config, store, clock: Arc::new(SystemClock::new()), invitations: None, sqlite, lock })
     }
 
     pub(super) async fn close(self) {
-        self.store.close().await;
+        self.sqlite.close().await;
         drop(self.lock);
     }
 
@@ -51,10 +56,15 @@ impl Desk {
     }
 
     /// The connectors as they are in force now.
-    pub(super) async fn live(&self) -> anyhow::Result<Live> {
-        let store: Arc<dyn Store> = Arc::<Sqlite>::clone(&self.store);
-        let vendors = Vendors::new(Arc::clone(&store), self.seal().await?, Arc::clone(&self.clock));
-        Live::start(store, Arc::new(vendors)).await.context("the connections cannot be loaded")
+    pub(super) async fn live(&self) -> anyhow::Result<Arc<Live>> {
+        let vendors = Vendors::new(Arc::clone(&self.store), self.seal().await?, Arc::clone(&self.clock));
+        let live = Live::start(Arc::clone(&self.store), Arc::new(vendors)).await;
+        Ok(Arc::new(live.context("the connections cannot be loaded")?))
+    }
+
+    /// Who is at the command line, for the history.
+    pub(super) fn by(&self) -> String {
+        by()
     }
 
     /// Saves rules as the next revision; answers its number.
@@ -83,7 +93,7 @@ impl Desk {
     }
 }
 
-fn explain(error: StoreError) -> anyhow::Error {
+pub(super) fn explain(error: StoreError) -> anyhow::Error {
     let hint = match &error {
         StoreError::Conflict => "somebody else saved at the same moment; nothing was changed, run the command again",
         StoreError::Busy => "the database is busy; nothing was changed, run the command again",

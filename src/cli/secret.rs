@@ -3,10 +3,7 @@
 use anyhow::bail;
 
 use super::{Desk, Terminal};
-use crate::{
-    registry::{SecretKind, SecretName},
-    store::Store,
-};
+use crate::registry::{SecretKind, SecretName};
 
 pub(super) async fn set(desk: &Desk, terminal: &mut Terminal, name: SecretName) -> anyhow::Result<()> {
     if name.kind == SecretKind::HookSecret {

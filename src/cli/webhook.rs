@@ -10,7 +10,6 @@ use super::{Desk, Terminal};
 use crate::{
     random,
     registry::{SecretKind, SecretName},
-    store::Store,
 };
 
 pub(super) async fn sync(

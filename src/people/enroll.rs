@@ -6,7 +6,7 @@ use super::{BadPassword, OneTime, check_rules, hash};
 use crate::{
     random,
     seal::Seal,
-    store::{CommitName, Factors, Store, StoreError, Transition},
+    store::{Enrolled, Factors, SealedRow, Store, StoreError},
 };
 
 const PURPOSE: &str = "one-time code";
@@ -56,24 +56,30 @@ impl Enrolment {
     ///
     /// # Errors
     /// [`EnrollError`]; nobody's factors were changed then.
-    pub async fn finish(&self, code: &str, store: &dyn Store, seal: &Seal, now: Timestamp) -> Result<(), EnrollError> {
+    pub async fn finish(
+        &self,
+        code: &str,
+        store: &dyn Store,
+        seal: &Seal,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<(), EnrollError> {
         let step = self.one_time.step(code, now).ok_or(EnrollError::Code)?;
-        let before = store.factors(&self.person).await?;
-        let id = random::secret_id(&random::SystemRandom, now);
-        let row = seal.seal(id.clone(), None, PURPOSE, &self.one_time.bytes());
-        store.commit(Transition { seal: vec![row], ..Transition::new(CommitName::Command, now) }).await?;
+        let sealed = sealed(seal, &self.one_time, now);
         let (password, person) = (self.password.clone(), self.person.clone());
         let password_hash =
             tokio::task::spawn_blocking(move || hash(&password)).await.map_err(|e| StoreError::Engine(Box::new(e)))?;
-        store.set_factors(&Factors { person: person.clone(), password_hash, totp: id, enrolled_at: now }).await?;
-        store.use_step(&person, step).await?;
-        if let Some(before) = before {
-            let gone = Transition { destroy: vec![before.totp], ..Transition::new(CommitName::Command, now) };
-            store.commit(gone).await?;
-        }
+        let factors = Factors { person: person.clone(), password_hash, totp: sealed.id.clone(), enrolled_at: now };
+        let enrolled = Enrolled { factors, sealed: Some(sealed), step, invitation: None, by: by.to_owned() };
+        store.enroll(&enrolled).await?;
         tracing::info!(%person, "enrolled");
         Ok(())
     }
+}
+
+/// The secret as it is kept.
+pub(super) fn sealed(seal: &Seal, one_time: &OneTime, now: Timestamp) -> SealedRow {
+    seal.seal(random::secret_id(&random::SystemRandom, now), None, PURPOSE, &one_time.bytes())
 }
 
 /// A person's one-time-code secret; `None` when it is not there or does not open (which is logged).

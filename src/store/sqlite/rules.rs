@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::{
-    StoreError, commit, engine, tasks,
+    StoreError, commit, engine, enroll, tasks,
     writer::{Class, Room, Write},
 };
 use crate::{
@@ -206,8 +206,16 @@ impl Write for SaveRules {
         put_records(conn, next, "connection", &now.connections, &old.connections, |c| c.id.as_str()).await?;
         put_records(conn, next, "customer", &now.customers, &old.customers, |c| c.id.as_str()).await?;
         put_records(conn, next, "person", &now.people, &old.people, |p| p.id.as_str()).await?;
-        let entry = self.change.entry("rules.saved", next, json!({ "changed": changed }));
-        commit::append(conn, &[entry]).await?;
+        for gone in old.people.iter().filter(|person| now.person(&person.id).is_none()) {
+            enroll::forget(conn, &gone.id).await?;
+        }
+        let mut entries = vec![self.change.entry("rules.saved", next, json!({ "changed": changed }))];
+        for (what, binding) in now.rebound(old) {
+            let detail = json!({ "member": format!("{}/{}", binding.connection, binding.member) });
+            let entry = self.change.entry(what.code(), next, detail);
+            entries.push(AuditEntry { person: Some(binding.person), ..entry });
+        }
+        commit::append(conn, &entries).await?;
         look_again(conn, &Scope::Everything, self.change.at, room).await?;
         Ok(next)
     }
@@ -270,6 +278,9 @@ impl Write for SetHold {
             .execute(&mut *conn)
             .await
             .map_err(engine)?;
+        }
+        if let HoldOn::Person(person) = &hold.on {
+            enroll::shut_out(conn, person).await?;
         }
         let entry = change.entry("hold.set", next, json!({ "on": target, "cause": hold.cause }));
         commit::append(conn, &[entry]).await?;
