@@ -4,6 +4,7 @@
 //! The commands write to the database directly; a running service notices by the revision.
 
 mod at;
+mod audit;
 mod binding;
 mod certificate;
 mod change;
@@ -29,6 +30,7 @@ use clap::{Parser, Subcommand};
 use latchkey_contract::ConnectionId;
 
 use crate::registry::SecretName;
+use audit::Audit;
 use desk::Desk;
 pub use terminal::{Overwrite, Terminal};
 
@@ -82,6 +84,9 @@ enum Command {
     Key(Key),
     /// List the grants of the people in the records, newest first; of each person the newest 200.
     Grants,
+    /// The audit log: who did what, for which ticket and grant.
+    #[command(subcommand)]
+    Audit(Audit),
 }
 
 #[derive(Debug, Subcommand)]
@@ -158,6 +163,10 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
     if let Command::Serve = cli.command {
         return serve::run(&cli.config).await;
     }
+    // Nothing of this installation is needed for it.
+    if let Command::Audit(Audit::Verify { file: Some(file), head }) = cli.command {
+        return audit::verify::file(&file, head, terminal);
+    }
     if cli.yes {
         terminal.agree();
     }
@@ -191,6 +200,7 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Key(Key::Retire) => key::retire(desk, terminal).await,
         Command::Key(Key::Next) => key::next(desk, terminal).await,
         Command::Grants => grants::list(desk, terminal).await,
+        Command::Audit(command) => audit::run(command, desk, terminal).await,
     }
 }
 

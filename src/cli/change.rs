@@ -88,13 +88,13 @@ pub(super) fn name(grants: &[Grant]) -> String {
 
 /// Sets a hold. What stands under it is taken away at once.
 pub(super) async fn hold(desk: &Desk, on: HoldOn, cause: HoldCause, reason: &str) -> anyhow::Result<i64> {
-    let hold = Hold { on, cause, since: desk.clock.now(), by: desk.by(), reason: text(reason)? };
+    let hold = Hold { on, cause, since: desk.clock.now(), by: desk.by().to_string(), reason: text(reason)? };
     desk.store.set_hold(&hold).await.map_err(super::desk::explain)
 }
 
 /// Lifts a hold of one's own making; a panic lock takes an owner.
 pub(super) async fn lift(desk: &Desk, on: &HoldOn, up_to: HoldCause, reason: &str) -> anyhow::Result<()> {
-    let lifted = desk.store.lift_hold(on, up_to, &desk.by(), &text(reason)?, desk.clock.now()).await;
+    let lifted = desk.store.lift_hold(on, up_to, &desk.by().to_string(), &text(reason)?, desk.clock.now()).await;
     if lifted.map_err(super::desk::explain)? {
         return Ok(());
     }

@@ -7,15 +7,15 @@ use latchkey_contract::{Clock, ConnectionId, Secret};
 
 use crate::{
     app::database,
+    audit::{AuditEntry, By, Code},
     clock::SystemClock,
     config::Config,
     lock::{Lock, LockError},
-    people::Invitations,
     registry::{Live, NotSet, SecretName, Vendors, set_secrets},
     rulebook::{Connection, Rules},
     seal::{Seal, unlock},
     store::{
-        Store, StoreError,
+        CommitName, Store, StoreError, Transition,
         sqlite::{Options, Sqlite},
     },
 };
@@ -25,8 +25,6 @@ pub(super) struct Desk {
     pub(super) config: Config,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
-    /// How invitations go out; `None` where no mail is configured.
-    pub(super) invitations: Option<Arc<dyn Invitations>>,
     sqlite: Arc<Sqlite>,
     lock: Option<Lock>,
 }
@@ -43,7 +41,7 @@ impl Desk {
         };
         let sqlite = Arc::new(Sqlite::open(&database(&config), Options::default()).await?);
         let store: Arc<dyn Store> = Arc::<Sqlite>::clone(&sqlite);
-        Ok(Self { config, store, clock: Arc::new(SystemClock::new()), invitations: None, sqlite, lock })
+        Ok(Self { config, store, clock: Arc::new(SystemClock::new()), sqlite, lock })
     }
 
     pub(super) async fn close(self) {
@@ -62,23 +60,32 @@ impl Desk {
         Ok(Arc::new(live.context("the connections cannot be loaded")?))
     }
 
-    /// Who is at the command line, for the history.
-    pub(super) fn by(&self) -> String {
-        by()
-    }
-
     /// Saves rules as the next revision; answers its number.
     pub(super) async fn save(&self, rules: &Rules, reason: &str) -> anyhow::Result<i64> {
-        self.store.save_rules(rules, &by(), reason, self.clock.now()).await.map_err(explain)
+        self.store.save_rules(rules, &self.by().to_string(), reason, self.clock.now()).await.map_err(explain)
     }
 
     pub(super) async fn set(&self, secrets: &[(SecretName, Secret<String>)]) -> anyhow::Result<()> {
         let seal = self.seal().await?;
-        set_secrets(&*self.store, &seal, &by(), secrets, self.clock.now()).await.map_err(|error| match error {
+        set_secrets(&*self.store, &seal, &self.by(), secrets, self.clock.now()).await.map_err(|error| match error {
             NotSet::Save(error) => explain(error),
             NotSet::Tell(_) => anyhow::Error::new(error)
                 .context("a running service goes on with the old value; run the command again, or restart the service"),
         })
+    }
+
+    /// Who is at the command line, as far as the system says.
+    pub(super) fn by(&self) -> By {
+        let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+        By::operator(user.as_deref().unwrap_or("unknown"))
+    }
+
+    /// Writes into the audit log what was done by this command.
+    pub(super) async fn record(&self, code: Code, detail: serde_json::Value) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        let audit = vec![AuditEntry::new(code, now, self.by(), detail)];
+        let done = self.store.commit(Transition { audit, ..Transition::new(CommitName::Command, now) }).await;
+        done.context("it is done, but could not be written into the audit log")
     }
 
     /// A connection of the records.
@@ -101,11 +108,4 @@ pub(super) fn explain(error: StoreError) -> anyhow::Error {
         _ => "whether anything was changed is not known; look at the cause, and run the command again",
     };
     anyhow::Error::new(error).context(hint)
-}
-
-/// Who is at the command line, as far as the system says, for the history of revisions.
-fn by() -> String {
-    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let user = latchkey_contract::text::one_line(user.as_deref().unwrap_or("unknown"), 40);
-    format!("command line: {user}")
 }

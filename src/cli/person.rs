@@ -1,5 +1,6 @@
 //! `latchkey person add | set | list | remove | import | invite | enroll | block | unblock`.
 
+mod by_mail;
 mod enroll;
 mod hold;
 mod import;

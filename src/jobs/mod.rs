@@ -4,6 +4,8 @@
 //! Jobs never edit a grant: [`advance`] turns an event into a step of the pure heart, and writes what follows.
 
 pub mod advance;
+pub mod alert;
+pub(crate) mod audit_head;
 pub mod backoff;
 pub mod converge;
 mod due;
@@ -89,7 +91,10 @@ impl Run for Jobs {
             Work::Look { ticket } => self.look(ticket, &lease).await,
             Work::Due { grant } => self.due(grant, &lease).await,
             Work::Converge { account, .. } => self.converge(account, &task, &lease).await,
+            Work::Alert { alert } => self.alert(alert, &lease).await,
+            Work::Mail { .. } => Ok(Ran::Finish(crate::store::Finish::Done)),
             Work::Tell { ticket } => self.tell(ticket, &lease).await,
+            Work::AuditHead => self.audit_head(&lease).await,
         };
         result.unwrap_or_else(|error| {
             tracing::warn!(task = %task.lease.task, kind = task.work.name(), attempt = task.attempt,

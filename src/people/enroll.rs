@@ -4,6 +4,7 @@ use latchkey_contract::{PersonId, Secret, SecretId, Timestamp};
 
 use super::{BadPassword, OneTime, check_rules, hash};
 use crate::{
+    audit::By,
     random,
     seal::Seal,
     store::{Enrolled, Factors, SealedRow, Store, StoreError},
@@ -59,9 +60,9 @@ impl Enrolment {
     pub async fn finish(
         &self,
         code: &str,
+        by: By,
         store: &dyn Store,
         seal: &Seal,
-        by: &str,
         now: Timestamp,
     ) -> Result<(), EnrollError> {
         let step = self.one_time.step(code, now).ok_or(EnrollError::Code)?;
@@ -70,7 +71,7 @@ impl Enrolment {
         let password_hash =
             tokio::task::spawn_blocking(move || hash(&password)).await.map_err(|e| StoreError::Engine(Box::new(e)))?;
         let factors = Factors { person: person.clone(), password_hash, totp: sealed.id.clone(), enrolled_at: now };
-        let enrolled = Enrolled { factors, sealed: Some(sealed), step, invitation: None, by: by.to_owned() };
+        let enrolled = Enrolled { factors, sealed: Some(sealed), step, invitation: None, by };
         store.enroll(&enrolled).await?;
         tracing::info!(%person, "enrolled");
         Ok(())

@@ -16,6 +16,7 @@ use super::{
     throttle::{Counted, Throttled},
 };
 use crate::{
+    audit::By,
     random,
     rulebook::MailAddress,
     store::{Chosen, Enrolled, Factors, Invitation, StoreError},
@@ -37,16 +38,18 @@ pub trait Invitations: Send + Sync + fmt::Debug {
 /// What an invitation says.
 #[derive(Debug)]
 pub struct Letter {
+    /// Who.
+    pub person: PersonId,
     /// To whom.
     pub to: MailAddress,
     /// How they are called.
     pub name: String,
+    /// Who invites.
+    pub by: String,
     /// Worth an account until it is used.
     pub link: Secret<String>,
     /// Until when it is good.
     pub until: Timestamp,
-    /// They were enrolled before, and lose those factors by this.
-    pub is_again: bool,
 }
 
 /// Why an invitation did not go out: a sentence for the operator.
@@ -159,7 +162,7 @@ impl People {
             sealed: None,
             step,
             invitation: Some(invitation.token_hash),
-            by: format!("person {person}"),
+            by: By::Person(person.clone()),
         };
         match self.store.enroll(&enrolled).await {
             Ok(()) => {

@@ -15,11 +15,13 @@ use std::{
 
 use latchkey::{
     access::{Account, Grant, trigger::Sighting},
+    audit::{AuditFilter, AuditRow, Checkpoint, Head, Prunable},
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        AuditEntry, Chosen, Claim, Enrolled, Factors, Finish, Invitation, NewDelivery, Notice, QueueState, Recorded,
-        Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, Transition,
+        Alert, AuditEntry, Chosen, Claim, Enrolled, Factors, Finish, Invitation, NewDelivery, Notice, QueueState,
+        Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow,
+        Transition,
     },
 };
 use latchkey_contract::{
@@ -200,6 +202,18 @@ impl Store for Watched {
     ) -> Result<Vec<Grant>, StoreError> {
         self.inner.open_grants_in(scope, after, limit).await
     }
+    async fn newest_grants(&self, scope: &Scope, limit: u32) -> Result<Vec<Grant>, StoreError> {
+        self.inner.newest_grants(scope, limit).await
+    }
+    async fn deliveries(&self, only_open: bool, limit: u32) -> Result<Vec<StoredDelivery>, StoreError> {
+        self.inner.deliveries(only_open, limit).await
+    }
+    async fn tasks(&self, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        self.inner.tasks(limit).await
+    }
+    async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError> {
+        self.inner.alert(id).await
+    }
     async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError> {
         self.inner.account_named(directory, name).await
     }
@@ -273,13 +287,34 @@ impl Store for Watched {
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         self.inner.audit(after, limit).await
     }
+    async fn audit_rows(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
+        self.inner.audit_rows(filter, after, limit).await
+    }
+    async fn audit_head(&self) -> Result<Option<Head>, StoreError> {
+        self.inner.audit_head().await
+    }
+    async fn audit_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError> {
+        self.inner.audit_checkpoints().await
+    }
+    async fn audit_prunable(&self, before: Timestamp) -> Result<Option<Prunable>, StoreError> {
+        self.inner.audit_prunable(before).await
+    }
+    async fn audit_prune(&self, checkpoint: &Checkpoint, entry: AuditEntry) -> Result<(), StoreError> {
+        self.around("commit audit-prune", self.inner.audit_prune(checkpoint, entry)).await
+    }
+    async fn audit_owed(&self) -> Result<u64, StoreError> {
+        self.inner.audit_owed().await
+    }
+    async fn chain_owed(&self) -> Result<(), StoreError> {
+        self.inner.chain_owed().await
+    }
     async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError> {
         self.inner.factors(person).await
     }
     async fn enroll(&self, enrolled: &Enrolled) -> Result<(), StoreError> {
         self.around("commit enroll", self.inner.enroll(enrolled)).await
     }
-    async fn invite(&self, invitation: &Invitation, by: &str, at: Timestamp) -> Result<(), StoreError> {
+    async fn invite(&self, invitation: &Invitation, by: &By, at: Timestamp) -> Result<(), StoreError> {
         self.around("commit invite", self.inner.invite(invitation, by, at)).await
     }
     async fn uninvite(&self, person: &PersonId) -> Result<(), StoreError> {

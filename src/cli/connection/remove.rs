@@ -114,7 +114,9 @@ fn is_gone(account: &Account) -> bool {
 
 async fn destroy(desk: &Desk, id: &ConnectionId) -> anyhow::Result<usize> {
     let names = desk.store.sealed_names().await?;
-    let ours = names.iter().filter(|name| name.parse::<SecretName>().is_ok_and(|name| name.connection == *id));
+    let ours = names
+        .iter()
+        .filter(|name| matches!(name.parse(), Ok(SecretName::Connection { connection, .. }) if connection == *id));
     let mut transition = Transition::new(CommitName::Command, desk.clock.now());
     for name in ours {
         transition.destroy.extend(desk.store.sealed_named(name).await?.map(|row| row.id));

@@ -83,10 +83,10 @@ enum Alike<'a> {
 }
 
 fn alike<'a>(records: &'a Records, members: &[Member], member: &Member) -> Alike<'a> {
-    let mail = address(member);
-    let by_mail = records.people.iter().find(|p| mail.is_some() && p.mail == mail);
+    let mail = address(member).map(folded);
+    let by_mail = records.people.iter().find(|p| mail.is_some() && p.mail.clone().map(folded) == mail);
     if let Some(person) = by_mail {
-        let is_one = members.iter().filter(|m| address(m) == mail).count() == 1;
+        let is_one = members.iter().filter(|m| address(m).map(folded) == mail).count() == 1;
         return if is_one { Alike::One(person, "mail") } else { Alike::Several(vec![person], "mail") };
     }
     let name = names::person(&member.full_name);
@@ -136,7 +136,9 @@ fn take(records: &mut Records, connection: &ConnectionId, member: &Member, id: &
         });
     }
     records.bind(id, connection, &member.id);
-    let mail = address(member).filter(|mail| records.people.iter().all(|p| p.mail.as_ref() != Some(mail)));
+    let mail = address(member);
+    let is_free = records.people.iter().all(|p| p.mail.clone().map(folded) != mail.clone().map(folded));
+    let mail = mail.filter(|_| is_free);
     for person in records.people.iter_mut().filter(|person| person.id == *id && person.mail.is_none()) {
         person.mail.clone_from(&mail);
     }
@@ -145,4 +147,9 @@ fn take(records: &mut Records, connection: &ConnectionId, member: &Member, id: &
 /// The member's address, where it is one.
 fn address(member: &Member) -> Option<MailAddress> {
     MailAddress::parse(member.mail.as_deref()?.trim()).ok()
+}
+
+/// A mail server may tell the case of an address apart, and none does.
+fn folded(address: MailAddress) -> String {
+    String::from(address).to_ascii_lowercase()
 }

@@ -1,9 +1,12 @@
 //! `latchkey person invite`: the link goes to the person's own address, and nobody else sees it.
 
 use anyhow::{Context, bail};
-use latchkey_contract::{PersonId, Secret};
+use latchkey_contract::{PersonId, Secret, text::one_line};
 
-use super::super::{Desk, Terminal, change, desk::explain};
+use super::{
+    super::{Desk, Terminal, change, desk::explain},
+    by_mail,
+};
 use crate::{
     people::{Letter, invitation},
     rulebook::HoldOn,
@@ -18,7 +21,7 @@ pub(super) async fn invite(desk: &Desk, terminal: &mut Terminal, id: &PersonId) 
     let to = person.mail.clone().with_context(|| {
         format!("{id} has no mail address; name it: latchkey person set {id} --mail ADDRESS. Nothing was changed")
     })?;
-    let Some(invitations) = &desk.invitations else {
+    let Some(invitations) = by_mail::of(desk).await? else {
         bail!(
             "no mail is configured, and the link goes to nobody but {id}: write a [mail] table into the configuration, or \
              enrol them with them at this terminal: latchkey person enroll {id}"
@@ -31,8 +34,14 @@ pub(super) async fn invite(desk: &Desk, terminal: &mut Terminal, id: &PersonId) 
     }
     let (token, made) = invitation(id.clone(), before.as_ref(), now);
     let link = Secret::new(desk.config.public(&format!("/enroll/{}", token.expose())).to_string());
-    let letter =
-        Letter { to: to.clone(), name: person.name.clone(), link, until: made.until, is_again: before.is_some() };
+    let letter = Letter {
+        to: to.clone(),
+        person: id.clone(),
+        name: one_line(&person.name, 80),
+        by: desk.by().to_string(),
+        link,
+        until: made.until,
+    };
     desk.store.invite(&made, &desk.by(), now).await.map_err(explain)?;
     if let Err(why) = invitations.send(&letter).await {
         desk.store.uninvite(id).await.map_err(explain)?;

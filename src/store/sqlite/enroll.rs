@@ -6,10 +6,15 @@ use serde_json::json;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{
-    StoreError, commit, engine, keys,
+    StoreError,
+    audit::Append,
+    engine, keys,
     writer::{Room, Write},
 };
-use crate::store::{AuditEntry, Chosen, Enrolled, Invitation, row};
+use crate::{
+    audit::{AuditEntry, By, Code},
+    store::{Chosen, Enrolled, Invitation, row},
+};
 
 pub(super) struct Enroll(pub(super) Enrolled);
 
@@ -17,7 +22,7 @@ pub(super) struct Enroll(pub(super) Enrolled);
 impl Write for Enroll {
     type Out = ();
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<(), StoreError> {
         let Enrolled { factors, sealed, step, invitation, by } = &self.0;
         let (person, totp, at) = (factors.person.as_str(), factors.totp.as_str(), factors.enrolled_at);
         if let Some(token_hash) = invitation {
@@ -38,7 +43,7 @@ impl Write for Enroll {
             }
         }
         // Before the new secret: the former one, and what was chosen elsewhere and not confirmed.
-        forget(conn, &factors.person).await?;
+        let is_first = !forget(conn, &factors.person).await?;
         if let Some(sealed) = sealed {
             keys::put(conn, sealed).await?;
         }
@@ -54,20 +59,21 @@ impl Write for Enroll {
         .await
         .map_err(engine)?;
         let way = if invitation.is_some() { "invitation" } else { "terminal" };
-        commit::append(conn, &[entry("person.enrolled", &factors.person, at, json!({ "way": way, "by": by }))]).await
+        let detail = json!({ "way": way, "is_first": is_first });
+        let entry = AuditEntry::new(Code::PersonEnrolled, at, by.clone(), detail);
+        let entry = AuditEntry { person: Some(factors.person.clone()), ..entry };
+        Append::default().run(conn, &[entry], room).await
     }
 }
 
-/// Everything by which a person could sign in, or come to be able to.
-pub(super) async fn forget(conn: &mut SqliteConnection, person: &PersonId) -> Result<(), StoreError> {
+/// Everything by which a person could sign in, or come to be able to. Answers whether they could.
+pub(super) async fn forget(conn: &mut SqliteConnection, person: &PersonId) -> Result<bool, StoreError> {
     shut_out(conn, person).await?;
-    for sql in [
-        "DELETE FROM sealed WHERE id = (SELECT totp FROM factors WHERE person = $1)",
-        "DELETE FROM factors WHERE person = $1",
-    ] {
-        sqlx::query(sql).bind(person.as_str()).execute(&mut *conn).await.map_err(engine)?;
-    }
-    Ok(())
+    let sealed = "DELETE FROM sealed WHERE id = (SELECT totp FROM factors WHERE person = $1)";
+    sqlx::query(sealed).bind(person.as_str()).execute(&mut *conn).await.map_err(engine)?;
+    let factors = "DELETE FROM factors WHERE person = $1";
+    let gone = sqlx::query(factors).bind(person.as_str()).execute(&mut *conn).await.map_err(engine)?;
+    Ok(gone.rows_affected() == 1)
 }
 
 /// Sessions and links: what a person holds in their hands.
@@ -93,7 +99,7 @@ pub(super) async fn forget_old(conn: &mut SqliteConnection, now: Timestamp) -> R
 
 pub(super) struct Invite {
     pub(super) invitation: Invitation,
-    pub(super) by: String,
+    pub(super) by: By,
     pub(super) at: Timestamp,
 }
 
@@ -101,7 +107,7 @@ pub(super) struct Invite {
 impl Write for Invite {
     type Out = ();
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<(), StoreError> {
         let Invitation { person, token_hash, beside, until, .. } = &self.invitation;
         uninvite(conn, person).await?;
         sqlx::query("INSERT INTO invitations (person, token_hash, beside, until_at) VALUES ($1, $2, $3, $4)")
@@ -112,8 +118,10 @@ impl Write for Invite {
             .execute(&mut *conn)
             .await
             .map_err(engine)?;
-        let detail = json!({ "by": self.by, "until": until.rfc3339() });
-        commit::append(conn, &[entry("person.invited", person, self.at, detail)]).await
+        let detail = json!({ "until": until.rfc3339() });
+        let entry = AuditEntry::new(Code::PersonInvited, self.at, self.by.clone(), detail);
+        let entry = AuditEntry { person: Some(person.clone()), ..entry };
+        Append::default().run(conn, &[entry], room).await
     }
 }
 
@@ -197,17 +205,4 @@ pub(super) async fn invitation(
         chosen: password_hash.zip(totp.map(secret).transpose()?),
         person: row::parse("invitations", &person, &person)?,
     }))
-}
-
-fn entry(code: &str, person: &PersonId, at: Timestamp, detail: serde_json::Value) -> AuditEntry {
-    AuditEntry {
-        seq: 0,
-        at,
-        code: code.to_owned(),
-        person: Some(person.clone()),
-        grant: None,
-        ticket: None,
-        detail,
-        hash: String::new(),
-    }
 }

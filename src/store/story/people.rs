@@ -11,9 +11,9 @@ fn factors(totp: &str) -> Factors {
     Factors { person, password_hash: "$argon2id$…".into(), totp: secret(totp), enrolled_at: START }
 }
 
-fn enrolled(totp: &str) -> Enrolled {
+pub(super) fn enrolled(totp: &str) -> Enrolled {
     let sealed = Some(sealed(totp, None));
-    Enrolled { factors: factors(totp), sealed, step: 99, invitation: None, by: "test".into() }
+    Enrolled { factors: factors(totp), sealed, step: 99, invitation: None, by: By::Service }
 }
 
 fn session(token: &str) -> Session {
@@ -62,9 +62,9 @@ pub(crate) async fn an_invitation_enrols_once(store: &dyn Store) {
     let jdoe = "jdoe".parse().unwrap();
     let good = async |token: &str, seconds: u64| store.invitation(token, after(seconds)).await.unwrap();
     let by_link = |token: &str, totp: &str| Enrolled { sealed: None, invitation: Some(token.into()), ..enrolled(totp) };
-    store.invite(&invitation("first", None), "test", START).await.unwrap();
+    store.invite(&invitation("first", None), &By::Service, START).await.unwrap();
     store.choose("first", &chosen("totp-first"), START).await.unwrap();
-    store.invite(&invitation("second", None), "test", START).await.unwrap();
+    store.invite(&invitation("second", None), &By::Service, START).await.unwrap();
     assert!(good("first", 1).await.is_none() && store.sealed(&secret("totp-first")).await.unwrap().is_none());
     assert!(good("second", 86_399).await.is_some_and(|i| i.chosen.is_none()));
     assert!(good("second", 86_400).await.is_none());
@@ -82,19 +82,19 @@ pub(crate) async fn an_invitation_enrols_once(store: &dyn Store) {
     assert!(store.sealed(&secret("totp-b")).await.unwrap().is_some());
     assert!(!store.use_step(&jdoe, 99).await.unwrap(), "the code that confirmed it is used up");
     assert!(matches!(store.enroll(&by_link("second", "totp-b")).await, Err(StoreError::Conflict)), "once");
-    store.invite(&invitation("stale", None), "test", START).await.unwrap();
+    store.invite(&invitation("stale", None), &By::Service, START).await.unwrap();
     assert!(good("stale", 1).await.is_none(), "made beside no factors, and there are some");
-    store.invite(&invitation("third", Some("totp-b")), "test", START).await.unwrap();
+    store.invite(&invitation("third", Some("totp-b")), &By::Service, START).await.unwrap();
     assert!(good("third", 1).await.is_some());
     store.uninvite(&jdoe).await.unwrap();
     assert!(good("third", 1).await.is_none());
-    store.invite(&invitation("fourth", Some("totp-b")), "test", START).await.unwrap();
+    store.invite(&invitation("fourth", Some("totp-b")), &By::Service, START).await.unwrap();
     store.choose("fourth", &chosen("totp-d"), START).await.unwrap();
     store.open_session(&session("t1")).await.unwrap();
     store.set_hold(&hold_on(HoldOn::Person(jdoe.clone()))).await.unwrap();
     assert!(good("fourth", 1).await.is_none() && store.sealed(&secret("totp-d")).await.unwrap().is_none());
     assert!(store.session("t1", after(1), after(601)).await.unwrap().is_none());
-    store.invite(&invitation("fifth", Some("totp-b")), "test", START).await.unwrap();
+    store.invite(&invitation("fifth", Some("totp-b")), &By::Service, START).await.unwrap();
     store.choose("fifth", &chosen("totp-e"), START).await.unwrap();
     store.sweep(after(86_400)).await.unwrap();
     assert!(store.sealed(&secret("totp-e")).await.unwrap().is_none(), "what was never confirmed is swept away");
@@ -111,7 +111,7 @@ pub(crate) async fn who_is_removed_takes_their_factors_along(store: &dyn Store) 
     store.save_rules(&rules, "test", "test", START).await.unwrap();
     store.enroll(&enrolled("totp-jdoe")).await.unwrap();
     store.open_session(&session("t1")).await.unwrap();
-    store.invite(&invitation("link", Some("totp-jdoe")), "test", START).await.unwrap();
+    store.invite(&invitation("link", Some("totp-jdoe")), &By::Service, START).await.unwrap();
     let mut rules = store.rules().await.unwrap();
     rules.records.people.retain(|p| p.id != jdoe);
     store.save_rules(&rules, "test", "test", START).await.unwrap();
