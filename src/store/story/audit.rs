@@ -3,7 +3,7 @@
 use latchkey_contract::Timestamp;
 use serde_json::json;
 
-use super::{people::factors, sample::*};
+use super::{people::enrolled, sample::*};
 use crate::{
     access::State,
     audit::{AuditEntry, AuditFilter, By, Chain, Checkpoint, Code, Head, Prunable},
