@@ -14,7 +14,7 @@ use latchkey_contract::{
 };
 
 use super::{Desk, Terminal};
-use crate::{registry::Connector, store::Store};
+use crate::registry::Connector;
 
 const LONGEST_NAME: usize = 120;
 

@@ -3,6 +3,7 @@
 mod connection;
 mod key;
 mod readme;
+mod service;
 
 use std::{
     io::{self, BufReader, Cursor, Read},
@@ -18,13 +19,7 @@ use latchkey_simulators::{
 };
 
 use super::*;
-use crate::{
-    app::database,
-    clock::SystemClock,
-    config::Config,
-    people::OneTime,
-    store::sqlite::{Options as SqliteOptions, Sqlite},
-};
+use crate::{clock::SystemClock, config::Config, people::OneTime};
 
 const RECORDS: &str = r#"
 [[connection]]
@@ -117,7 +112,8 @@ impl Place {
 
     async fn type_on(&self, screen: &Screen, words: &[&str], input: impl Read + Send + 'static) -> Typed {
         let config = self.0.path().join("latchkey.toml");
-        let cli = Cli::parse_from([&["latchkey", "--config", config.to_str().unwrap()], words].concat());
+        let words = [&["latchkey", "--config", config.to_str().unwrap()], words].concat();
+        let cli = Cli::read(words.into_iter().map(Into::into)).unwrap();
         let hints = Screen::default();
         let input = Box::new(BufReader::new(input));
         let mut terminal = Terminal::piped(input, Box::new(screen.clone()), Box::new(hints.clone()));
