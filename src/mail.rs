@@ -5,7 +5,7 @@
 //! rules or the queue. Whoever owes a mail does this:
 //!
 //! 1. In the transaction of what happened: store the [`Words`], as JSON, with an id for the mail.
-//! 2. When the alert is due: [`Words::alert`] says under which switch of the rulebook it falls ([`AlertKind`]); `None` is
+//! 2. When the alert is due: [`Words::alert`] says under which switch of the rulebook it falls ([`AlertKind`](crate::rulebook::AlertKind)); `None` is
 //!    a mail to the requester or to the operator, which has no switch. One mail row for each recipient.
 //! 3. In a task for each row, outside any transaction: build [`Mail`] from the row and [`Mailer::send`] it. The row's id
 //!    becomes the Message-ID, the row's time the date, so that a second try is the same mail. Then:
@@ -35,7 +35,7 @@ pub use address::{BadAddress, MailAddress, Sender};
 pub use error::MailError;
 pub use mailer::Mailer;
 pub use settings::{Security, Settings};
-pub use words::{About, AlertKind, Invitation, Named, Words, Written};
+pub use words::{About, Invitation, Named, Words, Written};
 
 /// One mail to one recipient.
 #[derive(Debug, Clone)]

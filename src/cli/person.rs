@@ -13,7 +13,10 @@ use clap::{Subcommand, ValueEnum};
 use latchkey_contract::{BadId, ConnectionId, CustomerId, MemberId, PersonId, text::one_line};
 
 use super::{Desk, Terminal, at::At, choose::Choice};
-use crate::rulebook::{AllWord, Customers, HoldCause, HoldOn, MailAddress, Person, Role};
+use crate::{
+    mail::MailAddress,
+    rulebook::{AllWord, Customers, HoldCause, HoldOn, Person, Role},
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

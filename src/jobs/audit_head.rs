@@ -5,14 +5,14 @@ use std::time::Duration;
 use latchkey_contract::Timestamp;
 use serde_json::json;
 
-use super::{JobError, Jobs};
+use super::{JobError, Jobs, advance::alert};
 use crate::{
     audit::{AuditEntry, By, Code, Signer},
     jobs::{
         queue::{LeaseHandle, Ran},
         task::{NewTask, Priority, Work},
     },
-    store::{CommitName, Finish, Transition},
+    store::{CommitName, Finish, Happening, Transition},
 };
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -37,6 +37,8 @@ impl Jobs {
         let mut transition = Transition::new(CommitName::AuditHead, now);
         let detail = json!({ "head": head.to_string() });
         transition.audit.push(AuditEntry::new(Code::AuditHead, now, By::Service, detail));
+        let what = Happening::AuditHead { entries: head.seq, head: head.to_string() };
+        alert(&mut transition, what, self.random.as_ref());
         transition.lease = Some((lease.lease(), again));
         self.store.commit(transition).await?;
         tracing::info!(audit.head = %head, "the head of the audit log: keep it where the service cannot reach it");

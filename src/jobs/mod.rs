@@ -11,6 +11,7 @@ pub mod converge;
 mod due;
 mod end;
 pub mod intake;
+mod mail;
 pub mod queue;
 mod start;
 pub mod sweep;
@@ -23,6 +24,7 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{CallError, Clock};
 
+pub use mail::Post;
 pub use start::NotDecided;
 
 use crate::{
@@ -54,6 +56,8 @@ pub struct Jobs {
     pub seal: Arc<Seal>,
     /// Where claim links point.
     pub public_url: url::Url,
+    /// The mail server.
+    pub post: Arc<Post>,
 }
 
 /// Why a job did not come to its end. Each is tried again.
@@ -92,7 +96,7 @@ impl Run for Jobs {
             Work::Due { grant } => self.due(grant, &lease).await,
             Work::Converge { account, .. } => self.converge(account, &task, &lease).await,
             Work::Alert { alert } => self.alert(alert, &lease).await,
-            Work::Mail { .. } => Ok(Ran::Finish(crate::store::Finish::Done)),
+            Work::Mail { mail } => self.mail(mail, &lease).await,
             Work::Tell { ticket } => self.tell(ticket, &lease).await,
             Work::AuditHead => self.audit_head(&lease).await,
         };

@@ -1,6 +1,6 @@
 //! A task: a row that says what is to be done when. Payloads hold ids only.
 
-use latchkey_contract::{AccountId, ConnectionId, GrantId, TicketRef, Timestamp};
+use latchkey_contract::{AccountId, ConnectionId, GrantId, MailId, TicketRef, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What is to be done.
@@ -41,7 +41,7 @@ pub enum Work {
     /// Send one mail.
     Mail {
         /// Its row.
-        mail: String,
+        mail: MailId,
     },
     /// Tell a ticket what it is owed.
     Tell {

@@ -4,10 +4,11 @@ use latchkey_contract::MailId;
 use proptest::prelude::*;
 
 use super::{
-    AlertKind, Mail, Words, Written,
+    Mail, Words, Written,
     message::compose,
     samples::{BENIGN, Free, TICKET_LINK, at, invitation, words, written},
 };
+use crate::rulebook::AlertKind;
 
 /// What somebody may write into a ticket, a company's name, or an error's code.
 const HOSTILE: [&str; 18] = [
@@ -147,23 +148,14 @@ fn a_hostile_ticket_link_is_not_followed() {
     }
 }
 
-/// F132: one switch for each alert, and one of them starts on. What goes to the requester has none (F136).
+/// F132: one switch for each alert. What goes to the requester has none (F136).
 #[test]
 fn each_alert_has_a_switch_of_its_own() {
-    let on: Vec<AlertKind> = AlertKind::ALL.into_iter().filter(|kind| kind.starts_on()).collect();
-    assert_eq!(on, [AlertKind::FailedToDisable]);
     for kind in AlertKind::ALL {
-        assert_eq!(kind.as_str().parse(), Ok(kind));
-        assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
-        assert!(words(&BENIGN, TICKET_LINK).iter().any(|words| words.alert() == Some(kind)), "{kind} has no mail");
+        assert!(words(&BENIGN, TICKET_LINK).iter().any(|words| words.alert() == Some(kind)), "{kind:?} has no mail");
     }
-    let error = "account-painted".parse::<AlertKind>().unwrap_err().to_string();
-    assert!(error.contains("failed-to-disable") && error.contains("webhook-trouble"), "{error}");
     let without: Vec<Words> = words(&BENIGN, TICKET_LINK).into_iter().filter(|words| words.alert().is_none()).collect();
-    assert!(matches!(
-        without[..],
-        [Words::AccessActive { .. }, Words::AccessEnded { .. }, Words::AuditHead { .. }, Words::Test { .. }]
-    ));
+    assert!(matches!(without[..], [Words::AccessActive { .. }, Words::AccessEnded { .. }, Words::Test { .. }]));
 }
 
 #[test]

@@ -6,85 +6,12 @@
 mod letter;
 mod say;
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use latchkey_contract::{ConnectionId, CustomerId, GrantId, PersonId, Secret, TicketRef, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// The alerts that can be switched on and off, each for itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AlertKind {
-    /// An account was made.
-    AccountCreated,
-    /// An account that was there was switched on.
-    AccountEnabled,
-    /// An account could not be made to be off in time.
-    FailedToDisable,
-    /// Access has ended, with proof.
-    GrantEnded,
-    /// A request was refused.
-    RequestRefused,
-    /// A request is held because a brake was pulled.
-    BrakePulled,
-    /// A PSA or a directory does not answer, or does not let us do what we must.
-    ConnectorTrouble,
-    /// A PSA's webhooks are not as they should be.
-    WebhookTrouble,
-}
-
-impl AlertKind {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::AccountCreated,
-        Self::AccountEnabled,
-        Self::FailedToDisable,
-        Self::GrantEnded,
-        Self::RequestRefused,
-        Self::BrakePulled,
-        Self::ConnectorTrouble,
-        Self::WebhookTrouble,
-    ];
-
-    /// The name of its switch.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AccountCreated => "account-created",
-            Self::AccountEnabled => "account-enabled",
-            Self::FailedToDisable => "failed-to-disable",
-            Self::GrantEnded => "grant-ended",
-            Self::RequestRefused => "request-refused",
-            Self::BrakePulled => "brake-pulled",
-            Self::ConnectorTrouble => "connector-trouble",
-            Self::WebhookTrouble => "webhook-trouble",
-        }
-    }
-
-    /// True for the one that is on where nobody has switched anything.
-    #[must_use]
-    pub const fn starts_on(self) -> bool {
-        matches!(self, Self::FailedToDisable)
-    }
-}
-
-impl fmt::Display for AlertKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Why a text is no alert's name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no such alert; there are: {}", AlertKind::ALL.map(AlertKind::as_str).join(", "))]
-pub struct NoSuchAlert;
-
-impl FromStr for AlertKind {
-    type Err = NoSuchAlert;
-    fn from_str(text: &str) -> Result<Self, NoSuchAlert> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(NoSuchAlert)
-    }
-}
+use crate::rulebook::AlertKind;
 
 /// Somebody or something of our records: the id for subjects, the name for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,7 +161,7 @@ pub enum Words {
         /// When off was seen.
         seen_off: Timestamp,
     },
-    /// To the operator: the head of the audit chain, to be kept elsewhere.
+    /// The head of the audit chain, to be kept elsewhere.
     AuditHead {
         /// How many entries the chain has.
         entries: u64,
@@ -296,9 +223,8 @@ impl Words {
             Self::BrakePulled { .. } => AlertKind::BrakePulled,
             Self::ConnectorTrouble { .. } => AlertKind::ConnectorTrouble,
             Self::WebhookTrouble { .. } => AlertKind::WebhookTrouble,
-            Self::AccessActive { .. } | Self::AccessEnded { .. } | Self::AuditHead { .. } | Self::Test { .. } => {
-                return None;
-            }
+            Self::AuditHead { .. } => AlertKind::AuditHead,
+            Self::AccessActive { .. } | Self::AccessEnded { .. } | Self::Test { .. } => return None,
         })
     }
 }

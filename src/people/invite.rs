@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     audit::By,
+    mail::MailAddress,
     random,
-    rulebook::MailAddress,
     store::{Chosen, Enrolled, Factors, Invitation, StoreError},
 };
 

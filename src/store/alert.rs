@@ -1,9 +1,14 @@
 //! What happened and may have to be told by mail, and the mails that are owed for it.
 
-use latchkey_contract::{AccountId, BrakeId, ConnectionId, CustomerId, GrantId, PersonId, TicketRef, Timestamp};
+use latchkey_contract::{
+    AccountId, BrakeId, ConnectionId, CustomerId, GrantId, MailId, PersonId, TicketRef, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::rulebook::AlertKind;
+use crate::{
+    mail::{MailAddress, Words},
+    rulebook::AlertKind,
+};
 
 /// Something happened. Who is told is decided later, by the switches and subscribers that are in force then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,4 +128,40 @@ impl Happening {
             Self::Active { .. } => return None,
         })
     }
+}
+
+/// One mail to one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwedMail {
+    /// Time-ordered; becomes the Message-ID.
+    pub id: MailId,
+    /// To whom.
+    pub to: MailAddress,
+    /// When what it tells happened.
+    pub at: Timestamp,
+    /// What it says.
+    pub words: Words,
+    /// How far it is.
+    pub state: MailState,
+}
+
+/// How far a mail is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum MailState {
+    /// Owed.
+    Open {
+        /// An earlier try may have arrived.
+        is_repeat: bool,
+    },
+    /// The mail server answers for it.
+    Sent {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// It was refused for good: visible, and not tried again.
+    GivenUp {
+        /// Bounded, printable.
+        why: String,
+    },
 }

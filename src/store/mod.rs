@@ -13,7 +13,8 @@ mod transition;
 use std::sync::Arc;
 
 use latchkey_contract::{
-    AccountId, ConnectionId, CustomerId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, CustomerId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp,
+    directory::Mode,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -25,7 +26,7 @@ use crate::{
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
-pub use alert::{Alert, Happening};
+pub use alert::{Alert, Happening, MailState, OwedMail};
 pub use transition::{
     BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Rewrapped, SealedRow, Transition,
 };
@@ -88,6 +89,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// An alert that is not resolved yet.
     async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError>;
+    /// A mail by id.
+    async fn mail(&self, id: &MailId) -> Result<Option<OwedMail>, StoreError>;
+    /// The newest mails, newest first, at most `limit`.
+    async fn mails(&self, limit: u32) -> Result<Vec<OwedMail>, StoreError>;
 
     /// A grant by id.
     async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError>;

@@ -7,7 +7,7 @@ use crate::{
     access::{Account, Grant, grant::Telling, trigger::Sighting},
     audit::AuditEntry,
     jobs::task::{Lease, NewTask},
-    store::{Alert, Scope},
+    store::{Alert, OwedMail, Scope},
 };
 
 /// Everything that one transaction writes. Empty parts write nothing.
@@ -41,6 +41,8 @@ pub struct Transition {
     pub alerts: Vec<Alert>,
     /// An alert of which it is known now who is told.
     pub alert_done: Option<String>,
+    /// Mails to add, each with its task, or to replace, by id.
+    pub mails: Vec<OwedMail>,
     /// Audit entries; the store adds sequence and chain. Where they cannot be chained, a removal goes on and owes them;
     /// anything else fails.
     pub audit: Vec<AuditEntry>,
@@ -144,6 +146,7 @@ impl Transition {
             notices: Vec::new(),
             alerts: Vec::new(),
             alert_done: None,
+            mails: Vec::new(),
             audit: Vec::new(),
             tasks: Vec::new(),
             delivery_done: None,

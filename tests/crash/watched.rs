@@ -19,13 +19,13 @@ use latchkey::{
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        Alert, AuditEntry, Chosen, Claim, Enrolled, Factors, Finish, Invitation, NewDelivery, Notice, QueueState,
-        Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow,
-        Transition,
+        Alert, AuditEntry, Chosen, Claim, Enrolled, Factors, Finish, Invitation, NewDelivery, Notice, OwedMail,
+        QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery,
+        TaskRow, Transition,
     },
 };
 use latchkey_contract::{
-    AccountId, ConnectionId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
 };
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::sync::Notify;
@@ -213,6 +213,12 @@ impl Store for Watched {
     }
     async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError> {
         self.inner.alert(id).await
+    }
+    async fn mail(&self, id: &MailId) -> Result<Option<OwedMail>, StoreError> {
+        self.inner.mail(id).await
+    }
+    async fn mails(&self, limit: u32) -> Result<Vec<OwedMail>, StoreError> {
+        self.inner.mails(limit).await
     }
     async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError> {
         self.inner.account_named(directory, name).await

@@ -5,7 +5,7 @@ use latchkey_contract::MailId;
 
 use super::super::Desk;
 use crate::{
-    mail::{Invitation, Mail, MailAddress, Mailer, Named},
+    mail::{Invitation, Mail, Mailer, Named},
     people::{Invitations, Letter, NotSent},
     random,
     registry::SecretName,
@@ -42,7 +42,7 @@ impl Invitations for ByMail<'_> {
         let now = self.desk.clock.now();
         let mail = Mail {
             id: MailId::parse(random::id(now)).map_err(|e| NotSent(e.to_string()))?,
-            to: MailAddress::parse(letter.to.as_str()).map_err(|e| NotSent(e.to_string()))?,
+            to: letter.to.clone(),
             written: invitation.write(),
             at: now,
             is_repeat: false,

@@ -13,7 +13,10 @@ use super::super::{
     connection::to_do,
     names,
 };
-use crate::rulebook::{Customers, MailAddress, Person, Records, Role};
+use crate::{
+    mail::MailAddress,
+    rulebook::{Customers, Person, Records, Role},
+};
 
 pub(super) async fn import(
     desk: &Desk,

@@ -9,7 +9,8 @@ use super::{
     CustomersWord, RoleWord,
 };
 use crate::{
-    rulebook::{Customers, MailAddress, Person, Records},
+    mail::MailAddress,
+    rulebook::{Customers, Person, Records},
     store::Scope,
 };
 

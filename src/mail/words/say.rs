@@ -5,9 +5,10 @@ use std::time::Duration;
 use latchkey_contract::Timestamp;
 
 use super::{
-    About, AlertKind, Invitation, Words, Written,
+    About, Invitation, Words, Written,
     letter::{Letter, Tone},
 };
+use crate::rulebook::AlertKind;
 
 impl Words {
     /// Subject, text and HTML.
@@ -102,7 +103,7 @@ impl Invitation {
 }
 
 fn because_of(kind: AlertKind, letter: Letter) -> Letter {
-    letter.because(&format!("the alert {kind} is on, and you are among those who get it."))
+    letter.because(&format!("the alert {} is on, and you are among those who get it.", kind.key()))
 }
 
 /// An account that came to be usable: which, from when, and until when at the latest.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     access::{Account, Grant, grant::due_at, trigger::Sighting},
     jobs::task::{NewTask, Priority, Work},
-    store::{Alert, Notice, Transition, row},
+    store::{Alert, MailState, Notice, OwedMail, Transition, row},
 };
 
 pub(super) struct Commit {
@@ -84,6 +84,9 @@ impl Write for Commit {
         if let Some(alert) = &t.alert_done {
             let sql = "DELETE FROM alerts WHERE id = $1";
             sqlx::query(sql).bind(alert).execute(&mut *conn).await.map_err(engine)?;
+        }
+        for mail in &t.mails {
+            put_mail(conn, mail, t.now).await?;
         }
         self.append.run(conn, &t.audit, room).await?;
         // Before the lease ends: what is asked for again while it runs is kept, not overwritten.
@@ -200,6 +203,27 @@ async fn put_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<(), 
     .await
     .map_err(engine)?;
     Ok(())
+}
+
+/// A new mail gets its task; one that is settled needs none.
+async fn put_mail(conn: &mut SqliteConnection, mail: &OwedMail, now: Timestamp) -> Result<(), StoreError> {
+    let is_open = matches!(mail.state, MailState::Open { .. });
+    let sql = "INSERT INTO mails (id, at, is_open, doc) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (id) DO UPDATE SET is_open = excluded.is_open, doc = excluded.doc
+         RETURNING (SELECT count(*) FROM tasks WHERE slot = 'mail:' || $1)";
+    let tasks: i64 = sqlx::query_scalar(sql)
+        .bind(mail.id.as_str())
+        .bind(mail.at.millis())
+        .bind(i64::from(is_open))
+        .bind(row::encode(mail)?)
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(engine)?;
+    if !is_open || tasks > 0 {
+        return Ok(());
+    }
+    let work = Work::Mail { mail: mail.id.clone() };
+    tasks::add(conn, &NewTask { work, run_at: now, priority: Priority::Telling }, now).await
 }
 
 async fn put_alert(conn: &mut SqliteConnection, alert: &Alert) -> Result<(), StoreError> {

@@ -22,7 +22,7 @@ mod writer;
 use std::{path::Path, sync::Arc};
 
 use latchkey_contract::{
-    AccountId, ConnectionId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
 };
 use sqlx::SqlitePool;
 use tokio::{
@@ -32,8 +32,9 @@ use tokio::{
 
 use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
 use super::{
-    Alert, AuditEntry, Chosen, Claim, Enrolled, Factors, Finish, Invitation, NewDelivery, Notice, QueueState, Recorded,
-    Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition, row,
+    Alert, AuditEntry, Chosen, Claim, Enrolled, Factors, Finish, Invitation, NewDelivery, Notice, OwedMail, QueueState,
+    Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition,
+    row,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
@@ -168,6 +169,15 @@ impl Store for Sqlite {
     async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError> {
         let query = sqlx::query_as("SELECT id, doc FROM alerts WHERE id = $1").bind(id);
         Ok(self.docs("alerts", query).await?.pop())
+    }
+
+    async fn mail(&self, id: &MailId) -> Result<Option<OwedMail>, StoreError> {
+        let query = sqlx::query_as("SELECT id, doc FROM mails WHERE id = $1").bind(id.as_str());
+        Ok(self.docs("mails", query).await?.pop())
+    }
+
+    async fn mails(&self, limit: u32) -> Result<Vec<OwedMail>, StoreError> {
+        self.docs("mails", sqlx::query_as("SELECT id, doc FROM mails ORDER BY id DESC LIMIT $1").bind(limit)).await
     }
 
     async fn rules(&self) -> Result<Rules, StoreError> {

@@ -39,6 +39,7 @@ impl Write for Sweep {
             missing.extend(tell(conn, self.0).await?);
             missing.extend(deliveries(conn).await?);
             missing.extend(alerts(conn, self.0).await?);
+            missing.extend(mails(conn, self.0).await?);
             missing.extend(audit_head(conn, self.0).await?);
         }
         for task in &missing {
@@ -123,6 +124,31 @@ async fn tell(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask
             ticket: row::parse("notices", &text, ticket)?,
         };
         Ok(NewTask { work: Work::Tell { ticket }, run_at: now, priority: Priority::Telling })
+    }))
+}
+
+/// Sent and refused mails are kept this long, so that one can see what went out.
+const MAILS_KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
+/// Mails whose task is missing or dead. Those that were settled long ago go.
+async fn mails(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    sqlx::query("DELETE FROM mails WHERE id IN (SELECT id FROM mails WHERE is_open = 0 AND at < $1 LIMIT $2)")
+        .bind(now.millis() - MAILS_KEPT_MS)
+        .bind(SWEPT)
+        .execute(&mut *conn)
+        .await
+        .map_err(engine)?;
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT m.id FROM mails AS m LEFT JOIN tasks AS t ON t.slot = 'mail:' || m.id
+         WHERE m.is_open = 1 AND (t.id IS NULL OR t.state = 'dead') ORDER BY m.at LIMIT $1",
+    )
+    .bind(SWEPT)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    Ok(readable(rows, |id| {
+        let mail = row::parse("mails", &id, &id)?;
+        Ok(NewTask { work: Work::Mail { mail }, run_at: now, priority: Priority::Telling })
     }))
 }
 
