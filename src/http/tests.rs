@@ -2,6 +2,7 @@
 
 mod claim;
 mod doors;
+mod enroll;
 mod hooks;
 mod stand_ins;
 

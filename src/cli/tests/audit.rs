@@ -9,7 +9,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use super::*;
 use crate::{
     audit::{AuditEntry, By, Code},
-    store::{CommitName, Store as _, Transition},
+    store::{CommitName, Transition},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
