@@ -9,7 +9,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use super::*;
 use crate::{
     audit::{AuditEntry, By, Code},
-    store::{CommitName, Store as _, Transition},
+    store::{CommitName, Transition},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -224,7 +224,7 @@ async fn an_export_goes_into_a_new_file_for_its_owner_alone() {
         (0o600, 3)
     );
     let again = place.audit(&words).await.refused();
-    assert!(again.contains("name a file that is not there yet"), "{again}");
+    assert!(again.contains("is there already"), "{again}");
     assert_eq!(std::fs::metadata(&out).unwrap().len(), metadata.len());
 }
 
