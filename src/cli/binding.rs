@@ -5,11 +5,11 @@ use clap::Subcommand;
 use latchkey_contract::{MemberId, PersonId, Timestamp, text::one_line, ticket::Member};
 
 use super::{
-    Desk, Terminal,
+    Desk, Terminal, answer,
     at::{At, is_psa},
-    change, prove,
+    change,
 };
-use crate::rulebook::{Binding, Bound, Rules};
+use crate::rulebook::{Binding, Bound, HoldOn, Role, Rules};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -162,12 +162,27 @@ async fn confirm(desk: &Desk, terminal: &mut Terminal, member: &At<MemberId>, ow
     if person == *owner {
         bail!("{member} is {owner}'s own; another owner confirms it, or it cools down. Nothing was changed");
     }
-    prove::owner(desk, terminal, &before, owner, "confirm a binding").await?;
+    may_confirm(desk, &before, owner).await?;
+    answer::owner(desk, terminal, owner).await?;
     let now = desk.clock.now();
     let mut rules = before.next(before.rulebook.clone(), before.records.clone(), now)?;
     rules.records.confirm(&member.connection, &member.id);
     let revision = desk.save(&rules, &format!("binding {member} confirmed by owner {owner}")).await?;
     terminal.say(format!("Revision {revision} is in force: {member} counts as {person} from now on."))
+}
+
+/// Refused before anybody is asked for a code in vain.
+async fn may_confirm(desk: &Desk, rules: &Rules, owner: &PersonId) -> anyhow::Result<()> {
+    if change::person(&rules.records, owner)?.role != Role::Owner {
+        bail!("only an owner may confirm a binding, and {owner} is none; nothing was changed");
+    }
+    if let Some(hold) = rules.hold(&HoldOn::Person(owner.clone())) {
+        bail!("{}, so they may confirm nothing; nothing was changed", hold.sentence());
+    }
+    if desk.store.factors(owner).await?.is_none() {
+        bail!("{owner} has no one-time code yet; enrol them with: latchkey person enroll {owner}");
+    }
+    Ok(())
 }
 
 fn bound_to(rules: &Rules, member: &At<MemberId>) -> anyhow::Result<PersonId> {

@@ -7,10 +7,7 @@ use super::{Desk, Terminal};
 use crate::{
     access::Grant,
     rulebook::{Customer, Hold, HoldCause, HoldOn, Person, Records, Rules},
-    store::Scope,
 };
-
-const PAGE: u32 = 500;
 
 /// What came of it.
 pub(super) struct Changed {
@@ -66,18 +63,6 @@ pub(super) fn customer<'a>(records: &'a Records, id: &CustomerId) -> anyhow::Res
         .ok_or_else(|| anyhow!("there is no customer {id}; those that there are: latchkey customer list"))
 }
 
-/// The grants of a scope that are not over.
-pub(super) async fn open_grants(desk: &Desk, scope: &Scope) -> anyhow::Result<Vec<Grant>> {
-    let mut all: Vec<Grant> = Vec::new();
-    loop {
-        let page = desk.store.open_grants_in(scope, all.last().map(|grant| &grant.id), PAGE).await?;
-        if page.is_empty() {
-            return Ok(all);
-        }
-        all.extend(page);
-    }
-}
-
 /// Grants as they are named in a refusal: the first few by id and ticket.
 pub(super) fn name(grants: &[Grant]) -> String {
     let named: Vec<String> =
@@ -100,21 +85,12 @@ pub(super) async fn lift(desk: &Desk, on: &HoldOn, up_to: HoldCause, reason: &st
     }
     match desk.store.rules().await?.hold(on) {
         Some(hold) => bail!(
-            "{}, since {} by {}: only an owner lifts that, with: latchkey revoke --lift {}",
+            "{}, since {} by {}: only an owner lifts that, with: latchkey lock lift {on} --as OWNER",
             hold.sentence(),
             hold.since.for_people(),
-            hold.by,
-            flag(on)
+            hold.by
         ),
         None => bail!("{on} is not held; nothing was changed"),
-    }
-}
-
-fn flag(on: &HoldOn) -> String {
-    match on {
-        HoldOn::Everything => "--all".to_owned(),
-        HoldOn::Customer(id) => format!("--customer {id}"),
-        HoldOn::Person(id) => format!("--person {id}"),
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use latchkey_contract::{CompanyId, ConnectionId, CustomerId, text::one_line};
 
-use super::{Desk, Terminal, at::At, change, choose::Choice};
+use super::{Desk, Terminal, at::At, change, choose::Choice, revoke};
 use crate::{
     rulebook::{Customers, HoldCause, HoldOn},
     store::Scope,
@@ -147,7 +147,7 @@ async fn remove(desk: &Desk, terminal: &mut Terminal, id: &CustomerId) -> anyhow
     if !named.is_empty() {
         bail!("{id} is among the customers of {}; take it out of theirs first. Nothing was changed", named.join(", "));
     }
-    let open = change::open_grants(desk, &Scope::Customer(id.clone())).await?;
+    let open = revoke::open(desk, &Scope::Customer(id.clone())).await?;
     if !open.is_empty() {
         bail!(
             "access at {id} is not over: {}. End it first: latchkey customer pause {id} --reason … Nothing was changed",
@@ -167,7 +167,7 @@ async fn remove(desk: &Desk, terminal: &mut Terminal, id: &CustomerId) -> anyhow
 
 async fn pause(desk: &Desk, terminal: &mut Terminal, id: CustomerId, reason: &str) -> anyhow::Result<()> {
     change::customer(&desk.store.rules().await?.records, &id)?;
-    let open = change::open_grants(desk, &Scope::Customer(id.clone())).await?;
+    let open = revoke::open(desk, &Scope::Customer(id.clone())).await?;
     if !open.is_empty() {
         terminal.confirm(format_args!("This ends {} grants at {id}: {}.", open.len(), change::name(&open)))?;
     }

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use latchkey_contract::{AccountId, ConnectionId, directory::Mode, outside::Urgency, text::one_line};
 
-use super::super::{Desk, Terminal, change};
+use super::super::{Desk, Terminal, change, revoke};
 use crate::{
     access::{Account, Grant},
     registry::SecretName,
@@ -71,7 +71,7 @@ fn named_nowhere(records: &Records, id: &ConnectionId) -> anyhow::Result<()> {
 }
 
 async fn no_grants(desk: &Desk, id: &ConnectionId) -> anyhow::Result<()> {
-    let all = change::open_grants(desk, &Scope::Everything).await?;
+    let all = revoke::open(desk, &Scope::Everything).await?;
     let is_there = |grant: &Grant| grant.directory == *id || grant.ticket.connection == *id;
     let there: Vec<Grant> = all.into_iter().filter(is_there).collect();
     if there.is_empty() {

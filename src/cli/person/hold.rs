@@ -2,7 +2,7 @@
 
 use latchkey_contract::PersonId;
 
-use super::super::{Desk, Terminal, change};
+use super::super::{Desk, Terminal, change, revoke};
 use crate::{
     rulebook::{HoldCause, HoldOn, Role, Rules},
     store::Scope,
@@ -11,7 +11,7 @@ use crate::{
 pub(super) async fn block(desk: &Desk, terminal: &mut Terminal, id: PersonId, reason: &str) -> anyhow::Result<()> {
     let rules = desk.store.rules().await?;
     change::person(&rules.records, &id)?;
-    let open = change::open_grants(desk, &Scope::Person(id.clone())).await?;
+    let open = revoke::open(desk, &Scope::Person(id.clone())).await?;
     if is_last_owner(&rules, &id) {
         terminal.hint(format!(
             "{id} is the last owner who is not blocked: until {id} is unblocked, or another owner is named, nobody can \

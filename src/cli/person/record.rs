@@ -5,7 +5,7 @@ use clap::Args;
 use latchkey_contract::{MemberId, PersonId, text::one_line};
 
 use super::{
-    super::{Desk, Terminal, at::At, binding, change, names},
+    super::{Desk, Terminal, at::At, binding, change, names, revoke},
     CustomersWord, RoleWord,
 };
 use crate::{
@@ -137,7 +137,7 @@ pub(super) async fn set(desk: &Desk, terminal: &mut Terminal, change: Change) ->
 pub(super) async fn remove(desk: &Desk, terminal: &mut Terminal, id: &PersonId) -> anyhow::Result<()> {
     let before = desk.store.rules().await?;
     change::person(&before.records, id)?;
-    let open = change::open_grants(desk, &Scope::Person(id.clone())).await?;
+    let open = revoke::open(desk, &Scope::Person(id.clone())).await?;
     if !open.is_empty() {
         bail!(
             "{id} has access that is not over: {}. Block them first, which ends it: latchkey person block {id} --reason … \

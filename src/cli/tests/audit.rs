@@ -163,6 +163,20 @@ async fn every_way_to_tamper_with_the_database_is_told() {
     }
 }
 
+/// Whoever talks to a service cannot have its files read by it.
+#[tokio::test]
+async fn at_a_desk_no_file_is_read() {
+    let place = filled(1).await;
+    let desk = Desk::open(&place.0.path().join("latchkey.toml")).await.unwrap();
+    let file = place.0.path().join("latchkey.toml").to_str().unwrap().to_owned();
+    let cli = Cli::parse_from(["latchkey", "audit", "verify", &file]);
+    let sink = || Box::new(io::sink());
+    let mut terminal = Terminal::piped(Box::new(io::empty()), sink(), sink());
+    let refused = at_the_desk(cli.command, &desk, &mut terminal).await.unwrap_err();
+    assert_eq!(refused.to_string(), "an export is verified where it lies, not at the service");
+    desk.close().await;
+}
+
 /// F140: a selection, by each of what it can be chosen by.
 #[tokio::test]
 async fn a_selection_is_exported_and_cannot_be_taken_for_the_whole() {
@@ -224,7 +238,7 @@ async fn an_export_goes_into_a_new_file_for_its_owner_alone() {
         (0o600, 3)
     );
     let again = place.audit(&words).await.refused();
-    assert!(again.contains("name a file that is not there yet"), "{again}");
+    assert!(again.contains("is there already"), "{again}");
     assert_eq!(std::fs::metadata(&out).unwrap().len(), metadata.len());
 }
 

@@ -94,5 +94,5 @@ async fn only_an_owner_confirms_and_only_so_often() {
     }
     let code = fresh(&olga);
     let spent = place.type_in(&["binding", "confirm", "cw/176", "--as", "oowner"], Cursor::new(code)).await.refused();
-    assert!(spent.contains("quarter of an hour"), "{spent}");
+    assert!(spent.contains("too many failed codes"), "{spent}");
 }

@@ -91,7 +91,8 @@ async fn an_invitation_reaches_its_person_alone() {
 
     let room = Mailroom::open().await;
     let config = std::fs::read_to_string(place.0.path().join("latchkey.toml")).unwrap();
-    let mail = format!("[mail]\nhost = \"127.0.0.1\"\nport = {}\nsecurity = \"none\"\nfrom = \"l@example.com\"\n", room.port);
+    let mail =
+        format!("[mail]\nhost = \"127.0.0.1\"\nport = {}\nsecurity = \"none\"\nfrom = \"l@example.com\"\n", room.port);
     place.write("latchkey.toml", &format!("{config}\n{mail}"));
     let sent = place.say(&invite).await.ok();
     assert!(sent.output.contains("on its way to jane@example.com"), "{sent:?}");

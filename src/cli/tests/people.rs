@@ -79,7 +79,10 @@ async fn a_block_is_set_and_lifted_and_a_panic_lock_stays() {
     let on = HoldOn::Person("jdoe".parse().unwrap());
     place.with(async |desk| change::hold(desk, on, HoldCause::Panic, "burglars").await.unwrap()).await;
     let locked = place.say(&["person", "unblock", "jdoe"]).await.refused();
-    assert!(locked.contains("only an owner lifts that") && locked.contains("--person jdoe"), "{locked}");
+    assert!(
+        locked.contains("only an owner lifts that") && locked.contains("lock lift person/jdoe --as OWNER"),
+        "{locked}"
+    );
 }
 
 /// F29: the PSA's people are matched by address, then by name; machines and those who left are not shown.

@@ -131,7 +131,8 @@ fn records() -> impl Strategy<Value = Records> {
         let mut ids = vec![];
         for (n, (name, jit, has_directory, company)) in customers.into_iter().enumerate() {
             let companies = serde_json::json!([{ "connection": "cw", "ids": [format!("{n}-{company}")] }]);
-            let mut one = serde_json::json!({ "id": format!("c{n}"), "name": name, "jit": jit, "companies": companies });
+            let mut one =
+                serde_json::json!({ "id": format!("c{n}"), "name": name, "jit": jit, "companies": companies });
             if has_directory && n == 0 {
                 one["directory"] = "dir".into();
                 one["domain"] = "contoso.onmicrosoft.com".into();
