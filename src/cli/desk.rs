@@ -177,9 +177,6 @@ impl Obey for ServiceDesk {
         let (cli, command, by) = (Cli::from_arg_matches(&matches)?, name(&matches), operator.to_string());
         let words: Vec<_> = words.iter().map(Into::into).collect();
         terminal.obey(&words, cli.yes);
-        if cli.command.is_the_clients() {
-            bail!("latchkey {command} is not run by a service");
-        }
         let desk = Desk {
             config: self.config.clone(),
             store: Arc::clone(&self.jobs.store),

@@ -57,9 +57,9 @@ pub enum Overwrite {
 pub struct Terminal {
     ends: Box<dyn Ends>,
     agreed: bool,
-    words: Option<Vec<OsString>>,
     /// What is said goes into this file, once it is whole.
     saving: Option<(PathBuf, Vec<u8>)>,
+    words: Option<Vec<OsString>>,
 }
 
 impl fmt::Debug for Terminal {
@@ -85,7 +85,7 @@ impl Terminal {
     }
 
     pub(crate) fn over(ends: Box<dyn Ends>) -> Self {
-        Self { ends, agreed: false, words: None, saving: None }
+        Self { ends, agreed: false, saving: None, words: None }
     }
 
     /// What the operator typed. From now on no file is touched but those that stand there, and `--yes` confirms what
