@@ -17,6 +17,7 @@ mod customer;
 mod desk;
 mod grants;
 mod hands;
+mod init;
 mod key;
 mod load;
 mod names;
@@ -89,6 +90,8 @@ impl Cli {
 enum Command {
     /// Run the service until it is told to stop (SIGTERM or Ctrl-C).
     Serve,
+    /// Make an installation: configuration, data directory, master key, and the owner's enrolment.
+    Init(init::Init),
     /// People.
     #[command(subcommand)]
     Person(person::Command),
@@ -284,6 +287,9 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
         return serve::run(&cli.config).await;
     }
     terminal.obey(&cli.words, cli.yes);
+    if let Command::Init(wanted) = cli.command {
+        return init::run(wanted, &cli.config, terminal).await;
+    }
     // Nothing of this installation is needed for it.
     if let Command::Audit(Audit::Verify { file: Some(file), head }) = cli.command {
         return audit::verify::file(&file, head, terminal);
@@ -347,7 +353,7 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Person(command) => person::run(command, desk, terminal).await,
         Command::Binding(command) => binding::run(command, desk, terminal).await,
         Command::Customer(command) => customer::run(command, desk, terminal).await,
-        Command::Serve => bail!("the service is started by itself"),
+        Command::Serve | Command::Init(_) => bail!("this is not done through a service that runs"),
         Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
         Command::Secret(Secret::List) => secret::list(desk, terminal).await,
         Command::Records(command) => records::run(command, desk, terminal).await,

@@ -1,7 +1,7 @@
 //! `latchkey person add | set | list | remove | import | invite | enroll | block | unblock`.
 
 mod by_mail;
-mod enroll;
+pub(super) mod enroll;
 mod hold;
 mod import;
 mod invite;

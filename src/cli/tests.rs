@@ -4,6 +4,7 @@ mod audit;
 mod binding;
 mod connection;
 mod customer;
+mod init;
 mod invite;
 mod key;
 mod people;

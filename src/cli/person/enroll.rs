@@ -1,7 +1,9 @@
 //! `latchkey person enroll`.
 
-use anyhow::bail;
-use latchkey_contract::{PersonId, text::one_line};
+use anyhow::{Context, bail};
+use latchkey_contract::{PersonId, Secret, text::one_line};
+use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
+use zeroize::Zeroizing;
 
 use super::super::{Desk, Terminal, change};
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
 
 const TRIES: usize = 3;
 
-pub(super) async fn enroll(desk: &Desk, terminal: &mut Terminal, id: PersonId) -> anyhow::Result<()> {
+pub(in crate::cli) async fn enroll(desk: &Desk, terminal: &mut Terminal, id: PersonId) -> anyhow::Result<()> {
     let rules = desk.store.rules().await?;
     let person = change::person(&rules.records, &id)?;
     if let Some(hold) = rules.hold(&HoldOn::Person(id.clone())) {
@@ -25,6 +27,9 @@ pub(super) async fn enroll(desk: &Desk, terminal: &mut Terminal, id: PersonId) -
     let password = terminal.ask_hidden("Password", true)?;
     let enrolment = Enrolment::begin(id.clone(), password)?;
     terminal.hint("Add this to an authenticator app. It is shown once and never again:")?;
+    if terminal.is_interactive() {
+        terminal.hint(&*drawn(&enrolment.one_time().uri())?)?;
+    }
     terminal.say(enrolment.one_time().uri().expose())?;
     terminal.say(format!("secret: {}", enrolment.one_time().base32().expose()))?;
     for left in (0..TRIES).rev() {
@@ -37,4 +42,10 @@ pub(super) async fn enroll(desk: &Desk, terminal: &mut Terminal, id: PersonId) -
     }
     terminal.say(format!("{id} is enrolled."))?;
     Ok(())
+}
+
+/// As a square to be photographed; light on dark, as most terminals are, is what apps read as well.
+fn drawn(uri: &Secret<String>) -> anyhow::Result<Zeroizing<String>> {
+    let code = QrCode::with_error_correction_level(uri.expose(), EcLevel::L).context("the link cannot be drawn")?;
+    Ok(Zeroizing::new(code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build()))
 }
