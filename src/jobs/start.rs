@@ -11,6 +11,7 @@ use super::{
     JobError, Jobs,
     advance::{advance, write},
     intake::{Reading, decided},
+    task::presence_of,
 };
 use crate::{
     access::{
@@ -80,6 +81,7 @@ impl Jobs {
         transition.name = CommitName::Decided;
         transition.audit.push(decided(now, request, living, "request.granted", &grant.id, None));
         write(transition, &grant, &begun.effects, &housed.others, None, self.random.as_ref());
+        transition.tasks.extend(presence_of(&reading.world.rules.records, &grant.person, now));
         tracing::info!(grant.id = %grant.id, ticket.r#ref = %grant.ticket, policy = %grant.policy.id, "granted");
         Ok(Ok(()))
     }
@@ -110,6 +112,7 @@ impl Jobs {
         transition.name = CommitName::Decided;
         transition.audit.push(decided(now, request, living, "request.waiting", &grant.id, None));
         write(transition, &grant, &effects, &housed.others, None, self.random.as_ref());
+        transition.tasks.extend(presence_of(&reading.world.rules.records, &grant.person, now));
         tracing::warn!(grant.id = %grant.id, ticket.r#ref = %grant.ticket, "a brake was pulled: the request waits for approvers");
         Ok(Ok(()))
     }

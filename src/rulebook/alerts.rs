@@ -1,6 +1,6 @@
 //! Alert switches and who subscribes, and the settings that are nobody else's.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use latchkey_contract::PersonId;
 use serde::{Deserialize, Serialize};
@@ -198,11 +198,21 @@ pub struct GlobalSettings {
     pub binding_cools_for: Length,
     /// A request that waits for approvers lapses after this.
     pub waiting_lapses_after: Length,
+    /// Every so many minutes each PSA is asked which tickets were saved, so that a lost webhook loses no request. 1 to 60.
+    pub poll_minutes: u32,
 }
 
 impl Default for GlobalSettings {
     fn default() -> Self {
-        Self { binding_cools_for: Length::ONE_HOUR, waiting_lapses_after: Length::EIGHT_HOURS }
+        Self { binding_cools_for: Length::ONE_HOUR, waiting_lapses_after: Length::EIGHT_HOURS, poll_minutes: 5 }
+    }
+}
+
+impl GlobalSettings {
+    /// Between two polls of a PSA.
+    #[must_use]
+    pub fn poll_every(&self) -> Duration {
+        Duration::from_secs(u64::from(self.poll_minutes) * 60)
     }
 }
 

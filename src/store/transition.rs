@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     access::{Account, Grant, grant::Telling, trigger::Sighting},
     jobs::task::{Lease, NewTask},
-    store::Scope,
+    store::{Scope, Watched},
 };
 
 /// Everything that one transaction writes. Empty parts write nothing.
@@ -42,6 +42,8 @@ pub struct Transition {
     pub tasks: Vec<NewTask>,
     /// The delivery that is worked off by this, with its outcome.
     pub delivery_done: Option<(String, String)>,
+    /// What the service saw by itself.
+    pub watched: Vec<Watched>,
 }
 
 /// Every commit the code makes, by name. The fault tests are generated from this list.
@@ -82,11 +84,15 @@ pub enum CommitName {
     Revealed,
     /// Something was changed by command.
     Command,
+    /// A poll asked which tickets were saved.
+    Polled,
+    /// A connection's trouble began, changed or ended.
+    Trouble,
 }
 
 impl CommitName {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Seen,
         Self::Refused,
         Self::Decided,
@@ -104,6 +110,8 @@ impl CommitName {
         Self::Approved,
         Self::Revealed,
         Self::Command,
+        Self::Polled,
+        Self::Trouble,
     ];
 }
 
@@ -127,6 +135,7 @@ impl Transition {
             audit: Vec::new(),
             tasks: Vec::new(),
             delivery_done: None,
+            watched: Vec::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use latchkey_contract::{Timestamp, directory::Mode};
 use sqlx::{SqliteConnection, sqlite::SqliteQueryResult};
 
 use super::{
-    StoreError, engine, keys, rules, tasks,
+    StoreError, engine, keys, rules, tasks, watched,
     writer::{Class, Room, Write},
 };
 use crate::{
@@ -66,6 +66,9 @@ impl Write for Commit {
         for notice in &t.notices {
             put_notice(conn, notice).await?;
         }
+        for seen in &t.watched {
+            watched::put(conn, seen).await?;
+        }
         append(conn, &t.audit).await?;
         // Before the lease ends: what is asked for again while it runs is kept, not overwritten.
         for task in &t.tasks {
@@ -89,7 +92,7 @@ impl Write for Commit {
 }
 
 /// A row that was to be changed has moved, or is not there.
-fn one(done: &SqliteQueryResult) -> Result<(), StoreError> {
+pub(super) fn one(done: &SqliteQueryResult) -> Result<(), StoreError> {
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
 }
 

@@ -1,13 +1,13 @@
 //! What is in force: rulebook, records, holds, and the one number that counts their changes.
 
 use async_trait::async_trait;
-use latchkey_contract::Timestamp;
+use latchkey_contract::{PersonId, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::{
-    StoreError, commit, engine, tasks,
+    StoreError, commit, engine, sweep, tasks,
     writer::{Class, Room, Write},
 };
 use crate::{
@@ -209,6 +209,9 @@ impl Write for SaveRules {
         let entry = self.change.entry("rules.saved", next, json!({ "changed": changed }));
         commit::append(conn, &[entry]).await?;
         look_again(conn, &Scope::Everything, self.change.at, room).await?;
+        for task in sweep::polls(conn, self.change.at).await? {
+            tasks::add(conn, &task, self.change.at).await?;
+        }
         Ok(next)
     }
 }
@@ -271,6 +274,13 @@ impl Write for SetHold {
             .await
             .map_err(engine)?;
         }
+        if let HoldOn::Person(person) = &hold.on {
+            sqlx::query("DELETE FROM sessions WHERE person = $1")
+                .bind(person.as_str())
+                .execute(&mut *conn)
+                .await
+                .map_err(engine)?;
+        }
         let entry = change.entry("hold.set", next, json!({ "on": target, "cause": hold.cause }));
         commit::append(conn, &[entry]).await?;
         look_again(conn, &hold.on.scope(), hold.since, room).await?;
@@ -308,6 +318,14 @@ async fn hold_on(conn: &mut SqliteConnection, target: &str) -> Result<Option<Hol
         .await
         .map_err(engine)?;
     doc.map(|doc| row::decode("holds", target, &doc)).transpose()
+}
+
+/// Nobody who is held is let in or enrolled, whatever was looked at before.
+pub(super) async fn not_held(conn: &mut SqliteConnection, person: &PersonId) -> Result<(), StoreError> {
+    match hold_on(conn, &HoldOn::Person(person.clone()).to_string()).await? {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Conflict),
+    }
 }
 
 /// Tells every process that something outside the rules has changed (a secret), by a revision of its own.

@@ -53,7 +53,7 @@ pub(crate) async fn failures_are_counted_per_key_and_time(store: &dyn Store) {
 pub(crate) async fn a_session_ends_by_its_end_by_idling_by_closing_and_by_enrolment(store: &dyn Store) {
     store.set_factors(&factors()).await.unwrap();
     for token in ["t1", "t2", "t3"] {
-        store.open_session(&session(token)).await.unwrap();
+        store.open_session(&session(token), vec![], START).await.unwrap();
     }
     assert!(store.session("forged", after(1), after(601)).await.unwrap().is_none());
     let seen = store.session("t1", after(500), after(1100)).await.unwrap().unwrap();
@@ -61,7 +61,7 @@ pub(crate) async fn a_session_ends_by_its_end_by_idling_by_closing_and_by_enrolm
     assert!(store.session("t2", after(600), after(1200)).await.unwrap().is_none(), "idle for too long");
     assert!(store.session("t1", after(1000), after(9999)).await.unwrap().is_some());
     assert!(store.session("t1", after(3600), after(9999)).await.unwrap().is_none(), "over");
-    store.open_session(&session("t4")).await.unwrap();
+    store.open_session(&session("t4"), vec![], START).await.unwrap();
     store.close_session("t4").await.unwrap();
     assert!(store.session("t4", after(1), after(601)).await.unwrap().is_none());
     store.set_factors(&factors()).await.unwrap();

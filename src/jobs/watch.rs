@@ -1,0 +1,183 @@
+//! What is wrong with a connection: told once when it begins, and once when it ends, whoever notices it how often.
+//!
+//! Trouble is a row for as long as it lasts. What nobody else would see the end of (rights that were refused, a connection
+//! that cannot be built) is looked at again until it is over.
+
+use std::time::Duration;
+
+use latchkey_contract::{CallError, Check, ConnectionId, Timestamp, directory::DirectoryWants, ticket::WantedChecks};
+use serde_json::json;
+
+use super::{JobError, Jobs};
+use crate::{
+    jobs::{
+        queue::{LeaseHandle, Ran},
+        task::{NewTask, Priority, Work},
+    },
+    registry::{Connector, NoConnector},
+    store::{AuditEntry, CommitName, Finish, StoreError, Transition, Trouble, TroubleKind, Watched},
+};
+
+/// Between two looks whether trouble is over.
+const RECHECKED: Duration = Duration::from_secs(300);
+
+/// Trouble as somebody found it.
+pub(super) struct Found<'a> {
+    pub(super) connection: &'a ConnectionId,
+    pub(super) kind: TroubleKind,
+    pub(super) what: String,
+    /// A request was lost just now.
+    pub(super) is_loss: bool,
+}
+
+impl Jobs {
+    /// Writes trouble with whatever else the job writes, and tells of it when it is new.
+    pub(super) async fn in_trouble(&self, transition: &mut Transition, found: Found<'_>) -> Result<(), JobError> {
+        let before = self.store.trouble(found.connection, found.kind).await?;
+        let Some((watched, news)) = follows(before, found, transition.now) else { return Ok(()) };
+        transition.watched.push(watched);
+        if let Some(trouble) = news {
+            tell(transition, &trouble, false);
+        }
+        Ok(())
+    }
+
+    /// Nothing of this kind is wrong with the connection: trouble, if there was any, has ended.
+    pub(super) async fn is_well(
+        &self,
+        transition: &mut Transition,
+        connection: &ConnectionId,
+        kind: TroubleKind,
+    ) -> Result<(), JobError> {
+        let Some(trouble) = self.store.trouble(connection, kind).await? else { return Ok(()) };
+        if trouble.is_told {
+            tell(transition, &trouble, true);
+        }
+        transition.watched.push(Watched::Ended(trouble));
+        Ok(())
+    }
+
+    /// What a failed job says of its connection.
+    pub(super) async fn notice(&self, connection: &ConnectionId, error: &JobError) {
+        match error {
+            JobError::Call(error) => self.notice_refusal(connection, error).await,
+            JobError::Connection(NoConnector::Broken { connection, why }) => self.notice_broken(connection, why).await,
+            _ => {}
+        }
+    }
+
+    /// The vendor refused the connection's own credentials or rights.
+    pub(super) async fn notice_refusal(&self, connection: &ConnectionId, error: &CallError) {
+        if let CallError::Unauthorized { .. } = error {
+            let what = format!("{error}; to see which: latchkey connection check {connection}");
+            self.noticed(Found { connection, kind: TroubleKind::Rights, what, is_loss: false }).await;
+        }
+    }
+
+    /// It cannot be built.
+    pub(super) async fn notice_broken(&self, connection: &ConnectionId, why: &str) {
+        self.noticed(Found { connection, kind: TroubleKind::Setup, what: why.to_owned(), is_loss: false }).await;
+    }
+
+    /// In a transaction of its own: what is told about a failure must not add to it.
+    async fn noticed(&self, found: Found<'_>) {
+        match self.store.trouble(found.connection, found.kind).await {
+            Ok(None) => {}
+            Ok(Some(_)) => return,
+            Err(error) => return tracing::warn!(%error, "whether a connection's trouble is known could not be read"),
+        }
+        let now = self.clock.now();
+        let mut transition = Transition::new(CommitName::Trouble, now);
+        let work = Work::Recheck { connection: found.connection.clone() };
+        transition.tasks.push(NewTask { work, run_at: now + RECHECKED, priority: Priority::Telling });
+        let connection = found.connection.clone();
+        let written = match self.in_trouble(&mut transition, found).await {
+            Ok(()) => self.store.commit(transition).await.map_err(JobError::from),
+            Err(error) => Err(error),
+        };
+        match written {
+            // Somebody else has told of it.
+            Ok(()) | Err(JobError::Store(StoreError::Conflict)) => {}
+            Err(error) => tracing::warn!(%connection, %error, "a connection's trouble could not be written down"),
+        }
+    }
+
+    /// Whether what was refused is granted, and what could not be built can be.
+    pub(super) async fn recheck(&self, connection: &ConnectionId, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let world = self.live.current().await;
+        let mut transition = Transition::new(CommitName::Trouble, self.clock.now());
+        let is_over = match world.registry.connector(connection) {
+            Err(NoConnector::Broken { why, .. }) => {
+                let found = Found { connection, kind: TroubleKind::Setup, what: why, is_loss: false };
+                self.in_trouble(&mut transition, found).await?;
+                false
+            }
+            Err(NoConnector::Unknown(_)) => true,
+            Ok(connector) => {
+                self.is_well(&mut transition, connection, TroubleKind::Setup).await?;
+                self.store.trouble(connection, TroubleKind::Rights).await?.is_none() || takes_us(connector).await
+            }
+        };
+        if is_over {
+            self.is_well(&mut transition, connection, TroubleKind::Rights).await?;
+        }
+        transition.now = self.clock.now();
+        let finish = if is_over { Finish::Done } else { Finish::At(transition.now + RECHECKED) };
+        transition.lease = Some((lease.lease(), finish));
+        self.store.commit(transition).await?;
+        Ok(Ran::Committed)
+    }
+}
+
+/// Every right that can be seen by asking is there.
+async fn takes_us(connector: &Connector) -> bool {
+    let checks = match connector {
+        Connector::TicketSystem(psa) => psa.checks(&WantedChecks::default()).await,
+        Connector::Directory(directory) => directory.preflight(&DirectoryWants::default()).await,
+    };
+    !checks.iter().any(Check::is_red)
+}
+
+/// What is written of trouble that was found, and what of it is news to people.
+fn follows(before: Option<Trouble>, found: Found<'_>, now: Timestamp) -> Option<(Watched, Option<Trouble>)> {
+    let lost_at = found.is_loss.then_some(now);
+    let Some(before) = before else {
+        let (connection, kind, what) = (found.connection.clone(), found.kind, found.what);
+        let is_told = quiet(kind) == Duration::ZERO;
+        let trouble = Trouble { connection, kind, since: now, lost_at, what, is_told };
+        return Some((Watched::Began(trouble.clone()), is_told.then_some(trouble)));
+    };
+    let is_news = !before.is_told && now.since(before.since) >= quiet(before.kind);
+    let is_told = before.is_told || is_news;
+    let trouble = Trouble { lost_at: lost_at.or(before.lost_at), what: found.what, is_told, ..before.clone() };
+    (trouble != before).then(|| (Watched::GoesOn(trouble.clone()), is_news.then_some(trouble)))
+}
+
+/// For so long trouble of this kind may pass by itself, and nobody is told.
+const fn quiet(kind: TroubleKind) -> Duration {
+    match kind {
+        TroubleKind::Answers => Duration::from_secs(600),
+        TroubleKind::Webhooks | TroubleKind::Rights | TroubleKind::Setup => Duration::ZERO,
+    }
+}
+
+/// Everything that people are told of trouble, and of its end, is told here.
+fn tell(transition: &mut Transition, trouble: &Trouble, is_over: bool) {
+    let Trouble { connection, kind, since, what, .. } = trouble;
+    let about = if *kind == TroubleKind::Webhooks { "webhook" } else { "connector" };
+    if is_over {
+        tracing::info!(%connection, kind = kind.name(), %since, "the connection's trouble is over");
+    } else {
+        tracing::error!(%connection, kind = kind.name(), what, "the connection is in trouble");
+    }
+    transition.audit.push(AuditEntry {
+        seq: 0,
+        at: transition.now,
+        code: format!("{about}.{}", if is_over { "well" } else { "trouble" }),
+        person: None,
+        grant: None,
+        ticket: None,
+        detail: json!({ "connection": connection, "kind": kind, "since": since, "what": what }),
+        hash: String::new(),
+    });
+}
