@@ -35,6 +35,9 @@ pub fn is_given_up(task: &Task) -> bool {
         Work::Intake { .. } | Work::Look { .. } | Work::Converge { .. } => task.priority != Priority::Removal,
         Work::Due { .. }
         | Work::Tell { .. }
+        | Work::Alert { .. }
+        | Work::Mail { .. }
+        | Work::AuditHead
         | Work::Poll { .. }
         | Work::Webhooks { .. }
         | Work::Presence { .. }

@@ -4,11 +4,14 @@
 //! Jobs never edit a grant: [`advance`] turns an event into a step of the pure heart, and writes what follows.
 
 pub mod advance;
+pub mod alert;
+pub(crate) mod audit_head;
 pub mod backoff;
 pub mod converge;
 mod due;
 mod end;
 pub mod intake;
+mod mail;
 mod poll;
 mod presence;
 pub mod queue;
@@ -25,6 +28,7 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{CallError, Clock};
 
+pub use mail::Post;
 pub use start::NotDecided;
 
 use crate::{
@@ -56,6 +60,8 @@ pub struct Jobs {
     pub seal: Arc<Seal>,
     /// Where claim links point.
     pub public_url: url::Url,
+    /// The mail server.
+    pub post: Arc<Post>,
 }
 
 /// Why a job did not come to its end. Each is tried again.
@@ -93,11 +99,14 @@ impl Run for Jobs {
             Work::Look { ticket } => self.look(ticket, &lease).await,
             Work::Due { grant } => self.due(grant, &lease).await,
             Work::Converge { account, .. } => self.converge(account, &task, &lease).await,
+            Work::Alert { alert } => self.alert(alert, &lease).await,
+            Work::Mail { mail } => self.mail(mail, &lease).await,
             Work::Tell { ticket } => self.tell(ticket, &lease).await,
             Work::Poll { connection } => self.poll(connection, &lease).await,
             Work::Webhooks { connection } => self.webhooks(connection, &lease).await,
             Work::Presence { connection } => self.presence(connection, &lease).await,
             Work::Recheck { connection } => self.recheck(connection, &lease).await,
+            Work::AuditHead => self.audit_head(&lease).await,
         };
         if let (Err(error), Some(connection)) = (&result, task.work.connection()) {
             self.notice(connection, error).await;

@@ -104,9 +104,10 @@ impl Jobs {
         let mut transition = Transition::new(CommitName::Trouble, now);
         transition.lease = Some((lease.lease(), Finish::Retry { at: now + wait, error: chain(&error) }));
         if !is_told_otherwise {
-            let what = "it does not say whether technicians have left; nobody loses access for that. See whether the PSA \
-                        is reachable, and what the log says";
-            let found = Found { connection, kind: TroubleKind::Answers, what: what.to_owned(), is_loss: false };
+            let kind = TroubleKind::Answers;
+            let what = "it does not say whether technicians have left; nobody loses access for that".to_owned();
+            let remedy = "See whether the PSA can be reached from here, and what the log says.".to_owned();
+            let found = Found { connection, kind, what, remedy, is_loss: false };
             self.in_trouble(&mut transition, found).await?;
         }
         self.store.commit(transition).await?;

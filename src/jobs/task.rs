@@ -1,6 +1,6 @@
 //! A task: a row that says what is to be done when. Payloads hold ids only.
 
-use latchkey_contract::{AccountId, ConnectionId, GrantId, PersonId, TicketRef, Timestamp};
+use latchkey_contract::{AccountId, ConnectionId, GrantId, MailId, PersonId, TicketRef, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::rulebook::Records;
@@ -35,6 +35,16 @@ pub enum Work {
         /// Its directory.
         directory: ConnectionId,
     },
+    /// Find out who is told of an alert by mail.
+    Alert {
+        /// Its row.
+        alert: String,
+    },
+    /// Send one mail.
+    Mail {
+        /// Its row.
+        mail: MailId,
+    },
     /// Tell a ticket what it is owed.
     Tell {
         /// The ticket.
@@ -60,6 +70,8 @@ pub enum Work {
         /// The PSA or directory.
         connection: ConnectionId,
     },
+    /// Let the audit log's head leave the house; every day.
+    AuditHead,
 }
 
 /// Who goes first.
@@ -127,6 +139,9 @@ impl Work {
             Self::Due { grant } => format!("due:{grant}"),
             Self::Converge { account, .. } => format!("converge:{account}"),
             Self::Tell { ticket } => format!("tell:{ticket}"),
+            Self::Alert { alert } => format!("alert:{alert}"),
+            Self::Mail { mail } => format!("mail:{mail}"),
+            Self::AuditHead => self.name().to_owned(),
             Self::Poll { connection }
             | Self::Webhooks { connection }
             | Self::Presence { connection }
@@ -143,6 +158,9 @@ impl Work {
             Self::Due { grant } => format!("grant:{grant}"),
             Self::Converge { account, .. } => format!("account:{account}"),
             Self::Tell { .. }
+            | Self::Alert { .. }
+            | Self::Mail { .. }
+            | Self::AuditHead
             | Self::Poll { .. }
             | Self::Webhooks { .. }
             | Self::Presence { .. }
@@ -161,7 +179,7 @@ impl Work {
             | Self::Recheck { connection } => Some(connection),
             Self::Converge { directory, .. } => Some(directory),
             Self::Tell { ticket } | Self::Look { ticket } => Some(&ticket.connection),
-            Self::Due { .. } => None,
+            Self::Due { .. } | Self::Alert { .. } | Self::Mail { .. } | Self::AuditHead => None,
         }
     }
 
@@ -178,6 +196,9 @@ impl Work {
             Self::Webhooks { .. } => "webhooks",
             Self::Presence { .. } => "presence",
             Self::Recheck { .. } => "recheck",
+            Self::Alert { .. } => "alert",
+            Self::Mail { .. } => "mail",
+            Self::AuditHead => "audit-head",
         }
     }
 }

@@ -5,17 +5,21 @@
 
 use std::time::Duration;
 
-use latchkey_contract::{CallError, Check, ConnectionId, Timestamp, directory::DirectoryWants, ticket::WantedChecks};
+use latchkey_contract::{
+    CallError, Check, ConnectionId, Timestamp, directory::DirectoryWants, text::one_line, ticket::WantedChecks,
+};
 use serde_json::json;
 
-use super::{JobError, Jobs};
+use super::{JobError, Jobs, advance::alert};
 use crate::{
+    audit::{AuditEntry, By, Code},
     jobs::{
         queue::{LeaseHandle, Ran},
         task::{NewTask, Priority, Work},
     },
+    random::Random,
     registry::{Connector, NoConnector},
-    store::{AuditEntry, CommitName, Finish, StoreError, Transition, Trouble, TroubleKind, Watched},
+    store::{CommitName, Finish, Happening, StoreError, Transition, Trouble, TroubleKind, Watched},
 };
 
 /// Between two looks whether trouble is over.
@@ -26,6 +30,7 @@ pub(super) struct Found<'a> {
     pub(super) connection: &'a ConnectionId,
     pub(super) kind: TroubleKind,
     pub(super) what: String,
+    pub(super) remedy: String,
     /// A request was lost just now.
     pub(super) is_loss: bool,
 }
@@ -37,7 +42,7 @@ impl Jobs {
         let Some((watched, news)) = follows(before, found, transition.now) else { return Ok(()) };
         transition.watched.push(watched);
         if let Some(trouble) = news {
-            tell(transition, &trouble, false);
+            tell(transition, &trouble, false, self.random.as_ref());
         }
         Ok(())
     }
@@ -51,7 +56,7 @@ impl Jobs {
     ) -> Result<(), JobError> {
         let Some(trouble) = self.store.trouble(connection, kind).await? else { return Ok(()) };
         if trouble.is_told {
-            tell(transition, &trouble, true);
+            tell(transition, &trouble, true, self.random.as_ref());
         }
         transition.watched.push(Watched::Ended(trouble));
         Ok(())
@@ -69,14 +74,15 @@ impl Jobs {
     /// The vendor refused the connection's own credentials or rights.
     pub(super) async fn notice_refusal(&self, connection: &ConnectionId, error: &CallError) {
         if let CallError::Unauthorized { .. } = error {
-            let what = format!("{error}; to see which: latchkey connection check {connection}");
-            self.noticed(Found { connection, kind: TroubleKind::Rights, what, is_loss: false }).await;
+            let what = one_line(&error.to_string(), 200);
+            let remedy = format!("To see what is missing, run: latchkey connection check {connection}");
+            self.noticed(Found { connection, kind: TroubleKind::Rights, what, remedy, is_loss: false }).await;
         }
     }
 
     /// It cannot be built.
     pub(super) async fn notice_broken(&self, connection: &ConnectionId, why: &str) {
-        self.noticed(Found { connection, kind: TroubleKind::Setup, what: why.to_owned(), is_loss: false }).await;
+        self.noticed(unbuilt(connection, why)).await;
     }
 
     /// In a transaction of its own: what is told about a failure must not add to it.
@@ -108,8 +114,7 @@ impl Jobs {
         let mut transition = Transition::new(CommitName::Trouble, self.clock.now());
         let is_over = match world.registry.connector(connection) {
             Err(NoConnector::Broken { why, .. }) => {
-                let found = Found { connection, kind: TroubleKind::Setup, what: why, is_loss: false };
-                self.in_trouble(&mut transition, found).await?;
+                self.in_trouble(&mut transition, unbuilt(connection, &why)).await?;
                 false
             }
             Err(NoConnector::Unknown(_)) => true,
@@ -129,6 +134,11 @@ impl Jobs {
     }
 }
 
+fn unbuilt<'a>(connection: &'a ConnectionId, why: &str) -> Found<'a> {
+    let (kind, what) = (TroubleKind::Setup, "it cannot be built from its record and secrets".to_owned());
+    Found { connection, kind, what, remedy: one_line(why, 400), is_loss: false }
+}
+
 /// Every right that can be seen by asking is there.
 async fn takes_us(connector: &Connector) -> bool {
     let checks = match connector {
@@ -142,14 +152,16 @@ async fn takes_us(connector: &Connector) -> bool {
 fn follows(before: Option<Trouble>, found: Found<'_>, now: Timestamp) -> Option<(Watched, Option<Trouble>)> {
     let lost_at = found.is_loss.then_some(now);
     let Some(before) = before else {
-        let (connection, kind, what) = (found.connection.clone(), found.kind, found.what);
-        let is_told = quiet(kind) == Duration::ZERO;
-        let trouble = Trouble { connection, kind, since: now, lost_at, what, is_told };
+        let is_told = quiet(found.kind) == Duration::ZERO;
+        let (connection, kind) = (found.connection.clone(), found.kind);
+        let trouble =
+            Trouble { connection, kind, since: now, lost_at, what: found.what, remedy: found.remedy, is_told };
         return Some((Watched::Began(trouble.clone()), is_told.then_some(trouble)));
     };
     let is_news = !before.is_told && now.since(before.since) >= quiet(before.kind);
     let is_told = before.is_told || is_news;
-    let trouble = Trouble { lost_at: lost_at.or(before.lost_at), what: found.what, is_told, ..before.clone() };
+    let (lost_at, what, remedy) = (lost_at.or(before.lost_at), found.what, found.remedy);
+    let trouble = Trouble { lost_at, what, remedy, is_told, ..before.clone() };
     (trouble != before).then(|| (Watched::GoesOn(trouble.clone()), is_news.then_some(trouble)))
 }
 
@@ -162,22 +174,25 @@ const fn quiet(kind: TroubleKind) -> Duration {
 }
 
 /// Everything that people are told of trouble, and of its end, is told here.
-fn tell(transition: &mut Transition, trouble: &Trouble, is_over: bool) {
-    let Trouble { connection, kind, since, what, .. } = trouble;
-    let about = if *kind == TroubleKind::Webhooks { "webhook" } else { "connector" };
+fn tell(transition: &mut Transition, trouble: &Trouble, is_over: bool, random: &dyn Random) {
+    let Trouble { connection, kind, since, what, remedy, .. } = trouble;
+    let code = match (kind, is_over) {
+        (TroubleKind::Webhooks, false) => Code::WebhookTrouble,
+        (TroubleKind::Webhooks, true) => Code::WebhookWell,
+        (_, false) => Code::ConnectorTrouble,
+        (_, true) => Code::ConnectorWell,
+    };
+    let detail = json!({ "connection": connection, "kind": kind, "since": since, "what": what });
+    transition.audit.push(AuditEntry::new(code, transition.now, By::Service, detail));
     if is_over {
         tracing::info!(%connection, kind = kind.name(), %since, "the connection's trouble is over");
-    } else {
-        tracing::error!(%connection, kind = kind.name(), what, "the connection is in trouble");
+        return;
     }
-    transition.audit.push(AuditEntry {
-        seq: 0,
-        at: transition.now,
-        code: format!("{about}.{}", if is_over { "well" } else { "trouble" }),
-        person: None,
-        grant: None,
-        ticket: None,
-        detail: json!({ "connection": connection, "kind": kind, "since": since, "what": what }),
-        hash: String::new(),
-    });
+    tracing::error!(%connection, kind = kind.name(), what, remedy, "the connection is in trouble");
+    let (connection, what, remedy) = (connection.clone(), what.clone(), remedy.clone());
+    let happening = match kind {
+        TroubleKind::Webhooks => Happening::WebhookTrouble { connection, what, remedy },
+        _ => Happening::ConnectorTrouble { connection, what, remedy },
+    };
+    alert(transition, happening, random);
 }

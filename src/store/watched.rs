@@ -54,8 +54,10 @@ pub struct Trouble {
     pub since: Timestamp,
     /// The newest request that no webhook told of, where that is the trouble or part of it.
     pub lost_at: Option<Timestamp>,
-    /// What is wrong and what to do: our words, with a vendor's code at most.
+    /// What is wrong: our words, with a vendor's code at most.
     pub what: String,
+    /// What to do, as a sentence.
+    pub remedy: String,
     /// People were told. What passes within minutes is told to nobody.
     pub is_told: bool,
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::de::DeserializeOwned;
 
-pub(super) use records::{is_domain, records};
+pub(super) use records::records;
 pub(super) use rulebook::rulebook;
 
 /// One fault and where it lies.
