@@ -15,3 +15,4 @@ mod intake;
 mod psa_trouble;
 mod storage;
 mod the_main_job;
+mod watching;
