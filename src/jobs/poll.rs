@@ -114,3 +114,42 @@ fn after(cursor: &Cursor, found: &[TicketChanged], asked_at: Timestamp) -> Curso
 const fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_millis(at.seconds() * 1000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(1_790_000_000_000 + seconds * 1000)
+    }
+
+    fn cursor(from: i64, newest: i64) -> Cursor {
+        Cursor { connection: "cw".parse().unwrap(), from: at(from), newest: at(newest), compared_at: at(0) }
+    }
+
+    fn saved(times: impl IntoIterator<Item = i64>) -> Vec<TicketChanged> {
+        let ticket = |(n, seconds): (usize, i64)| TicketChanged { id: n.to_string().parse().unwrap(), at: at(seconds) };
+        times.into_iter().enumerate().map(ticket).collect()
+    }
+
+    #[test]
+    fn after_a_full_page_the_next_question_begins_right_behind_it() {
+        let full = saved((0..200).map(|n| 1000 + n / 10));
+        assert_eq!(after(&cursor(900, 900), &full, at(5000)), cursor(1020, 1019));
+    }
+
+    #[test]
+    fn otherwise_it_begins_a_little_before_this_one_was_asked() {
+        assert_eq!(after(&cursor(0, 0), &saved([100, 999]), at(1000)), cursor(880, 999), "it may show late");
+        assert_eq!(after(&cursor(880, 999), &saved([999]), at(1300)), cursor(1000, 999), "quiet since then");
+        assert_eq!(after(&cursor(1000, 999), &[], at(9000)), cursor(1000, 999));
+    }
+
+    /// Whatever our clock says, nothing is skipped that the PSA's clock has not come to.
+    #[test]
+    fn a_psa_whose_clock_is_behind_loses_nothing() {
+        assert_eq!(after(&cursor(0, 0), &saved([400]), at(1000)), cursor(401, 400));
+        assert_eq!(after(&cursor(401, 400), &saved([450]), at(700)).from, at(451));
+        assert_eq!(after(&cursor(401, 400), &[], at(420)).from, at(401), "it never goes back");
+    }
+}

@@ -196,3 +196,38 @@ fn tell(transition: &mut Transition, trouble: &Trouble, is_over: bool, random: &
     };
     alert(transition, happening, random);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+    /// Finds the same trouble again and again; answers what is written and what is news.
+    fn found(before: Option<&Trouble>, kind: TroubleKind, what: &str, after_s: u64) -> Option<(Watched, bool)> {
+        let connection = "cw".parse().unwrap();
+        let (what, remedy) = (what.to_owned(), "Look.".to_owned());
+        let found = Found { connection: &connection, kind, what, remedy, is_loss: false };
+        follows(before.cloned(), found, START + Duration::from_secs(after_s)).map(|(w, news)| (w, news.is_some()))
+    }
+
+    #[test]
+    fn trouble_is_news_once_and_written_again_only_when_it_differs() {
+        let Some((Watched::Began(first), true)) = found(None, TroubleKind::Rights, "401", 0) else { panic!() };
+        assert_eq!(found(Some(&first), TroubleKind::Rights, "401", 9000), None);
+        let Some((Watched::GoesOn(other), false)) = found(Some(&first), TroubleKind::Rights, "403", 9000) else {
+            panic!()
+        };
+        assert_eq!((other.since, other.what.as_str()), (START, "403"));
+    }
+
+    /// F31
+    #[test]
+    fn an_outage_of_minutes_is_no_news() {
+        let kind = TroubleKind::Answers;
+        let Some((Watched::Began(quiet), false)) = found(None, kind, "503", 0) else { panic!() };
+        assert_eq!(found(Some(&quiet), kind, "503", 599), None);
+        let Some((Watched::GoesOn(told), true)) = found(Some(&quiet), kind, "503", 600) else { panic!() };
+        assert_eq!(found(Some(&told), kind, "503", 1200), None);
+    }
+}

@@ -244,4 +244,16 @@ mod tests {
             assert!(read(bad).is_err(), "{bad:?}");
         }
     }
+
+    /// F10
+    #[test]
+    fn a_psa_is_asked_every_one_to_sixty_minutes() {
+        let read = |text: &str| Rulebook::parse(&format!("[settings]\n{text}\n"));
+        assert_eq!(read("").unwrap().settings.poll_every(), Duration::from_secs(300));
+        assert_eq!(read("poll_minutes = 60").unwrap().settings.poll_every(), Duration::from_secs(3600));
+        for bad in [0, 61] {
+            let said = read(&format!("poll_minutes = {bad}")).unwrap_err().to_string();
+            assert!(said.contains("settings.poll_minutes") && said.contains("1 to 60 minutes"), "{said}");
+        }
+    }
 }
