@@ -5,19 +5,30 @@
 //! the socket; where none runs, the command is alone with the database, under the lock. Either way it is the same code,
 //! [`at_the_desk`].
 
+mod answer;
+mod at;
 mod audit;
+mod binding;
 mod certificate;
+mod change;
+mod choose;
 mod connection;
+mod customer;
 mod desk;
 mod grants;
+mod hands;
 mod key;
 mod load;
+mod names;
 mod operator;
 mod person;
+mod records;
+mod revoke;
 mod secret;
 mod serve;
 mod terminal;
 mod webhook;
+mod work;
 
 use std::{
     ffi::OsString,
@@ -26,8 +37,8 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use clap::{Parser, Subcommand};
-use latchkey_contract::{ConnectionId, PersonId};
+use clap::{Args, Parser, Subcommand};
+use latchkey_contract::{ConnectionId, GrantId, PersonId};
 
 use crate::{
     config::Config,
@@ -38,7 +49,9 @@ use crate::{
 use audit::Audit;
 use desk::Desk;
 pub(crate) use desk::ServiceDesk;
+use grants::Wanted;
 pub(crate) use operator::Operator;
+use revoke::{LockOn, Target};
 pub(crate) use terminal::{Ends, LARGEST_FILE};
 pub use terminal::{Overwrite, Terminal};
 
@@ -78,19 +91,25 @@ enum Command {
     Serve,
     /// People.
     #[command(subcommand)]
-    Person(Person),
+    Person(person::Command),
+    /// Which PSA member is which person.
+    #[command(subcommand)]
+    Binding(binding::Command),
+    /// The MSP's clients.
+    #[command(subcommand)]
+    Customer(customer::Command),
     /// Secrets of connections.
     #[command(subcommand)]
     Secret(Secret),
-    /// Connections, customers and people.
+    /// Connections, customers and people, as one document.
     #[command(subcommand)]
-    Records(Load),
+    Records(records::Command),
     /// Policies and mappings.
     #[command(subcommand)]
     Rulebook(Load),
-    /// What a connection's vendor says.
+    /// PSA instances and directories.
     #[command(subcommand)]
-    Connection(Connection),
+    Connection(connection::Command),
     /// The PSA's webhooks to this service.
     #[command(subcommand)]
     Webhook(Webhook),
@@ -100,20 +119,70 @@ enum Command {
     /// The master keys that seal every secret.
     #[command(subcommand)]
     Key(Key),
-    /// List the grants of the people in the records, newest first; of each person the newest 200.
-    Grants,
+    /// List grants, newest first.
+    Grants(Wanted),
+    /// Say how a grant was decided: by which rule, from what, and what came of it.
+    Why {
+        /// As `latchkey grants` lists it.
+        grant: GrantId,
+    },
+    /// Take a grant away now. Nothing is locked.
+    End {
+        /// As `latchkey grants` lists it.
+        grant: GrantId,
+        /// Why: for the ticket and the audit log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Take access away now, and give nothing there until an owner lifts the lock. Shows what is left until each is seen
+    /// to be off.
+    Revoke {
+        #[command(flatten)]
+        target: Target,
+        /// Why: for the tickets and the audit log.
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// How many minutes to wait while nothing moves. What is left is worked on by the service all the same.
+        #[arg(long, value_name = "MINUTES", default_value_t = 10)]
+        wait: u32,
+    },
+    /// What is locked, and lifting it.
+    #[command(subcommand)]
+    Lock(LockCommand),
+    /// Let a request pass that a brake holds. Two people must.
+    Approve {
+        /// As `latchkey grants --open` lists it.
+        grant: GrantId,
+        /// Who approves: their fresh one-time code is asked for.
+        #[arg(long = "as", value_name = "PERSON")]
+        by: PersonId,
+    },
+    /// Say no to a request that a brake holds.
+    Deny {
+        /// As `latchkey grants --open` lists it.
+        grant: GrantId,
+        /// Who denies: their fresh one-time code is asked for.
+        #[arg(long = "as", value_name = "PERSON")]
+        by: PersonId,
+        /// Why: for the ticket.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// List what is being worked on and what waits: the dead first, then by when it is due.
+    Tasks(Most),
+    /// List what the PSAs' webhooks and the poll brought, newest first.
+    Deliveries {
+        /// Only what is not worked off yet.
+        #[arg(long)]
+        open: bool,
+        #[command(flatten)]
+        most: Most,
+    },
+    /// List the mails that are owed, sent or given up, newest first.
+    Mails(Most),
     /// The audit log: who did what, for which ticket and grant.
     #[command(subcommand)]
     Audit(Audit),
-}
-
-#[derive(Debug, Subcommand)]
-enum Person {
-    /// Give a person a password and a one-time code. Ends their sessions.
-    Enroll {
-        /// As in the records.
-        id: PersonId,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,15 +202,6 @@ enum Load {
     Load {
         /// The file.
         file: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum Connection {
-    /// Check that it works, and list the ids that records and rulebook need. Fails if any check does.
-    Check {
-        /// As in the records.
-        connection: ConnectionId,
     },
 }
 
@@ -189,6 +249,30 @@ enum Key {
     Retire,
     /// Print the key file as it would be with a new key first: for a systemd credential. Changes nothing.
     Next,
+}
+
+#[derive(Debug, Subcommand)]
+enum LockCommand {
+    /// List what is locked, paused or blocked.
+    List,
+    /// Lift a lock. What was taken away stays away.
+    Lift {
+        /// all, customer/ID or person/ID.
+        on: LockOn,
+        /// The owner who lifts it: their fresh one-time code is asked for.
+        #[arg(long = "as", value_name = "OWNER")]
+        by: PersonId,
+        /// Why: for the audit log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Most {
+    /// At most so many.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
 }
 
 /// Runs one command.
@@ -260,13 +344,15 @@ fn for_the_service(words: &[OsString]) -> anyhow::Result<Vec<String>> {
 
 async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     match command {
+        Command::Person(command) => person::run(command, desk, terminal).await,
+        Command::Binding(command) => binding::run(command, desk, terminal).await,
+        Command::Customer(command) => customer::run(command, desk, terminal).await,
         Command::Serve => bail!("the service is started by itself, not through one that runs"),
-        Command::Person(Person::Enroll { id }) => person::enroll(desk, terminal, id).await,
         Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
         Command::Secret(Secret::List) => secret::list(desk, terminal).await,
-        Command::Records(Load::Load { file }) => load::records(desk, terminal, &file).await,
+        Command::Records(command) => records::run(command, desk, terminal).await,
         Command::Rulebook(Load::Load { file }) => load::rulebook(desk, terminal, &file).await,
-        Command::Connection(Connection::Check { connection }) => connection::check(desk, terminal, &connection).await,
+        Command::Connection(command) => connection::run(command, desk, terminal).await,
         Command::Webhook(Webhook::Sync { connection, new_path }) => {
             webhook::sync(desk, terminal, connection, new_path).await
         }
@@ -279,7 +365,17 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Key(Key::Rotate) => key::rotate(desk, terminal).await,
         Command::Key(Key::Retire) => key::retire(desk, terminal).await,
         Command::Key(Key::Next) => key::next(desk, terminal).await,
-        Command::Grants => grants::list(desk, terminal).await,
+        Command::Grants(wanted) => grants::list(desk, terminal, wanted).await,
+        Command::Why { grant } => grants::why(desk, terminal, grant).await,
+        Command::End { grant, reason } => revoke::end(desk, terminal, &grant, &reason).await,
+        Command::Revoke { target, reason, wait } => revoke::revoke(desk, terminal, target, &reason, wait).await,
+        Command::Lock(LockCommand::List) => revoke::locks(desk, terminal).await,
+        Command::Lock(LockCommand::Lift { on, by, reason }) => revoke::lift(desk, terminal, on, &by, &reason).await,
+        Command::Approve { grant, by } => answer::approve(desk, terminal, &grant, &by).await,
+        Command::Deny { grant, by, reason } => answer::deny(desk, terminal, &grant, &by, &reason).await,
+        Command::Tasks(most) => work::tasks(desk, terminal, most.limit).await,
+        Command::Deliveries { open, most } => work::deliveries(desk, terminal, open, most.limit).await,
+        Command::Mails(most) => work::mails(desk, terminal, most.limit).await,
         Command::Audit(command) => audit::run(command, desk, terminal).await,
     }
 }

@@ -38,6 +38,9 @@ impl Jobs {
                 self.is_well(&mut transition, connection, TroubleKind::Webhooks).await?;
             }
         }
+        if transition.watched.is_empty() {
+            return Ok(Ran::Finish(Finish::Done));
+        }
         transition.lease = Some((lease.lease(), Finish::Done));
         self.store.commit(transition).await?;
         Ok(Ran::Committed)

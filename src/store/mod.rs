@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 pub use crate::audit::{AuditEntry, BrokenChain, verify_chain};
 use crate::{
     access::{Account, Grant, trigger::Sighting},
-    audit::{AuditFilter, AuditRow, Checkpoint, Head, Prunable},
+    audit::{AuditFilter, AuditRow, By, Checkpoint, Head, Prunable},
     jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
@@ -107,6 +107,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn grants_of_person(&self, person: &PersonId, limit: u32) -> Result<Vec<Grant>, StoreError>;
     /// An account by id.
     async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError>;
+    /// Every account of a directory that there ever was, by id, after `after`, at most `limit`.
+    async fn accounts_in(
+        &self,
+        directory: &ConnectionId,
+        after: Option<&AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError>;
     /// The standard account of a person in a directory, or every burner account there that has open grants.
     async fn accounts_of(
         &self,
@@ -155,9 +162,19 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Sign-in factors of a person.
     async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError>;
-    /// Sets them (enrolment) together with the entry that says who did, ending every session of that person. A conflict
-    /// when the person is held.
-    async fn set_factors(&self, factors: &Factors, entry: AuditEntry) -> Result<(), StoreError>;
+    /// Sets them, and what goes with it: every session, every invitation and the former secret of that person end, the
+    /// code that confirmed it is used up, and it is audited. [`StoreError::Conflict`] when its invitation is not good
+    /// any more, or the person is held.
+    async fn enroll(&self, enrolled: &Enrolled) -> Result<(), StoreError>;
+    /// Makes an invitation, in the place of an earlier one of the same person. [`StoreError::Conflict`] when they are held.
+    async fn invite(&self, invitation: &Invitation, by: &By, at: Timestamp) -> Result<(), StoreError>;
+    /// Takes a person's invitation back, if there is one.
+    async fn uninvite(&self, person: &PersonId) -> Result<(), StoreError>;
+    /// An invitation by the hash of its token, if it is good at `now`.
+    async fn invitation(&self, token_hash: &str, now: Timestamp) -> Result<Option<Invitation>, StoreError>;
+    /// Keeps what was chosen under an invitation until it is confirmed, in the place of what was chosen before.
+    /// [`StoreError::Conflict`] when the invitation is not good any more.
+    async fn choose(&self, token_hash: &str, chosen: &Chosen, now: Timestamp) -> Result<(), StoreError>;
     /// Marks a one-time-code step as used. `false` when it or a later one was used already.
     async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError>;
     /// Counts a failed sign-in; answers how many failed since `since`.
@@ -357,6 +374,45 @@ pub struct Factors {
     pub totp: SecretId,
     /// Since when.
     pub enrolled_at: Timestamp,
+}
+
+/// An enrolment that is to be kept.
+#[derive(Debug, Clone)]
+pub struct Enrolled {
+    /// What is set.
+    pub factors: Factors,
+    /// The sealed secret, unless it was kept with an invitation already.
+    pub sealed: Option<SealedRow>,
+    /// The one-time-code step that confirmed it.
+    pub step: i64,
+    /// The hash of the invitation's token, where it came by one.
+    pub invitation: Option<String>,
+    /// Who did it, for the audit.
+    pub by: By,
+}
+
+/// A link by which one person enrols, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// Who.
+    pub person: PersonId,
+    /// SHA-256 of the token in hex: the token itself is not kept.
+    pub token_hash: String,
+    /// The secret that the person had when it was made: another enrolment since voids it.
+    pub beside: Option<SecretId>,
+    /// Until when it is good.
+    pub until: Timestamp,
+    /// What was chosen and is not confirmed yet: the password's hash, and the sealed secret.
+    pub chosen: Option<(String, SecretId)>,
+}
+
+/// What somebody chose under an invitation.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// Argon2id, in PHC form.
+    pub password_hash: String,
+    /// The sealed one-time-code secret.
+    pub sealed: SealedRow,
 }
 
 /// A signed-in browser.

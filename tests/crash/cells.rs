@@ -30,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const TRIES: usize = 3;
 
 /// Commits of the code that no story comes by, and why that is no hole.
-const EXCUSED_COMMITS: [(CommitName, &str); 0] = [];
+const EXCUSED_COMMITS: [(CommitName, &str); 1] =
+    [(CommitName::Trouble, "a row and its entry in one commit, and no call follows: the store's story tells it")];
 
 /// Steps that no story takes, and why that is no hole.
 const EXCUSED_STEPS: [(&str, &str); 0] = [];

@@ -42,7 +42,9 @@ impl Run<'_> {
             "record-delivery" => self.record_delivery(),
             "claim" => self.claimed(about),
             "finish" => self.finished(about),
+            "seen" if about.is_empty() => self.worked_off("look"),
             "seen" => self.seen(),
+            "polled" => self.worked_off("poll"),
             "decided" => self.decided(),
             "refused" => self.refused(),
             "step-intent" => self.step_intent(about),
@@ -56,6 +58,8 @@ impl Run<'_> {
             "due" | "end-asked" => self.moved("active", about),
             "off-seen" => self.off_seen(),
             "off-proven" => self.moved("ending", about),
+            "handing-over" => self.handing_over(),
+            "audit-head" => self.audit_head(),
             "revealed" => self.revealed(),
             "use-step" | "open-session" => self.signing_in(),
             "command" => self.command(),
@@ -85,6 +89,12 @@ impl Run<'_> {
     fn finished(&self, kind: &str) -> String {
         assert_eq!(self.death.has_task(kind, "leased"), self.is_before(), "{:?}", self.death.tasks);
         format!("{kind} was found to have nothing to do, again where that was not written down")
+    }
+
+    /// A commit that settles its own task.
+    fn worked_off(&self, kind: &str) -> String {
+        assert_eq!(self.death.has_task(kind, "leased"), self.is_before(), "{:?}", self.death.tasks);
+        format!("{kind} was done once more where that was not written down, which changes nothing")
     }
 
     fn seen(&self) -> String {
@@ -165,6 +175,19 @@ impl Run<'_> {
         "the note stood, and was not posted again; the time of access began once".to_owned()
     }
 
+    fn handing_over(&self) -> String {
+        assert_eq!(self.death.audited("secret.handing-over"), usize::from(!self.is_before()));
+        assert_eq!(self.death.effect("note access granted"), 0, "recorded before it is written");
+        assert_eq!(self.end.effect("note this access has ended"), 1, "written once, overwritten at the end");
+        "recorded or not, no credentials stood in the ticket; recorded and written after the start".to_owned()
+    }
+
+    fn audit_head(&self) -> String {
+        assert_eq!(self.death.audited("audit.head"), self.point.nth - usize::from(self.is_before()));
+        assert_eq!(self.end.audited("audit.head"), self.clean.audited("audit.head"), "once a day");
+        "the head of the day left the house once".to_owned()
+    }
+
     fn told(&self, about: &str) -> String {
         let (telling, state) = about.rsplit_once('-').expect("a telling and a state");
         let note = match telling {
@@ -216,6 +239,8 @@ impl Run<'_> {
     fn command(&self) -> String {
         let is_old = self.death.client_secret == self.beginning.client_secret;
         assert_eq!(is_old, self.is_before(), "the old secret or the new one");
+        let recorded = self.death.audited("secret.set") - self.beginning.audited("secret.set");
+        assert_eq!(recorded, usize::from(!self.is_before()), "recorded with it");
         "the old secret or the new one, never none; the service works with it".to_owned()
     }
 
@@ -229,7 +254,7 @@ impl Run<'_> {
             WRITES.iter().find(|(op, ..)| name == *op || name.starts_with(&format!("{op} (")))
         else {
             assert!(name.starts_with("GET ") || name.ends_with("/token"), "no expectation for {}", self.point);
-            return self.read();
+            return if name == "GET /system/members" { self.asked_after() } else { self.read() };
         };
         if !step.is_empty() {
             let is_refused = self.clean.audited("step.failed") > 0 && name.ends_with("/roleAssignments");
@@ -249,6 +274,16 @@ impl Run<'_> {
             Side::Before => format!("{kind} was not done; done once after the start"),
             Side::After => format!("{kind} was done and nobody heard of it; found, not done again"),
         }
+    }
+
+    /// Members are read where somebody asks, and then twice a minute for as long as they have access: the last question
+    /// may not be needed again.
+    fn asked_after(&self) -> String {
+        if self.is_before() {
+            return self.read();
+        }
+        assert_eq!(self.end.audited("hold.set"), 0, "nobody is held because nobody heard the answer");
+        "nothing was changed by asking; asked again while it mattered".to_owned()
     }
 
     fn read(&self) -> String {

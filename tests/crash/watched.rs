@@ -15,13 +15,13 @@ use std::{
 
 use latchkey::{
     access::{Account, Grant, trigger::Sighting},
-    audit::{AuditFilter, AuditRow, Checkpoint, Head, Prunable},
+    audit::{AuditFilter, AuditRow, By, Checkpoint, Head, Prunable},
     jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        Alert, AuditEntry, Claim, Cursor, Factors, Finish, NewDelivery, Notice, OwedMail, QueueState, Recorded,
-        Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition,
-        Trouble, TroubleKind,
+        Alert, AuditEntry, Chosen, Claim, Cursor, Enrolled, Factors, Finish, Invitation, NewDelivery, Notice, OwedMail,
+        QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery,
+        TaskRow, Transition, Trouble, TroubleKind,
     },
 };
 use latchkey_contract::{
@@ -248,6 +248,14 @@ impl Store for Watched {
     async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
         self.inner.account(id).await
     }
+    async fn accounts_in(
+        &self,
+        directory: &ConnectionId,
+        after: Option<&AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError> {
+        self.inner.accounts_in(directory, after, limit).await
+    }
     async fn accounts_of(
         &self,
         person: &PersonId,
@@ -310,8 +318,20 @@ impl Store for Watched {
     async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError> {
         self.inner.factors(person).await
     }
-    async fn set_factors(&self, factors: &Factors, entry: AuditEntry) -> Result<(), StoreError> {
-        self.around("commit set-factors", self.inner.set_factors(factors, entry)).await
+    async fn enroll(&self, enrolled: &Enrolled) -> Result<(), StoreError> {
+        self.around("commit enroll", self.inner.enroll(enrolled)).await
+    }
+    async fn invite(&self, invitation: &Invitation, by: &By, at: Timestamp) -> Result<(), StoreError> {
+        self.around("commit invite", self.inner.invite(invitation, by, at)).await
+    }
+    async fn uninvite(&self, person: &PersonId) -> Result<(), StoreError> {
+        self.around("commit uninvite", self.inner.uninvite(person)).await
+    }
+    async fn invitation(&self, token_hash: &str, now: Timestamp) -> Result<Option<Invitation>, StoreError> {
+        self.inner.invitation(token_hash, now).await
+    }
+    async fn choose(&self, token_hash: &str, chosen: &Chosen, now: Timestamp) -> Result<(), StoreError> {
+        self.around("commit choose", self.inner.choose(token_hash, chosen, now)).await
     }
     async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError> {
         self.around("commit use-step", self.inner.use_step(person, step)).await

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use latchkey::{
+    audit::By,
     registry::SecretKind,
     rulebook::{Bound, ConnectionKind, Hold, HoldCause, HoldOn, Members},
-    store::TroubleKind,
+    store::{Invitation, TroubleKind},
 };
 use latchkey_contract::{Clock, ConnectionId, Timestamp};
 use latchkey_simulators::{
@@ -377,7 +378,7 @@ async fn second_psa(app: &TestApp, person: &str, member: i64) -> Tenant {
 }
 
 /// F31: blocked here, also while the PSA is down: what stands, what waits, the session and the link are gone within a
-/// minute, and nobody is enrolled meanwhile.
+/// minute, and they are not invited.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_takes_everything_within_a_minute_even_without_the_psa() {
     let brake = "[[brake]]\nid = \"one\"\nper = \"technician\"\ngrants = 1\nwithin = \"1h\"\n\n[[technician_group]]";
@@ -400,11 +401,14 @@ async fn a_block_takes_everything_within_a_minute_even_without_the_psa() {
     let mut anew = app.browser();
     let page = anew.sign_in("jane", &app.jane, app.clock.now()).await;
     assert!(page.status != 303 && anew.cookie().is_none(), "{}", page.status);
-    let person = "jane".parse().unwrap();
-    let factors = app.store().factors(&person).await.unwrap().unwrap();
-    let by = latchkey::audit::By::operator("test");
-    let entry = latchkey::audit::AuditEntry::new(latchkey::audit::Code::PersonEnrolled, app.clock.now(), by, json!({}));
-    app.store().set_factors(&factors, entry).await.unwrap_err();
+    let invitation = Invitation {
+        person: "jane".parse().unwrap(),
+        token_hash: "hash".to_owned(),
+        beside: None,
+        until: app.clock.now() + Duration::from_secs(600),
+        chosen: None,
+    };
+    app.store().invite(&invitation, &By::operator("test"), app.clock.now()).await.unwrap_err();
     app.psa.sim.faults().clear();
     app.minutes(6).await;
     assert_eq!(app.psa.told(ticket), [RECEIVED, GRANTED, ENDED]);

@@ -6,6 +6,7 @@
 mod audit;
 mod audit_read;
 mod commit;
+mod enroll;
 mod intake;
 mod keys;
 mod open;
@@ -33,13 +34,13 @@ use tokio::{
 
 use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
 use super::{
-    Alert, AuditEntry, Claim, Cursor, Factors, Finish, NewDelivery, Notice, OwedMail, QueueState, Recorded, Revision,
-    Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition, Trouble, TroubleKind,
-    row,
+    Alert, AuditEntry, Chosen, Claim, Cursor, Enrolled, Factors, Finish, Invitation, NewDelivery, Notice, OwedMail,
+    QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow,
+    Transition, Trouble, TroubleKind, row,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
-    audit::{AuditFilter, AuditRow, Checkpoint, Head, Prunable},
+    audit::{AuditFilter, AuditRow, By, Checkpoint, Head, Prunable},
     jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
@@ -293,6 +294,17 @@ impl Store for Sqlite {
         Ok(self.docs("accounts", query).await?.pop())
     }
 
+    async fn accounts_in(
+        &self,
+        directory: &ConnectionId,
+        after: Option<&AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError> {
+        let sql = "SELECT id, doc FROM accounts WHERE directory = $1 AND id > $2 ORDER BY id LIMIT $3";
+        let after = after.map_or("", AccountId::as_str);
+        self.docs("accounts", sqlx::query_as(sql).bind(directory.as_str()).bind(after).bind(limit)).await
+    }
+
     async fn accounts_of(
         &self,
         person: &PersonId,
@@ -406,8 +418,24 @@ impl Store for Sqlite {
         }))
     }
 
-    async fn set_factors(&self, factors: &Factors, entry: AuditEntry) -> Result<(), StoreError> {
-        self.write(people::SetFactors(factors.clone(), entry)).await
+    async fn enroll(&self, enrolled: &Enrolled) -> Result<(), StoreError> {
+        self.write(enroll::Enroll(enrolled.clone())).await
+    }
+
+    async fn invite(&self, invitation: &Invitation, by: &By, at: Timestamp) -> Result<(), StoreError> {
+        self.write(enroll::Invite { invitation: invitation.clone(), by: by.clone(), at }).await
+    }
+
+    async fn uninvite(&self, person: &PersonId) -> Result<(), StoreError> {
+        self.write(enroll::Uninvite(person.clone())).await
+    }
+
+    async fn invitation(&self, token_hash: &str, now: Timestamp) -> Result<Option<Invitation>, StoreError> {
+        enroll::invitation(&self.readers, token_hash, now).await
+    }
+
+    async fn choose(&self, token_hash: &str, chosen: &Chosen, now: Timestamp) -> Result<(), StoreError> {
+        self.write(enroll::Choose { token_hash: token_hash.to_owned(), chosen: chosen.clone(), now }).await
     }
 
     async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError> {

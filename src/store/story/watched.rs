@@ -2,13 +2,16 @@
 
 use latchkey_contract::{Timestamp, ticket::TicketChanged};
 
-use super::{one, sample::*};
+use super::{one, people::enrolled, sample::*};
 use crate::{
     access::trigger::Sighting,
-    audit::{AuditEntry, By, Code},
+    audit::{By, Code},
     jobs::task::{Priority, Work},
     rulebook::{Hold, HoldCause, HoldOn, Records, Rulebook, Rules},
-    store::{Cursor, Factors, Finish, Session, Store, StoreError, Transition, Trouble, TroubleKind, Watched},
+    store::{
+        Cursor, Enrolled, Factors, Finish, Invitation, Session, Store, StoreError, Transition, Trouble, TroubleKind,
+        Watched,
+    },
 };
 
 fn trouble(kind: TroubleKind, what: &str) -> Trouble {
@@ -128,17 +131,22 @@ pub(crate) async fn who_is_held_is_not_here(store: &dyn Store) {
 
     let late = store.open_session(&session("emil", after(900)), vec![], START).await;
     assert!(matches!(late, Err(StoreError::Conflict)));
-    let factors = Factors {
+    let of_jdoe = enrolled("totp");
+    let factors = Factors { person: "emil".parse().unwrap(), ..of_jdoe.factors.clone() };
+    let enrolled = Enrolled { factors, ..of_jdoe };
+    assert!(matches!(store.enroll(&enrolled).await, Err(StoreError::Conflict)));
+    let invitation = Invitation {
         person: "emil".parse().unwrap(),
-        password_hash: "$argon2id$…".into(),
-        totp: secret("totp"),
-        enrolled_at: START,
+        token_hash: "token".into(),
+        beside: None,
+        until: after(900),
+        chosen: None,
     };
-    let entry = || AuditEntry::new(Code::PersonEnrolled, START, By::Service, serde_json::json!({}));
-    assert!(matches!(store.set_factors(&factors, entry()).await, Err(StoreError::Conflict)));
-    assert!(store.factors(&factors.person).await.unwrap().is_none());
+    assert!(matches!(store.invite(&invitation, &By::Service, START).await, Err(StoreError::Conflict)));
+    assert!(store.factors(&invitation.person).await.unwrap().is_none());
     store.lift_hold(&on(), HoldCause::Left, "ann", "back", START).await.unwrap();
-    store.set_factors(&factors, entry()).await.unwrap();
+    store.invite(&invitation, &By::Service, START).await.unwrap();
+    store.enroll(&enrolled).await.unwrap();
 }
 
 /// F10, F31: who watches is there when a mapping, a person or a trouble needs it, and not otherwise.
