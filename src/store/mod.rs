@@ -166,7 +166,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// code that confirmed it is used up, and it is audited. [`StoreError::Conflict`] when its invitation is not good
     /// any more, or the person is held.
     async fn enroll(&self, enrolled: &Enrolled) -> Result<(), StoreError>;
-    /// Makes an invitation, in the place of an earlier one of the same person. [`StoreError::Conflict`] when they are held.
+    /// Makes an invitation, in the place of an earlier one of the same person.
     async fn invite(&self, invitation: &Invitation, by: &By, at: Timestamp) -> Result<(), StoreError>;
     /// Takes a person's invitation back, if there is one.
     async fn uninvite(&self, person: &PersonId) -> Result<(), StoreError>;

@@ -7,7 +7,7 @@ use latchkey::{
     audit::By,
     registry::SecretKind,
     rulebook::{Bound, ConnectionKind, Hold, HoldCause, HoldOn, Members},
-    store::{Invitation, TroubleKind},
+    store::{Enrolled, TroubleKind},
 };
 use latchkey_contract::{Clock, ConnectionId, Timestamp};
 use latchkey_simulators::{
@@ -378,7 +378,7 @@ async fn second_psa(app: &TestApp, person: &str, member: i64) -> Tenant {
 }
 
 /// F31: blocked here, also while the PSA is down: what stands, what waits, the session and the link are gone within a
-/// minute, and they are not invited.
+/// minute, and nobody enrols them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_takes_everything_within_a_minute_even_without_the_psa() {
     let brake = "[[brake]]\nid = \"one\"\nper = \"technician\"\ngrants = 1\nwithin = \"1h\"\n\n[[technician_group]]";
@@ -401,14 +401,9 @@ async fn a_block_takes_everything_within_a_minute_even_without_the_psa() {
     let mut anew = app.browser();
     let page = anew.sign_in("jane", &app.jane, app.clock.now()).await;
     assert!(page.status != 303 && anew.cookie().is_none(), "{}", page.status);
-    let invitation = Invitation {
-        person: "jane".parse().unwrap(),
-        token_hash: "hash".to_owned(),
-        beside: None,
-        until: app.clock.now() + Duration::from_secs(600),
-        chosen: None,
-    };
-    app.store().invite(&invitation, &By::operator("test"), app.clock.now()).await.unwrap_err();
+    let factors = app.store().factors(&"jane".parse().unwrap()).await.unwrap().unwrap();
+    let enrolled = Enrolled { factors, sealed: None, step: 1, invitation: None, by: By::operator("test") };
+    app.store().enroll(&enrolled).await.unwrap_err();
     app.psa.sim.faults().clear();
     app.minutes(6).await;
     assert_eq!(app.psa.told(ticket), [RECEIVED, GRANTED, ENDED]);

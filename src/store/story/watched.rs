@@ -8,10 +8,7 @@ use crate::{
     audit::{By, Code},
     jobs::task::{Priority, Work},
     rulebook::{Hold, HoldCause, HoldOn, Records, Rulebook, Rules},
-    store::{
-        Cursor, Enrolled, Factors, Finish, Invitation, Session, Store, StoreError, Transition, Trouble, TroubleKind,
-        Watched,
-    },
+    store::{Cursor, Enrolled, Factors, Finish, Session, Store, StoreError, Transition, Trouble, TroubleKind, Watched},
 };
 
 fn trouble(kind: TroubleKind, what: &str) -> Trouble {
@@ -135,17 +132,8 @@ pub(crate) async fn who_is_held_is_not_here(store: &dyn Store) {
     let factors = Factors { person: "emil".parse().unwrap(), ..of_jdoe.factors.clone() };
     let enrolled = Enrolled { factors, ..of_jdoe };
     assert!(matches!(store.enroll(&enrolled).await, Err(StoreError::Conflict)));
-    let invitation = Invitation {
-        person: "emil".parse().unwrap(),
-        token_hash: "token".into(),
-        beside: None,
-        until: after(900),
-        chosen: None,
-    };
-    assert!(matches!(store.invite(&invitation, &By::Service, START).await, Err(StoreError::Conflict)));
-    assert!(store.factors(&invitation.person).await.unwrap().is_none());
+    assert!(store.factors(&enrolled.factors.person).await.unwrap().is_none());
     store.lift_hold(&on(), HoldCause::Left, "ann", "back", START).await.unwrap();
-    store.invite(&invitation, &By::Service, START).await.unwrap();
     store.enroll(&enrolled).await.unwrap();
 }
 
