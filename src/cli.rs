@@ -83,6 +83,15 @@ enum Secret {
         /// CONNECTION/KIND, such as cw/private-key or contoso/client-secret.
         name: SecretName,
     },
+    /// Try a new value at the vendor, and put it in force only if it works. The certificate is the one that
+    /// `certificate make --next` made; a hook-secret is made by Latchkey itself.
+    Rotate {
+        /// CONNECTION/KIND, such as cw/private-key, contoso/client-secret, contoso/certificate or cw/hook-secret.
+        name: SecretName,
+        /// ConnectWise: the public key that belongs to the new private key.
+        #[arg(long)]
+        public_key: Option<String>,
+    },
     /// List the names of the secrets that are set.
     List,
 }
@@ -111,7 +120,7 @@ enum Webhook {
     Sync {
         /// As in the records.
         connection: ConnectionId,
-        /// Give the webhooks a new path secret first; the old one stops working.
+        /// Give the webhooks a new path secret first; the old one is accepted for an hour after the move.
         #[arg(long)]
         new_path: bool,
     },
@@ -136,6 +145,9 @@ enum Certificate {
         /// How long it is good for.
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=1095))]
         days: u32,
+        /// For later: the pair in force stays, until `secret rotate CONNECTION/certificate` has tried this one.
+        #[arg(long)]
+        next: bool,
     },
 }
 
@@ -170,6 +182,7 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Serve => Ok(()),
         Command::Person(Person::Enroll { id }) => person::enroll(desk, terminal, id).await,
         Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
+        Command::Secret(Secret::Rotate { name, public_key }) => secret::rotate(desk, terminal, name, public_key).await,
         Command::Secret(Secret::List) => secret::list(desk, terminal).await,
         Command::Records(Load::Load { file }) => load::records(desk, terminal, &file).await,
         Command::Rulebook(Load::Load { file }) => load::rulebook(desk, terminal, &file).await,
@@ -179,8 +192,8 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         }
         Command::Webhook(Webhook::List { connection }) => webhook::list(desk, terminal, &connection).await,
         Command::Webhook(Webhook::Remove { connection }) => webhook::remove(desk, terminal, &connection).await,
-        Command::Certificate(Certificate::Make { connection, days }) => {
-            certificate::make(desk, terminal, connection, days).await
+        Command::Certificate(Certificate::Make { connection, days, next }) => {
+            certificate::make(desk, terminal, connection, days, next).await
         }
         Command::Key(Key::List) => key::list(desk, terminal).await,
         Command::Key(Key::Rotate) => key::rotate(desk, terminal).await,

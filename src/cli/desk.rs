@@ -9,7 +9,7 @@ use crate::{
     app::database,
     clock::SystemClock,
     config::Config,
-    registry::{Live, NotSet, SecretName, Vendors, set_secrets},
+    registry::{Change, Live, NotSet, SecretName, Vendors, set_secrets},
     rulebook::{Connection, Rules},
     seal::{Seal, unlock},
     store::{
@@ -44,8 +44,14 @@ impl Desk {
     /// The connectors as they are in force now.
     pub(super) async fn live(&self) -> anyhow::Result<Live> {
         let store: Arc<dyn Store> = Arc::<Sqlite>::clone(&self.store);
-        let vendors = Vendors::new(Arc::clone(&store), self.seal().await?, Arc::clone(&self.clock));
-        Live::start(store, Arc::new(vendors)).await.context("the connections cannot be loaded")
+        let vendors = Arc::new(self.vendors().await?);
+        Live::start(store, vendors).await.context("the connections cannot be loaded")
+    }
+
+    /// What builds connectors.
+    pub(super) async fn vendors(&self) -> anyhow::Result<Vendors> {
+        let store: Arc<dyn Store> = Arc::<Sqlite>::clone(&self.store);
+        Ok(Vendors::new(store, self.seal().await?, Arc::clone(&self.clock)))
     }
 
     /// Saves rules as the next revision; answers its number.
@@ -55,11 +61,13 @@ impl Desk {
 
     pub(super) async fn set(&self, secrets: &[(SecretName, Secret<String>)]) -> anyhow::Result<()> {
         let seal = self.seal().await?;
-        set_secrets(&*self.store, &seal, &by(), secrets, self.clock.now()).await.map_err(|error| match error {
-            NotSet::Save(error) => explain(error),
-            NotSet::Tell(_) => anyhow::Error::new(error)
-                .context("a running service goes on with the old value; run the command again, or restart the service"),
-        })
+        set_secrets(&*self.store, &seal, &by(), secrets, self.clock.now()).await.map_err(not_set)
+    }
+
+    /// Puts secrets in force together with what `edit` makes of the rules.
+    pub(super) async fn change(&self, change: Change<'_>, edit: impl Fn(&mut Rules)) -> anyhow::Result<()> {
+        let seal = self.seal().await?;
+        change.put_in_force(&*self.store, &seal, &by(), self.clock.now(), edit).await.map_err(not_set)
     }
 
     /// A connection of the records.
@@ -84,8 +92,16 @@ fn explain(error: StoreError) -> anyhow::Error {
     anyhow::Error::new(error).context(hint)
 }
 
+fn not_set(error: NotSet) -> anyhow::Error {
+    match error {
+        NotSet::Save(error) => explain(error),
+        NotSet::Tell(_) => anyhow::Error::new(error)
+            .context("a running service goes on with the old value; run the command again, or restart the service"),
+    }
+}
+
 /// Who is at the command line, as far as the system says, for the history of revisions.
-fn by() -> String {
+pub(super) fn by() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let user = latchkey_contract::text::one_line(user.as_deref().unwrap_or("unknown"), 40);
     format!("command line: {user}")

@@ -6,6 +6,7 @@ use latchkey_contract::{BadId, ConnectionId, Secret, Timestamp};
 
 use crate::{
     random,
+    rulebook::Rules,
     seal::Seal,
     store::{CommitName, Store, StoreError, Transition},
 };
@@ -21,14 +22,28 @@ pub enum SecretKind {
     CertificateKey,
     /// Entra: the certificate, PEM. Not secret, but kept with its key.
     Certificate,
+    /// Entra: the private key of the certificate that is to come. Not in force.
+    NextCertificateKey,
+    /// Entra: the certificate that is to come. Not in force.
+    NextCertificate,
     /// The random part of the hook's URL.
     HookSecret,
+    /// The one before it, with the end of its time.
+    FormerHookSecret,
 }
 
 impl SecretKind {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::PrivateKey, Self::ClientSecret, Self::CertificateKey, Self::Certificate, Self::HookSecret];
+    pub const ALL: [Self; 8] = [
+        Self::PrivateKey,
+        Self::ClientSecret,
+        Self::CertificateKey,
+        Self::Certificate,
+        Self::NextCertificateKey,
+        Self::NextCertificate,
+        Self::HookSecret,
+        Self::FormerHookSecret,
+    ];
 
     /// The second half of the name.
     #[must_use]
@@ -38,7 +53,10 @@ impl SecretKind {
             Self::ClientSecret => "client-secret",
             Self::CertificateKey => "certificate-key",
             Self::Certificate => "certificate",
+            Self::NextCertificateKey => "next-certificate-key",
+            Self::NextCertificate => "next-certificate",
             Self::HookSecret => "hook-secret",
+            Self::FormerHookSecret => "former-hook-secret",
         }
     }
 }
@@ -57,7 +75,8 @@ pub struct SecretName {
 pub enum BadSecretName {
     /// No slash, or an unknown kind.
     #[error(
-        "write CONNECTION/KIND with one of these kinds: private-key, client-secret, certificate-key, certificate, hook-secret"
+        "write CONNECTION/KIND with one of these kinds: private-key, client-secret, certificate-key, certificate, \
+         next-certificate-key, next-certificate, hook-secret"
     )]
     Shape,
     /// The connection.
@@ -112,23 +131,58 @@ pub async fn set_secrets(
     secrets: &[(SecretName, Secret<String>)],
     now: Timestamp,
 ) -> Result<(), NotSet> {
-    let mut transition = Transition::new(CommitName::Command, now);
-    let mut names = Vec::new();
-    for (name, value) in secrets {
-        let name = name.to_string();
-        let id = random::secret_id(&random::SystemRandom, now);
-        transition.destroy.extend(store.sealed_named(&name).await.map_err(NotSet::Save)?.map(|row| row.id));
-        transition.seal.push(seal.seal(id, Some(name.clone()), &name, value));
-        names.push(name);
+    let names: Vec<String> = secrets.iter().map(|(name, _)| name.to_string()).collect();
+    let change = Change { secrets, forget: &[], reason: &format!("set {}", names.join(", ")) };
+    change.put_in_force(store, seal, by, now, |_| ()).await
+}
+
+/// Secrets that change together.
+#[derive(Debug)]
+pub(crate) struct Change<'a> {
+    /// What is set. Where a name has a value already, that is destroyed.
+    pub(crate) secrets: &'a [(SecretName, Secret<String>)],
+    /// What is destroyed.
+    pub(crate) forget: &'a [SecretName],
+    /// For the history of revisions.
+    pub(crate) reason: &'a str,
+}
+
+impl Change<'_> {
+    /// Commits it, and saves a revision with what `edit` makes of the rules: connectors are built anew from both at once.
+    pub(crate) async fn put_in_force(
+        &self,
+        store: &dyn Store,
+        seal: &Seal,
+        by: &str,
+        now: Timestamp,
+        edit: impl Fn(&mut Rules),
+    ) -> Result<(), NotSet> {
+        let mut transition = Transition::new(CommitName::Command, now);
+        let replaced = self.secrets.iter().map(|(name, _)| name);
+        for name in replaced.chain(self.forget) {
+            let before = store.sealed_named(&name.to_string()).await.map_err(NotSet::Save)?;
+            transition.destroy.extend(before.map(|row| row.id));
+        }
+        for (name, value) in self.secrets {
+            let (id, name) = (random::secret_id(&random::SystemRandom, now), name.to_string());
+            transition.seal.push(seal.seal(id, Some(name.clone()), &name, value));
+        }
+        store.commit(transition).await.map_err(NotSet::Save)?;
+        tell(store, by, self.reason, now, edit).await.map_err(NotSet::Tell)
     }
-    store.commit(transition).await.map_err(NotSet::Save)?;
-    tell(store, by, &format!("set {}", names.join(", ")), now).await.map_err(NotSet::Tell)
 }
 
 /// Tried until nobody else saves between the reading and the saving: each turn lost is one that another saved.
-async fn tell(store: &dyn Store, by: &str, reason: &str, now: Timestamp) -> Result<(), StoreError> {
+async fn tell(
+    store: &dyn Store,
+    by: &str,
+    reason: &str,
+    now: Timestamp,
+    edit: impl Fn(&mut Rules),
+) -> Result<(), StoreError> {
     loop {
-        let rules = store.rules().await?;
+        let mut rules = store.rules().await?;
+        edit(&mut rules);
         match store.save_rules(&rules, by, reason, now).await {
             Err(StoreError::Conflict) => {}
             saved => return saved.map(drop),

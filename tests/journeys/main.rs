@@ -12,5 +12,6 @@ mod directory_trouble;
 mod harness;
 mod intake;
 mod psa_trouble;
+mod secrets;
 mod storage;
 mod the_main_job;
