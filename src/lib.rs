@@ -35,6 +35,7 @@
 //! | [`http`] | hooks, pages, health |
 //! | [`people`] | who may sign in: passwords, one-time codes, sessions |
 //! | [`seal`] | secrets at rest |
+//! | [`generation`] | a database that is an older copy is noticed |
 //! | [`clock`], [`clock_guard`], [`random`] | time and randomness, as parameters |
 //! | [`config`], [`telemetry`], [`cli`], [`app`] | start and stop; `app` is the one file that knows every concrete type |
 //!
@@ -63,6 +64,7 @@ pub mod clock;
 pub mod clock_guard;
 pub mod config;
 mod durable;
+pub mod generation;
 pub mod http;
 pub mod jobs;
 pub mod people;

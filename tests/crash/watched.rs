@@ -18,8 +18,8 @@ use latchkey::{
     jobs::task::{Lease, Task},
     rulebook::Rules,
     store::{
-        AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Rewrapped, SealedRow, Session,
-        Store, StoreError, StoredDelivery, Transition,
+        AuditEntry, Claim, Comparing, Factors, Finish, Generation, NewDelivery, Notice, QueueState, Recorded,
+        Rewrapped, SealedRow, Session, Store, StoreError, StoredDelivery, Transition,
     },
 };
 use latchkey_contract::{
@@ -304,5 +304,14 @@ impl Store for Watched {
     }
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.last_seen().await
+    }
+    async fn generation(&self) -> Result<Generation, StoreError> {
+        self.inner.generation().await
+    }
+    async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError> {
+        self.inner.raise_generation(seen).await
+    }
+    async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {
+        self.inner.compare_first(comparing).await
     }
 }

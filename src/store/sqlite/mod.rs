@@ -4,6 +4,7 @@
 //! that cannot write. An answer to a write means that it is on the disk.
 
 mod commit;
+mod generation;
 mod intake;
 mod keys;
 mod open;
@@ -28,8 +29,8 @@ use tokio::{
 
 use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
 use super::{
-    AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Rewrapped, SealedRow, Session,
-    Store, StoreError, StoredDelivery, Transition, row,
+    AuditEntry, Claim, Comparing, Factors, Finish, Generation, NewDelivery, Notice, QueueState, Recorded, Rewrapped,
+    SealedRow, Session, Store, StoreError, StoredDelivery, Transition, row,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
@@ -385,6 +386,18 @@ impl Store for Sqlite {
             .await
             .map_err(engine)?;
         found.map(|ms| row::parse("meta", "last-seen", &ms).map(Timestamp::from_millis)).transpose()
+    }
+
+    async fn generation(&self) -> Result<Generation, StoreError> {
+        generation::read(&self.readers).await
+    }
+
+    async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError> {
+        self.write(generation::Raise(seen)).await
+    }
+
+    async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {
+        self.write(generation::CompareFirst(comparing)).await
     }
 }
 
