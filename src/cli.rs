@@ -3,6 +3,7 @@
 //!
 //! The commands write to the database directly; a running service notices by the revision.
 
+mod backup;
 mod certificate;
 mod connection;
 mod desk;
@@ -31,6 +32,9 @@ pub struct Cli {
     /// The configuration file.
     #[arg(long, global = true, default_value = "latchkey.toml")]
     config: PathBuf,
+    /// Do not ask before something is changed.
+    #[arg(long, global = true)]
+    yes: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -63,6 +67,16 @@ enum Command {
     /// The master keys that seal every secret.
     #[command(subcommand)]
     Key(Key),
+    /// Copy the database, as it is now, to one file; the service may run. The master key is not in it.
+    Backup {
+        /// A file that is not there yet.
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the database, which is kept beside it. Only while no service runs.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+    },
     /// List the grants of the people in the records, newest first; of each person the newest 200.
     Grants,
 }
@@ -168,8 +182,13 @@ enum Key {
 /// # Errors
 /// Whatever stopped it, as a chain of sentences.
 pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
-    if let Command::Serve = cli.command {
-        return serve::run(&cli.config).await;
+    if cli.yes {
+        terminal.agree();
+    }
+    match &cli.command {
+        Command::Serve => return serve::run(&cli.config).await,
+        Command::Restore { file } => return backup::restore(&cli.config, terminal, file).await,
+        _ => {}
     }
     let desk = Desk::open(&cli.config).await?;
     let done = at_the_desk(cli.command, &desk, terminal).await;
@@ -179,7 +198,8 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
 
 async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     match command {
-        Command::Serve => Ok(()),
+        Command::Serve | Command::Restore { .. } => Ok(()),
+        Command::Backup { file } => backup::make(desk, terminal, &file).await,
         Command::Person(Person::Enroll { id }) => person::enroll(desk, terminal, id).await,
         Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
         Command::Secret(Secret::Rotate { name, public_key }) => secret::rotate(desk, terminal, name, public_key).await,

@@ -35,7 +35,7 @@
 //! | [`http`] | hooks, pages, health |
 //! | [`people`] | who may sign in: passwords, one-time codes, sessions |
 //! | [`seal`] | secrets at rest |
-//! | [`generation`] | a database that is an older copy is noticed |
+//! | [`backup`], [`generation`] | copies of the database, made and put back; an older one is noticed |
 //! | [`clock`], [`clock_guard`], [`random`] | time and randomness, as parameters |
 //! | [`config`], [`telemetry`], [`cli`], [`app`] | start and stop; `app` is the one file that knows every concrete type |
 //!
@@ -59,6 +59,7 @@
 
 pub mod access;
 pub mod app;
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod clock_guard;

@@ -19,6 +19,7 @@ pub struct Terminal {
     output: Box<dyn Write + Send>,
     hints: Box<dyn Write + Send>,
     is_interactive: bool,
+    agreed: bool,
 }
 
 impl fmt::Debug for Terminal {
@@ -36,13 +37,35 @@ impl Terminal {
             input: Box::new(io::BufReader::new(io::stdin())),
             output: Box::new(io::stdout()),
             hints: Box::new(io::stderr()),
+            agreed: false,
         }
     }
 
     /// One that is no terminal: nothing is asked twice, nothing is hidden.
     #[must_use]
     pub fn piped(input: Box<dyn BufRead + Send>, output: Box<dyn Write + Send>, hints: Box<dyn Write + Send>) -> Self {
-        Self { input, output, hints, is_interactive: false }
+        Self { input, output, hints, is_interactive: false, agreed: false }
+    }
+
+    /// The operator typed `--yes`: what would be confirmed is confirmed.
+    pub(super) fn agree(&mut self) {
+        self.agreed = true;
+    }
+
+    /// Goes on only if the operator types `yes`, or typed `--yes` before. Ask before anything is changed.
+    pub(super) fn confirm(&mut self, question: impl fmt::Display) -> anyhow::Result<()> {
+        if self.agreed {
+            return Ok(());
+        }
+        self.hint(&question)?;
+        if !self.is_interactive {
+            bail!("nobody is there to answer, so nothing was changed; to agree beforehand, run it again with --yes");
+        }
+        let answer = self.ask("Type yes to go on")?;
+        if answer.expose().trim() != "yes" {
+            bail!("that was no yes; nothing was changed");
+        }
+        Ok(())
     }
 
     /// A line of the result.

@@ -4,6 +4,7 @@
 //! that cannot write. An answer to a write means that it is on the disk.
 
 mod commit;
+pub mod copy;
 mod generation;
 mod intake;
 mod keys;

@@ -1,0 +1,47 @@
+//! `latchkey backup | restore` as an operator types them.
+
+use super::*;
+
+async fn installed() -> Place {
+    let place = Place::new();
+    let records = place.write("records.toml", RECORDS);
+    place.type_in(&["records", "load", &records], io::empty()).await.ok();
+    place.type_in(&["secret", "set", "entra-contoso/client-secret"], Cursor::new("canary\n")).await.ok();
+    place
+}
+
+/// F177: one command each; putting back is asked for, and what was there is kept.
+#[tokio::test]
+async fn a_backup_is_made_and_put_back_by_one_command_each() {
+    let place = installed().await;
+    let file = place.0.path().join("backup.tar").to_str().unwrap().to_owned();
+    let made = place.type_in(&["backup", &file], io::empty()).await.ok();
+    assert!(made.output.contains("holds the database as it was on"), "{made:?}");
+    assert!(made.hints.contains("keys/master.key"), "{made:?}");
+    let again = place.type_in(&["backup", &file], io::empty()).await.refused();
+    assert!(again.contains("is there already, and is not overwritten"), "{again}");
+
+    place.type_in(&["certificate", "make", "entra-contoso"], io::empty()).await.ok();
+    let unasked = place.type_in(&["restore", &file], io::empty()).await;
+    assert!(unasked.hints.contains("blocked people and paused customers"), "{unasked:?}");
+    assert!(unasked.refused().contains("--yes"));
+    let after = place.type_in(&["secret", "list"], io::empty()).await.ok().output;
+    assert!(after.contains("entra-contoso/certificate"), "nothing was changed: {after}");
+
+    let restored = place.type_in(&["restore", &file, "--yes"], io::empty()).await.ok();
+    assert!(restored.output.contains("is kept as") && restored.hints.contains("latchkey reconcile"), "{restored:?}");
+    let back = place.type_in(&["secret", "list"], io::empty()).await.ok().output;
+    assert_eq!(back, "entra-contoso/client-secret\n");
+}
+
+/// F177: while somebody works on the database, it is not replaced under them.
+#[tokio::test]
+async fn nothing_is_put_back_under_a_service_that_runs() {
+    let place = installed().await;
+    let file = place.0.path().join("backup.tar").to_str().unwrap().to_owned();
+    place.type_in(&["backup", &file], io::empty()).await.ok();
+    let service = Desk::open(&place.0.path().join("latchkey.toml")).await.unwrap();
+    let refused = place.type_in(&["restore", &file, "--yes"], io::empty()).await.refused();
+    assert!(refused.contains("is in use") && refused.contains("systemctl stop latchkey"), "{refused}");
+    service.close().await;
+}
