@@ -9,24 +9,26 @@ use std::{
 };
 
 use anyhow::Context as _;
-use latchkey_contract::Clock;
+use latchkey_contract::{Clock, Timestamp};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinHandle;
 
 use crate::{
     clock_guard::{GuardedClock, Trust},
     config::Config,
+    generation::{Counter, CounterError, Standing},
     http::{self, Health, HealthCheck, Web},
     jobs::{
-        Jobs,
-        queue::{Queue, Run, Settings},
+        Jobs, chain,
+        queue::{Gate, Queue, Run, Settings},
         sweep::Sweep,
     },
     random::{Random, SystemRandom},
+    reconcile::Reconcile,
     registry::{Live, Vendors},
     seal,
     store::{
-        Store, StoreError,
+        Comparing, Store, StoreError,
         sqlite::{Options, Sqlite},
     },
 };
@@ -96,10 +98,13 @@ impl App {
         }
         let wall = Arc::clone(&parts.clock);
         let guard = Arc::new(GuardedClock::new(parts.clock));
-        if let Some(last) = store.last_seen().await.context("the database cannot be read")? {
+        let last = store.last_seen().await.context("the database cannot be read")?;
+        if let Some(last) = last {
             guard.seen_before(last);
         }
         let clock: Arc<dyn Clock> = Arc::<GuardedClock<_>>::clone(&guard);
+        let counter = Counter::at(&config.generation_file);
+        let copy = Copy::begin(&counter, store.as_ref(), last, clock.now()).await.context("the database failed")?;
         let seal = Arc::new(seal::unlock(&config.key_file, store.as_ref(), clock.now()).await?);
         // Tokens, certificates and one-time codes are judged by other people's clocks: they get the wall's time as it is.
         let vendors = Arc::new(Vendors::new(Arc::clone(&store), Arc::clone(&seal), Arc::clone(&wall)));
@@ -115,16 +120,23 @@ impl App {
             public_url: config.public_url.clone(),
         });
         let run: Arc<dyn Run> = Arc::<Jobs>::clone(&jobs);
-        let settings = Settings { random: Arc::clone(&random), ..Settings::default() };
+        let gate = if copy.comparing.is_some() { Gate::closed() } else { Gate::open() };
+        let settings = Settings { random: Arc::clone(&random), gate: gate.clone(), ..Settings::default() };
         let queue = Arc::new(Queue::start(Arc::clone(&store), Arc::clone(&clock), run, settings));
         let trust: Arc<dyn Trust> = Arc::<GuardedClock<_>>::clone(&guard);
         let sweep = Arc::new(Sweep::new(Arc::clone(&store), Arc::clone(&clock), trust));
+        let reconcile = copy.comparing.map(|comparing| {
+            let (store, live, clock) = (Arc::clone(&store), Arc::clone(&live), Arc::clone(&clock));
+            Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter, comparing, gate))
+        });
         let health: Arc<dyn Health> = Arc::new(Pulse {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             trust: guard,
             queue: Arc::clone(&queue),
             sweep: Arc::clone(&sweep),
+            reconcile: reconcile.clone(),
+            unraised: copy.unraised,
         });
         let mut app = Self {
             sqlite,
@@ -137,6 +149,10 @@ impl App {
         };
         let waking = Arc::clone(&app.queue);
         app.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
+        if let Some(reconcile) = reconcile {
+            let waking = Arc::clone(&app.queue);
+            app.background.push(tokio::spawn(async move { reconcile.run(move || waking.wake()).await }));
+        }
         let web = Arc::new(Web::new(config, store, wall, seal, live, jobs, Arc::clone(&health)));
         app.serve(config, web, health, parts.metrics)?;
         tracing::info!(address = %app.address, version = env!("CARGO_PKG_VERSION"), "ready");
@@ -217,6 +233,39 @@ pub async fn run(config: Config, parts: Parts, stop: impl Future<Output = ()>) -
     Ok(())
 }
 
+/// Which copy of the database the service begins with.
+struct Copy {
+    /// Set for an older one: it is compared before it acts.
+    comparing: Option<Comparing>,
+    /// Why the generation could not be raised in its file.
+    unraised: Option<String>,
+}
+
+impl Copy {
+    /// Raises the generation, or notes that this is an older copy: before anything else is written to it.
+    async fn begin(
+        counter: &Counter,
+        store: &dyn Store,
+        knows_until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        if let Standing::Older(why) = counter.standing(store).await? {
+            tracing::error!(why, "an older copy of the database: nothing is given or ended before it was compared");
+            let comparing = store.compare_first(Comparing { since: now, knows_until }).await?;
+            return Ok(Self { comparing: Some(comparing), unraised: None });
+        }
+        let unraised = match counter.raise(store).await {
+            Ok(_) => None,
+            Err(CounterError::Store(error)) => return Err(error),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the generation could not be raised");
+                Some(chain(&error))
+            }
+        };
+        Ok(Self { comparing: None, unraised })
+    }
+}
+
 /// What `/readyz` looks at.
 #[derive(Debug)]
 struct Pulse {
@@ -225,6 +274,8 @@ struct Pulse {
     trust: Arc<dyn Trust>,
     queue: Arc<Queue>,
     sweep: Arc<Sweep>,
+    reconcile: Option<Arc<Reconcile>>,
+    unraised: Option<String>,
 }
 
 impl Pulse {
@@ -257,6 +308,11 @@ impl Health for Pulse {
                 result: said(self.sweep.is_alive(), "the sweep has not run for three minutes"),
             },
             HealthCheck { name: "clock", result: clock },
+            HealthCheck {
+                name: "reconcile",
+                result: self.reconcile.as_ref().and_then(|r| r.waits()).map_or(Ok(()), Err),
+            },
+            HealthCheck { name: "generation", result: self.unraised.clone().map_or(Ok(()), Err) },
         ]
     }
 }

@@ -11,6 +11,7 @@ mod grants;
 mod key;
 mod load;
 mod person;
+mod reconcile;
 mod secret;
 mod serve;
 mod terminal;
@@ -76,6 +77,15 @@ enum Command {
     Restore {
         /// The backup.
         file: PathBuf,
+    },
+    /// Compare the database with the directories: after an older copy was put back, before anything is given or ended.
+    Reconcile {
+        /// Take unknown accounts away, and let the service go on.
+        #[arg(long)]
+        accept: bool,
+        /// Do without a directory that cannot be reached; may be repeated.
+        #[arg(long, requires = "accept", value_name = "CONNECTION")]
+        without: Vec<ConnectionId>,
     },
     /// List the grants of the people in the records, newest first; of each person the newest 200.
     Grants,
@@ -219,6 +229,7 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Key(Key::Rotate) => key::rotate(desk, terminal).await,
         Command::Key(Key::Retire) => key::retire(desk, terminal).await,
         Command::Key(Key::Next) => key::next(desk, terminal).await,
+        Command::Reconcile { accept, without } => reconcile::run(desk, terminal, accept, &without).await,
         Command::Grants => grants::list(desk, terminal).await,
     }
 }

@@ -35,7 +35,7 @@
 //! | [`http`] | hooks, pages, health |
 //! | [`people`] | who may sign in: passwords, one-time codes, sessions |
 //! | [`seal`] | secrets at rest |
-//! | [`backup`], [`generation`] | copies of the database, made and put back; an older one is noticed |
+//! | [`backup`], [`generation`], [`reconcile`] | copies of the database, made and put back; an older one is noticed, and compared before it acts |
 //! | [`clock`], [`clock_guard`], [`random`] | time and randomness, as parameters |
 //! | [`config`], [`telemetry`], [`cli`], [`app`] | start and stop; `app` is the one file that knows every concrete type |
 //!
@@ -70,6 +70,7 @@ pub mod http;
 pub mod jobs;
 pub mod people;
 pub mod random;
+pub mod reconcile;
 pub mod registry;
 pub mod rulebook;
 pub mod seal;

@@ -4,6 +4,7 @@ mod backup;
 mod connection;
 mod key;
 mod readme;
+mod reconcile;
 mod rotate;
 
 use std::{

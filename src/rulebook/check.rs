@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use serde::de::DeserializeOwned;
 
 use super::{ConnectionKind, Delivery, Records, Rulebook};
+use crate::access::account::UNKNOWN;
 
 /// One fault and where it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +125,12 @@ pub(super) fn records(records: &Records) -> Result<(), Faults> {
     found.unique("connection", records.connections.iter().map(|c| c.id.as_str()));
     found.unique("customer", records.customers.iter().map(|c| c.id.as_str()));
     found.unique("person", records.people.iter().map(|p| p.id.as_str()));
+    if records.people.iter().any(|p| p.id.as_str() == UNKNOWN) {
+        found.say(
+            format!("person.{UNKNOWN}"),
+            "this id stands for accounts of which nobody knows whose they are; choose another one",
+        );
+    }
     let is_psa = |id| matches!(records.connection(id).map(|c| &c.kind), Some(ConnectionKind::ConnectWise(_)));
     let is_directory = |id| matches!(records.connection(id).map(|c| &c.kind), Some(ConnectionKind::Entra(_)));
     let (mut companies, mut members, mut directories) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
@@ -255,6 +262,13 @@ policy = "helpdesk"
         let second = "[[mapping]]\nid = \"other\"\nconnection = \"cw\"\nboards = [\"63\"]\ntrigger_statuses = [\"512\"]\npolicy = \"helpdesk\"\n";
         let both = format!("{GOOD}\n{second}");
         assert!(Rulebook::parse(&both).unwrap_err().to_string().contains("already asks"));
+    }
+
+    #[test]
+    fn nobody_is_called_what_stands_for_nobody() {
+        let text = "[[person]]\nid = \"unknown\"\nname = \"Jane\"\ncustomers = \"all\"\n";
+        let faults = Records::parse(text).unwrap_err().to_string();
+        assert!(faults.contains("person.unknown") && faults.contains("choose another one"), "{faults}");
     }
 
     /// F5: a company is one customer, a directory is one customer's.

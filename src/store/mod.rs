@@ -66,6 +66,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         mode: Mode,
     ) -> Result<Vec<Account>, StoreError>;
 
+    /// All accounts, by id, from `after` on, at most `limit`.
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError>;
+
     /// What is remembered of a ticket under a mapping.
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError>;
     /// Notices of a ticket that are not done, in the order in which they were committed, whatever the clock said.

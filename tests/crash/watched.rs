@@ -199,6 +199,9 @@ impl Store for Watched {
     ) -> Result<Vec<Account>, StoreError> {
         self.inner.accounts_of(person, directory, mode).await
     }
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        self.inner.accounts(after, limit).await
+    }
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError> {
         self.inner.sighting(ticket, mapping).await
     }

@@ -12,6 +12,7 @@ mod directory_trouble;
 mod harness;
 mod intake;
 mod psa_trouble;
+mod restore;
 mod secrets;
 mod storage;
 mod the_main_job;

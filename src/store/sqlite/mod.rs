@@ -212,6 +212,11 @@ impl Store for Sqlite {
         self.docs("accounts", query).await
     }
 
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        let sql = "SELECT id, doc FROM accounts WHERE id > $1 ORDER BY id LIMIT $2";
+        self.docs("accounts", sqlx::query_as(sql).bind(after.map_or("", AccountId::as_str)).bind(limit)).await
+    }
+
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError> {
         let sql = "SELECT ticket, doc FROM sightings WHERE ticket = $1 AND mapping = $2";
         let query = sqlx::query_as(sql).bind(ticket.to_string()).bind(mapping.as_str());
