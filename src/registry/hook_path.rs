@@ -105,12 +105,20 @@ impl<'a> HookPath<'a> {
         Ok(Renewed::Another)
     }
 
-    /// The webhooks lead to the present path secret: the former one gets its end. Answers that end, if there is one.
+    /// The webhooks lead to the present path secret: the former one gets its end, which is answered. One whose end has
+    /// passed is forgotten.
     ///
     /// # Errors
     /// [`PathError`].
     pub async fn moved(&self, by: &str, now: Timestamp) -> Result<Option<Timestamp>, PathError> {
-        let Some(former) = self.moving().await? else { return Ok(None) };
+        let Some(former) = self.moving().await? else {
+            if self.former().await?.is_some_and(|former| former.is_over(now)) {
+                let name = self.name(SecretKind::FormerHookSecret);
+                let change = Change { secrets: &[], forget: &[name.clone()], reason: &format!("{name} is over") };
+                change.put_in_force(self.store, self.seal, by, now, |_| ()).await?;
+            }
+            return Ok(None);
+        };
         let until = now + FORMER_LIVES;
         let ending = Former { until: Some(until), ..former };
         let secrets = [(self.name(SecretKind::FormerHookSecret), ending.text())];

@@ -78,6 +78,8 @@ async fn a_path_secret_is_rotated_without_losing_a_delivery() {
     assert!(app.psa.sim.replay(old.n) && app.psa.sim.replay(last.n));
     app.psa.sim.settled().await;
     assert_eq!(answers(&app)[answers(&app).len() - 2..], [Some(401), Some(202)]);
+    assert!(operator.path().moved("test", app.clock.now()).await.unwrap().is_none());
+    assert!(operator.path().former().await.unwrap().is_none(), "it is not kept either");
     app.end().await;
 }
 
