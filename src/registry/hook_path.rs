@@ -114,7 +114,8 @@ impl<'a> HookPath<'a> {
         let Some(former) = self.moving().await? else {
             if self.former().await?.is_some_and(|former| former.is_over(now)) {
                 let name = self.name(SecretKind::FormerHookSecret);
-                let change = Change { secrets: &[], forget: &[name.clone()], reason: &format!("{name} is over") };
+                let reason = format!("{name} is over");
+                let change = Change { secrets: &[], forget: std::slice::from_ref(&name), reason: &reason };
                 change.put_in_force(self.store, self.seal, by, now, |_| ()).await?;
             }
             return Ok(None);
