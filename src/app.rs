@@ -14,19 +14,22 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinHandle;
 
 use crate::{
+    cli::ServiceDesk,
     clock_guard::{GuardedClock, Trust},
     config::Config,
     generation::{Counter, CounterError, Standing},
     http::{self, Health, HealthCheck, Web},
     jobs::{
-        Jobs, chain,
+        Jobs, Post, chain,
         queue::{Gate, Queue, Run, Settings},
         sweep::Sweep,
     },
+    lock::Lock,
     random::{Random, SystemRandom},
     reconcile::Reconcile,
     registry::{Live, Vendors},
     seal,
+    socket::{Door, Limits},
     store::{
         Comparing, Store, StoreError,
         sqlite::{Options, Sqlite},
@@ -76,6 +79,7 @@ impl fmt::Debug for Parts {
 /// The running service.
 #[derive(Debug)]
 pub struct App {
+    lock: Lock,
     sqlite: Arc<Sqlite>,
     store: Arc<dyn Store>,
     queue: Arc<Queue>,
@@ -83,6 +87,7 @@ pub struct App {
     metrics_address: Option<SocketAddr>,
     servers: Vec<actix_web::dev::ServerHandle>,
     background: Vec<JoinHandle<()>>,
+    door: Option<Door>,
 }
 
 impl App {
@@ -91,17 +96,14 @@ impl App {
     /// # Errors
     /// Whatever stops the start, with what to do about it: nothing runs half.
     pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
+        let lock = Lock::for_service(&config.data_dir).await?;
         let sqlite = Arc::new(Sqlite::open(&database(config), parts.storage).await?);
         let mut store: Arc<dyn Store> = Arc::<Sqlite>::clone(&sqlite);
         if let Some(wrap) = parts.wrap_store {
             store = wrap(store);
         }
         let wall = Arc::clone(&parts.clock);
-        let guard = Arc::new(GuardedClock::new(parts.clock));
-        let last = store.last_seen().await.context("the database cannot be read")?;
-        if let Some(last) = last {
-            guard.seen_before(last);
-        }
+        let (guard, last) = guarded(parts.clock, store.as_ref()).await?;
         let clock: Arc<dyn Clock> = Arc::<GuardedClock<_>>::clone(&guard);
         let counter = Counter::at(&config.generation_file);
         let copy = Copy::begin(&counter, store.as_ref(), last, clock.now()).await.context("the database failed")?;
@@ -118,6 +120,7 @@ impl App {
             random: Arc::clone(&random),
             seal: Arc::clone(&seal),
             public_url: config.public_url.clone(),
+            post: Arc::new(Post::new(config.mail.clone(), config.public_url.clone(), Arc::clone(&wall))),
         });
         let run: Arc<dyn Run> = Arc::<Jobs>::clone(&jobs);
         let gate = if copy.comparing.is_some() { Gate::closed() } else { Gate::open() };
@@ -139,6 +142,7 @@ impl App {
             unraised: copy.unraised,
         });
         let mut app = Self {
+            lock,
             sqlite,
             store: Arc::clone(&store),
             queue,
@@ -146,6 +150,7 @@ impl App {
             metrics_address: None,
             servers: Vec::new(),
             background: Vec::new(),
+            door: None,
         };
         let waking = Arc::clone(&app.queue);
         app.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
@@ -153,8 +158,10 @@ impl App {
             let waking = Arc::clone(&app.queue);
             app.background.push(tokio::spawn(async move { reconcile.run(move || waking.wake()).await }));
         }
+        let desk = Arc::new(ServiceDesk::new(config.clone(), Arc::clone(&wall), Arc::clone(&jobs)));
         let web = Arc::new(Web::new(config, store, wall, seal, live, jobs, Arc::clone(&health)));
         app.serve(config, web, health, parts.metrics)?;
+        app.door = Some(Door::open(&config.data_dir, desk, Limits::default())?);
         tracing::info!(address = %app.address, version = env!("CARGO_PKG_VERSION"), "ready");
         Ok(app)
     }
@@ -213,13 +220,51 @@ impl App {
         for server in &self.servers {
             server.stop(true).await;
         }
+        if let Some(door) = self.door {
+            door.shut().await;
+        }
         self.queue.stop(GRACE).await;
         for task in self.background {
             task.abort();
         }
         self.sqlite.close().await;
+        drop(self.lock);
         tracing::info!("stopped");
     }
+}
+
+/// The wall's time, held against what the database saw last.
+async fn guarded(wall: Arc<dyn Clock>, store: &dyn Store) -> anyhow::Result<Guarded> {
+    let guard = Arc::new(GuardedClock::new(wall));
+    let last = store.last_seen().await.context("the database cannot be read")?;
+    if let Some(last) = last {
+        guard.seen_before(last);
+    }
+    Ok((guard, last))
+}
+
+/// The clock, and when the database was last written to.
+type Guarded = (Arc<GuardedClock<Arc<dyn Clock>>>, Option<Timestamp>);
+
+/// The service's work for a command that is alone with the database: the same parts, without pages, hooks and sweep.
+pub(crate) async fn jobs_alone(
+    config: &Config,
+    store: Arc<dyn Store>,
+    wall: Arc<dyn Clock>,
+    seal: Arc<seal::Seal>,
+    live: Arc<Live>,
+) -> anyhow::Result<Arc<Jobs>> {
+    let (guard, _) = guarded(Arc::clone(&wall), store.as_ref()).await?;
+    Ok(Arc::new(Jobs {
+        store,
+        live,
+        clock: Arc::<GuardedClock<_>>::clone(&guard),
+        trust: guard,
+        random: Arc::new(SystemRandom),
+        seal,
+        public_url: config.public_url.clone(),
+        post: Arc::new(Post::new(config.mail.clone(), config.public_url.clone(), wall)),
+    }))
 }
 
 /// Runs until `stop` is done.

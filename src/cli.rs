@@ -1,30 +1,55 @@
 //! The command line: arguments → configuration → one command. Results go to standard output, prompts and hints to
 //! standard error, so that a result can be piped. Every refusal says what to do.
 //!
-//! The commands write to the database directly; a running service notices by the revision.
+//! Where a service runs, it is the service that runs the command, at its own desk, and this terminal is lent to it over
+//! the socket; where none runs, the command is alone with the database, under the lock. Either way it is the same code,
+//! [`at_the_desk`].
 
+mod answer;
+mod audit;
 mod backup;
 mod certificate;
 mod connection;
 mod desk;
 mod grants;
+mod hands;
 mod key;
 mod load;
+mod operator;
 mod person;
 mod reconcile;
+mod revoke;
 mod secret;
 mod serve;
 mod terminal;
 mod webhook;
+mod work;
 
-use std::path::PathBuf;
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
-use clap::{Parser, Subcommand};
-use latchkey_contract::{ConnectionId, PersonId};
+use anyhow::{Context, anyhow, bail};
+use clap::{Args, Parser, Subcommand};
+use latchkey_contract::{ConnectionId, GrantId, PersonId};
 
-use crate::registry::SecretName;
+use crate::{
+    access::Length,
+    config::Config,
+    lock::{self, LockError},
+    registry::SecretName,
+    socket::{self, Knock},
+};
+use audit::Audit;
 use desk::Desk;
-pub use terminal::Terminal;
+pub(crate) use desk::ServiceDesk;
+use grants::Wanted;
+pub(crate) use operator::Operator;
+use revoke::{LockOn, Target};
+pub(crate) use terminal::{Ends, LARGEST_FILE};
+pub use terminal::{Overwrite, Terminal};
 
 /// Just-in-time administrator access, asked for by a PSA ticket, taken away on time, with proof.
 #[derive(Debug, Parser)]
@@ -33,11 +58,27 @@ pub struct Cli {
     /// The configuration file.
     #[arg(long, global = true, default_value = "latchkey.toml")]
     config: PathBuf,
-    /// Do not ask before something is changed.
+    /// Go on without asking, where a command would ask whether it shall.
     #[arg(long, global = true)]
     yes: bool,
     #[command(subcommand)]
     command: Command,
+    /// All of them but the program's name, as they were typed.
+    #[arg(skip)]
+    words: Vec<OsString>,
+}
+
+impl Cli {
+    /// Reads what was typed, the program's name first.
+    ///
+    /// # Errors
+    /// What clap has to say: a mistake, or the help that was asked for.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let words: Vec<OsString> = words.into_iter().collect();
+        let mut cli = Self::try_parse_from(&words)?;
+        cli.words = words.into_iter().skip(1).collect();
+        Ok(cli)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -87,8 +128,70 @@ enum Command {
         #[arg(long, requires = "accept", value_name = "CONNECTION")]
         without: Vec<ConnectionId>,
     },
-    /// List the grants of the people in the records, newest first; of each person the newest 200.
-    Grants,
+    /// List grants, newest first.
+    Grants(Wanted),
+    /// Say how a grant was decided: by which rule, from what, and what came of it.
+    Why {
+        /// As `latchkey grants` lists it.
+        grant: GrantId,
+    },
+    /// Take a grant away now. Nothing is locked.
+    End {
+        /// As `latchkey grants` lists it.
+        grant: GrantId,
+        /// Why: for the ticket and the audit log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Take access away now, and give nothing there until an owner lifts the lock. Shows what is left until each is seen
+    /// to be off.
+    Revoke {
+        #[command(flatten)]
+        target: Target,
+        /// Why: for the tickets and the audit log.
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// How long to wait while nothing moves. What is left is worked on by the service all the same.
+        #[arg(long, default_value = "10m", value_parser = length)]
+        wait: Length,
+    },
+    /// What is locked, and lifting it.
+    #[command(subcommand)]
+    Lock(LockCommand),
+    /// Let a request pass that a brake holds. Two people must.
+    Approve {
+        /// As `latchkey grants --open` lists it.
+        grant: GrantId,
+        /// Who approves: their fresh one-time code is asked for.
+        #[arg(long = "as", value_name = "PERSON")]
+        by: PersonId,
+    },
+    /// Say no to a request that a brake holds.
+    Deny {
+        /// As `latchkey grants --open` lists it.
+        grant: GrantId,
+        /// Who denies: their fresh one-time code is asked for.
+        #[arg(long = "as", value_name = "PERSON")]
+        by: PersonId,
+        /// Why: for the ticket.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// List what is being worked on and what waits: the dead first, then by when it is due.
+    Tasks(Most),
+    /// List what the PSAs' webhooks and the poll brought, newest first.
+    Deliveries {
+        /// Only what is not worked off yet.
+        #[arg(long)]
+        open: bool,
+        #[command(flatten)]
+        most: Most,
+    },
+    /// List the mails that are owed, sent or given up, newest first.
+    Mails(Most),
+    /// The audit log: who did what, for which ticket and grant.
+    #[command(subcommand)]
+    Audit(Audit),
 }
 
 #[derive(Debug, Subcommand)]
@@ -187,29 +290,112 @@ enum Key {
     Next,
 }
 
+#[derive(Debug, Subcommand)]
+enum LockCommand {
+    /// List what is locked, paused or blocked.
+    List,
+    /// Lift a lock. What was taken away stays away.
+    Lift {
+        /// all, customer/ID or person/ID.
+        on: LockOn,
+        /// The owner who lifts it: their fresh one-time code is asked for.
+        #[arg(long = "as", value_name = "OWNER")]
+        by: PersonId,
+        /// Why: for the audit log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Most {
+    /// At most so many.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+}
+
+fn length(text: &str) -> Result<Length, String> {
+    Length::parse(text).map_err(|error| error.to_string())
+}
+
 /// Runs one command.
 ///
 /// # Errors
 /// Whatever stopped it, as a chain of sentences.
 pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
-    if cli.yes {
-        terminal.agree();
+    if let Command::Serve = cli.command {
+        return serve::run(&cli.config).await;
     }
+    terminal.obey(&cli.words, cli.yes);
+    // Files of the operator's, which a service that runs may not reach: never its work.
     match &cli.command {
-        Command::Serve => return serve::run(&cli.config).await,
+        Command::Backup { file } => return backup::make(&cli.config, terminal, file).await,
         Command::Restore { file } => return backup::restore(&cli.config, terminal, file).await,
         _ => {}
     }
-    let desk = Desk::open(&cli.config).await?;
-    let done = at_the_desk(cli.command, &desk, terminal).await;
-    desk.close().await;
-    done
+    // Nothing of this installation is needed for it.
+    if let Command::Audit(Audit::Verify { file: Some(file), head }) = cli.command {
+        return audit::verify::file(&file, head, terminal);
+    }
+    match way(&cli).await? {
+        Way::Service(stream) => socket::ask(stream, for_the_service(&cli.words)?, terminal).await,
+        Way::Alone(desk) => {
+            let done = at_the_desk(cli.command, &desk, terminal).await;
+            desk.close().await;
+            done
+        }
+    }
+}
+
+enum Way {
+    Service(tokio::net::UnixStream),
+    Alone(Box<Desk>),
+}
+
+/// To the service where one runs. One that has the lock and does not listen is just starting, or just stopping.
+async fn way(cli: &Cli) -> anyhow::Result<Way> {
+    const LOOK_AGAIN: Duration = Duration::from_millis(50);
+    let data_dir = Config::data_dir(&cli.config)?;
+    let began = Instant::now();
+    loop {
+        if let Knock::Answered(stream) = socket::knock(&data_dir).await? {
+            return Ok(Way::Service(stream));
+        }
+        match Desk::open(&cli.config).await {
+            Ok(desk) => return Ok(Way::Alone(Box::new(desk))),
+            Err(error) => match error.downcast_ref() {
+                Some(LockError::Running(..)) if began.elapsed() < lock::PATIENCE => {
+                    tokio::time::sleep(LOOK_AGAIN).await
+                }
+                Some(LockError::Running(..)) => {
+                    return Err(anyhow!("the service that runs there does not answer; look at its log"));
+                }
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+/// The words without `--config`: the service has its own.
+fn for_the_service(words: &[OsString]) -> anyhow::Result<Vec<String>> {
+    let mut kept = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let text = word.to_str().with_context(|| format!("{} is not UTF-8", word.display()))?;
+        match text {
+            "--config" => drop(words.next()),
+            text if text.starts_with("--config=") => {}
+            text => kept.push(text.to_owned()),
+        }
+    }
+    Ok(kept)
 }
 
 async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     match command {
-        Command::Serve | Command::Restore { .. } => Ok(()),
-        Command::Backup { file } => backup::make(desk, terminal, &file).await,
+        Command::Serve | Command::Backup { .. } | Command::Restore { .. } => {
+            bail!("this is run by itself, not through a service that runs")
+        }
         Command::Person(Person::Enroll { id }) => person::enroll(desk, terminal, id).await,
         Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
         Command::Secret(Secret::Rotate { name, public_key }) => secret::rotate(desk, terminal, name, public_key).await,
@@ -230,7 +416,18 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Key(Key::Retire) => key::retire(desk, terminal).await,
         Command::Key(Key::Next) => key::next(desk, terminal).await,
         Command::Reconcile { accept, without } => reconcile::run(desk, terminal, accept, &without).await,
-        Command::Grants => grants::list(desk, terminal).await,
+        Command::Grants(wanted) => grants::list(desk, terminal, wanted).await,
+        Command::Why { grant } => grants::why(desk, terminal, grant).await,
+        Command::End { grant, reason } => revoke::end(desk, terminal, &grant, &reason).await,
+        Command::Revoke { target, reason, wait } => revoke::revoke(desk, terminal, target, &reason, wait).await,
+        Command::Lock(LockCommand::List) => revoke::locks(desk, terminal).await,
+        Command::Lock(LockCommand::Lift { on, by, reason }) => revoke::lift(desk, terminal, on, &by, &reason).await,
+        Command::Approve { grant, by } => answer::approve(desk, terminal, &grant, &by).await,
+        Command::Deny { grant, by, reason } => answer::deny(desk, terminal, &grant, &by, &reason).await,
+        Command::Tasks(most) => work::tasks(desk, terminal, most.limit).await,
+        Command::Deliveries { open, most } => work::deliveries(desk, terminal, open, most.limit).await,
+        Command::Mails(most) => work::mails(desk, terminal, most.limit).await,
+        Command::Audit(command) => audit::run(command, desk, terminal).await,
     }
 }
 

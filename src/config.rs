@@ -13,7 +13,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    durable,
+    durable, mail,
     seal::KeyFile,
     telemetry::{LogFormat, LogLevel},
 };
@@ -39,6 +39,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// How much is logged.
     pub log_level: LogLevel,
+    /// The mail server; `None` sends no mail.
+    pub mail: Option<mail::Settings>,
 }
 
 /// Why the configuration cannot be used. Each says what to do.
@@ -89,6 +91,27 @@ struct Document {
     log_format: LogFormat,
     #[serde(default)]
     log_level: LogLevel,
+    #[serde(default)]
+    mail: Option<mail::settings::Table>,
+}
+
+impl Document {
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|e| ConfigError::Shape {
+            path: path.to_owned(),
+            line: e.span().map_or(0, |s| text[..s.start.min(text.len())].matches('\n').count() + 1),
+            what: e.message().to_owned(),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|e| ConfigError::Unreadable(path.to_owned(), e))
+}
+
+/// What relative paths in the file are meant from.
+fn base(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }
 
 impl Config {
@@ -97,9 +120,19 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming file, key and remedy.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|e| ConfigError::Unreadable(path.to_owned(), e))?;
+        let text = read(path)?;
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         Self::parse(&text, path, credentials.as_deref())
+    }
+
+    /// Where the data lies, and nothing else: what a client of the running service needs, who may be nobody that could
+    /// start it.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn data_dir(path: &Path) -> Result<PathBuf, ConfigError> {
+        let document = Document::parse(&read(path)?, path)?;
+        Ok(base(path).join(document.data_dir))
     }
 
     /// Checks a document as if it lay at `path`. `credentials` is systemd's directory, where there is one.
@@ -107,13 +140,8 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &Path, credentials: Option<&Path>) -> Result<Self, ConfigError> {
-        let document: Document = toml::from_str(text).map_err(|e| ConfigError::Shape {
-            path: path.to_owned(),
-            line: e.span().map_or(0, |s| text[..s.start.min(text.len())].matches('\n').count() + 1),
-            what: e.message().to_owned(),
-        })?;
-        let base = path.parent().unwrap_or(Path::new("."));
-        check(document, base, credentials).map_err(|(key, what)| ConfigError::Value {
+        let document = Document::parse(text, path)?;
+        check(document, base(path), credentials).map_err(|(key, what)| ConfigError::Value {
             path: path.to_owned(),
             key,
             what,
@@ -169,6 +197,7 @@ fn check(document: Document, base: &Path, credentials: Option<&Path>) -> Result<
         trusted_proxies: document.trusted_proxies,
         log_format: document.log_format,
         log_level: document.log_level,
+        mail: document.mail.map(|table| table.check(base)).transpose()?,
     })
 }
 
@@ -284,6 +313,18 @@ mod tests {
         assert!(parse(&text).unwrap_err().to_string().contains("systemd"));
         let escape = text.replace("credential:latchkey.key", "credential:../x");
         assert!(Config::parse(&escape, path, Some(Path::new("/run"))).is_err());
+    }
+
+    #[test]
+    fn mail_is_sent_when_its_table_is_written() {
+        assert_eq!(parse(EXAMPLE).unwrap().mail, None);
+        let (before, table) = EXAMPLE.split_once("# [mail]\n").unwrap();
+        let keys = table.lines().map_while(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")));
+        let table: String = keys.map(|line| format!("{line}\n")).collect();
+        let mail = parse(&format!("{before}[mail]\n{table}")).unwrap().mail.unwrap();
+        assert_eq!((mail.host.as_str(), mail.port), ("smtp.example.com", 587));
+        let error = parse(&format!("{before}[mail]\n{}", table.replace("starttls", "none"))).unwrap_err().to_string();
+        assert!(error.contains("mail.security") && error.contains("latchkey.toml"), "{error}");
     }
 
     #[test]

@@ -30,14 +30,16 @@
 //! | [`access`] | the pure heart: states, decisions, targets, proofs |
 //! | [`rulebook`] | policies and mappings; connections, customers, people: two checked documents |
 //! | [`store`] | what is remembered, in our verbs; SQLite, one writer that commits together what waits |
+//! | [`audit`] | who did what, chained: the closed list of codes, verifying, heads, exports |
 //! | [`jobs`] | the work: intake, converge, tell, due; the queue they run on; the sweep under it |
 //! | [`registry`] | connection records → connectors; the one list of vendors |
 //! | [`http`] | hooks, pages, health |
+//! | [`mail`] | what mails say, and the way to the mail server |
 //! | [`people`] | who may sign in: passwords, one-time codes, sessions |
 //! | [`seal`] | secrets at rest |
 //! | [`backup`], [`generation`], [`reconcile`] | copies of the database, made and put back; an older one is noticed, and compared before it acts |
 //! | [`clock`], [`clock_guard`], [`random`] | time and randomness, as parameters |
-//! | [`config`], [`telemetry`], [`cli`], [`app`] | start and stop; `app` is the one file that knows every concrete type |
+//! | [`config`], [`telemetry`], [`lock`], `socket`, [`cli`], [`app`] | start and stop; `app` is the one file that knows every concrete type |
 //!
 //! Connectors are crates of their own (`connectors/`): `contract` is the surface, `connectwise` and `entra` fill it,
 //! `simulators` plays the vendors from their documents.
@@ -59,6 +61,7 @@
 
 pub mod access;
 pub mod app;
+pub mod audit;
 pub mod backup;
 pub mod cli;
 pub mod clock;
@@ -68,11 +71,14 @@ mod durable;
 pub mod generation;
 pub mod http;
 pub mod jobs;
+pub mod lock;
+pub mod mail;
 pub mod people;
 pub mod random;
 pub mod reconcile;
 pub mod registry;
 pub mod rulebook;
 pub mod seal;
+mod socket;
 pub mod store;
 pub mod telemetry;

@@ -51,6 +51,12 @@ pub fn ulid(random: &dyn Random, now: Timestamp) -> String {
     ulid::Ulid::from_parts(ms, u128::from_be_bytes(bytes)).to_string()
 }
 
+/// The least identifier of this time: whatever was made from then on is not below it.
+#[must_use]
+pub fn ulid_floor(at: Timestamp) -> String {
+    ulid::Ulid::from_parts(u64::try_from(at.millis()).unwrap_or(0), 0).to_string()
+}
+
 /// A time-ordered identifier from the operating system's generator: 26 letters and digits.
 #[must_use]
 pub fn id(now: Timestamp) -> String {

@@ -23,6 +23,7 @@ pub use compare::{Comparison, Different, Found, Place, compare};
 pub use settle::{Accepted, Settled, settle};
 
 use crate::{
+    audit::By,
     generation::Counter,
     jobs::queue::Gate,
     random::Random,
@@ -35,9 +36,6 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether a command has ended the comparison. Real time: it must go on while a test's clock stands.
 const PULSE: Duration = Duration::from_millis(500);
-
-/// What acts when the service itself ends the comparison, in the history of revisions.
-const BY: &str = "the service, after a restore";
 
 /// The comparison of a service that was started on an older copy.
 #[derive(Debug)]
@@ -107,7 +105,7 @@ impl Reconcile {
             self.wait_for(missing);
             return Ok(());
         }
-        let accepted = Accepted { by: BY, without: &[], restored: Some(self.comparing) };
+        let accepted = Accepted { by: By::Service, without: &[], restored: Some(self.comparing) };
         settle(&*self.store, &comparison, &accepted, &self.counter, &*self.random, self.clock.now()).await.map(drop)
     }
 

@@ -12,7 +12,7 @@ use latchkey_contract::{
 use serde::{Deserialize, Serialize};
 
 use super::{Grant, State, proof::Owed};
-use crate::rulebook::Records;
+use crate::rulebook::{HoldOn, Rules};
 
 /// The directory's own end lies this much after ours, so that ours comes first and PIM's five minutes fit.
 pub const NATIVE_MARGIN: Duration = Duration::from_secs(10 * 60);
@@ -80,48 +80,59 @@ pub struct Overdue {
 /// Brakes that act at once. What they name gets nothing, and loses what it has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holds {
-    /// Customers with JIT off or paused.
-    pub customers: BTreeSet<CustomerId>,
-    /// People blocked.
-    pub people: BTreeSet<PersonId>,
-    /// Who and what is in the records at all; `None` where only the two lists above count.
+    /// Everything is locked, with a sentence that says so.
+    pub everything: Option<String>,
+    /// Customers with JIT off, paused or locked, each with a sentence.
+    pub customers: BTreeMap<CustomerId, String>,
+    /// People blocked, gone or locked, each with a sentence.
+    pub people: BTreeMap<PersonId, String>,
+    /// Who and what is in the records at all; `None` where only the lists above count.
     pub known: Option<(BTreeSet<CustomerId>, BTreeSet<PersonId>)>,
     /// Why the server's clock is in doubt: nothing new is given, and what lives is not touched by it.
     pub clock: Option<&'static str>,
 }
 
 impl Holds {
-    /// The brakes that the records name.
+    /// The brakes that are in force.
     #[must_use]
-    pub fn of(records: &Records) -> Self {
-        Self {
-            customers: records.customers.iter().filter(|c| !c.jit).map(|c| c.id.clone()).collect(),
-            people: records.people.iter().filter(|p| p.blocked).map(|p| p.id.clone()).collect(),
+    pub fn of(rules: &Rules) -> Self {
+        let records = &rules.records;
+        let mut holds = Self {
             known: Some((
                 records.customers.iter().map(|c| c.id.clone()).collect(),
                 records.people.iter().map(|p| p.id.clone()).collect(),
             )),
-            clock: None,
+            ..Self::default()
+        };
+        for customer in records.customers.iter().filter(|c| !c.jit) {
+            let sentence = format!("just-in-time access is switched off for customer {}", customer.id);
+            holds.customers.insert(customer.id.clone(), sentence);
         }
+        for hold in &rules.holds {
+            match &hold.on {
+                HoldOn::Everything => holds.everything = Some(hold.sentence()),
+                HoldOn::Customer(id) => drop(holds.customers.insert(id.clone(), hold.sentence())),
+                HoldOn::Person(id) => drop(holds.people.insert(id.clone(), hold.sentence())),
+            }
+        }
+        holds
     }
 
     /// The hold that stops this grant, as a sentence.
     #[must_use]
     pub fn stops(&self, customer: &CustomerId, person: &PersonId) -> Option<String> {
-        if self.customers.contains(customer) {
-            Some(format!("just-in-time access is switched off for customer {customer}"))
-        } else if self.people.contains(person) {
-            Some(format!("{person} is blocked"))
+        let held =
+            self.everything.as_ref().or_else(|| self.customers.get(customer)).or_else(|| self.people.get(person));
+        if let Some(why) = held {
+            return Some(why.clone());
+        }
+        let (customers, people) = self.known.as_ref()?;
+        if !customers.contains(customer) {
+            Some(format!("customer {customer} is no longer in the records"))
+        } else if !people.contains(person) {
+            Some(format!("{person} is no longer in the records"))
         } else {
-            self.known.as_ref().and_then(|(customers, people)| {
-                if !customers.contains(customer) {
-                    Some(format!("customer {customer} is no longer in the records"))
-                } else if !people.contains(person) {
-                    Some(format!("{person} is no longer in the records"))
-                } else {
-                    None
-                }
-            })
+            None
         }
     }
 }

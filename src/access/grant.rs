@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use latchkey_contract::{
-    AccountId, ConnectionId, CustomerId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp,
+    AccountId, BrakeId, ConnectionId, CustomerId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{Length, Proof};
-use crate::rulebook::Policy;
+use crate::rulebook::{Policy, Role};
 
 /// An account that is not handed over within this time is taken back.
 pub const DELIVER_WITHIN: Duration = Duration::from_secs(10 * 60);
@@ -58,6 +58,13 @@ pub struct Grant {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum State {
+    /// Waits for approvers; nothing is sealed or made yet.
+    Held {
+        /// It lapses here.
+        until: Timestamp,
+        /// What it waits for.
+        waiting: Waiting,
+    },
     /// The account is not yet as it should be; it may or may not exist.
     Granting {
         /// The sealed password it will have.
@@ -108,6 +115,40 @@ pub enum State {
         /// When.
         at: Timestamp,
     },
+    /// An approver said no; nothing was ever given.
+    Denied {
+        /// Who.
+        by: PersonId,
+        /// Why, in their words: bounded.
+        why: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Nobody answered in time; nothing was ever given.
+    Lapsed {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What a held request waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// How many people must approve, each another.
+    pub needed: u32,
+    /// The brakes that were pulled.
+    pub brakes: Vec<BrakeId>,
+    /// Who has approved already.
+    pub approved: Vec<Approval>,
+}
+
+/// One person's yes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Who.
+    pub by: PersonId,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Why access ends.
@@ -118,6 +159,13 @@ pub enum Cause {
     Expired,
     /// The person ended it.
     EndedByPerson,
+    /// An operator ended it.
+    Revoked {
+        /// Who.
+        by: String,
+        /// Why, in their words: bounded, may be empty.
+        reason: String,
+    },
     /// The ticket was closed or is gone.
     TicketEnded,
     /// A hold: JIT off, customer paused, person blocked.
@@ -140,6 +188,20 @@ pub enum Cause {
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
+    /// An approver let it pass. Whether they may is asked before ([`may_approve`]).
+    Approved {
+        /// Who.
+        by: PersonId,
+        /// The sealed password it will have, if this was the last approval needed.
+        secret: SecretId,
+    },
+    /// An approver said no.
+    Denied {
+        /// Who.
+        by: PersonId,
+        /// Why: bounded.
+        why: String,
+    },
     /// The directory was seen to be as wanted.
     Reached,
     /// The person was told.
@@ -183,12 +245,18 @@ pub enum Effect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Telling {
+    /// Waits for approvers.
+    Waiting,
     /// Asked, and being given.
     Received,
     /// Given: the one note that may hold credentials or the claim link.
     Granted,
     /// Not given, and why.
     Refused,
+    /// An approver said no.
+    Denied,
+    /// Nobody answered in time.
+    Lapsed,
     /// Being taken away early, because it could not be given or delivered.
     Failed,
     /// Taken away, with proof.
@@ -220,13 +288,49 @@ pub fn begin(secret: SecretId, length: Length, now: Timestamp) -> Step {
     Step { state, effects: vec![Effect::Converge, Effect::Tell(Telling::Received)] }
 }
 
+/// Where a request begins that has to wait for approvers.
+#[must_use]
+pub fn wait(waiting: Waiting, until: Timestamp) -> Step {
+    Step { state: State::Held { until, waiting }, effects: vec![Effect::Tell(Telling::Waiting)] }
+}
+
+/// Whether somebody with this role may let this request pass.
+///
+/// # Errors
+/// A sentence that says why not.
+pub fn may_approve(grant: &Grant, by: &PersonId, role: Role) -> Result<(), &'static str> {
+    let State::Held { waiting, .. } = &grant.state else { return Err("this request does not wait for approval") };
+    if grant.person == *by {
+        return Err("nobody approves a request of their own");
+    }
+    if !role.may_approve() {
+        return Err("only approvers, admins and owners approve");
+    }
+    if waiting.approved.iter().any(|a| a.by == *by) {
+        return Err("you have approved it already; another person has to approve it too");
+    }
+    Ok(())
+}
+
 /// The life cycle. Pure: the same state, event and time give the same step.
 ///
 /// # Errors
 /// [`NotAllowed`] when the event does not apply; the caller drops the event.
 pub fn step(state: &State, length: Length, event: &Event, now: Timestamp) -> Result<Step, NotAllowed> {
-    use State::{Active, Delivering, Ended, Ending, Granting, Refused};
+    use State::{Active, Delivering, Denied, Ended, Ending, Granting, Held, Lapsed, Refused};
     match (state, event) {
+        (Held { until, .. }, Event::Due | Event::Approved { .. }) if now >= *until => {
+            Ok(Step { state: Lapsed { at: now }, effects: vec![Effect::Tell(Telling::Lapsed)] })
+        }
+        (Held { until, waiting }, Event::Approved { by, secret }) => approved(*until, waiting, by, secret, length, now),
+        (Held { .. }, Event::Denied { by, why }) => Ok(Step {
+            state: Denied { by: by.clone(), why: why.clone(), at: now },
+            effects: vec![Effect::Tell(Telling::Denied)],
+        }),
+        (Held { .. }, Event::End(cause)) => Ok(Step {
+            state: Refused { why: cause.sentence(), at: now },
+            effects: vec![Effect::Tell(Telling::Refused)],
+        }),
         (Granting { latest_end, .. }, Event::Reached) if now >= *latest_end => Ok(late(state, now)),
         (Granting { secret, latest_end }, Event::Reached) => Ok(Step {
             state: Delivering { secret: secret.clone(), since: now, latest_end: *latest_end },
@@ -268,11 +372,41 @@ pub fn step(state: &State, length: Length, event: &Event, now: Timestamp) -> Res
             effects: vec![Effect::Tell(Telling::Ended)],
         }),
         (Ending { .. }, Event::Due) => Ok(Step { state: state.clone(), effects: vec![Effect::Converge] }),
-        (Granting { .. }, Event::Delivered | Event::Off(_))
+        (Granting { .. } | Delivering { .. } | Active { .. }, Event::Approved { .. } | Event::Denied { .. })
+        | (
+            Held { .. },
+            Event::Reached
+            | Event::Delivered
+            | Event::DeliveryFailed { .. }
+            | Event::GrantingFailed { .. }
+            | Event::Due
+            | Event::Off(_),
+        )
+        | (Granting { .. }, Event::Delivered | Event::Off(_))
         | (Delivering { .. }, Event::Reached | Event::GrantingFailed { .. } | Event::Off(_))
         | (Active { .. }, Event::Reached | Event::Delivered | Event::GrantingFailed { .. } | Event::Off(_))
-        | (Ending { .. } | Ended { .. } | Refused { .. }, _) => Err(NotAllowed),
+        | (Ending { .. } | Ended { .. } | Refused { .. } | Denied { .. } | Lapsed { .. }, _) => Err(NotAllowed),
     }
+}
+
+fn approved(
+    until: Timestamp,
+    waiting: &Waiting,
+    by: &PersonId,
+    secret: &SecretId,
+    length: Length,
+    now: Timestamp,
+) -> Result<Step, NotAllowed> {
+    if waiting.approved.iter().any(|a| a.by == *by) {
+        return Err(NotAllowed);
+    }
+    let mut waiting = waiting.clone();
+    waiting.approved.push(Approval { by: by.clone(), at: now });
+    let is_enough = u32::try_from(waiting.approved.len()).is_ok_and(|given| given >= waiting.needed);
+    if is_enough {
+        return Ok(begin(secret.clone(), length, now));
+    }
+    Ok(Step { state: State::Held { until, waiting }, effects: vec![] })
 }
 
 /// When the clock next matters; each commit writes it, and one task with it.
@@ -281,10 +415,15 @@ pub fn step(state: &State, length: Length, event: &Event, now: Timestamp) -> Res
 #[must_use]
 pub fn due_at(state: &State) -> Option<Timestamp> {
     match state {
+        State::Held { until, .. } => Some(*until),
         State::Granting { latest_end, .. } => Some(*latest_end),
         State::Delivering { since, latest_end, .. } => Some((*since + DELIVER_WITHIN).min(*latest_end)),
         State::Active { until, .. } => Some(*until),
-        State::Ending { .. } | State::Ended { .. } | State::Refused { .. } => None,
+        State::Ending { .. }
+        | State::Ended { .. }
+        | State::Refused { .. }
+        | State::Denied { .. }
+        | State::Lapsed { .. } => None,
     }
 }
 
@@ -298,7 +437,13 @@ impl State {
     /// Nothing can happen any more.
     #[must_use]
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Ended { .. } | Self::Refused { .. })
+        matches!(self, Self::Ended { .. } | Self::Refused { .. } | Self::Denied { .. } | Self::Lapsed { .. })
+    }
+
+    /// Asked for and not over: it is given, or may come to be.
+    #[must_use]
+    pub const fn is_wanted(&self) -> bool {
+        self.is_living() || matches!(self, Self::Held { .. })
     }
 
     /// The last moment at which access may stand, while it is wanted.
@@ -326,12 +471,15 @@ impl State {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Held { .. } => "held",
             Self::Granting { .. } => "granting",
             Self::Delivering { .. } => "delivering",
             Self::Active { .. } => "active",
             Self::Ending { .. } => "ending",
             Self::Ended { .. } => "ended",
             Self::Refused { .. } => "refused",
+            Self::Denied { .. } => "denied",
+            Self::Lapsed { .. } => "lapsed",
         }
     }
 }
@@ -343,6 +491,8 @@ impl Cause {
         match self {
             Self::Expired => "its time was over".to_owned(),
             Self::EndedByPerson => "ended by the technician".to_owned(),
+            Self::Revoked { by, reason } if reason.is_empty() => format!("ended by {by}"),
+            Self::Revoked { by, reason } => format!("ended by {by}: {reason}"),
             Self::TicketEnded => "the ticket was closed or is gone".to_owned(),
             Self::Held { why } | Self::DeliveryFailed { why } | Self::GrantingFailed { why } => why.clone(),
         }

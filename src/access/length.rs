@@ -15,6 +15,12 @@ pub struct Length(u32);
 pub struct BadLength(String);
 
 impl Length {
+    /// For settings.
+    pub const ONE_HOUR: Self = Self(60);
+
+    /// For settings.
+    pub const EIGHT_HOURS: Self = Self(480);
+
     /// The default end where a policy names none.
     pub const FOUR_HOURS: Self = Self(240);
 

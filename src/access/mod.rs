@@ -5,6 +5,7 @@
 //! in as a parameter; identifiers are made outside and handed in.
 
 pub mod account;
+mod choose;
 pub mod decide;
 pub mod grant;
 pub mod length;

@@ -12,21 +12,41 @@ pub struct Request {
     pub mapping: MappingId,
     /// When the trigger was set.
     pub asked_at: Timestamp,
+    /// When it is decided.
+    #[serde(default = "unknown_time")]
+    pub decided_at: Timestamp,
     /// The ticket is closed.
     pub is_closed: bool,
     /// The ticket's company, as the PSA names it.
     pub company: Option<CompanyId>,
     /// The customer bound to that company.
     pub customer: Option<CustomerId>,
-    /// Who set the trigger; `Err` is a sentence why it is in doubt.
+    /// Who asks; `Err` is a sentence why that is in doubt.
     pub actor: Result<Actor, String>,
+    /// The PSA's own automation set the trigger, and `actor` is the ticket's owner.
+    #[serde(default)]
+    pub is_by_automation: bool,
+    /// The policy field's text, where the mapping names a field and it is filled.
+    #[serde(default)]
+    pub policy_field: Option<String>,
     /// The length field's text, where the mapping names a field and it is filled.
     pub length_field: Option<String>,
-    /// Why: free text of the ticket, hostile, bounded.
+    /// The reason field's text, where the mapping names a field and it is filled.
+    #[serde(default)]
+    pub reason_field: Option<String>,
+    /// The user name field's text, where the mapping names a field and it is filled.
+    #[serde(default)]
+    pub user_name_field: Option<String>,
+    /// Why, where no field says it: the ticket's summary, hostile, bounded.
     pub reason: String,
 }
 
-/// Who set the trigger.
+/// Requests that were stored by an earlier release do not say when they were decided.
+const fn unknown_time() -> Timestamp {
+    Timestamp::from_millis(0)
+}
+
+/// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// Login name in the PSA.

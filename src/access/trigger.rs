@@ -102,12 +102,15 @@ fn same(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use latchkey_contract::ticket::Actor;
+
     use super::*;
 
     const WATCHED: Timestamp = Timestamp::from_millis(1_000);
 
     fn change(by: &str, at: i64) -> Change {
-        Change { by: by.into(), at: Timestamp::from_millis(at), key: format!("{by}@{at}"), later_by: None }
+        let (key, at) = (format!("{by}@{at}"), Timestamp::from_millis(at));
+        Change { by: by.into(), actor: Actor::Member, at, key, later_by: None }
     }
 
     fn sighting(is_armed: bool, consumed: Option<&str>) -> Sighting {

@@ -7,11 +7,12 @@ use latchkey_contract::{Secret, SecretId};
 use super::*;
 use crate::{
     app::database,
+    audit::{AuditEntry, By, Code},
     config::Config,
     generation::{Counter, Standing},
     seal::{Seal, rotate, unlock},
     store::{
-        AuditEntry, CommitName, Session, Store, Transition,
+        CommitName, Session, Store, Transition,
         sqlite::{Options, Sqlite, copy},
     },
 };
@@ -88,22 +89,14 @@ impl Place {
     }
 }
 
-async fn note(store: &Sqlite, code: &str) {
-    let entry = AuditEntry {
-        seq: 0,
-        at: NOW,
-        code: code.to_owned(),
-        person: None,
-        grant: None,
-        ticket: None,
-        detail: serde_json::json!({}),
-        hash: String::new(),
-    };
+async fn note(store: &Sqlite, text: &str) {
+    let entry = AuditEntry::new(Code::HoldLifted, NOW, By::Service, serde_json::json!({ "note": text }));
     store.commit(Transition { audit: vec![entry], ..Transition::new(CommitName::Command, NOW) }).await.unwrap();
 }
 
 async fn notes(store: &Sqlite) -> Vec<String> {
-    store.audit(0, 100).await.unwrap().into_iter().map(|entry| entry.code).collect()
+    let entries = store.audit(0, 100).await.unwrap();
+    entries.iter().map(|entry| entry.detail["note"].as_str().unwrap().to_owned()).collect()
 }
 
 async fn hide(store: &Sqlite, seal: &Seal, id: &str, value: &str) {

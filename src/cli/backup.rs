@@ -2,26 +2,42 @@
 
 use std::path::Path;
 
+use anyhow::bail;
 use latchkey_contract::Clock;
 
-use super::{Desk, Terminal};
+use super::{Terminal, desk::refuse_others};
 use crate::{
     app::database,
-    backup::{self, Manifest},
+    backup::{self, BackupError, Manifest},
     clock::SystemClock,
     config::Config,
     generation::Counter,
     jobs::chain,
+    lock::{Lock, LockError},
+    seal,
+    socket::{self, Knock},
+    store::sqlite::{Options, Sqlite},
 };
 
-pub(super) async fn make(desk: &Desk, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
-    let (seal, counter) = (desk.seal().await?, Counter::at(&desk.config.generation_file));
-    let database = database(&desk.config);
-    let made = backup::make(&database, &*desk.store, &seal, &counter, file, desk.clock.now()).await?;
+/// Beside whoever works on the database: the engine lets a reader see it as it is at one moment. The copy is written by
+/// the operator's own process, since a service may be kept from writing where backups lie.
+pub(super) async fn make(config: &Path, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
+    let config = Config::load(config)?;
+    let database = database(&config);
+    if !database.try_exists()? {
+        bail!("there is no database {} yet, so there is nothing to copy", database.display());
+    }
+    if let Knock::Nobody = socket::knock(&config.data_dir).await? {
+        refuse_others(&config.data_dir)?;
+    }
+    let store = Sqlite::open(&database, Options::default()).await?;
+    let made = copy(&config, &store, file).await;
+    store.close().await;
+    let made = made?;
     terminal.say(format!("{} holds {}.", file.display(), what(&made.manifest)))?;
     terminal.hint(format!(
         "It opens only with the master key, which is not in it. Keep a copy of {} apart from it.",
-        desk.config.key_file.path().display()
+        config.key_file.path().display()
     ))?;
     if let Some(error) = made.unraised {
         terminal.hint(chain(&error))?;
@@ -29,10 +45,26 @@ pub(super) async fn make(desk: &Desk, terminal: &mut Terminal, file: &Path) -> a
     Ok(())
 }
 
+async fn copy(config: &Config, store: &Sqlite, file: &Path) -> anyhow::Result<backup::Made> {
+    let now = SystemClock::new().now();
+    let seal = seal::unlock(&config.key_file, store, now).await?;
+    let counter = Counter::at(&config.generation_file);
+    Ok(backup::make(&database(config), store, &seal, &counter, file, now).await?)
+}
+
 /// Without a desk: the database that is there may be damaged, or missing.
 pub(super) async fn restore(config: &Path, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
     let config = Config::load(config)?;
     config.make_data_dir()?;
+    let in_use = || BackupError::InUse(database(&config));
+    if let Knock::Answered(_) = socket::knock(&config.data_dir).await? {
+        return Err(in_use().into());
+    }
+    refuse_others(&config.data_dir)?;
+    let _lock = Lock::for_command(&config.data_dir).await.map_err(|error| match error {
+        LockError::Running(..) => in_use().into(),
+        other => anyhow::Error::from(other),
+    })?;
     let ready = backup::prepare(&config, file, SystemClock::new().now()).await?;
     let agreed = terminal.confirm(format!(
         "{} holds {}. Everything that was recorded after it is forgotten: grants (the directories are compared with it before \
@@ -54,8 +86,7 @@ pub(super) async fn restore(config: &Path, terminal: &mut Terminal, file: &Path)
     terminal.hint(
         "Set again what was held after the backup, before the service starts where that can be. Then start the service: it \
          compares every directory before it gives or ends anything, and `latchkey reconcile` shows what it found.",
-    )?;
-    Ok(())
+    )
 }
 
 fn what(manifest: &Manifest) -> String {

@@ -7,7 +7,6 @@ use super::{Desk, Terminal};
 use crate::{
     registry::{SecretKind, SecretName},
     rulebook::ConnectionKind,
-    store::Store,
 };
 
 pub(super) async fn make(

@@ -7,14 +7,14 @@ use std::fmt::Display;
 
 use anyhow::bail;
 use latchkey_contract::{
-    CallError, ConnectionId, Directory, TicketSystem,
-    directory::{Check, Marked},
+    CallError, Check, ConnectionId, Directory, TicketSystem, Verdict,
+    directory::{DirectoryWants, Marked},
     text::one_line,
     ticket::{Board, Catalogue, Member},
 };
 
 use super::{Desk, Terminal};
-use crate::{registry::Connector, store::Store};
+use crate::registry::Connector;
 
 const LONGEST_NAME: usize = 120;
 
@@ -51,13 +51,13 @@ impl Report<'_> {
     }
 
     fn title(&mut self, title: &str) -> anyhow::Result<()> {
-        Ok(self.terminal.say(format!("\n{title}"))?)
+        self.terminal.say(format!("\n{title}"))
     }
 
     fn row(&mut self, id: impl Display, columns: &[&str]) -> anyhow::Result<()> {
         let columns = columns.iter().filter(|column| !column.is_empty());
         let columns: Vec<String> = columns.map(|column| one_line(column, LONGEST_NAME)).collect();
-        Ok(self.terminal.say(format!("{id}\t{}", columns.join("\t")))?)
+        self.terminal.say(format!("{id}\t{}", columns.join("\t")))
     }
 }
 
@@ -112,14 +112,15 @@ const fn what_kind(member: &Member) -> &'static str {
 }
 
 async fn a_directory(report: &mut Report<'_>, desk: &Desk, directory: &dyn Directory) -> anyhow::Result<()> {
-    let checks = match directory.preflight().await {
-        Ok(checks) => checks,
-        Err(error) => vec![Check { what: "preflight".to_owned(), result: Err(to_do(&error)) }],
-    };
-    for Check { what, result } in &checks {
-        report.outcome(what, result.as_ref())?;
+    let checks = directory.preflight(&DirectoryWants::default()).await;
+    for Check { what, verdict } in &checks {
+        match verdict {
+            Verdict::Ok(found) => report.outcome(what, Ok::<_, &str>(found))?,
+            Verdict::Note(know) => report.terminal.say(format!("note\t{what}\t{know}"))?,
+            Verdict::Red(to_do) => report.outcome(what, Err::<&str, _>(to_do))?,
+        }
     }
-    if checks.iter().all(|check| check.result.is_err()) {
+    if checks.iter().all(Check::is_red) {
         return Ok(());
     }
     match directory.catalogue().await {
@@ -157,7 +158,7 @@ async fn list_marked(report: &mut Report<'_>, desk: &Desk, accounts: &[Marked]) 
 fn to_do(error: &CallError) -> String {
     let to_do = match error {
         CallError::Transient { .. } => "try again; if it stays, check the address, the network and the vendor's status",
-        CallError::Unauthorized { .. } | CallError::Refused { .. } => {
+        CallError::Unauthorized { .. } | CallError::Refused { .. } | CallError::Protected { .. } => {
             "check the credential and the rights in the connector's README"
         }
         CallError::Malformed { .. } => "the address may be another product's, or the vendor changed its answer",

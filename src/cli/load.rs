@@ -2,27 +2,18 @@
 
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 
 use super::{Desk, Terminal};
-use crate::{
-    rulebook::{ConnectionKind, Faults, Records, Rulebook, Rules},
-    store::Store,
-};
+use crate::rulebook::{ConnectionKind, Faults, Records, Rulebook, Rules};
 
 const LONGEST: u64 = 4 * 1024 * 1024;
 
 pub(super) async fn records(desk: &Desk, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
-    let records = Records::parse(&text(file)?).map_err(|faults| refused(file, &faults))?;
+    let records = Records::parse(&terminal.read_text(file, LONGEST)?).map_err(|faults| refused(file, &faults))?;
     let before = desk.store.rules().await?;
-    if let Some(id) = records.moved(&before.records).first() {
-        return Err(anyhow!(
-            "{}: connection.{id}: it now leads to another instance or tenant, where what was given under this id would be \
-             looked for in vain; nothing was changed. Give the new place a connection id of its own",
-            file.display()
-        ));
-    }
-    let rules = Rules { records, ..before };
+    let rules = before.next(before.rulebook.clone(), records, desk.clock.now());
+    let rules = rules.map_err(|why| anyhow!("{}: {why}; nothing was changed", file.display()))?;
     let revision = desk.save(&rules, &format!("records from {}", name(file))).await?;
     let records = &rules.records;
     terminal.say(format!(
@@ -38,10 +29,10 @@ pub(super) async fn records(desk: &Desk, terminal: &mut Terminal, file: &Path) -
 }
 
 pub(super) async fn rulebook(desk: &Desk, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
-    let rulebook = Rulebook::parse(&text(file)?).map_err(|faults| refused(file, &faults))?;
+    let rulebook = Rulebook::parse(&terminal.read_text(file, LONGEST)?).map_err(|faults| refused(file, &faults))?;
     let before = desk.store.rules().await?;
-    let rulebook = rulebook.in_force_since(&before.rulebook, desk.clock.now());
-    let rules = Rules { rulebook, ..before };
+    let rules = before.next(rulebook, before.records.clone(), desk.clock.now());
+    let rules = rules.map_err(|why| anyhow!("{}: {why}; nothing was changed", file.display()))?;
     let revision = desk.save(&rules, &format!("rulebook from {}", name(file))).await?;
     terminal.say(format!(
         "Revision {revision} is in force: {} policies, {} mappings.",
@@ -63,14 +54,6 @@ fn warn(terminal: &mut Terminal, rules: &Rules) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn text(file: &Path) -> anyhow::Result<String> {
-    let length = std::fs::metadata(file).with_context(|| format!("{} cannot be read", file.display()))?.len();
-    if length > LONGEST {
-        return Err(anyhow!("{} is larger than 4 MiB: that is not such a document", file.display()));
-    }
-    std::fs::read_to_string(file).with_context(|| format!("{} cannot be read as text", file.display()))
 }
 
 fn refused(file: &Path, faults: &Faults) -> anyhow::Error {

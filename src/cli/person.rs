@@ -6,7 +6,7 @@ use latchkey_contract::PersonId;
 use super::{Desk, Terminal};
 use crate::{
     people::{EnrollError, Enrolment},
-    store::Store,
+    rulebook::HoldOn,
 };
 
 const TRIES: usize = 3;
@@ -18,8 +18,8 @@ pub(super) async fn enroll(desk: &Desk, terminal: &mut Terminal, id: PersonId) -
             "there is no person {id} in the records; add them to the records file and run: latchkey records load FILE"
         )
     })?;
-    if person.blocked {
-        bail!("{id} is blocked in the records; unblock them there first");
+    if rules.hold(&HoldOn::Person(id.clone())).is_some() {
+        bail!("{id} is blocked; unblock them first: latchkey person unblock {id}");
     }
     let seal = desk.seal().await?;
     terminal.hint(format!("Enrolling {} ({id}). Choose a password of at least 15 characters.", person.name))?;
@@ -30,7 +30,7 @@ pub(super) async fn enroll(desk: &Desk, terminal: &mut Terminal, id: PersonId) -
     terminal.say(format!("secret: {}", enrolment.one_time().base32().expose()))?;
     for left in (0..TRIES).rev() {
         let code = terminal.ask("The code that the app shows now")?;
-        match enrolment.finish(code.expose(), &*desk.store, &seal, desk.clock.now()).await {
+        match enrolment.finish(code.expose(), desk.by(), &*desk.store, &seal, desk.clock.now()).await {
             Ok(()) => break,
             Err(error @ EnrollError::Code) if left > 0 => terminal.hint(error)?,
             Err(error) => return Err(error.into()),

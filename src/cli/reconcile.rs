@@ -3,12 +3,12 @@
 use anyhow::{Context, bail};
 use latchkey_contract::{ConnectionId, directory::Marked, text::one_line};
 
-use super::{Desk, Terminal, desk::by};
+use super::{Desk, Terminal};
 use crate::{
     generation::Counter,
     random::SystemRandom,
     reconcile::{Accepted, Comparison, compare, settle},
-    store::{Comparing, Store, StoreError},
+    store::{Comparing, StoreError},
 };
 
 const LONGEST: usize = 120;
@@ -26,7 +26,7 @@ pub(super) async fn run(
     let comparison = compare(&*desk.store, &world, &until, now).await?;
     show(terminal, &comparison, restored.is_some())?;
     if !accept || (restored.is_none() && comparison.missing(&[]).is_none()) {
-        return Ok(terminal.hint(outlook(&comparison, restored.is_some()))?);
+        return terminal.hint(outlook(&comparison, restored.is_some()));
     }
     if let Some(reached) = without.iter().find(|id| !comparison.unreached().any(|unreached| unreached == *id)) {
         bail!(
@@ -42,7 +42,7 @@ pub(super) async fn run(
         );
     }
     terminal.confirm(question(&comparison, restored.is_some()))?;
-    let accepted = Accepted { by: &by(), without, restored };
+    let accepted = Accepted { by: desk.by(), without, restored };
     let counter = Counter::at(&desk.config.generation_file);
     let settled = match settle(&*desk.store, &comparison, &accepted, &counter, &SystemRandom, now).await {
         Err(StoreError::Conflict) => {
@@ -54,7 +54,7 @@ pub(super) async fn run(
         "Accepted. Accounts to be taken away: {}; to be looked at: {}; grants that end: {}.",
         settled.adopted, settled.different, settled.ended
     ))?;
-    Ok(terminal.hint("A service that runs goes on within a second.")?)
+    terminal.hint("A service that runs goes on within a second.")
 }
 
 fn show(terminal: &mut Terminal, comparison: &Comparison, is_restored: bool) -> anyhow::Result<()> {

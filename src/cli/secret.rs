@@ -3,26 +3,29 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
-use latchkey_contract::{Secret, text::one_line};
+use latchkey_contract::{ConnectionId, Secret, text::one_line};
 
 use super::{Desk, Terminal, webhook};
 use crate::{
     jobs::chain,
     registry::{Change, NotAccepted, SecretKind, SecretName},
     rulebook::{Connection, ConnectionKind},
-    store::Store,
 };
 
 pub(super) async fn set(desk: &Desk, terminal: &mut Terminal, name: SecretName) -> anyhow::Result<()> {
-    if matches!(name.kind, SecretKind::HookSecret | SecretKind::FormerHookSecret) {
-        let connection = &name.connection;
-        bail!("path secrets are made by Latchkey itself; run: latchkey secret rotate {connection}/hook-secret");
+    if let SecretName::Connection { connection, kind } = &name {
+        if matches!(kind, SecretKind::HookSecret | SecretKind::FormerHookSecret) {
+            bail!("path secrets are made by Latchkey itself; run: latchkey secret rotate {connection}/hook-secret");
+        }
+        desk.connection(connection).await?;
     }
-    desk.connection(&name.connection).await?;
     let value = value(terminal, &name, "set")?;
     desk.set(&[(name.clone(), value)]).await?;
     terminal.say(format!("{name} is set."))?;
-    say_what_is_missing(desk, terminal, &name).await
+    match &name {
+        SecretName::Connection { connection, .. } => say_what_is_missing(desk, terminal, connection).await,
+        SecretName::MailPassword => say_if_unused(desk, terminal),
+    }
 }
 
 /// Nothing is changed before the vendor has accepted the new value.
@@ -32,35 +35,39 @@ pub(super) async fn rotate(
     name: SecretName,
     public_key: Option<String>,
 ) -> anyhow::Result<()> {
-    let connection = desk.connection(&name.connection).await?;
-    if public_key.is_some() && name.kind != SecretKind::PrivateKey {
+    let SecretName::Connection { connection, kind } = &name else {
+        bail!("{name} is not tried before it is used; set it with: latchkey secret set {name}");
+    };
+    let connection = desk.connection(connection).await?;
+    if public_key.is_some() && *kind != SecretKind::PrivateKey {
         bail!("a public key goes with a private key alone; nothing was changed");
     }
-    match name.kind {
+    match *kind {
         SecretKind::HookSecret | SecretKind::FormerHookSecret => {
-            webhook::sync(desk, terminal, name.connection, true).await
+            webhook::sync(desk, terminal, connection.id, true).await
         }
         SecretKind::Certificate
         | SecretKind::CertificateKey
         | SecretKind::NextCertificate
         | SecretKind::NextCertificateKey => certificate(desk, terminal, &connection).await,
-        SecretKind::PrivateKey | SecretKind::ClientSecret => {
+        kind @ (SecretKind::PrivateKey | SecretKind::ClientSecret) => {
             let value = value(terminal, &name, "rotate")?;
             let connection = match public_key {
                 Some(public_key) => with_public_key(connection, public_key),
                 None => connection,
             };
-            one(desk, &connection, &name, value).await?;
+            one(desk, &connection, kind, value).await?;
             terminal.say(format!("{name} was accepted by the vendor and is in force."))?;
-            Ok(terminal.hint("The former one is used no more; remove it at the vendor.")?)
+            terminal.hint("The former one is used no more; remove it at the vendor.")
         }
     }
 }
 
-async fn one(desk: &Desk, connection: &Connection, name: &SecretName, value: Secret<String>) -> anyhow::Result<()> {
+async fn one(desk: &Desk, connection: &Connection, kind: SecretKind, value: Secret<String>) -> anyhow::Result<()> {
     let vendors = desk.vendors().await?;
-    let instead = BTreeMap::from([(name.kind, value.clone())]);
-    vendors.try_out(connection, instead).await.map_err(|error| not_accepted(name, &error))?;
+    let name = SecretName::new(connection.id.clone(), kind);
+    let instead = BTreeMap::from([(kind, value.clone())]);
+    vendors.try_out(connection, instead).await.map_err(|error| not_accepted(&name, &error))?;
     let change = Change { secrets: &[(name.clone(), value)], forget: &[], reason: &format!("rotated {name}") };
     desk.change(change, |rules| {
         let records = &mut rules.records.connections;
@@ -75,22 +82,23 @@ async fn one(desk: &Desk, connection: &Connection, name: &SecretName, value: Sec
 /// The pair that `certificate make --next` made, or that was set by hand.
 async fn certificate(desk: &Desk, terminal: &mut Terminal, connection: &Connection) -> anyhow::Result<()> {
     let named = |kind| SecretName::new(connection.id.clone(), kind);
-    let [key_name, name] = [SecretKind::CertificateKey, SecretKind::Certificate].map(named);
+    let kinds = [SecretKind::CertificateKey, SecretKind::Certificate];
+    let [key_name, name] = kinds.map(named);
     let staged = [SecretKind::NextCertificateKey, SecretKind::NextCertificate].map(named);
-    let (key, certificate) = (next(desk, &staged[0]).await?, next(desk, &staged[1]).await?);
-    let instead = BTreeMap::from([(key_name.kind, key.clone()), (name.kind, certificate.clone())]);
+    let (key, certificate) = (next(desk, connection, &staged[0]).await?, next(desk, connection, &staged[1]).await?);
+    let instead = kinds.into_iter().zip([key.clone(), certificate.clone()]).collect();
     let vendors = desk.vendors().await?;
     vendors.try_out(connection, instead).await.map_err(|error| not_accepted(&name, &error))?;
     let secrets = [(key_name, key), (name.clone(), certificate)];
     let change = Change { secrets: &secrets, forget: &staged, reason: &format!("rotated {name}") };
     desk.change(change, |_| ()).await?;
     terminal.say(format!("{name} was accepted by the vendor and is in force, with its key."))?;
-    Ok(terminal.hint("The former certificate is used no more; remove it from the app registration.")?)
+    terminal.hint("The former certificate is used no more; remove it from the app registration.")
 }
 
-async fn next(desk: &Desk, name: &SecretName) -> anyhow::Result<Secret<String>> {
+async fn next(desk: &Desk, connection: &Connection, name: &SecretName) -> anyhow::Result<Secret<String>> {
     let row = desk.store.sealed_named(&name.to_string()).await?;
-    let make = || format!("{name} is not set; make a pair first: latchkey certificate make {} --next", name.connection);
+    let make = || format!("{name} is not set; make a pair first: latchkey certificate make {} --next", connection.id);
     Ok(desk.seal().await?.open_text(&row.with_context(make)?)?)
 }
 
@@ -124,10 +132,18 @@ pub(super) async fn list(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result
     Ok(())
 }
 
-async fn say_what_is_missing(desk: &Desk, terminal: &mut Terminal, name: &SecretName) -> anyhow::Result<()> {
+async fn say_what_is_missing(desk: &Desk, terminal: &mut Terminal, connection: &ConnectionId) -> anyhow::Result<()> {
     let live = desk.live().await?.known();
-    for (_, why) in live.registry.broken().filter(|(id, _)| **id == name.connection) {
-        terminal.hint(format!("connection {} cannot be used yet: {why}", name.connection))?;
+    for (_, why) in live.registry.broken().filter(|(id, _)| *id == connection) {
+        terminal.hint(format!("connection {connection} cannot be used yet: {why}"))?;
+    }
+    Ok(())
+}
+
+fn say_if_unused(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let is_used = desk.config.mail.as_ref().is_some_and(|mail| mail.username.is_some());
+    if !is_used {
+        terminal.hint("nobody asks for it yet: write [mail] with a username into the configuration")?;
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! The command line as an operator types it, against real files and, where it calls out, pretend vendors.
 
+mod audit;
 mod backup;
 mod connection;
 mod key;
 mod readme;
 mod reconcile;
 mod rotate;
+mod service;
 
 use std::{
     io::{self, BufReader, Cursor, Read},
@@ -21,13 +23,7 @@ use latchkey_simulators::{
 };
 
 use super::*;
-use crate::{
-    app::database,
-    clock::SystemClock,
-    config::Config,
-    people::OneTime,
-    store::sqlite::{Options as SqliteOptions, Sqlite},
-};
+use crate::{clock::SystemClock, config::Config, people::OneTime};
 
 const RECORDS: &str = r#"
 [[connection]]
@@ -51,12 +47,18 @@ customers = "all"
 "#;
 
 const RULEBOOK: &str = r#"
+[[technician_group]]
+id = "technicians"
+name = "Technicians"
+members = "all"
+
 [[policy]]
 id = "helpdesk"
 name = "Helpdesk Administrator"
 source = "entra"
 mode = "standard"
 entitlements = ["role:729827e3-9c14-49f7-bb1b-9608f156bbb8"]
+technicians = ["technicians"]
 lengths = ["1h", "4h"]
 max_length = "4h"
 delivery = "claim-link"
@@ -114,7 +116,8 @@ impl Place {
 
     async fn type_on(&self, screen: &Screen, words: &[&str], input: impl Read + Send + 'static) -> Typed {
         let config = self.0.path().join("latchkey.toml");
-        let cli = Cli::parse_from([&["latchkey", "--config", config.to_str().unwrap()], words].concat());
+        let words = [&["latchkey", "--config", config.to_str().unwrap()], words].concat();
+        let cli = Cli::read(words.into_iter().map(Into::into)).unwrap();
         let hints = Screen::default();
         let input = Box::new(BufReader::new(input));
         let mut terminal = Terminal::piped(input, Box::new(screen.clone()), Box::new(hints.clone()));
@@ -243,6 +246,20 @@ async fn enrolling_confirms_a_code_before_anything_is_kept() {
 }
 
 #[tokio::test]
+async fn the_mail_servers_password_is_a_secret_like_the_others() {
+    let place = Place::new();
+    let set = async || place.type_in(&["secret", "set", "mail/password"], Cursor::new("canary-value\n")).await.ok();
+    let unused = set().await;
+    assert_eq!(unused.output, "mail/password is set.\n");
+    assert!(unused.hints.contains("[mail]"), "{}", unused.hints);
+    let config = std::fs::read_to_string(place.0.path().join("latchkey.toml")).unwrap();
+    let mail = "[mail]\nhost = \"smtp.example.com\"\nsecurity = \"tls\"\nusername = \"l\"\nfrom = \"l@example.com\"\n";
+    place.write("latchkey.toml", &format!("{config}{mail}"));
+    assert_eq!(set().await.hints, "");
+    assert_eq!(place.type_in(&["secret", "list"], io::empty()).await.ok().output, "mail/password\n");
+}
+
+#[tokio::test]
 async fn secrets_go_in_and_only_their_names_come_out() {
     let place = Place::new();
     let records = place.write("records.toml", RECORDS);
@@ -312,13 +329,15 @@ async fn webhooks_are_made_listed_given_a_new_path_and_removed() {
     assert!(listed.output.contains("latchkey.example.com") && listed.output.contains("active"), "{}", listed.output);
     assert!(!listed.output.contains(&secret), "the path secret is not printed");
     let moved = place.type_in(&["webhook", "sync", "cw", "--new-path"], io::empty()).await.ok();
-    assert!(moved.output.contains("1 created") && moved.output.contains("1 removed"), "{}", moved.output);
+    assert_eq!(moved.output, "0 created, 1 repaired, 0 removed, 0 right as they were.\n");
     assert!(!tenant.callbacks()[0]["url"].as_str().unwrap().contains(&secret));
     assert!(moved.hints.contains("the former one is accepted as well"), "{}", moved.hints);
     assert!(moved.hints.contains("under way to the former path are accepted until"), "{}", moved.hints);
     let rotated = place.type_in(&["secret", "rotate", "cw/hook-secret"], io::empty()).await.ok();
-    assert!(rotated.output.contains("1 created") && rotated.output.contains("1 removed"), "{}", rotated.output);
-    let removed = place.type_in(&["webhook", "remove", "cw"], io::empty()).await.ok();
+    assert!(rotated.output.contains("1 repaired"), "{}", rotated.output);
+    let asked = place.type_in(&["webhook", "remove", "cw"], io::empty()).await.refused();
+    assert!(asked.contains("--yes") && !tenant.callbacks().is_empty(), "{asked}");
+    let removed = place.type_in(&["--yes", "webhook", "remove", "cw"], io::empty()).await.ok();
     assert_eq!(removed.output, "1 removed.\n");
     assert!(tenant.callbacks().is_empty());
 }

@@ -4,13 +4,14 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Context, bail};
 use latchkey_contract::{BoardId, ConnectionId, Secret, TicketSystem};
+use serde_json::json;
 use url::Url;
 
-use super::{Desk, Terminal, desk::by};
+use super::{Desk, Terminal};
 use crate::{
+    audit::Code,
     random,
     registry::{HookPath, Renewed, SecretKind, SecretName},
-    store::Store,
 };
 
 pub(super) async fn sync(
@@ -28,7 +29,7 @@ pub(super) async fn sync(
     let path = HookPath::new(&*desk.store, &seal, &connection);
     if new_path || path.secret().await?.is_none() {
         let name = SecretName::new(connection.clone(), SecretKind::HookSecret);
-        match path.renew(&by(), desk.clock.now()).await? {
+        match path.renew(&desk.by(), desk.clock.now()).await? {
             Renewed::First => terminal.hint(format!("{name} is new."))?,
             Renewed::Another => terminal.hint(format!("{name} is new; the former one is accepted as well."))?,
             Renewed::UnderWay => {
@@ -43,11 +44,15 @@ pub(super) async fn sync(
              latchkey webhook sync {connection}"
         )
     })?;
+    let detail = json!({
+        "connection": connection, "created": done.created, "repaired": done.repaired, "removed": done.removed,
+    });
+    desk.record(Code::WebhookSynced, detail).await?;
     terminal.say(format!(
         "{} created, {} repaired, {} removed, {} right as they were.",
         done.created, done.repaired, done.removed, done.kept
     ))?;
-    if let Some(until) = path.moved(&by(), desk.clock.now()).await? {
+    if let Some(until) = path.moved(&desk.by(), desk.clock.now()).await? {
         terminal.hint(format!(
             "Deliveries that are under way to the former path are accepted until {}.",
             until.for_people()
@@ -66,10 +71,13 @@ pub(super) async fn list(desk: &Desk, terminal: &mut Terminal, connection: &Conn
 
 pub(super) async fn remove(desk: &Desk, terminal: &mut Terminal, connection: &ConnectionId) -> anyhow::Result<()> {
     let system = system(desk, connection).await?;
+    terminal
+        .confirm(format_args!("{connection} will ring no more: new requests are not heard until: webhook sync."))?;
     // Ours are known by host and path; the secret only makes the address whole.
     let seal = desk.seal().await?;
     let secret = HookPath::new(&*desk.store, &seal, connection).secret().await?.unwrap_or_else(random::token);
     let removed = system.remove_webhooks(&address(desk, connection, &secret)).await?;
+    desk.record(Code::WebhookRemoved, json!({ "connection": connection, "removed": removed })).await?;
     terminal.say(format!("{removed} removed."))?;
     Ok(())
 }

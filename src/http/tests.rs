@@ -18,10 +18,11 @@ use reqwest::{Method, Response, header};
 use super::*;
 use crate::{
     access::{Account, Grant, State},
+    audit::By,
     config::Config,
     people::{Enrolment, OneTime},
     registry::Registry,
-    rulebook::{Records, Rulebook, Rules},
+    rulebook::{Hold, HoldCause, HoldOn, Records, Rulebook, Rules},
     seal::{KeyFile, unlock},
     store::{
         CommitName, Store, Transition,
@@ -126,7 +127,10 @@ impl Site {
         let id = PersonId::parse(person).unwrap();
         let enrolment = Enrolment::begin(id, Secret::new(PASSWORD.to_owned())).unwrap();
         let app = enrolment.one_time().clone();
-        enrolment.finish(&app.code(self.clock.now()), &*self.store, &self.seal, self.clock.now()).await.unwrap();
+        enrolment
+            .finish(&app.code(self.clock.now()), By::Service, &*self.store, &self.seal, self.clock.now())
+            .await
+            .unwrap();
         self.apps.insert(person, app);
         self.clock.pass(Duration::from_secs(30));
     }
@@ -207,8 +211,22 @@ impl Site {
         self.store.save_rules(&rules, "test", "test", self.clock.now()).await.unwrap();
     }
 
+    /// What was audited since the rules were saved first and everybody was enrolled.
     pub(super) async fn audit_codes(&self) -> Vec<String> {
-        self.store.audit(0, 100).await.unwrap().into_iter().map(|entry| entry.code).collect()
+        let all = self.store.audit(1, 100).await.unwrap().into_iter().map(|entry| entry.code.to_string());
+        all.filter(|code| code != "person.enrolled").collect()
+    }
+
+    /// Blocks somebody, as an operator does.
+    pub(super) async fn block(&self, person: &str) {
+        let hold = Hold {
+            on: HoldOn::Person(person.parse().unwrap()),
+            cause: HoldCause::Blocked,
+            since: self.clock.now(),
+            by: "test".to_owned(),
+            reason: "test".to_owned(),
+        };
+        self.store.set_hold(&hold).await.unwrap();
     }
 }
 
@@ -261,6 +279,7 @@ fn config(listen: SocketAddr, key_file: KeyFile) -> Config {
         trusted_proxies: vec![],
         log_format: LogFormat::Json,
         log_level: LogLevel::Info,
+        mail: None,
     }
 }
 

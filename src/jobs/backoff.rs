@@ -32,8 +32,8 @@ pub fn wait(attempt: u32, asked: Option<Duration>, random: &dyn Random) -> Durat
 #[must_use]
 pub fn is_given_up(task: &Task) -> bool {
     let may_be = match task.work {
-        Work::Intake { .. } | Work::Converge { .. } => task.priority != Priority::Removal,
-        Work::Due { .. } | Work::Tell { .. } => false,
+        Work::Intake { .. } | Work::Look { .. } | Work::Converge { .. } => task.priority != Priority::Removal,
+        Work::Due { .. } | Work::Tell { .. } | Work::Alert { .. } | Work::Mail { .. } | Work::AuditHead => false,
     };
     may_be && task.attempt >= ATTEMPTS
 }

@@ -1,83 +1,112 @@
-//! From a proven delivery to a decision: read the ticket, see whether a trigger's edge was crossed and by whom, decide.
+//! From a proven delivery, or from a poll that found a change, to a decision: read the ticket, see whether a trigger's
+//! edge was crossed and by whom, decide.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use latchkey_contract::{
-    AccountId, TicketRef, TicketSystem, Timestamp,
-    directory::{Known, Mode},
+    FieldId, StatusId, TicketRef, TicketSystem, Timestamp,
     text::one_line,
-    ticket::Ticket,
+    ticket::{self, Change, Member, Ticket},
 };
 use serde_json::json;
 
 use super::{
     JobError, Jobs,
-    advance::{advance, write},
+    advance::{advance, alert},
 };
 use crate::{
     access::{
-        Account, Cause, Decision, Event, Grant, Holds, Refusal, Request, State,
-        decide::{Living, Terms, decide},
-        grant::{Telling, begin},
+        Cause, Decision, Event, Grant, Holds, Refusal, Request, State,
+        decide::{Living, decide},
+        grant::Telling,
         request::Actor,
         trigger::{Look, Sight, Sighting, look},
     },
+    audit::{AuditEntry, By, Code},
     clock_guard::Doubt,
     jobs::{
         queue::{LeaseHandle, Ran},
         task::{NewTask, Priority, Work},
     },
-    random::{account_id, grant_id, secret_id, ulid},
+    random::{grant_id, ulid, ulid_floor},
     registry::InForce,
-    rulebook::Mapping,
-    store::{AuditEntry, CommitName, Finish, Notice, NoticeKind, NoticeState, StoredDelivery, Transition},
+    rulebook::{ActorRule, Brake, Mapping, Per},
+    store::{BrakeCount, CommitName, Finish, Happening, Notice, NoticeKind, NoticeState, Scope, Transition},
 };
 
-struct Reading<'a> {
-    world: Arc<InForce>,
-    psa: Arc<dyn TicketSystem>,
-    delivery: &'a StoredDelivery,
-    at: TicketRef,
-    ticket: Ticket,
+/// Characters of a field's text that are looked at.
+const LONGEST_FIELD: usize = 400;
+
+/// Why a ticket is looked at.
+pub(super) enum Hint {
+    /// A proven delivery, by its row's id: what it says of the save that caused it.
+    Delivery { id: String, actor: Option<String>, status: Option<StatusId> },
+    /// A poll saw that it changed, and knows nothing more.
+    Poll,
+}
+
+/// A ticket as it was read, and why.
+pub(super) struct Reading {
+    pub(super) world: Arc<InForce>,
+    pub(super) psa: Arc<dyn TicketSystem>,
+    pub(super) hint: Hint,
+    pub(super) at: TicketRef,
+    pub(super) ticket: Ticket,
 }
 
 impl Jobs {
     pub(super) async fn intake(&self, id: &str, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let delivery = self.store.delivery(id).await?;
         let Some(delivery) = delivery.filter(|d| d.outcome.is_none()) else { return Ok(Ran::Finish(Finish::Done)) };
-        let Some(ticket) = delivery.event.ticket.clone() else {
-            return self
-                .settle(Transition::new(CommitName::Seen, self.clock.now()), &delivery, "no-ticket", lease)
-                .await;
+        let event = delivery.event;
+        let hint = Hint::Delivery { id: delivery.id, actor: event.actor, status: event.status };
+        let Some(ticket) = event.ticket else {
+            let nothing = Transition::new(CommitName::Seen, self.clock.now());
+            return self.settle(nothing, &hint, "no-ticket", lease).await;
         };
-        let at = TicketRef { connection: delivery.connection.clone(), ticket };
+        self.look_at_ticket(TicketRef { connection: delivery.connection, ticket }, hint, lease).await
+    }
+
+    /// A poll found that this ticket changed.
+    pub(super) async fn look(&self, at: &TicketRef, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        self.look_at_ticket(at.clone(), Hint::Poll, lease).await
+    }
+
+    async fn look_at_ticket(&self, at: TicketRef, hint: Hint, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let world = self.live.current().await;
         let psa = world.registry.ticket_system(&at.connection)?;
         match psa.read(&at.ticket).await? {
-            None => self.gone(&at, &delivery, lease).await,
-            Some(ticket) => self.look_at(Reading { world, psa, delivery: &delivery, at, ticket }, lease).await,
+            None => self.gone(&at, &hint, lease).await,
+            Some(ticket) => self.look_at(Reading { world, psa, hint, at, ticket }, lease).await,
         }
     }
 
     /// The ticket is gone: what was not handed over yet is taken back.
-    async fn gone(&self, at: &TicketRef, delivery: &StoredDelivery, lease: &LeaseHandle) -> Result<Ran, JobError> {
+    async fn gone(&self, at: &TicketRef, hint: &Hint, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let mut transition = Transition::new(CommitName::Seen, self.clock.now());
         self.withdraw(&mut transition, at).await?;
-        self.settle(transition, delivery, "ticket-gone", lease).await
+        self.settle(transition, hint, "ticket-gone", lease).await
     }
 
     /// Access that has not reached the person does not outlive its ticket.
     async fn withdraw(&self, transition: &mut Transition, at: &TicketRef) -> Result<(), JobError> {
         for grant in self.store.grants_of_ticket(at).await? {
-            if matches!(grant.state, State::Granting { .. } | State::Delivering { .. }) {
+            if matches!(grant.state, State::Held { .. } | State::Granting { .. } | State::Delivering { .. }) {
                 let others = self.store.open_grants(&grant.account).await?;
-                advance(transition, &grant, &Event::End(Cause::TicketEnded), &others, None, self.random.as_ref());
+                advance(
+                    transition,
+                    &grant,
+                    &Event::End(Cause::TicketEnded),
+                    &others,
+                    &By::Service,
+                    self.random.as_ref(),
+                );
             }
         }
         Ok(())
     }
 
-    async fn look_at(&self, reading: Reading<'_>, lease: &LeaseHandle) -> Result<Ran, JobError> {
+    async fn look_at(&self, reading: Reading, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Seen, now);
         transition.revision = Some(reading.world.rules.revision);
@@ -91,32 +120,36 @@ impl Jobs {
                 outcome = said;
             }
         }
-        self.settle(transition, reading.delivery, outcome, lease).await
+        if matches!(reading.hint, Hint::Poll) && matches!(outcome, "granted" | "refused" | "waiting") {
+            self.lost_delivery(&mut transition, &reading.at);
+        }
+        self.settle(transition, &reading.hint, outcome, lease).await
     }
 
     async fn sight(
         &self,
         transition: &mut Transition,
-        reading: &Reading<'_>,
+        reading: &Reading,
         mapping: &Mapping,
         now: Timestamp,
     ) -> Result<Option<&'static str>, JobError> {
         let ticket = &reading.ticket;
-        let is_on_board = ticket.board.as_ref().is_some_and(|b| mapping.boards.contains(b));
-        let is_in = is_on_board && ticket.status.as_ref().is_some_and(|s| mapping.trigger_statuses.contains(s));
+        let is_watched = is_watched(mapping, ticket);
+        let is_in = is_watched && is_triggered(mapping, ticket);
         let before = self.store.sighting(&reading.at, &mapping.id).await?;
-        if !is_on_board && before.is_none() {
+        if !is_watched && before.is_none() {
             return Ok(None);
         }
         let is_worth_asking = is_in && before.as_ref().is_none_or(|s| s.is_armed);
-        let change = if is_worth_asking { reading.psa.status_change(ticket).await? } else { None };
+        let change = if is_worth_asking { change(reading, mapping).await? } else { None };
+        let is_automation = change.as_ref().is_some_and(|c| c.actor == ticket::Actor::Automation);
+        let signed_actor = signed_actor(&reading.hint).filter(|_| !is_automation);
         let seen = look(&Sight {
             is_in,
             before: before.as_ref(),
             change: change.as_ref(),
-            signed_actor: reading.delivery.event.actor.as_deref(),
-            is_of_another_save: (reading.delivery.event.status.as_ref())
-                .is_some_and(|status| !mapping.trigger_statuses.contains(status)),
+            signed_actor,
+            is_of_another_save: is_of_another_save(mapping, reading),
             watched_since: mapping.watched_since.unwrap_or(now),
         });
         let sighting = |is_armed, consumed: Option<String>| Sighting {
@@ -126,7 +159,7 @@ impl Jobs {
             consumed: consumed.or_else(|| before.as_ref().and_then(|s| s.consumed.clone())),
             seen_at: now,
         };
-        let (actor, asked_at, change) = match seen {
+        let (asker, asked_at, change) = match seen {
             Look::Armed => {
                 transition.sightings.push(sighting(true, None));
                 return Ok(None);
@@ -136,191 +169,136 @@ impl Jobs {
                 transition.sightings.push(sighting(false, None));
                 return Ok(Some("standing"));
             }
-            Look::Doubtful { why, change } => (Err(why), now, change),
-            Look::Fired { by, at, change } => (Ok(self.actor(reading, &by).await?), at, Some(change)),
+            Look::Doubtful { why, change } => (Asker::doubtful(why), now, change),
+            Look::Fired { by, at, change } => {
+                (self.asker(reading, mapping, &by, is_automation).await?, at, Some(change))
+            }
         };
         transition.sightings.push(sighting(false, change));
-        self.decide(transition, reading, mapping, actor, asked_at).await.map(Some)
+        self.decide(transition, reading, mapping, asker, asked_at).await.map(Some)
     }
 
-    async fn actor(&self, reading: &Reading<'_>, name: &str) -> Result<Actor, JobError> {
-        let member = reading.psa.member(name).await?;
-        Ok(Actor {
-            name: one_line(name, 60),
-            is_active: member.as_ref().is_some_and(|m| m.is_active),
-            is_human: member.as_ref().is_some_and(|m| m.is_human),
-            person: member
-                .as_ref()
-                .and_then(|m| reading.world.rules.records.person_of(&reading.at.connection, &m.id))
-                .map(|p| p.id.clone()),
-            member: member.map(|m| m.id),
-        })
+    /// Who asks: whoever set the trigger; where that is the PSA's own automation and the mapping lets it, the ticket's owner.
+    async fn asker(
+        &self,
+        reading: &Reading,
+        mapping: &Mapping,
+        name: &str,
+        is_automation: bool,
+    ) -> Result<Asker, JobError> {
+        let for_owner = is_automation && mapping.actor == ActorRule::Automation;
+        if !for_owner {
+            let member = reading.psa.member(name).await?;
+            return Ok(Asker { actor: Ok(actor(reading, name, member)), is_by_automation: false });
+        }
+        let Some(owner) = &reading.ticket.owner else {
+            let why = "the ticket has no owner who could be given access".to_owned();
+            return Ok(Asker { actor: Err(why), is_by_automation: true });
+        };
+        let member = reading.psa.member_by_id(owner).await?;
+        let name = member.as_ref().map_or_else(|| owner.to_string(), |m| m.name.clone());
+        Ok(Asker { actor: Ok(actor(reading, &name, member)), is_by_automation: true })
     }
 
     async fn decide(
         &self,
         transition: &mut Transition,
-        reading: &Reading<'_>,
+        reading: &Reading,
         mapping: &Mapping,
-        actor: Result<Actor, String>,
+        asker: Asker,
         asked_at: Timestamp,
     ) -> Result<&'static str, JobError> {
-        let (world, ticket) = (&reading.world, &reading.ticket);
-        let customer = ticket.company.as_ref().and_then(|c| world.rules.records.customer_of(&reading.at.connection, c));
-        let request = Request {
-            ticket: reading.at.clone(),
-            mapping: mapping.id.clone(),
-            asked_at,
-            is_closed: ticket.is_closed,
-            company: ticket.company.clone(),
-            customer: customer.map(|c| c.id.clone()),
-            actor,
-            length_field: mapping.length_field.as_ref().and_then(|f| ticket.fields.get(f)).map(|t| one_line(t, 80)),
-            reason: one_line(&ticket.summary, 200),
-        };
-        let living = self.living(&request, mapping).await?;
-        let holds = Holds { clock: self.trust.doubt().map(Doubt::sentence), ..Holds::of(&world.rules.records) };
-        match decide(&world.rules, &holds, &request, &living) {
-            Decision::Refuse(refusal) => {
-                self.refuse(transition, &request, &refusal);
-                Ok("refused")
-            }
-            Decision::Grant(terms) => match self.start(transition, reading, &request, &terms).await? {
-                Ok(()) => Ok("granted"),
-                Err(refusal) => {
-                    self.refuse(transition, &request, &refusal);
-                    Ok("refused")
+        let rules = &reading.world.rules;
+        let request = request(reading, mapping, asker, asked_at, transition.now);
+        let counted = self.brakes(&rules.rulebook.brakes, &request, transition.now).await?;
+        let living = self.living(&request, mapping, &counted).await?;
+        let holds = Holds { clock: self.trust.doubt().map(Doubt::sentence), ..Holds::of(rules) };
+        let refusal = match decide(rules, &holds, &request, &living) {
+            Decision::Refuse(refusal) => refusal,
+            Decision::Grant(terms) => {
+                // Counted again where it is written: two requests at one moment do not both find the last place.
+                let room = counted.iter().map(|(brake, scope, since, _)| BrakeCount {
+                    scope: scope.clone(),
+                    since: since.clone(),
+                    most: brake.grants,
+                });
+                transition.brakes.extend(room);
+                match self.start(transition, reading, &request, &living, &terms).await? {
+                    Ok(()) => return Ok("granted"),
+                    Err(refusal) => refusal,
                 }
-            },
-        }
+            }
+            Decision::Wait(terms, pulled) => {
+                match self.hold_back(transition, reading, &request, &living, &terms, pulled).await? {
+                    Ok(()) => return Ok("waiting"),
+                    Err(refusal) => refusal,
+                }
+            }
+        };
+        let link = reading.psa.link(&reading.at.ticket);
+        self.refuse(transition, &request, &living, &refusal, link);
+        Ok("refused")
     }
 
-    async fn living(&self, request: &Request, mapping: &Mapping) -> Result<Living, JobError> {
+    /// What each brake that this request would count for counts now.
+    async fn brakes<'a>(
+        &self,
+        brakes: &'a [Brake],
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Vec<(&'a Brake, Scope, String, u32)>, JobError> {
+        let person = request.actor.as_ref().ok().and_then(|a| a.person.clone());
+        let mut counted = Vec::new();
+        for brake in brakes {
+            let scope = match brake.per {
+                Per::Technician => person.clone().map(Scope::Person),
+                Per::Customer => request.customer.clone().map(Scope::Customer),
+                Per::Msp => Some(Scope::Everything),
+            };
+            // Whoever is unknown is refused, and counts for nobody.
+            let Some(scope) = scope else { continue };
+            let since = ulid_floor(now - brake.within.duration());
+            let count = self.store.count_grants(&scope, &since).await?;
+            counted.push((brake, scope, since, count));
+        }
+        Ok(counted)
+    }
+
+    async fn living(
+        &self,
+        request: &Request,
+        mapping: &Mapping,
+        counted: &[(&Brake, Scope, String, u32)],
+    ) -> Result<Living, JobError> {
         let person = request.actor.as_ref().ok().and_then(|a| a.person.as_ref());
         let on_ticket = self.store.grants_of_ticket(&request.ticket).await?;
-        let is_same = |g: &Grant| g.state.is_living() && g.mapping == mapping.id && Some(&g.person) == person;
-        Ok(Living { same_ticket: on_ticket.iter().any(is_same) })
+        let is_same = |g: &Grant| g.state.is_wanted() && g.mapping == mapping.id && Some(&g.person) == person;
+        let counts: BTreeMap<_, _> = counted.iter().map(|(brake, _, _, count)| (brake.id.clone(), *count)).collect();
+        Ok(Living { same_ticket: on_ticket.iter().any(is_same), counts })
     }
 
-    /// Builds grant, account and sealed password: intent, all of it, before any call to the directory.
-    async fn start(
+    fn refuse(
         &self,
         transition: &mut Transition,
-        reading: &Reading<'_>,
         request: &Request,
-        terms: &Terms,
-    ) -> Result<Result<(), Refusal>, JobError> {
+        living: &Living,
+        refusal: &Refusal,
+        ticket_link: String,
+    ) {
         let now = transition.now;
-        let records = &reading.world.rules.records;
-        let Ok(directory) = reading.world.registry.directory(&terms.directory) else {
-            let sentence =
-                "the customer's directory connection is not usable now; an admin has to look at it".to_owned();
-            let rule = format!("connection {}", terms.directory);
-            return Ok(Err(Refusal { code: "no-directory".into(), rule, sentence }));
+        let what = Happening::Refused {
+            ticket: request.ticket.clone(),
+            ticket_link,
+            customer: request.customer.clone(),
+            person: request.actor.as_ref().ok().and_then(|a| a.person.clone()),
+            why: refusal.sentence.clone(),
         };
-        let domain = records.customer(&terms.customer).and_then(|c| c.domain.clone()).unwrap_or_default();
-        let id = grant_id(self.random.as_ref(), now);
-        let (mut account, others) = self.account(terms, &domain, &id, now).await?;
-        let shared = others.iter().find(|g| g.state.secret().is_some());
-        // Whose password is shared must still live when this is committed: its version is compared.
-        transition.grants.extend(shared.cloned());
-        let shared = shared.and_then(|g| g.state.secret().cloned());
-        let secret = match shared {
-            Some(secret) => secret,
-            None => {
-                let secret = secret_id(self.random.as_ref(), now);
-                let password = directory.password(&mut |buffer| self.random.fill(buffer));
-                transition.seal.push(self.seal.seal(secret.clone(), None, "account-password", &password));
-                secret
-            }
-        };
-        let begun = begin(secret.clone(), terms.length, now);
-        let person = records.person(&terms.person).map_or_else(|| terms.person.to_string(), |p| p.name.clone());
-        account.secret = Some(secret);
-        account.display_name = one_line(&format!("{person} (Latchkey)"), 120);
-        account.last = Some((id.clone(), reading.at.clone()));
-        account.off_since = None;
-        account.is_surprised = false;
-        account.first_off = None;
-        let grant = Grant {
-            id,
-            version: 0,
-            ticket: reading.at.clone(),
-            ticket_link: reading.psa.link(&reading.at.ticket),
-            customer: terms.customer.clone(),
-            person: terms.person.clone(),
-            mapping: terms.mapping.clone(),
-            revision: reading.world.rules.revision,
-            policy: terms.policy.clone(),
-            reason: request.reason.clone(),
-            asked_at: request.asked_at,
-            directory: terms.directory.clone(),
-            account: account.id.clone(),
-            length: terms.length,
-            state: begun.state,
-        };
-        transition.name = CommitName::Decided;
-        transition.accounts.push(account);
-        transition.audit.push(decided(transition.now, request, "request.granted", &grant.id, None));
-        write(transition, &grant, &begun.effects, &others, None, self.random.as_ref());
-        tracing::info!(grant.id = %grant.id, ticket.r#ref = %grant.ticket, policy = %grant.policy.id, "granted");
-        Ok(Ok(()))
-    }
-
-    /// The standing account of this person there, or a new one. A burner is always new.
-    async fn account(
-        &self,
-        terms: &Terms,
-        domain: &str,
-        grant: &latchkey_contract::GrantId,
-        now: Timestamp,
-    ) -> Result<(Account, Vec<Grant>), JobError> {
-        let mode = terms.policy.mode;
-        if mode == Mode::Standard
-            && let Some(found) = self.store.accounts_of(&terms.person, &terms.directory, mode).await?.pop()
-        {
-            let grants = self.store.open_grants(&found.id).await?;
-            return Ok((found, grants));
-        }
-        let id: AccountId = account_id(self.random.as_ref(), now);
-        let name = match mode {
-            Mode::Standard => format!("jit-{}@{domain}", terms.person),
-            Mode::Burner => {
-                let tail: String = grant.as_str().chars().rev().take(8).collect();
-                format!("jit-{}-{}@{domain}", terms.person, tail.to_ascii_lowercase())
-            }
-        };
-        let account = Account {
-            id,
-            version: 0,
-            directory: terms.directory.clone(),
-            customer: terms.customer.clone(),
-            person: terms.person.clone(),
-            mode,
-            name,
-            display_name: String::new(),
-            known: Known::default(),
-            is_giving: false,
-            is_surprised: false,
-            last_step: None,
-            secret: None,
-            gave_at: None,
-            first_off: None,
-            off_since: None,
-            last: None,
-            looks: Vec::new(),
-            overdue: None,
-        };
-        Ok((account, Vec::new()))
-    }
-
-    fn refuse(&self, transition: &mut Transition, request: &Request, refusal: &Refusal) {
-        let now = transition.now;
+        alert(transition, what, self.random.as_ref());
         let id = grant_id(self.random.as_ref(), now);
         if transition.name == CommitName::Seen {
             transition.name = CommitName::Refused;
         }
-        transition.audit.push(decided(now, request, "request.refused", &id, Some(refusal)));
+        transition.audit.push(decided(now, request, living, Code::RequestRefused, &id, Some(refusal)));
         transition.notices.push(Notice {
             id: ulid(self.random.as_ref(), now),
             ticket: request.ticket.clone(),
@@ -342,33 +320,131 @@ impl Jobs {
     async fn settle(
         &self,
         mut transition: Transition,
-        delivery: &StoredDelivery,
+        hint: &Hint,
         outcome: &str,
         lease: &LeaseHandle,
     ) -> Result<Ran, JobError> {
         transition.lease = Some((lease.lease(), Finish::Done));
-        transition.delivery_done = Some((delivery.id.clone(), outcome.to_owned()));
+        if let Hint::Delivery { id, .. } = hint {
+            transition.delivery_done = Some((id.clone(), outcome.to_owned()));
+        }
         self.store.commit(transition).await?;
         Ok(Ran::Committed)
+    }
+
+    /// A request that no delivery told of: the PSA's webhook did not come.
+    fn lost_delivery(&self, transition: &mut Transition, at: &TicketRef) {
+        metrics::counter!("webhook_lost_total").increment(1);
+        tracing::error!(ticket.r#ref = %at, "a request was found by the poll alone: the PSA's webhook did not come");
+        let entry = AuditEntry::new(Code::DeliveryLost, transition.now, By::Service, json!({}));
+        transition.audit.push(AuditEntry { ticket: Some(at.clone()), ..entry });
+    }
+}
+
+/// Who asks, or why nobody can say.
+pub(super) struct Asker {
+    actor: Result<Actor, String>,
+    is_by_automation: bool,
+}
+
+impl Asker {
+    const fn doubtful(why: String) -> Self {
+        Self { actor: Err(why), is_by_automation: false }
+    }
+}
+
+fn is_watched(mapping: &Mapping, ticket: &Ticket) -> bool {
+    ticket.board.as_ref().is_some_and(|b| mapping.boards.contains(b))
+        && (mapping.types.is_empty() || ticket.kind.as_ref().is_some_and(|t| mapping.types.contains(t)))
+        && (mapping.sources.is_empty() || ticket.source.as_ref().is_some_and(|s| mapping.sources.contains(s)))
+}
+
+fn is_triggered(mapping: &Mapping, ticket: &Ticket) -> bool {
+    match &mapping.trigger_field {
+        Some(trigger) => trigger.asks(ticket.fields.get(&trigger.field)),
+        None => ticket.status.as_ref().is_some_and(|s| mapping.trigger_statuses.contains(s)),
+    }
+}
+
+async fn change(reading: &Reading, mapping: &Mapping) -> Result<Option<Change>, JobError> {
+    Ok(match &mapping.trigger_field {
+        Some(trigger) => reading.psa.field_change(&reading.ticket, &trigger.field).await?,
+        None => reading.psa.status_change(&reading.ticket).await?,
+    })
+}
+
+fn signed_actor(hint: &Hint) -> Option<&str> {
+    match hint {
+        Hint::Delivery { actor, .. } => actor.as_deref(),
+        Hint::Poll => None,
+    }
+}
+
+/// Deliveries overtake each other. One whose signed record shows the ticket outside the trigger, or names somebody who
+/// is not the last to have saved it, tells of another save than the one that asks.
+fn is_of_another_save(mapping: &Mapping, reading: &Reading) -> bool {
+    let Hint::Delivery { actor, status, .. } = &reading.hint else { return false };
+    match &mapping.trigger_field {
+        None => status.as_ref().is_some_and(|status| !mapping.trigger_statuses.contains(status)),
+        Some(_) => match (actor, &reading.ticket.updated_by) {
+            (Some(signed), Some(last)) => !signed.trim().eq_ignore_ascii_case(last.trim()),
+            _ => false,
+        },
+    }
+}
+
+fn actor(reading: &Reading, name: &str, member: Option<Member>) -> Actor {
+    let records = &reading.world.rules.records;
+    let person = member.as_ref().and_then(|m| records.person_of(&reading.at.connection, &m.id)).map(|p| p.id.clone());
+    Actor {
+        name: one_line(name, 60),
+        is_active: member.as_ref().is_some_and(|m| m.is_active),
+        is_human: member.as_ref().is_some_and(|m| m.is_human),
+        person,
+        member: member.map(|m| m.id),
+    }
+}
+
+fn request(reading: &Reading, mapping: &Mapping, asker: Asker, asked_at: Timestamp, now: Timestamp) -> Request {
+    let ticket = &reading.ticket;
+    let records = &reading.world.rules.records;
+    let customer = ticket.company.as_ref().and_then(|c| records.customer_of(&reading.at.connection, c));
+    let field = |field: &Option<FieldId>| {
+        field.as_ref().and_then(|f| ticket.fields.get(f)).map(|text| one_line(text, LONGEST_FIELD))
+    };
+    Request {
+        ticket: reading.at.clone(),
+        mapping: mapping.id.clone(),
+        asked_at,
+        decided_at: now,
+        is_closed: ticket.is_closed,
+        company: ticket.company.clone(),
+        customer: customer.map(|c| c.id.clone()),
+        actor: asker.actor,
+        is_by_automation: asker.is_by_automation,
+        policy_field: field(&mapping.policy_field),
+        length_field: field(&mapping.length_field),
+        reason_field: field(&mapping.reason_field),
+        user_name_field: field(&mapping.user_name_field),
+        reason: one_line(&ticket.summary, LONGEST_FIELD),
     }
 }
 
 /// The decision with its whole input, so that it can be explained and replayed.
-fn decided(
+pub(super) fn decided(
     now: Timestamp,
     request: &Request,
-    code: &str,
+    living: &Living,
+    code: Code,
     grant: &latchkey_contract::GrantId,
     refusal: Option<&Refusal>,
 ) -> AuditEntry {
+    let person = request.actor.as_ref().ok().and_then(|a| a.person.clone());
+    let by = person.clone().map_or(By::Service, By::Person);
     AuditEntry {
-        seq: 0,
-        at: now,
-        code: code.to_owned(),
-        person: request.actor.as_ref().ok().and_then(|a| a.person.clone()),
+        person,
         grant: Some(grant.clone()),
         ticket: Some(request.ticket.clone()),
-        detail: json!({ "request": request, "refusal": refusal }),
-        hash: String::new(),
+        ..AuditEntry::new(code, now, by, json!({ "request": request, "living": living, "refusal": refusal }))
     }
 }

@@ -1,6 +1,6 @@
 //! A task: a row that says what is to be done when. Payloads hold ids only.
 
-use latchkey_contract::{AccountId, ConnectionId, GrantId, TicketRef, Timestamp};
+use latchkey_contract::{AccountId, ConnectionId, GrantId, MailId, TicketRef, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What is to be done.
@@ -16,6 +16,11 @@ pub enum Work {
         /// Its ticket: one ticket, one hand.
         ticket: Option<TicketRef>,
     },
+    /// Look at a ticket that a poll saw change.
+    Look {
+        /// The ticket.
+        ticket: TicketRef,
+    },
     /// A grant's time has come.
     Due {
         /// The grant.
@@ -28,11 +33,23 @@ pub enum Work {
         /// Its directory.
         directory: ConnectionId,
     },
+    /// Find out who is told of an alert by mail.
+    Alert {
+        /// Its row.
+        alert: String,
+    },
+    /// Send one mail.
+    Mail {
+        /// Its row.
+        mail: MailId,
+    },
     /// Tell a ticket what it is owed.
     Tell {
         /// The ticket.
         ticket: TicketRef,
     },
+    /// Let the audit log's head leave the house; every day.
+    AuditHead,
 }
 
 /// Who goes first.
@@ -89,9 +106,13 @@ impl Work {
     pub fn slot(&self) -> String {
         match self {
             Self::Intake { delivery, .. } => format!("intake:{delivery}"),
+            Self::Look { ticket } => format!("look:{ticket}"),
             Self::Due { grant } => format!("due:{grant}"),
             Self::Converge { account, .. } => format!("converge:{account}"),
             Self::Tell { ticket } => format!("tell:{ticket}"),
+            Self::Alert { alert } => format!("alert:{alert}"),
+            Self::Mail { mail } => format!("mail:{mail}"),
+            Self::AuditHead => self.name().to_owned(),
         }
     }
 
@@ -99,11 +120,14 @@ impl Work {
     #[must_use]
     pub fn key(&self) -> String {
         match self {
-            Self::Intake { ticket: Some(ticket), .. } => format!("ticket:{ticket}"),
+            Self::Intake { ticket: Some(ticket), .. } | Self::Look { ticket } => format!("ticket:{ticket}"),
             Self::Intake { delivery, ticket: None, .. } => format!("delivery:{delivery}"),
             Self::Due { grant } => format!("grant:{grant}"),
             Self::Converge { account, .. } => format!("account:{account}"),
             Self::Tell { ticket } => format!("tell:{ticket}"),
+            Self::Alert { alert } => format!("alert:{alert}"),
+            Self::Mail { mail } => format!("mail:{mail}"),
+            Self::AuditHead => self.name().to_owned(),
         }
     }
 
@@ -113,8 +137,8 @@ impl Work {
         match self {
             Self::Intake { connection, .. } => Some(connection),
             Self::Converge { directory, .. } => Some(directory),
-            Self::Tell { ticket } => Some(&ticket.connection),
-            Self::Due { .. } => None,
+            Self::Tell { ticket } | Self::Look { ticket } => Some(&ticket.connection),
+            Self::Due { .. } | Self::Alert { .. } | Self::Mail { .. } | Self::AuditHead => None,
         }
     }
 
@@ -123,9 +147,13 @@ impl Work {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Intake { .. } => "intake",
+            Self::Look { .. } => "look",
             Self::Due { .. } => "due",
             Self::Converge { .. } => "converge",
             Self::Tell { .. } => "tell",
+            Self::Alert { .. } => "alert",
+            Self::Mail { .. } => "mail",
+            Self::AuditHead => "audit-head",
         }
     }
 }

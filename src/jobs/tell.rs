@@ -18,10 +18,11 @@ use super::{
 };
 use crate::{
     access::{Cause, Event, Grant, Holds, State, grant::Telling, trigger::Sighting},
+    audit::{AuditEntry, By, Code},
     jobs::queue::{LeaseHandle, Ran},
     registry::InForce,
     rulebook::{Delivery, Mapping},
-    store::{AuditEntry, CommitName, Finish, Notice, NoticeKind, NoticeState, Transition},
+    store::{CommitName, Finish, Notice, NoticeKind, NoticeState, Transition},
 };
 
 /// Where no better sentence is at hand.
@@ -62,7 +63,7 @@ impl Jobs {
                 .await;
         };
         let now = self.clock.now();
-        if let Some(why) = Holds::of(&one.world.rules.records).stops(&grant.customer, &grant.person) {
+        if let Some(why) = Holds::of(&one.world.rules).stops(&grant.customer, &grant.person) {
             let transition = Transition::new(CommitName::Told, now);
             let event = Event::End(Cause::Held { why });
             return self.not_handed_over(&one, &grant, transition, &event, lease).await;
@@ -86,6 +87,9 @@ impl Jobs {
             }
         }
         let text = self.granted_text(&one, &grant).await?;
+        if grant.policy.delivery == Delivery::Ticket {
+            self.record_handing_over(&one, &grant, lease).await?;
+        }
         let key = NoteKey(one.notice.id.clone());
         let posted = match one.psa.post(&one.notice.ticket.ticket, &text, &key).await {
             Ok(posted) => posted,
@@ -106,9 +110,18 @@ impl Jobs {
         }
         let mut transition = Transition::new(CommitName::Delivered, self.clock.now());
         let others = self.store.open_grants(&grant.account).await?;
-        advance(&mut transition, &grant, &Event::Delivered, &others, None, self.random.as_ref());
+        advance(&mut transition, &grant, &Event::Delivered, &others, &By::Service, self.random.as_ref());
         metrics::histogram!("request_to_active_seconds").record(transition.now.since(grant.asked_at).as_secs_f64());
         self.told(&one, NoticeState::Posted { notes: posted.notes }, transition, lease).await
+    }
+
+    /// Nobody is let in by a note of which nothing is recorded. A claim link lets nobody in by itself: showing is recorded.
+    async fn record_handing_over(&self, one: &Errand<'_>, grant: &Grant, lease: &LeaseHandle) -> Result<(), JobError> {
+        let mut intent = Transition::new(CommitName::HandingOver, self.clock.now());
+        let detail = json!({ "notice": one.notice.id, "account": grant.account });
+        intent.audit.push(AuditEntry::new(Code::SecretHandingOver, intent.now, By::Service, detail).about(grant));
+        intent.lease = Some((lease.lease(), Finish::Keep));
+        Ok(self.store.commit(intent).await?)
     }
 
     async fn not_handed_over(
@@ -120,7 +133,7 @@ impl Jobs {
         lease: &LeaseHandle,
     ) -> Result<Ran, JobError> {
         let others = self.store.open_grants(&grant.account).await?;
-        advance(&mut transition, grant, event, &others, None, self.random.as_ref());
+        advance(&mut transition, grant, event, &others, &By::Service, self.random.as_ref());
         let state = NoticeState::GivenUp { why: "not handed over".to_owned() };
         self.told(one, state, transition, lease).await
     }
@@ -204,9 +217,9 @@ impl Jobs {
     ) -> Result<(), JobError> {
         let status = match telling {
             Telling::Granted => &mapping.statuses.granted,
-            Telling::Refused | Telling::Failed => &mapping.statuses.refused,
+            Telling::Refused | Telling::Denied | Telling::Lapsed | Telling::Failed => &mapping.statuses.refused,
             Telling::Ended => &mapping.statuses.ended,
-            Telling::Received | Telling::CutAgain | Telling::Overdue => &None,
+            Telling::Waiting | Telling::Received | Telling::CutAgain | Telling::Overdue => &None,
         };
         let Some(status) = status else { return Ok(()) };
         let is_set = match one.psa.set_status(&one.notice.ticket.ticket, status).await {
@@ -243,14 +256,28 @@ impl Jobs {
         let account = self.store.account(&grant.account).await?;
         let name = account.map(|a| a.name).unwrap_or_default();
         Ok(match (telling, &grant.state) {
+            (Telling::Waiting, State::Held { until, waiting }) => {
+                let brakes: Vec<String> = waiting.brakes.iter().map(|b| format!("brake {b}")).collect();
+                words.waiting(&brakes, waiting.needed, *until)
+            }
+            (Telling::Denied, State::Denied { by, why, .. }) => {
+                let name = one.world.rules.records.person(by).map_or(by.as_str(), |p| p.name.as_str());
+                words.denied(name, why)
+            }
+            (Telling::Lapsed, _) => words.lapsed(),
             (Telling::Received, _) => words.received(),
             (Telling::Refused, State::Refused { why, .. }) => refused(why),
             (Telling::Refused, _) => refused(why.unwrap_or(NOT_GRANTED)),
             (Telling::Failed, State::Ending { cause, .. } | State::Ended { cause, .. }) => words.failed(cause),
-            (Telling::Ended, State::Ended { cause, due, proof }) => words.ended(&name, cause, *due, proof),
+            (Telling::Ended, State::Ended { cause, due, proof }) => {
+                let head = self.store.audit_head().await?;
+                words.ended(&name, cause, *due, proof, head.as_ref())
+            }
             (Telling::CutAgain, _) => words.cut_again(&name),
             (Telling::Overdue, _) => words.overdue(&name),
-            (Telling::Failed | Telling::Ended | Telling::Granted, _) => words.received(),
+            (Telling::Waiting | Telling::Denied | Telling::Failed | Telling::Ended | Telling::Granted, _) => {
+                words.received()
+            }
         })
     }
 
@@ -305,15 +332,12 @@ impl Jobs {
         let more = is_owed || !transition.notices.is_empty();
         let finish = if more { Finish::At(transition.now) } else { Finish::Done };
         let grant = one.grant.as_ref();
+        let detail = json!({ "notice": one.notice.id, "kind": one.notice.kind, "state": state });
         transition.audit.push(AuditEntry {
-            seq: 0,
-            at: transition.now,
-            code: "ticket.told".to_owned(),
             person: grant.map(|g| g.person.clone()),
             grant: Some(one.notice.grant.clone()),
             ticket: Some(one.notice.ticket.clone()),
-            detail: json!({ "notice": one.notice.id, "kind": one.notice.kind, "state": state }),
-            hash: String::new(),
+            ..AuditEntry::new(Code::TicketTold, transition.now, By::Service, detail)
         });
         transition.notices.push(Notice { state, ..one.notice.clone() });
         transition.lease = Some((lease.lease(), finish));
@@ -324,12 +348,13 @@ impl Jobs {
 
 /// Only a refusal of this very call is the last word: rights can be mended, networks come back, proxies' pages pass.
 const fn is_final(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { .. })
+    matches!(error, CallError::Refused { .. } | CallError::Protected { .. })
 }
 
 fn code(error: &CallError) -> String {
     match error {
         CallError::Unauthorized { code, .. } | CallError::Refused { code, .. } => code.clone(),
+        CallError::Protected { why, .. } => why.clone(),
         CallError::Transient { .. } | CallError::Malformed { .. } => error.to_string(),
     }
 }

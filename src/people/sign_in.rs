@@ -18,6 +18,7 @@ use super::{
 use crate::{
     random,
     registry::Live,
+    rulebook::HoldOn,
     seal::Seal,
     store::{Factors, Session, Store, StoreError},
 };
@@ -210,7 +211,9 @@ impl People {
     }
 
     async fn is_welcome(&self, person: &PersonId) -> bool {
-        self.live.current().await.rules.records.person(person).is_some_and(|p| !p.blocked)
+        let world = self.live.current().await;
+        let is_held = world.rules.hold(&HoldOn::Person(person.clone())).is_some();
+        world.rules.records.person(person).is_some() && !is_held
     }
 }
 

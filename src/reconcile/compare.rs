@@ -130,7 +130,7 @@ pub async fn compare(
             places.entry(account.directory.clone()).or_default().push((account, grants));
         }
     }
-    let (holds, until) = (Holds::of(records), comparing.knows_until);
+    let (holds, until) = (Holds::of(&world.rules), comparing.knows_until);
     let asked = places.into_iter().map(|(id, accounts)| {
         let (holds, directory) = (&holds, world.registry.directory(&id));
         async move {

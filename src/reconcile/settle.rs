@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{Comparison, Different, Found, Place};
 use crate::{
     access::{Account, Cause, Event, Grant},
+    audit::{AuditEntry, By, Code},
     generation::{Counter, CounterError},
     jobs::{
         advance::advance,
@@ -13,7 +14,7 @@ use crate::{
         task::{NewTask, Priority, Work},
     },
     random::{Random, account_id},
-    store::{AuditEntry, CommitName, Comparing, Store, StoreError, Transition},
+    store::{CommitName, Comparing, Store, StoreError, Transition},
 };
 
 /// What ends access that an older copy takes for living. For the ticket, after "Access ended: ".
@@ -26,8 +27,8 @@ const NOT_COMPARED: &str =
 /// Who accepts what.
 #[derive(Debug)]
 pub struct Accepted<'a> {
-    /// For the history.
-    pub by: &'a str,
+    /// For the history and the audit log.
+    pub by: By,
     /// Directories that could not be compared and are done without.
     pub without: &'a [ConnectionId],
     /// The copy that is compared; `None` when the database is the one in use, and only unknown accounts are taken away.
@@ -59,9 +60,14 @@ pub async fn settle(
     now: Timestamp,
 ) -> Result<Settled, StoreError> {
     if let Some(comparing) = accepted.restored {
-        take_up_nothing_from_before(store, comparing.since, accepted.by, now).await?;
+        take_up_nothing_from_before(store, comparing.since, &accepted.by, now).await?;
     }
-    let mut act = Act { transition: Transition::new(CommitName::Command, now), settled: Settled::default(), random };
+    let mut act = Act {
+        transition: Transition::new(CommitName::Command, now),
+        settled: Settled::default(),
+        by: &accepted.by,
+        random,
+    };
     act.transition.is_removal = true;
     let mut places = Vec::new();
     for place in &comparison.places {
@@ -72,13 +78,12 @@ pub async fn settle(
     }
     let Act { mut transition, settled, .. } = act;
     let detail = json!({
-        "by": accepted.by,
         "restored": accepted.restored,
         "compared_at": comparison.at,
         "without": accepted.without,
         "directories": places,
     });
-    transition.audit.push(entry(detail, now));
+    transition.audit.push(AuditEntry::new(Code::ReconcileDone, now, accepted.by.clone(), detail));
     store.commit(transition).await?;
     if accepted.restored.is_some() {
         match counter.raise(store).await {
@@ -93,6 +98,7 @@ pub async fn settle(
 struct Act<'a> {
     transition: Transition,
     settled: Settled,
+    by: &'a By,
     random: &'a dyn Random,
 }
 
@@ -148,7 +154,7 @@ impl Act<'_> {
     fn end(&mut self, grants: &[Grant], why: &str) {
         for grant in grants {
             let event = Event::End(Cause::Held { why: why.to_owned() });
-            let ended = advance(&mut self.transition, grant, &event, grants, None, self.random);
+            let ended = advance(&mut self.transition, grant, &event, grants, self.by, self.random);
             self.settled.ended += usize::from(ended.is_some());
         }
     }
@@ -169,7 +175,7 @@ impl Act<'_> {
 async fn take_up_nothing_from_before(
     store: &dyn Store,
     since: Timestamp,
-    by: &str,
+    by: &By,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     loop {
@@ -182,23 +188,13 @@ async fn take_up_nothing_from_before(
         for mapping in before {
             mapping.watched_since = Some(since);
         }
-        match store.save_rules(&rules, by, "restored: what was asked for before is not taken up", now).await {
+        match store
+            .save_rules(&rules, &by.to_string(), "restored: what was asked for before is not taken up", now)
+            .await
+        {
             Err(StoreError::Conflict) => {}
             saved => return saved.map(drop),
         }
-    }
-}
-
-fn entry(detail: Value, now: Timestamp) -> AuditEntry {
-    AuditEntry {
-        seq: 0,
-        at: now,
-        code: "reconcile.done".to_owned(),
-        person: None,
-        grant: None,
-        ticket: None,
-        detail,
-        hash: String::new(),
     }
 }
 
@@ -234,7 +230,7 @@ mod tests {
         let (directory, customer) = (story::connection("acme-entra"), "acme".parse().unwrap());
         let places = vec![Place { directory, customer, found: Ok(found), living: vec![] }];
         let comparison = Comparison { at: START, places };
-        let accepted = Accepted { by: "test", without: &[], restored: None };
+        let accepted = Accepted { by: By::Service, without: &[], restored: None };
         let counter = Counter::at(&dir.path().join("generation"));
         let settled = settle(&store, &comparison, &accepted, &counter, &SystemRandom, START).await.unwrap();
         assert_eq!(settled.adopted, 3);

@@ -9,6 +9,7 @@ use latchkey_contract::{ConnectionId, Secret, Timestamp};
 
 use super::{Change, FormerHook, NotSet, SecretKind, SecretName};
 use crate::{
+    audit::By,
     random,
     seal::{Seal, SealError},
     store::{SealedRow, Store, StoreError},
@@ -87,7 +88,7 @@ impl<'a> HookPath<'a> {
     ///
     /// # Errors
     /// [`PathError`].
-    pub async fn renew(&self, by: &str, now: Timestamp) -> Result<Renewed, PathError> {
+    pub async fn renew(&self, by: &By, now: Timestamp) -> Result<Renewed, PathError> {
         let Some(present) = self.secret().await? else {
             let secrets = [(self.name(SecretKind::HookSecret), random::token())];
             self.save(by, &secrets, &format!("made {}", secrets[0].0), now).await?;
@@ -110,7 +111,7 @@ impl<'a> HookPath<'a> {
     ///
     /// # Errors
     /// [`PathError`].
-    pub async fn moved(&self, by: &str, now: Timestamp) -> Result<Option<Timestamp>, PathError> {
+    pub async fn moved(&self, by: &By, now: Timestamp) -> Result<Option<Timestamp>, PathError> {
         let Some(former) = self.moving().await? else {
             if self.former().await?.is_some_and(|former| former.is_over(now)) {
                 let name = self.name(SecretKind::FormerHookSecret);
@@ -139,7 +140,7 @@ impl<'a> HookPath<'a> {
 
     async fn save(
         &self,
-        by: &str,
+        by: &By,
         secrets: &[(SecretName, Secret<String>)],
         reason: &str,
         now: Timestamp,

@@ -1,10 +1,12 @@
-//! Secrets that operators set, by name: `<connection>/<kind>`.
+//! Secrets that operators set, by name: `<connection>/<kind>`, and `mail/password`.
 
 use std::{fmt, str::FromStr};
 
 use latchkey_contract::{BadId, ConnectionId, Secret, Timestamp};
+use serde_json::json;
 
 use crate::{
+    audit::{AuditEntry, By, Code},
     random,
     rulebook::Rules,
     seal::Seal,
@@ -61,14 +63,22 @@ impl SecretKind {
     }
 }
 
-/// Names one secret of one connection.
+/// Names one secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SecretName {
-    /// Whose.
-    pub connection: ConnectionId,
-    /// What for.
-    pub kind: SecretKind,
+pub enum SecretName {
+    /// One of one connection.
+    Connection {
+        /// Whose.
+        connection: ConnectionId,
+        /// What for.
+        kind: SecretKind,
+    },
+    /// The password at the mail server. No connection can be called `mail`.
+    MailPassword,
 }
+
+/// As it is written.
+const MAIL_PASSWORD: &str = "mail/password";
 
 /// Why a text is not such a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +86,7 @@ pub enum BadSecretName {
     /// No slash, or an unknown kind.
     #[error(
         "write CONNECTION/KIND with one of these kinds: private-key, client-secret, certificate-key, certificate, \
-         next-certificate-key, next-certificate, hook-secret"
+         next-certificate-key, next-certificate, hook-secret; or mail/password"
     )]
     Shape,
     /// The connection.
@@ -85,25 +95,31 @@ pub enum BadSecretName {
 }
 
 impl SecretName {
-    /// Names a secret.
+    /// Names a connection's secret.
     #[must_use]
     pub const fn new(connection: ConnectionId, kind: SecretKind) -> Self {
-        Self { connection, kind }
+        Self::Connection { connection, kind }
     }
 }
 
 impl fmt::Display for SecretName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.connection, self.kind.as_str())
+        match self {
+            Self::Connection { connection, kind } => write!(f, "{connection}/{}", kind.as_str()),
+            Self::MailPassword => f.write_str(MAIL_PASSWORD),
+        }
     }
 }
 
 impl FromStr for SecretName {
     type Err = BadSecretName;
     fn from_str(text: &str) -> Result<Self, BadSecretName> {
+        if text == MAIL_PASSWORD {
+            return Ok(Self::MailPassword);
+        }
         let (connection, kind) = text.split_once('/').ok_or(BadSecretName::Shape)?;
         let kind = SecretKind::ALL.into_iter().find(|k| k.as_str() == kind).ok_or(BadSecretName::Shape)?;
-        Ok(Self { connection: ConnectionId::parse(connection)?, kind })
+        Ok(Self::new(ConnectionId::parse(connection)?, kind))
     }
 }
 
@@ -118,8 +134,8 @@ pub enum NotSet {
     Tell(#[source] StoreError),
 }
 
-/// Sets secrets together, destroying those they replace, and saves the rules unchanged as a new revision: that is how
-/// every process learns to build its connectors anew.
+/// Sets secrets together, destroying those they replace, and counts a new revision: that is how every process learns to build its
+/// connectors anew.
 ///
 /// # Errors
 /// [`NotSet`], by what is true afterwards. A [`StoreError::Conflict`] in [`NotSet::Save`] means that somebody else set
@@ -127,7 +143,7 @@ pub enum NotSet {
 pub async fn set_secrets(
     store: &dyn Store,
     seal: &Seal,
-    by: &str,
+    by: &By,
     secrets: &[(SecretName, Secret<String>)],
     now: Timestamp,
 ) -> Result<(), NotSet> {
@@ -148,27 +164,38 @@ pub(crate) struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// Commits it, and saves a revision with what `edit` makes of the rules: connectors are built anew from both at once.
+    /// Commits it, and counts a revision with what `edit` makes of the rules: connectors are built anew from both at once.
     pub(crate) async fn put_in_force(
         &self,
         store: &dyn Store,
         seal: &Seal,
-        by: &str,
+        by: &By,
         now: Timestamp,
         edit: impl Fn(&mut Rules),
     ) -> Result<(), NotSet> {
         let mut transition = Transition::new(CommitName::Command, now);
-        let replaced = self.secrets.iter().map(|(name, _)| name);
-        for name in replaced.chain(self.forget) {
-            let before = store.sealed_named(&name.to_string()).await.map_err(NotSet::Save)?;
+        let (set, forgotten) = self.names();
+        for name in set.iter().chain(&forgotten) {
+            let before = store.sealed_named(name).await.map_err(NotSet::Save)?;
             transition.destroy.extend(before.map(|row| row.id));
         }
-        for (name, value) in self.secrets {
-            let (id, name) = (random::secret_id(&random::SystemRandom, now), name.to_string());
-            transition.seal.push(seal.seal(id, Some(name.clone()), &name, value));
+        for ((_, value), name) in self.secrets.iter().zip(&set) {
+            let id = random::secret_id(&random::SystemRandom, now);
+            transition.seal.push(seal.seal(id, Some(name.clone()), name, value));
         }
+        let mut detail = json!({ "names": set });
+        if !forgotten.is_empty() {
+            detail["forgotten"] = json!(forgotten);
+        }
+        transition.audit.push(AuditEntry::new(Code::SecretSet, now, by.clone(), detail));
         store.commit(transition).await.map_err(NotSet::Save)?;
-        tell(store, by, self.reason, now, edit).await.map_err(NotSet::Tell)
+        let changed: Vec<String> = set.iter().chain(&forgotten).map(|name| format!("secret {name}")).collect();
+        tell(store, &by.to_string(), &changed, self.reason, now, edit).await.map_err(NotSet::Tell)
+    }
+
+    fn names(&self) -> (Vec<String>, Vec<String>) {
+        let set = self.secrets.iter().map(|(name, _)| name.to_string()).collect();
+        (set, self.forget.iter().map(SecretName::to_string).collect())
     }
 }
 
@@ -176,13 +203,18 @@ impl Change<'_> {
 async fn tell(
     store: &dyn Store,
     by: &str,
+    changed: &[String],
     reason: &str,
     now: Timestamp,
     edit: impl Fn(&mut Rules),
 ) -> Result<(), StoreError> {
     loop {
-        let mut rules = store.rules().await?;
+        let before = store.rules().await?;
+        let mut rules = before.clone();
         edit(&mut rules);
+        if rules == before {
+            return store.touch(changed, by, reason, now).await.map(drop);
+        }
         match store.save_rules(&rules, by, reason, now).await {
             Err(StoreError::Conflict) => {}
             saved => return saved.map(drop),
@@ -206,7 +238,7 @@ mod tests {
         let seal = unlock(&KeyFile::Own(dir.path().join("key")), &store, now).await.unwrap();
         let set = async |name: &str| {
             let secret = (name.parse().unwrap(), Secret::new("s".to_owned()));
-            set_secrets(&store, &seal, "test", &[secret], now).await.unwrap();
+            set_secrets(&store, &seal, &By::Service, &[secret], now).await.unwrap();
         };
         tokio::join!(set("a/client-secret"), set("b/client-secret"), set("c/client-secret"), set("d/client-secret"));
         assert_eq!(store.revision().await.unwrap(), 4);
@@ -219,10 +251,22 @@ mod tests {
     fn a_name_is_one_of_a_closed_list() {
         for kind in SecretKind::ALL {
             let name: SecretName = format!("cw/{}", kind.as_str()).parse().unwrap();
-            assert_eq!(name.kind, kind);
+            assert_eq!(name, SecretName::new("cw".parse().unwrap(), kind));
             assert_eq!(name.to_string(), format!("cw/{}", kind.as_str()));
         }
-        for bad in ["cw", "cw/", "cw/password", "CW/private-key", "latchkey/root", "/private-key"] {
+        let mail: SecretName = "mail/password".parse().unwrap();
+        assert_eq!((&mail, mail.to_string().as_str()), (&SecretName::MailPassword, "mail/password"));
+        for bad in [
+            "cw",
+            "cw/",
+            "cw/password",
+            "CW/private-key",
+            "latchkey/root",
+            "/private-key",
+            "mail",
+            "mail/private-key",
+            "mail/Password",
+        ] {
             assert!(bad.parse::<SecretName>().is_err(), "{bad}");
         }
     }

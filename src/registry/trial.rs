@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use latchkey_contract::{CallError, Secret, TicketId};
+use latchkey_contract::{CallError, Check, Secret, TicketId, Verdict, directory::DirectoryWants};
 
 use super::{
     Connector, SecretKind, Vendors,
@@ -70,10 +70,10 @@ async fn sign_in(connector: &Connector) -> Result<(), NotAccepted> {
             system.read(&any).await.map(drop).map_err(NotAccepted::Call)
         }
         Connector::Directory(directory) => {
-            let checks = directory.preflight().await.map_err(NotAccepted::Call)?;
+            let checks = directory.preflight(&DirectoryWants::default()).await;
             // Where nobody is signed in, that is the one line there is; a missing permission is no matter of the secret.
-            match checks.iter().find_map(|check| check.result.as_ref().err()) {
-                Some(why) if checks.iter().all(|check| check.result.is_err()) => Err(NotAccepted::Said(why.clone())),
+            match checks.as_slice() {
+                [Check { verdict: Verdict::Red(why), .. }] => Err(NotAccepted::Said(why.clone())),
                 _ => Ok(()),
             }
         }

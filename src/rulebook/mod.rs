@@ -1,25 +1,84 @@
-//! What may be given, and which tickets ask for it ([`Rulebook`]); who and what exists ([`Records`]).
+//! What may be given, and which tickets ask for it ([`Rulebook`]); who and what exists ([`Records`]); what is held
+//! whatever these two say ([`Hold`]).
 //!
-//! Both are TOML documents, checked as a whole and saved as revisions; in memory they lie behind one
+//! The first two are TOML documents, checked as a whole and saved as revisions; in memory all three lie behind one
 //! pointer ([`Rules`]), so that deciding reads no SQL.
 
+mod alerts;
 mod check;
 mod document;
+mod groups;
+mod holds;
+mod mapping;
+mod policy;
 mod records;
 
+use latchkey_contract::{ConnectionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use alerts::{AlertKind, Alerts, BadSubscriber, GlobalSettings, Subscriber, Switch};
 pub use check::{Fault, Faults};
-pub use document::{Delivery, Mapping, Policy, Rulebook, Source, Statuses};
-pub use records::{Companies, Connection, ConnectionKind, Customer, Customers, Members, Person, Records};
+pub use document::Rulebook;
+pub use groups::{Brake, CustomerGroup, Everybody, Per, TechnicianGroup};
+pub use holds::{Hold, HoldCause, HoldOn};
+pub use mapping::{ActorRule, FieldTrigger, Mapping, Statuses};
+pub use policy::{
+    AdminsWord, AllWord, BadTemplate, Delivery, NameTemplate, Policy, Reason, Source, Technicians, Where, typed_name,
+};
+pub use records::{Bound, Companies, Connection, ConnectionKind, Customer, Customers, Members, Person, Records, Role};
 
-/// The rules and records that are in force, with their revision.
+/// Everything that is in force, with its revision.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
-    /// Counts saves of either document; each deciding transaction compares it.
+    /// Counts changes of anything here; each deciding transaction compares it.
     pub revision: i64,
-    /// Policies and mappings.
+    /// Policies, mappings, groups, brakes, alerts.
     pub rulebook: Rulebook,
     /// Connections, customers, people.
     pub records: Records,
+    /// What is held.
+    #[serde(default)]
+    pub holds: Vec<Hold>,
+}
+
+/// Why rules cannot follow those in force.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotNext {
+    /// A connection would lead to another instance or tenant under its old id.
+    #[error(
+        "connection.{0}: it now leads to another instance or tenant, where what was given under this id would be looked \
+         for in vain; give the new place a connection id of its own"
+    )]
+    Moved(ConnectionId),
+    /// Nobody would be left who can lift a lock.
+    #[error("no owner would be left: give somebody else role = \"owner\" first")]
+    NoOwner,
+}
+
+impl Rules {
+    /// The rules that follow these: with a new rulebook or new records, and what is remembered of the old ones.
+    ///
+    /// # Errors
+    /// [`NotNext`].
+    pub fn next(&self, rulebook: Rulebook, records: Records, now: Timestamp) -> Result<Self, NotNext> {
+        if let Some(id) = records.moved(&self.records).into_iter().next() {
+            return Err(NotNext::Moved(id));
+        }
+        let has_owner = |records: &Records| records.people.iter().any(|p| p.role == Role::Owner);
+        if has_owner(&self.records) && !has_owner(&records) {
+            return Err(NotNext::NoOwner);
+        }
+        Ok(Self {
+            revision: self.revision,
+            rulebook: rulebook.in_force_since(&self.rulebook, now),
+            records: records.bound_since(&self.records, now),
+            holds: self.holds.clone(),
+        })
+    }
+
+    /// The hold on something, if there is one.
+    #[must_use]
+    pub fn hold(&self, on: &HoldOn) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.on == *on)
+    }
 }

@@ -1,9 +1,12 @@
 //! Records: connections, customers and people, bound to the outside by immutable ids.
 
-use latchkey_contract::{CompanyId, ConnectionId, CustomerId, MemberId, PersonId};
+use std::collections::BTreeMap;
+
+use latchkey_contract::{CompanyId, ConnectionId, CustomerId, MemberId, PersonId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Faults, check};
+use super::{Faults, check, policy::AllWord};
+use crate::mail::MailAddress;
 
 /// The whole document. Unknown keys are refused.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -101,14 +104,48 @@ pub struct Person {
     pub id: PersonId,
     /// For people.
     pub name: String,
-    /// Loses everything, gets nothing.
+    /// Where mails to them go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailAddress>,
+    /// What they may do besides asking for access.
     #[serde(default)]
-    pub blocked: bool,
+    pub role: Role,
     /// The PSA members that are this person.
     #[serde(default)]
     pub members: Vec<Members>,
     /// For which customers they work.
     pub customers: Customers,
+}
+
+/// What somebody may do besides asking for access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Nothing.
+    #[default]
+    Technician,
+    /// Read.
+    Auditor,
+    /// Approve what waits.
+    Approver,
+    /// Change rules and records, and approve.
+    Admin,
+    /// All of it, and what only an owner may: lift a lock, confirm a binding. One is always left.
+    Owner,
+}
+
+impl Role {
+    /// May let a request pass that waits.
+    #[must_use]
+    pub const fn may_approve(self) -> bool {
+        matches!(self, Self::Approver | Self::Admin | Self::Owner)
+    }
+
+    /// Counts among owners and admins.
+    #[must_use]
+    pub const fn is_admin(self) -> bool {
+        matches!(self, Self::Admin | Self::Owner)
+    }
 }
 
 /// Members of one PSA, by immutable id.
@@ -119,6 +156,18 @@ pub struct Members {
     pub connection: ConnectionId,
     /// Which members there.
     pub ids: Vec<MemberId>,
+    /// Since when each is bound, kept by Latchkey.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bound: BTreeMap<MemberId, Bound>,
+}
+
+/// Since when a PSA member is bound to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// Since when.
+    pub since: Timestamp,
+    /// An owner has confirmed it, so that it need not cool down.
+    pub is_confirmed: bool,
 }
 
 /// For which customers a person works.
@@ -128,15 +177,7 @@ pub enum Customers {
     /// These.
     Only(Vec<CustomerId>),
     /// `"all"`.
-    All(All),
-}
-
-/// The word `all`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum All {
-    /// The word.
-    #[serde(rename = "all")]
-    All,
+    All(AllWord),
 }
 
 impl Records {
@@ -157,6 +198,60 @@ impl Records {
         let is_moved =
             |now: &&Connection| before.connection(&now.id).is_some_and(|old| !now.kind.is_same_place(&old.kind));
         self.connections.iter().filter(is_moved).map(|c| c.id.clone()).collect()
+    }
+
+    /// The document as TOML, to be read back without loss: what Latchkey itself remembers with it is left out.
+    ///
+    /// # Errors
+    /// When it cannot be written as TOML, which the types rule out.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        let mut records = self.clone();
+        records.people.iter_mut().flat_map(|p| &mut p.members).for_each(|m| m.bound.clear());
+        toml::to_string_pretty(&records)
+    }
+
+    /// Gives each binding of a PSA member the time since which it stands: kept while it is the same person's, `now`
+    /// otherwise. Where nobody was bound before there is nobody to be robbed: the first bindings need not cool down.
+    #[must_use]
+    pub fn bound_since(mut self, before: &Self, now: Timestamp) -> Self {
+        let is_first = before.people.iter().all(|p| p.members.iter().all(|m| m.ids.is_empty()));
+        for person in &mut self.people {
+            for members in &mut person.members {
+                let of = |id: &MemberId| before.bound(&person.id, &members.connection, id);
+                let new = Bound { since: now, is_confirmed: is_first };
+                members.bound = members.ids.iter().map(|id| (id.clone(), of(id).unwrap_or(new))).collect();
+            }
+        }
+        self
+    }
+
+    /// Since when a PSA member is this person; `None` when it is not.
+    #[must_use]
+    pub fn bound(&self, person: &PersonId, connection: &ConnectionId, member: &MemberId) -> Option<Bound> {
+        let members = &self.person(person)?.members;
+        let found = members.iter().find(|m| m.connection == *connection && m.ids.contains(member))?;
+        // A binding of which nothing is remembered is older than remembering.
+        let old = Bound { since: Timestamp::from_millis(0), is_confirmed: true };
+        Some(found.bound.get(member).copied().unwrap_or(old))
+    }
+
+    /// The records that differ, as `person/jane`.
+    #[must_use]
+    pub fn changed(&self, before: &Self) -> Vec<String> {
+        fn differ<T: PartialEq>(kind: &str, now: &[T], old: &[T], id: impl Fn(&T) -> &str, out: &mut Vec<String>) {
+            let missing = |these: &[T], those: &[T]| -> Vec<String> {
+                these.iter().filter(|t| !those.contains(t)).map(|t| format!("{kind}/{}", id(t))).collect()
+            };
+            out.extend(missing(now, old));
+            out.extend(missing(old, now));
+        }
+        let mut out = Vec::new();
+        differ("connection", &self.connections, &before.connections, |c| c.id.as_str(), &mut out);
+        differ("customer", &self.customers, &before.customers, |c| c.id.as_str(), &mut out);
+        differ("person", &self.people, &before.people, |p| p.id.as_str(), &mut out);
+        out.sort();
+        out.dedup();
+        out
     }
 
     /// A connection by id.

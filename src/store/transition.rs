@@ -1,11 +1,13 @@
 //! One transaction, described before it is run.
 
-use latchkey_contract::{GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, ticket::NoteAt};
+use latchkey_contract::{GrantId, MappingId, SecretId, TicketRef, Timestamp, ticket::NoteAt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     access::{Account, Grant, grant::Telling, trigger::Sighting},
+    audit::AuditEntry,
     jobs::task::{Lease, NewTask},
+    store::{Alert, OwedMail, Scope},
 };
 
 /// Everything that one transaction writes. Empty parts write nothing.
@@ -17,6 +19,8 @@ pub struct Transition {
     pub now: Timestamp,
     /// The rules' revision that it was decided under, compared inside the transaction.
     pub revision: Option<i64>,
+    /// Brakes that must still have room for one grant more.
+    pub brakes: Vec<BrakeCount>,
     /// The lease it is written under: compared inside the transaction, and what becomes of its task.
     pub lease: Option<(Lease, Finish)>,
     /// Takes access away, or records it: goes first, and may use what is reserved.
@@ -33,7 +37,14 @@ pub struct Transition {
     pub sightings: Vec<Sighting>,
     /// Notices to add or replace, by id.
     pub notices: Vec<Notice>,
-    /// Audit entries; the store adds sequence and chain.
+    /// What happened and may have to be told by mail. Each gets its task.
+    pub alerts: Vec<Alert>,
+    /// An alert of which it is known now who is told.
+    pub alert_done: Option<String>,
+    /// Mails to add, each with its task, or to replace, by id.
+    pub mails: Vec<OwedMail>,
+    /// Audit entries; the store adds sequence and chain. Where they cannot be chained, a removal goes on and owes them;
+    /// anything else fails.
     pub audit: Vec<AuditEntry>,
     /// Tasks to add or to move, by slot.
     pub tasks: Vec<NewTask>,
@@ -67,21 +78,31 @@ pub enum CommitName {
     Impossible,
     /// A note was posted, a status set, or it was given up.
     Told,
+    /// Who is told of an alert was found out.
+    Resolved,
+    /// A mail was sent, or given up.
+    Mailed,
     /// The person has the credentials.
     Delivered,
     /// A grant's time came.
     Due,
     /// A person, a ticket or a hold ended a grant.
     EndAsked,
+    /// An approver said yes or no to a request that waits.
+    Approved,
     /// The credentials were shown on the claim page.
     Revealed,
     /// Something was changed by command.
     Command,
+    /// The audit log's head leaves the house.
+    AuditHead,
+    /// Credentials are about to be written into the ticket.
+    HandingOver,
 }
 
 impl CommitName {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Seen,
         Self::Refused,
         Self::Decided,
@@ -93,11 +114,16 @@ impl CommitName {
         Self::Looked,
         Self::Impossible,
         Self::Told,
+        Self::Resolved,
+        Self::Mailed,
         Self::Delivered,
         Self::Due,
         Self::EndAsked,
+        Self::Approved,
         Self::Revealed,
         Self::Command,
+        Self::AuditHead,
+        Self::HandingOver,
     ];
 }
 
@@ -109,6 +135,7 @@ impl Transition {
             name,
             now,
             revision: None,
+            brakes: Vec::new(),
             lease: None,
             is_removal: false,
             grants: Vec::new(),
@@ -117,11 +144,25 @@ impl Transition {
             destroy: Vec::new(),
             sightings: Vec::new(),
             notices: Vec::new(),
+            alerts: Vec::new(),
+            alert_done: None,
+            mails: Vec::new(),
             audit: Vec::new(),
             tasks: Vec::new(),
             delivery_done: None,
         }
     }
+}
+
+/// A brake's room, counted again inside the transaction: two requests at one moment do not both find the last place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrakeCount {
+    /// Whose grants.
+    pub scope: Scope,
+    /// From this id on (a ULID).
+    pub since: String,
+    /// So many may be there at most, with the one to come.
+    pub most: u32,
 }
 
 /// What becomes of a leased task.
@@ -240,25 +281,4 @@ pub struct Rewrapped {
     pub key_id: String,
     /// The wrapped data key: nonce ‖ ciphertext.
     pub wrapped_key: Vec<u8>,
-}
-
-/// One audit entry. The store adds its number and links it to the one before by hash, in the same transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditEntry {
-    /// Its number; 0 before it is stored.
-    pub seq: i64,
-    /// When.
-    pub at: Timestamp,
-    /// Stable code: `grant.active`, `step.intent`.
-    pub code: String,
-    /// Who caused it, where a person did.
-    pub person: Option<PersonId>,
-    /// Which grant.
-    pub grant: Option<GrantId>,
-    /// Which ticket.
-    pub ticket: Option<TicketRef>,
-    /// More, without secrets.
-    pub detail: serde_json::Value,
-    /// SHA-256 over the entry before and this one, in hex; empty before it is stored.
-    pub hash: String,
 }

@@ -154,7 +154,7 @@ async fn the_length_is_chosen_by_the_field_or_is_the_default() {
 async fn a_length_outside_the_list_is_refused_with_what_is_allowed() {
     let app = TestApp::start_with(&[("lengths = [\"30m\", \"1h\"]", "lengths = [\"1h\", \"2h\"]")]).await;
     for (chosen, why) in [
-        ("30 minutes", "30m is not allowed; this policy allows 1h, 2h"),
+        ("30 minutes", "30m is not allowed; allowed is 1h, 2h"),
         ("1 week", "the length asked for cannot be read; this policy allows 1h, 2h"),
     ] {
         let ticket = app.psa.ticket();

@@ -4,10 +4,12 @@
 
 mod access_ends;
 mod asking;
+mod audit;
 mod canary;
 mod clock;
 mod delivering;
 mod directory_trouble;
+mod door;
 #[expect(dead_code, reason = "some verbs are for the tests that kill the service")]
 mod harness;
 mod intake;

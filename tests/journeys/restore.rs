@@ -11,13 +11,14 @@ use std::{
 use latchkey::{
     access::State,
     app::database,
+    audit::{AuditEntry, By},
     backup,
     generation::Counter,
     random::SystemRandom,
     reconcile::{Accepted, Comparison, Settled, compare, settle},
     registry::{Live, Vendors},
     seal,
-    store::{AuditEntry, StoreError},
+    store::StoreError,
 };
 use latchkey_contract::{Clock, ConnectionId};
 use latchkey_simulators::{
@@ -80,7 +81,7 @@ impl TestApp {
         let (store, comparison) = (self.store(), self.compared().await);
         assert!(comparison.missing(without).is_none_or(|missing| !missing.contains("could not be compared")));
         let restored = store.generation().await.unwrap().comparing;
-        let accepted = Accepted { by: "test", without, restored };
+        let accepted = Accepted { by: By::operator("test"), without, restored };
         let counter = Counter::at(&self.config().generation_file);
         settle(store.as_ref(), &comparison, &accepted, &counter, &SystemRandom, self.clock.now()).await
     }
@@ -184,7 +185,7 @@ async fn with_nothing_unknown_a_restored_service_goes_on_by_itself() {
     let done = app.entries("reconcile.done").await;
     assert_eq!(done.len(), 1);
     let detail = &done[0].detail;
-    assert_eq!(detail["by"], "the service, after a restore");
+    assert_eq!(done[0].by, Some(By::Service));
     assert_eq!(
         (&detail["directories"][0]["directory"], &detail["directories"][0]["as_expected"]),
         (&"acme-entra".into(), &1.into())

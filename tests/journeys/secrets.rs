@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use latchkey::{
+    audit::By,
     registry::{FORMER_LIVES, HookPath, Renewed},
     seal::{self, Seal},
     store::Store,
@@ -52,10 +53,10 @@ async fn a_path_secret_is_rotated_without_losing_a_delivery() {
     app.psa.ask(ticket);
     assert!(app.psa.sim.held() > 0, "it is under way");
 
-    assert_eq!(operator.path().renew("test", app.clock.now()).await.unwrap(), Renewed::Another);
-    assert_eq!(operator.path().renew("test", app.clock.now()).await.unwrap(), Renewed::UnderWay);
-    assert_eq!(operator.sync(&app).await.unwrap().created, 2);
-    let until = operator.path().moved("test", app.clock.now()).await.unwrap();
+    assert_eq!(operator.path().renew(&By::operator("test"), app.clock.now()).await.unwrap(), Renewed::Another);
+    assert_eq!(operator.path().renew(&By::operator("test"), app.clock.now()).await.unwrap(), Renewed::UnderWay);
+    assert_eq!(operator.sync(&app).await.unwrap().repaired, 2);
+    let until = operator.path().moved(&By::operator("test"), app.clock.now()).await.unwrap();
     assert_eq!(until, Some(app.clock.now() + FORMER_LIVES));
 
     app.psa.sim.release();
@@ -78,7 +79,7 @@ async fn a_path_secret_is_rotated_without_losing_a_delivery() {
     assert!(app.psa.sim.replay(old.n) && app.psa.sim.replay(last.n));
     app.psa.sim.settled().await;
     assert_eq!(answers(&app)[answers(&app).len() - 2..], [Some(401), Some(202)]);
-    assert!(operator.path().moved("test", app.clock.now()).await.unwrap().is_none());
+    assert!(operator.path().moved(&By::operator("test"), app.clock.now()).await.unwrap().is_none());
     assert!(operator.path().former().await.unwrap().is_none(), "it is not kept either");
     app.end().await;
 }
@@ -88,8 +89,9 @@ async fn a_path_secret_is_rotated_without_losing_a_delivery() {
 async fn a_move_that_breaks_off_loses_nothing_and_is_gone_on_with() {
     let mut app = TestApp::start().await;
     let operator = Operator::at(&app).await;
-    operator.path().renew("test", app.clock.now()).await.unwrap();
-    let fired = app.psa.fail(|call| call.op == "POST /system/callbacks", latchkey_simulators::fault::Act::ResetBefore);
+    operator.path().renew(&By::operator("test"), app.clock.now()).await.unwrap();
+    let fired =
+        app.psa.fail(|call| call.op.ends_with("/system/callbacks/{id}"), latchkey_simulators::fault::Act::ResetBefore);
     assert!(operator.sync(&app).await.is_err() && fired.count() > 0);
     drop(operator);
     app.down().await;
@@ -100,10 +102,13 @@ async fn a_move_that_breaks_off_loses_nothing_and_is_gone_on_with() {
     assert!(app.psa.sim.deliveries().last().unwrap().url.contains(HOOK_SECRET), "the webhooks are where they were");
 
     let operator = Operator::at(&app).await;
-    assert_eq!(operator.path().renew("test", app.clock.now()).await.unwrap(), Renewed::UnderWay);
+    assert_eq!(operator.path().renew(&By::operator("test"), app.clock.now()).await.unwrap(), Renewed::UnderWay);
     operator.sync(&app).await.unwrap();
-    assert!(operator.path().moved("test", app.clock.now()).await.unwrap().is_some());
-    assert!(operator.path().moved("test", app.clock.now()).await.unwrap().is_none(), "its end does not move");
+    assert!(operator.path().moved(&By::operator("test"), app.clock.now()).await.unwrap().is_some());
+    assert!(
+        operator.path().moved(&By::operator("test"), app.clock.now()).await.unwrap().is_none(),
+        "its end does not move"
+    );
     app.minutes(61).await;
     assert_eq!(app.state(ticket).await.name(), "ended");
     app.end().await;

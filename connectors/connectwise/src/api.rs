@@ -17,7 +17,7 @@ use url::Url;
 use crate::{
     codebase::Codebase,
     errors::{self, Missing, accepted},
-    paging::{Paging, Place},
+    paging::{LARGEST, Paging, Place},
     settings::Plan,
 };
 
@@ -34,6 +34,11 @@ pub(crate) struct Api {
     client_id: HeaderValue,
     authorization: HeaderValue,
     codebase: Arc<Codebase>,
+}
+
+struct Pages<T> {
+    rows: Vec<T>,
+    is_whole: bool,
 }
 
 /// One call to be made.
@@ -140,8 +145,37 @@ impl Api {
         ask: &Ask,
         paging: Paging,
     ) -> Result<Option<Vec<T>>, CallError> {
+        match self.pages(ask, paging, MAX_PAGES).await? {
+            Some(Pages { rows, is_whole: true }) => Ok(Some(rows)),
+            Some(_) => Err(CallError::malformed(ask.op, "the list does not end")),
+            None => Ok(None),
+        }
+    }
+
+    /// Every row of a list; `None` when it has more than so many pages.
+    pub(crate) async fn list_up_to<T: DeserializeOwned>(
+        &self,
+        ask: &Ask,
+        pages: usize,
+    ) -> Result<Option<Vec<T>>, CallError> {
+        let found = self.pages(ask, LARGEST, pages.min(MAX_PAGES)).await?;
+        let found = found.ok_or_else(|| self.gone(ask))?;
+        match found.is_whole {
+            true => Ok(Some(found.rows)),
+            false if pages >= MAX_PAGES => Err(CallError::malformed(ask.op, "the list does not end")),
+            false => Ok(None),
+        }
+    }
+
+    /// At most so many pages of a list; `None` when the record it belongs to is gone.
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        ask: &Ask,
+        paging: Paging,
+        most: usize,
+    ) -> Result<Option<Pages<T>>, CallError> {
         let (mut rows, mut place) = (Vec::new(), Place::Start);
-        for _ in 0..MAX_PAGES {
+        for _ in 0..most {
             let answer = self.send(&ask.at(paging, &place)).await?;
             if errors::missing(&answer) == Some(Missing::Record) {
                 return Ok(None);
@@ -152,16 +186,19 @@ impl Api {
             rows.extend(page);
             match next.map_err(|why| CallError::malformed(ask.op, why))? {
                 Some(next) => place = next,
-                None => return Ok(Some(rows)),
+                None => return Ok(Some(Pages { rows, is_whole: true })),
             }
         }
-        Err(CallError::malformed(ask.op, "the list does not end"))
+        Ok(Some(Pages { rows, is_whole: false }))
     }
 
     /// Every row of a list that belongs to no record.
     pub(crate) async fn list<T: DeserializeOwned>(&self, ask: &Ask, paging: Paging) -> Result<Vec<T>, CallError> {
-        let gone = || CallError::Refused { op: ask.op, status: 404, code: "NotFound".into() };
-        self.list_if_any(ask, paging).await?.ok_or_else(gone)
+        self.list_if_any(ask, paging).await?.ok_or_else(|| self.gone(ask))
+    }
+
+    fn gone(&self, ask: &Ask) -> CallError {
+        CallError::Refused { op: ask.op, status: 404, code: "NotFound".into() }
     }
 
     async fn send_to(&self, ask: &Ask, codebase: &str) -> Result<Answer, CallError> {

@@ -1,18 +1,20 @@
-//! Who brought a ticket into its present status, from the audit trail.
+//! Who brought a ticket into its present status, or a custom field to its present value, from the audit trail.
 //!
 //! The trail's text is free and localisable. So the one thing required of an entry is that it names the present
-//! status; its kind is believed only as far as the trail is consistent about it, and the ticket must be the same
-//! before and after the trail was read. Any doubt is `None`: "set it again".
+//! status (or the field and its value); its kind is believed only as far as the trail is consistent about it, and the
+//! ticket must be the same before and after the trail was read. Any doubt is `None`: "set it again".
+
+mod field;
 
 use latchkey_contract::{
-    CallError, Timestamp,
-    ticket::{Change, Ticket},
+    CallError, FieldId, Timestamp,
+    ticket::{Actor, Change, Ticket},
 };
 use sha2::{Digest, Sha256};
 
 use crate::{
     api::{Api, Ask, number_or_refused},
-    members::{Me, is_same},
+    members::{self, Me, is_same},
     paging::Paging,
     tickets, wire,
 };
@@ -20,22 +22,69 @@ use crate::{
 const TRAIL: &str = "GET /system/audittrail";
 const STATUS_KIND: &str = "status";
 
-pub(crate) async fn status_change(api: &Api, me: &Me, ticket: &Ticket) -> Result<Option<Change>, CallError> {
-    let number = number_or_refused(TRAIL, ticket.id.as_str())?;
-    let me = me.name(api).await?;
-    let ask = Ask::new(TRAIL, ["system", "audittrail"]).query("type", "Ticket").query("id", number.to_string());
-    let Some(rows) = api.list_if_any(&ask, Paging::Navigable(250)).await? else { return Ok(None) };
-    let change = find(rows, ticket, &me);
-    if change.is_some() && !is_unchanged(api, ticket).await? {
-        return Err(CallError::transient(TRAIL, "the ticket changed while its history was read"));
-    }
-    Ok(change)
+/// The audit trails of one connection.
+#[derive(Debug)]
+pub(crate) struct Audit<'c> {
+    pub(crate) api: &'c Api,
+    pub(crate) me: &'c Me,
+    /// Login names of the PSA's own automation, as an admin listed them.
+    pub(crate) automation: &'c [String],
+    /// The sub-type of entries about custom fields, where an admin named it.
+    pub(crate) field_type: Option<&'c str>,
 }
 
-/// The trail names statuses on both sides of a change, so its last entry says nothing about a ticket that has moved on.
-async fn is_unchanged(api: &Api, before: &Ticket) -> Result<bool, CallError> {
-    let after = tickets::read(api, &before.id).await?;
-    Ok(after.is_some_and(|after| after.status == before.status && after.updated_at == before.updated_at))
+impl Audit<'_> {
+    pub(crate) async fn status_change(&self, ticket: &Ticket) -> Result<Option<Change>, CallError> {
+        let me = self.me.name(self.api).await?;
+        let Some(entries) = self.trail(ticket).await? else { return Ok(None) };
+        let Some(chosen) = latest_into(&entries, ticket.status_name.trim()) else { return Ok(None) };
+        // The trail names statuses on both sides of a change, so its last entry says nothing about a ticket that has
+        // moved on.
+        let after = tickets::read(self.api, &ticket.id).await?;
+        still(after.is_some_and(|after| after.status == ticket.status && after.updated_at == ticket.updated_at))?;
+        self.change(&entries, chosen, ticket, &me).await
+    }
+
+    pub(crate) async fn field_change(&self, ticket: &Ticket, field: &FieldId) -> Result<Option<Change>, CallError> {
+        let Some(value) = ticket.fields.get(field) else { return Ok(None) };
+        let me = self.me.name(self.api).await?;
+        let Some(entries) = self.trail(ticket).await? else { return Ok(None) };
+        let Some((after, captions)) = tickets::read_with_captions(self.api, &ticket.id).await? else {
+            return still(false).map(|()| None);
+        };
+        still(after.fields.get(field) == Some(value) && after.updated_at == ticket.updated_at)?;
+        let Some(wanted) = field::Wanted::of(field, value, &captions) else { return Ok(None) };
+        match wanted.latest_in(&entries, self.field_type) {
+            Some(chosen) => self.change(&entries, chosen, ticket, &me).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The entries from old to new; `None` when there is no trail, or one of them cannot be placed in time.
+    async fn trail(&self, ticket: &Ticket) -> Result<Option<Vec<Entry>>, CallError> {
+        let number = number_or_refused(TRAIL, ticket.id.as_str())?;
+        let ask = Ask::new(TRAIL, ["system", "audittrail"]).query("type", "Ticket").query("id", number.to_string());
+        let rows = self.api.list_if_any(&ask, Paging::Navigable(250)).await?;
+        Ok(rows.and_then(in_order))
+    }
+
+    async fn change(
+        &self,
+        entries: &[Entry],
+        chosen: usize,
+        ticket: &Ticket,
+        me: &str,
+    ) -> Result<Option<Change>, CallError> {
+        let Some(found) = found(entries, chosen, ticket, me) else { return Ok(None) };
+        let actor = members::actor(self.api, self.automation, me, &found.by).await?;
+        Ok(Some(Change { actor, ..found }))
+    }
+}
+
+/// What a trail says is compared with a ticket that stands still.
+fn still(is_still: bool) -> Result<(), CallError> {
+    let moved = || CallError::transient(TRAIL, "the ticket changed while its history was read");
+    is_still.then_some(()).ok_or_else(moved)
 }
 
 #[derive(Debug)]
@@ -46,15 +95,14 @@ struct Entry {
     kind: (String, String),
 }
 
-fn find(rows: Vec<wire::AuditEntry>, ticket: &Ticket, me: &str) -> Option<Change> {
-    let entries = in_order(rows)?;
-    let status = ticket.status_name.trim();
-    let chosen = latest_into(&entries, status).filter(|at| !entries[*at].by.is_empty())?;
-    let change = &entries[chosen];
+/// The change that `entries[chosen]` tells of; who made it is not looked up yet. `None` when it names nobody.
+fn found(entries: &[Entry], chosen: usize, ticket: &Ticket, me: &str) -> Option<Change> {
+    let change = entries.get(chosen).filter(|entry| !entry.by.is_empty())?;
     let is_other = |name: &str| !is_same(name, &change.by) && !is_same(name, me);
     let later = entries[chosen + 1..].iter().map(|e| e.by.as_str()).chain(ticket.updated_by.as_deref());
     Some(Change {
         by: change.by.clone(),
+        actor: Actor::Unknown,
         at: change.at,
         key: key(change),
         later_by: later.into_iter().find(|name| is_other(name)).map(str::to_owned),
@@ -120,11 +168,11 @@ fn key(entry: &Entry) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use latchkey_contract::{StatusId, TicketId};
 
-    fn row(at: &str, by: &str, kind: &str, text: &str) -> wire::AuditEntry {
+    pub(crate) fn row(at: &str, by: &str, kind: &str, text: &str) -> wire::AuditEntry {
         wire::AuditEntry {
             text: Some(text.into()),
             entered_date: Some(format!("2026-06-09T{at}Z")),
@@ -143,6 +191,8 @@ mod tests {
             status: Some(StatusId::parse("512").unwrap()),
             status_name: "JIT Requested".into(),
             owner: None,
+            kind: None,
+            source: None,
             is_closed: false,
             merged_into: None,
             fields: Default::default(),
@@ -151,8 +201,14 @@ mod tests {
         }
     }
 
+    fn find(rows: Vec<wire::AuditEntry>, ticket: &Ticket) -> Option<Change> {
+        let entries = in_order(rows)?;
+        let chosen = latest_into(&entries, ticket.status_name.trim())?;
+        found(&entries, chosen, ticket, "JitApi")
+    }
+
     fn by(rows: Vec<wire::AuditEntry>, updated_by: &str) -> Option<(String, Option<String>)> {
-        find(rows, &ticket(updated_by), "JitApi").map(|c| (c.by, c.later_by))
+        find(rows, &ticket(updated_by)).map(|c| (c.by, c.later_by))
     }
 
     const INTO: &str = "Status changed from \"New\" to \"JIT Requested\".";
@@ -232,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_key_tells_changes_apart_and_is_stable() {
-        let of = |at: &str, by: &str| find(vec![row(at, by, "Status", INTO)], &ticket(by), "JitApi").unwrap().key;
+        let of = |at: &str, by: &str| find(vec![row(at, by, "Status", INTO)], &ticket(by)).unwrap().key;
         assert_eq!(of("10:00:00", "jdoe"), of("10:00:00", "jdoe"));
         assert_ne!(of("10:00:00", "jdoe"), of("10:00:01", "jdoe"));
         assert_ne!(of("10:00:00", "jdoe"), of("10:00:00", "ann"));

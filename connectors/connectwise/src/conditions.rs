@@ -3,9 +3,14 @@
 //! No way of escaping a quote is documented, so none is relied on: a text that could end its own quotes is not
 //! escaped but refused, and the caller answers without a call ("no such member").
 
-/// A filter of one comparison.
+use latchkey_contract::Timestamp;
+
+/// A filter: one comparison, or several that must all hold.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Conditions(String);
+
+/// How many record numbers one filter names: the vendor's hosts take URLs of about 2,000 characters.
+pub(crate) const IDS_PER_CALL: usize = 80;
 
 /// How a text is compared.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +32,27 @@ impl Conditions {
     /// One comparison of a field with a flag.
     pub(crate) fn flag(field: &'static str, value: bool) -> Self {
         Self(format!("{field}={value}"))
+    }
+
+    /// A field that is one of these record numbers.
+    pub(crate) fn one_of(field: &'static str, numbers: &[u32]) -> Self {
+        let list: Vec<String> = numbers.iter().map(u32::to_string).collect();
+        Self(format!("{field} in ({})", list.join(",")))
+    }
+
+    /// A field that is at or after an instant, in whole seconds.
+    pub(crate) fn since(field: &'static str, at: Timestamp) -> Self {
+        Self(format!("{field} >= [{}]", at.rfc3339()))
+    }
+
+    /// A field that is before an instant, in whole seconds.
+    pub(crate) fn before(field: &'static str, at: Timestamp) -> Self {
+        Self(format!("{field} < [{}]", at.rfc3339()))
+    }
+
+    /// Both.
+    pub(crate) fn and(self, other: &Self) -> Self {
+        Self(format!("{} and {}", self.0, other.0))
     }
 
     pub(crate) fn into_text(self) -> String {
@@ -65,6 +91,16 @@ mod tests {
         let part = Conditions::text("url", Match::Contains, "h/p").map(Conditions::into_text);
         assert_eq!(part.as_deref(), Some("url contains \"h/p\""));
         assert_eq!(Conditions::flag("deletedFlag", false).into_text(), "deletedFlag=false");
+    }
+
+    #[test]
+    fn numbers_and_instants_are_written_as_the_vendor_reads_them() {
+        let at = Timestamp::from_millis(1_781_041_200_999);
+        let both = Conditions::since("lastUpdated", at).and(&Conditions::one_of("board/id", &[63, 64]));
+        assert_eq!(both.into_text(), "lastUpdated >= [2026-06-09T21:40:00Z] and board/id in (63,64)");
+        assert_eq!(Conditions::before("lastUpdated", at).into_text(), "lastUpdated < [2026-06-09T21:40:00Z]");
+        let many = vec![0x7fff_ffff; IDS_PER_CALL];
+        assert!(Conditions::one_of("board/id", &many).into_text().len() < 1_000);
     }
 
     proptest! {

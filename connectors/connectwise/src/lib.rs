@@ -12,6 +12,8 @@ mod api;
 mod audit;
 mod callbacks;
 mod catalogue;
+mod changed;
+mod checks;
 mod codebase;
 mod conditions;
 mod errors;
@@ -29,9 +31,11 @@ mod tickets;
 mod wire;
 
 use latchkey_contract::{
-    BoardId, CallError, Clock, ConnectionId, Delivery, Rejected, Secret, StatusId, TicketId, TicketSystem, Verified,
+    BoardId, CallError, Check, Clock, ConnectionId, Delivery, FieldId, MemberId, Rejected, Secret, StatusId, TicketId,
+    TicketSystem, Timestamp, Verified,
     ticket::{
-        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Posted, Ticket, TicketEvent, Webhook, WebhookChanges,
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Posted, Ticket, TicketChanged, TicketEvent, WantedChecks,
+        Webhook, WebhookChanges,
     },
 };
 pub use settings::{Settings, SetupError};
@@ -46,7 +50,11 @@ pub struct ConnectWise {
     site: Url,
     api: api::Api,
     hook: hook::Hook,
+    codebase: Arc<codebase::Codebase>,
     me: members::Me,
+    automation: Vec<String>,
+    field_audit_type: Option<String>,
+    clock: Arc<dyn Clock>,
     marks: marker::Marks,
 }
 
@@ -81,7 +89,11 @@ impl ConnectWise {
             site: plan.site.clone(),
             hook: hook::Hook::new(&plan, keys),
             me: members::Me::new(plan.api_member.clone(), Arc::clone(&clock)),
-            api: api::Api::new(&plan, codebase, plan.client(&clock)?),
+            automation: plan.automation.clone(),
+            field_audit_type: plan.field_audit_type.clone(),
+            api: api::Api::new(&plan, Arc::clone(&codebase), plan.client(&clock)?),
+            codebase,
+            clock,
         })
     }
 }
@@ -97,11 +109,37 @@ impl TicketSystem for ConnectWise {
     }
 
     async fn status_change(&self, ticket: &Ticket) -> Result<Option<Change>, CallError> {
-        audit::status_change(&self.api, &self.me, ticket).await
+        self.audit().status_change(ticket).await
+    }
+
+    async fn field_change(&self, ticket: &Ticket, field: &FieldId) -> Result<Option<Change>, CallError> {
+        self.audit().field_change(ticket, field).await
     }
 
     async fn member(&self, name: &str) -> Result<Option<Member>, CallError> {
         members::by_name(&self.api, name).await
+    }
+
+    async fn member_by_id(&self, id: &MemberId) -> Result<Option<Member>, CallError> {
+        members::by_id(&self.api, id).await
+    }
+
+    async fn inactive_members(&self, ids: &[MemberId]) -> Result<Vec<MemberId>, CallError> {
+        members::inactive(&self.api, ids).await
+    }
+
+    async fn changed_since(
+        &self,
+        since: Timestamp,
+        boards: &[BoardId],
+        limit: usize,
+    ) -> Result<Vec<TicketChanged>, CallError> {
+        changed::since(&self.api, self.clock.as_ref(), since, boards, limit).await
+    }
+
+    async fn checks(&self, want: &WantedChecks) -> Vec<Check> {
+        let Self { api, codebase, me, clock, id: connection, .. } = self;
+        checks::Doctor { api, codebase, me, clock: clock.as_ref(), connection }.look(want).await
     }
 
     async fn post(&self, id: &TicketId, text: &NoteText, key: &NoteKey) -> Result<Posted, CallError> {
@@ -146,6 +184,11 @@ impl TicketSystem for ConnectWise {
 }
 
 impl ConnectWise {
+    fn audit(&self) -> audit::Audit<'_> {
+        let Self { api, me, automation, field_audit_type, .. } = self;
+        audit::Audit { api, me, automation, field_type: field_audit_type.as_deref() }
+    }
+
     fn notes(&self) -> notes::Notes<'_> {
         notes::Notes::new(&self.api, &self.me, &self.marks)
     }

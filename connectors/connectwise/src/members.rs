@@ -1,18 +1,22 @@
 //! Members of the PSA, and which of them is us.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use latchkey_contract::{CallError, Clock, MemberId, ticket::Member};
+use latchkey_contract::{
+    CallError, Clock, MemberId,
+    ticket::{Actor, Member},
+};
 use tokio::sync::Mutex;
 
 use crate::{
-    api::{Api, Ask},
-    conditions::{Conditions, Match},
-    paging::Paging,
+    api::{Api, Ask, number},
+    conditions::{Conditions, IDS_PER_CALL, Match},
+    paging::{LARGEST, Paging},
     wire,
 };
 
 pub(crate) const LIST: &str = "GET /system/members";
+const ONE: &str = "GET /system/members/{id}";
 const MINE: &str = "GET /system/mymembers";
 const FRESH: Duration = Duration::from_secs(3600);
 
@@ -32,6 +36,41 @@ pub(crate) async fn by_name(api: &Api, name: &str) -> Result<Option<Member>, Cal
         (Some(_), Some(_)) => Err(CallError::malformed(LIST, "two members have this login name")),
         (first, _) => first.map(member).transpose(),
     }
+}
+
+/// The member with this id; `None` when there is none.
+pub(crate) async fn by_id(api: &Api, id: &MemberId) -> Result<Option<Member>, CallError> {
+    let Some(number) = number(id.as_str()) else { return Ok(None) };
+    let ask = Ask::new(ONE, ["system", "members", &number.to_string()]);
+    match api.call_if_any::<wire::Member>(&ask).await? {
+        Some(found) if found.id != i64::from(number) => Err(CallError::malformed(ONE, "another member was answered")),
+        found => found.map(member).transpose(),
+    }
+}
+
+/// Those of `ids` that the PSA does not call active: switched off, or not listed any more.
+pub(crate) async fn inactive(api: &Api, ids: &[MemberId]) -> Result<Vec<MemberId>, CallError> {
+    let numbers: BTreeSet<u32> = ids.iter().filter_map(|id| number(id.as_str())).collect();
+    let numbers: Vec<u32> = numbers.into_iter().collect();
+    let mut active = BTreeSet::new();
+    for part in numbers.chunks(IDS_PER_CALL) {
+        let ask = Ask::new(LIST, ["system", "members"]).query("conditions", Conditions::one_of("id", part).into_text());
+        let rows: Vec<wire::Member> = api.list(&ask, LARGEST).await?;
+        active.extend(rows.into_iter().filter(|m| m.inactive_flag == Some(false)).map(|m| m.id));
+    }
+    let is_active = |id: &MemberId| number(id.as_str()).is_some_and(|n| active.contains(&i64::from(n)));
+    Ok(ids.iter().filter(|id| !is_active(id)).cloned().collect())
+}
+
+/// What kind of identity acts under this name. `automation` are the names that an admin listed: a person is none of
+/// them even so, and neither are we.
+pub(crate) async fn actor(api: &Api, automation: &[String], me: &str, name: &str) -> Result<Actor, CallError> {
+    let member = by_name(api, name).await?;
+    Ok(match member {
+        Some(member) if member.is_human => Actor::Member,
+        _ if !is_same(name, me) && automation.iter().any(|listed| is_same(listed, name)) => Actor::Automation,
+        _ => Actor::Unknown,
+    })
 }
 
 /// Whether two login names are one member's. The PSA does not tell their case apart.
@@ -68,6 +107,11 @@ impl Me {
         Self { configured, clock, known: Mutex::new(None) }
     }
 
+    /// As the settings name it.
+    pub(crate) fn configured(&self) -> Option<&str> {
+        self.configured.as_deref()
+    }
+
     /// # Errors
     /// [`CallError::Unauthorized`] where the instance does not tell: `api_member` must be set then. Whose notes are
     /// ours is never guessed.
@@ -88,7 +132,8 @@ impl Me {
     }
 }
 
-async fn ask(api: &Api) -> Result<String, CallError> {
+/// Whose keys these are.
+pub(crate) async fn ask(api: &Api) -> Result<String, CallError> {
     let untold = |code: &str| CallError::Unauthorized { op: MINE, code: format!("set api_member: {code}") };
     let mine = match api.call::<wire::MyMember>(&Ask::new(MINE, ["system", "mymembers"])).await {
         Ok(wire::MyMember::One(one)) => one,

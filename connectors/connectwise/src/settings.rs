@@ -37,6 +37,15 @@ pub struct Settings {
     /// Decides whose notes are ours. Default: asked from the PSA.
     #[serde(default)]
     pub api_member: Option<String>,
+    /// Login names under which the PSA's own automation (workflow rules, an integration) saves tickets, for mappings
+    /// that let it ask for the ticket's owner. Only names that nothing from outside acts under: not the mail
+    /// connector's, not the portal's. Default: none.
+    #[serde(default)]
+    pub automation: Vec<String>,
+    /// The sub-type under which the audit trail lists changes of custom fields, on an instance that does not speak
+    /// English. Default: recognised by `Custom` or `UDF`.
+    #[serde(default)]
+    pub field_audit_type: Option<String>,
     /// `private` for an on-premises PSA. Default: `public`.
     #[serde(default)]
     pub network: Network,
@@ -73,6 +82,9 @@ pub enum SetupError {
     /// The key pair cannot be sent.
     #[error("connection {0}: the API keys must be non-empty printable text, and the public key without ':'")]
     BadKeys(ConnectionId),
+    /// `automation` or `field_audit_type` holds an empty name.
+    #[error("connection {0}: {1} must not be empty; leave it out instead")]
+    Empty(ConnectionId, &'static str),
     /// `timeout_s` is out of range.
     #[error("connection {0}: timeout_s must be 1 to 60")]
     BadTimeout(ConnectionId),
@@ -91,6 +103,8 @@ pub(crate) struct Plan {
     /// The value of `Authorization`, marked as sensitive.
     pub(crate) authorization: HeaderValue,
     pub(crate) api_member: Option<String>,
+    pub(crate) automation: Vec<String>,
+    pub(crate) field_audit_type: Option<String>,
     network: Network,
     ca_pem: Option<String>,
     timeout: Duration,
@@ -120,6 +134,12 @@ impl Settings {
         if !(1..=60).contains(&self.timeout_s) {
             return Err(SetupError::BadTimeout(id.clone()));
         }
+        if self.automation.iter().any(|name| name.trim().is_empty()) {
+            return Err(SetupError::Empty(id.clone(), "a name in automation"));
+        }
+        if self.field_audit_type.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(SetupError::Empty(id.clone(), "field_audit_type"));
+        }
         let client_id = Uuid::try_parse(&self.client_id).map_err(|_| SetupError::BadClientId(id.clone()))?;
         let authorization = basic(&self.company, &self.public_key, &private_key);
         Ok(Plan {
@@ -131,6 +151,8 @@ impl Settings {
             authorization: authorization.ok_or_else(|| SetupError::BadKeys(id.clone()))?,
             company: self.company,
             api_member: self.api_member,
+            automation: self.automation,
+            field_audit_type: self.field_audit_type,
             network: self.network,
             ca_pem,
             timeout: Duration::from_secs(self.timeout_s),
@@ -210,6 +232,8 @@ pub(crate) mod tests {
             client_id: "6b1f0c3e-0000-4000-8000-000000000001".into(),
             public_key: "public".into(),
             api_member: None,
+            automation: vec![],
+            field_audit_type: None,
             network: Network::Public,
             ca_file: None,
             timeout_s: 15,
@@ -244,6 +268,8 @@ pub(crate) mod tests {
         assert!(told(|s| s.client_id = "1".into()).contains("client_id"));
         assert!(told(|s| s.public_key = "a:b".into()).contains("public key"));
         assert!(told(|s| s.timeout_s = 0).contains("timeout_s"));
+        assert!(told(|s| s.automation = vec![" ".into()]).contains("automation"));
+        assert!(told(|s| s.field_audit_type = Some(String::new())).contains("field_audit_type"));
     }
 
     #[test]

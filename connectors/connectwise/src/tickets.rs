@@ -1,7 +1,9 @@
 //! Tickets: as the API gives them, and where a person sees them.
 
+use std::collections::BTreeMap;
+
 use latchkey_contract::{
-    BoardId, CallError, CompanyId, FieldId, MemberId, StatusId, TicketId, Timestamp, ticket::Ticket,
+    BoardId, CallError, CompanyId, FieldId, MemberId, SourceId, StatusId, TicketId, Timestamp, TypeId, ticket::Ticket,
 };
 use serde_json::Value;
 use url::Url;
@@ -15,14 +17,31 @@ const READ: &str = "GET /service/tickets/{id}";
 
 /// The ticket as it is now; `None` when the PSA says that there is none.
 pub(crate) async fn read(api: &Api, id: &TicketId) -> Result<Option<Ticket>, CallError> {
+    fetch(api, id).await?.map(ticket).transpose()
+}
+
+/// The ticket with the names of all its custom fields, the empty ones included.
+pub(crate) async fn read_with_captions(
+    api: &Api,
+    id: &TicketId,
+) -> Result<Option<(Ticket, BTreeMap<FieldId, String>)>, CallError> {
+    let Some(found) = fetch(api, id).await? else { return Ok(None) };
+    let mut captions = BTreeMap::new();
+    for field in found.custom_fields.iter().flatten() {
+        let id = FieldId::parse(field.id.to_string()).map_err(|e| CallError::malformed(READ, e))?;
+        captions.insert(id, field.caption.clone().unwrap_or_default());
+    }
+    Ok(Some((ticket(found)?, captions)))
+}
+
+async fn fetch(api: &Api, id: &TicketId) -> Result<Option<wire::Ticket>, CallError> {
     let Some(number) = number(id.as_str()) else { return Ok(None) };
     let found: Option<wire::Ticket> =
         api.call_if_any(&Ask::new(READ, ["service", "tickets", &number.to_string()])).await?;
-    let Some(found) = found else { return Ok(None) };
-    if found.id != i64::from(number) {
-        return Err(CallError::malformed(READ, "another ticket was answered"));
+    match found {
+        Some(other) if other.id != i64::from(number) => Err(CallError::malformed(READ, "another ticket was answered")),
+        found => Ok(found),
     }
-    ticket(found).map(Some)
 }
 
 /// The page that shows the ticket after sign-in; the alias survives upgrades.
@@ -38,7 +57,7 @@ fn ticket(wire: wire::Ticket) -> Result<Ticket, CallError> {
     let status_name = wire.status.as_ref().and_then(|s| s.name.clone()).unwrap_or_default();
     let id_of = |reference: Option<wire::Reference>| reference.map(|r| r.id.to_string());
     let bad = |e| CallError::malformed(READ, e);
-    let mut fields = std::collections::BTreeMap::new();
+    let mut fields = BTreeMap::new();
     for field in wire.custom_fields.unwrap_or_default() {
         if let Some(text) = field.value.and_then(field_text) {
             fields.insert(FieldId::parse(field.id.to_string()).map_err(bad)?, text);
@@ -52,6 +71,8 @@ fn ticket(wire: wire::Ticket) -> Result<Ticket, CallError> {
         status: id_of(wire.status).map(StatusId::parse).transpose().map_err(bad)?,
         status_name,
         owner: id_of(wire.owner).map(MemberId::parse).transpose().map_err(bad)?,
+        kind: id_of(wire.kind).map(TypeId::parse).transpose().map_err(bad)?,
+        source: id_of(wire.source).map(SourceId::parse).transpose().map_err(bad)?,
         // A ticket that does not say that it is open counts as closed.
         is_closed: wire.closed_flag.unwrap_or(true),
         merged_into: id_of(wire.merged_parent_ticket).map(TicketId::parse).transpose().map_err(bad)?,
@@ -93,6 +114,7 @@ mod tests {
         assert_eq!(t.company.unwrap().as_str(), "250");
         assert_eq!((t.status.unwrap().as_str(), t.status_name.as_str()), ("512", "JIT Requested"));
         assert_eq!(t.owner.unwrap().as_str(), "176");
+        assert_eq!(t.kind.unwrap().as_str(), "7");
         assert!(!t.is_closed && t.merged_into.is_none());
         assert_eq!(t.fields[&FieldId::parse("59").unwrap()], "1 hour");
         assert_eq!(t.updated_by.as_deref(), Some("jdoe"));
@@ -103,6 +125,7 @@ mod tests {
     fn what_is_missing_is_absent_and_never_open() {
         let t = parse(r#"{"id":1,"status":null,"_info":null,"customFields":null,"mergedParentTicket":{"id":2}}"#);
         assert!(t.is_closed && t.board.is_none() && t.status.is_none() && t.updated_at.is_none());
+        assert!(t.kind.is_none() && t.source.is_none());
         assert_eq!(t.merged_into.unwrap().as_str(), "2");
     }
 

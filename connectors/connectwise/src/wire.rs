@@ -26,6 +26,9 @@ pub(crate) struct Ticket {
     pub(crate) status: Option<Reference>,
     pub(crate) company: Option<Reference>,
     pub(crate) owner: Option<Reference>,
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<Reference>,
+    pub(crate) source: Option<Reference>,
     pub(crate) closed_flag: Option<bool>,
     pub(crate) merged_parent_ticket: Option<Reference>,
     pub(crate) custom_fields: Option<Vec<CustomField>>,
@@ -36,6 +39,7 @@ pub(crate) struct Ticket {
 #[derive(Debug, Deserialize)]
 pub(crate) struct CustomField {
     pub(crate) id: i64,
+    pub(crate) caption: Option<String>,
     pub(crate) value: Option<Value>,
 }
 
@@ -118,6 +122,50 @@ pub(crate) struct Status {
     pub(crate) closed_status: Option<bool>,
 }
 
+/// A ticket type of one board.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TypeRow {
+    pub(crate) id: i64,
+    pub(crate) name: Option<String>,
+    pub(crate) inactive_flag: Option<bool>,
+}
+
+/// A row of which only the number was asked for.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) id: i64,
+}
+
+/// What our own role may do with one kind of record: `None`, `My` or `All`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Right {
+    pub(crate) module_function_name: Option<String>,
+    pub(crate) module_function_identifier: Option<String>,
+    pub(crate) add_level: Option<String>,
+    pub(crate) edit_level: Option<String>,
+    pub(crate) delete_level: Option<String>,
+    pub(crate) inquire_level: Option<String>,
+}
+
+impl Right {
+    /// By name or identifier, blanks and case aside.
+    pub(crate) fn is_of(&self, function: &str) -> bool {
+        let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+        let names = [&self.module_function_name, &self.module_function_identifier];
+        names.into_iter().flatten().any(|name| plain(name) == plain(function))
+    }
+}
+
+/// A row of a ticket list that was asked for these fields alone.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Stamp {
+    pub(crate) id: i64,
+    #[serde(rename = "_info")]
+    pub(crate) info: Option<Info>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FieldDefinition {
@@ -136,7 +184,7 @@ pub(crate) struct FieldOption {
 }
 
 /// The URL ends in a path secret, so this does not print.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Callback {
     pub(crate) id: i64,

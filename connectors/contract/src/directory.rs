@@ -5,11 +5,11 @@
 
 mod known;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, CallError, EntitlementId, ObjectId, Secret, SecretId, Timestamp, outside::Urgency};
+use crate::{AccountId, CallError, Check, EntitlementId, ObjectId, Secret, SecretId, Timestamp, outside::Urgency};
 pub use known::{Given, Known, Password, step_key};
 
 /// One customer's directory.
@@ -36,8 +36,19 @@ pub trait Directory: Send + Sync + std::fmt::Debug {
     /// Roles and groups that may be given, privileged ones marked.
     async fn catalogue(&self) -> Result<Vec<Entitlement>, CallError>;
 
-    /// What must be true before a grant can work here; each failure says what to do.
-    async fn preflight(&self) -> Result<Vec<Check>, CallError>;
+    /// What must be true before a grant can work here, line by line: each is one live question that changes nothing.
+    /// A call that fails is its own line's verdict. Lines that cannot be judged while an earlier one is red are left out.
+    async fn preflight(&self, want: &DirectoryWants) -> Vec<Check>;
+
+    /// A sentence to show wherever this may be given, if it is more than a policy should hold; asks nobody.
+    fn warning(&self, entitlement: &EntitlementId) -> Option<&'static str>;
+
+    /// Emergency access accounts: those the directory protects itself, and those an admin listed. They stay visible,
+    /// flagged, and out of everything. Bounded: what is too much is an error, not a shorter list.
+    async fn protected(&self) -> Result<Vec<ProtectedAccount>, CallError>;
+
+    /// The domains that sign-in names may end in, the initial one first.
+    async fn domains(&self) -> Result<Vec<Domain>, CallError>;
 
     /// Every account that carries our mark, found without our database.
     async fn find_marked(&self) -> Result<Vec<Marked>, CallError>;
@@ -355,13 +366,35 @@ pub struct Entitlement {
     pub is_privileged: bool,
 }
 
-/// One line of a preflight.
+/// What the rules in force want of a tenant, for [`Directory::preflight`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DirectoryWants {
+    /// Domains that sign-in names are to end in, as configured for the customers of this directory.
+    pub domains: BTreeSet<String>,
+    /// What its policies give.
+    pub entitlements: BTreeSet<EntitlementId>,
+}
+
+/// A domain that sign-in names may end in: verified, and its passwords are kept by the directory itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    /// What was looked at.
-    pub what: String,
-    /// `Err` says what to do.
-    pub result: Result<String, String>,
+pub struct Domain {
+    /// Such as `contoso.onmicrosoft.com`.
+    pub name: String,
+    /// The tenant's default for new accounts.
+    pub is_default: bool,
+    /// The one that the tenant was made with (`onmicrosoft.com`): the one to suggest, since it cannot be lost.
+    pub is_initial: bool,
+}
+
+/// An emergency access account: seen, flagged, and never touched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtectedAccount {
+    /// The directory's id.
+    pub object: ObjectId,
+    /// Sign-in name; empty where an account that an admin listed is not there.
+    pub name: String,
+    /// Which protection, each in a few words: where both hold, both are named.
+    pub why: String,
 }
 
 /// An account with our mark.

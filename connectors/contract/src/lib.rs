@@ -5,6 +5,7 @@
 //! What is *not* here: grants, policies and storage (a connector knows none of them), and any
 //! vendor's wire format (it stays inside the vendor's crate).
 
+pub mod check;
 pub mod clock;
 pub mod delivery;
 pub mod directory;
@@ -15,6 +16,7 @@ pub mod secret;
 pub mod text;
 pub mod ticket;
 
+pub use check::{Check, Verdict};
 pub use clock::{Clock, Timestamp};
 pub use delivery::{Delivery, Rejected, SenderProof, Verified};
 pub use directory::Directory;

@@ -6,11 +6,15 @@ mod resolver;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use reqwest::{Response, StatusCode, header::RETRY_AFTER, redirect::Policy};
+use reqwest::{
+    Response, StatusCode,
+    header::{DATE, RETRY_AFTER},
+    redirect::Policy,
+};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::{CallError, Clock, ConnectionId, text::one_line};
+use crate::{CallError, Clock, ConnectionId, Timestamp, text::one_line};
 use budget::Budget;
 pub use budget::Urgency;
 
@@ -101,6 +105,14 @@ impl Answer {
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?;
         text.trim().parse::<u64>().ok().map(|s| Duration::from_secs(s.min(3600)))
+    }
+
+    /// The vendor's clock as it answered; `None` where it does not tell.
+    #[must_use]
+    pub fn date(&self) -> Option<Timestamp> {
+        let text = self.headers.get(DATE)?.to_str().ok()?;
+        let at = time::OffsetDateTime::parse(text.trim(), &time::format_description::well_known::Rfc2822).ok()?;
+        at.unix_timestamp().checked_mul(1000).map(Timestamp::from_millis)
     }
 
     /// The error every vendor shares: throttling and server trouble are transient, 401 is ours to mend.

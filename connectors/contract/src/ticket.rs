@@ -3,14 +3,21 @@
 //! A ticket's free text (`summary`, notes, field values) is hostile: it is carried as text and
 //! decides nothing but what a mapping explicitly reads from a named field.
 
-use std::collections::BTreeMap;
+mod catalogue;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BoardId, CallError, CompanyId, Delivery, FieldId, MemberId, NoteId, Rejected, StatusId, TicketId, Timestamp,
-    Verified,
+    BoardId, CallError, Check, CompanyId, Delivery, FieldId, MemberId, NoteId, Rejected, SourceId, StatusId, TicketId,
+    Timestamp, TypeId, Verified,
 };
+
+pub use catalogue::{Board, Catalogue, Company, Field, Status, TicketSource, TicketType};
 
 /// One PSA instance.
 #[async_trait::async_trait]
@@ -28,8 +35,35 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// `None` when the PSA keeps no record of it.
     async fn status_change(&self, ticket: &Ticket) -> Result<Option<Change>, CallError>;
 
+    /// The change that gave a custom field its present value, and whether somebody saved the ticket after that.
+    /// `None` when the PSA keeps no record of it, when the field is empty, or in any doubt: "set it again".
+    async fn field_change(&self, ticket: &Ticket, field: &FieldId) -> Result<Option<Change>, CallError>;
+
     /// A member by login name; `None` when there is none.
     async fn member(&self, name: &str) -> Result<Option<Member>, CallError>;
+
+    /// A member by id, such as a ticket's owner; `None` when there is none.
+    async fn member_by_id(&self, id: &MemberId) -> Result<Option<Member>, CallError>;
+
+    /// Which of these may no longer sign in to the PSA, or are gone from it.
+    async fn inactive_members(&self, ids: &[MemberId]) -> Result<Vec<MemberId>, CallError>;
+
+    /// The tickets on these boards that were saved at or after `since`, oldest save first; whoever saved them, us
+    /// included, since a save of ours may follow one that was never told.
+    ///
+    /// About `limit` of them: the PSA counts in whole seconds, and a second is never cut. So an answer of `limit` or
+    /// more is followed by a question from one second after its last; a shorter one is all there is.
+    async fn changed_since(
+        &self,
+        since: Timestamp,
+        boards: &[BoardId],
+        limit: usize,
+    ) -> Result<Vec<TicketChanged>, CallError>;
+
+    /// What must be true before a mapping can work here, line by line: each is one live question that changes
+    /// nothing. A call that fails is its own line's verdict. Lines that cannot be judged while an earlier one is red
+    /// are left out.
+    async fn checks(&self, want: &WantedChecks) -> Vec<Check>;
 
     /// Posts an internal note once: `key` is put into the note as a marker that strangers cannot forge, and is
     /// looked for first. The internal flags are read back after posting.
@@ -48,13 +82,14 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// closed, or gone: nothing was changed. Setting the present status is success.
     async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError>;
 
-    /// Boards with their statuses, members, companies, ticket fields: live, for admins and checks.
+    /// Boards with their statuses and types, sources, members, companies, ticket fields: live, for admins and checks.
     async fn catalogue(&self) -> Result<Catalogue, CallError>;
 
     /// Our webhooks at the PSA, as they are.
     async fn webhooks(&self) -> Result<Vec<Webhook>, CallError>;
 
-    /// Makes the webhooks what they should be: one per wanted board, at `url`, active; strays of ours removed.
+    /// Makes the webhooks what they should be: one per wanted board, at `url`, active; strays of ours removed. One
+    /// with an older path secret is moved to `url` as it is, so that no board is without a webhook at any moment.
     /// `url` ends in the path secret and must not be logged.
     async fn sync_webhooks(&self, url: &url::Url, boards: &[BoardId]) -> Result<WebhookChanges, CallError>;
 
@@ -96,8 +131,14 @@ pub struct Ticket {
     pub status: Option<StatusId>,
     /// The status' name, for the audit trail match and for people.
     pub status_name: String,
-    /// Login name and id of the owner.
+    /// The owner.
     pub owner: Option<MemberId>,
+    /// Its type.
+    #[serde(default)]
+    pub kind: Option<TypeId>,
+    /// Where it came from.
+    #[serde(default)]
+    pub source: Option<SourceId>,
     /// True when closed.
     pub is_closed: bool,
     /// Set when this ticket was merged into another.
@@ -110,17 +151,72 @@ pub struct Ticket {
     pub updated_at: Option<Timestamp>,
 }
 
-/// One recorded change of a ticket into its present status.
+/// One recorded change of a ticket: into its present status, or of a custom field to its present value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// Login name of the person who made it.
+    /// Login name of whoever made it.
     pub by: String,
+    /// What kind of identity that is.
+    pub actor: Actor,
     /// When.
     pub at: Timestamp,
     /// Tells this change from every other of the ticket.
     pub key: String,
     /// Login name of somebody *else* who saved the ticket afterwards (our own API member does not count).
     pub later_by: Option<String>,
+}
+
+/// What kind of identity made a change, as far as the PSA's records and the connection's settings tell. Our own API
+/// member is never more than [`Actor::Unknown`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Actor {
+    /// A person with a login of their own.
+    Member,
+    /// The PSA's own automation, under a name that an admin listed because nothing from outside acts under it.
+    Automation,
+    /// Neither: a contact, the mail connector, the portal, an integration that nobody vouched for.
+    Unknown,
+}
+
+/// A ticket that was saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketChanged {
+    /// Which.
+    pub id: TicketId,
+    /// When it was saved last, as precise as the PSA tells.
+    pub at: Timestamp,
+}
+
+/// What the rules in force want of a PSA, for [`TicketSystem::checks`].
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct WantedChecks {
+    /// Boards that a mapping watches.
+    pub boards: BTreeSet<BoardId>,
+    /// Statuses that trigger or are set; each must be one of a wanted board.
+    pub statuses: BTreeSet<StatusId>,
+    /// Ticket types that a mapping names; each must be one of a wanted board.
+    pub types: BTreeSet<TypeId>,
+    /// Ticket sources that a mapping names.
+    pub sources: BTreeSet<SourceId>,
+    /// Custom fields that a mapping reads.
+    pub fields: BTreeSet<FieldId>,
+    /// Where the webhooks should point, path secret included; `None` while there is none. Does not print.
+    pub hook: Option<url::Url>,
+}
+
+impl fmt::Debug for WantedChecks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { boards, statuses, types, sources, fields, hook } = self;
+        f.debug_struct("WantedChecks")
+            .field("boards", boards)
+            .field("statuses", statuses)
+            .field("types", types)
+            .field("sources", sources)
+            .field("fields", fields)
+            .field("hook", &hook.as_ref().map(|_| "***"))
+            .finish()
+    }
 }
 
 /// A PSA member.
@@ -176,65 +272,6 @@ pub struct Posted {
     pub is_visible_to_customer: bool,
     /// True when the marker was found and nothing was posted anew.
     pub was_there: bool,
-}
-
-/// What admins map from.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Catalogue {
-    /// Boards with their statuses.
-    pub boards: Vec<Board>,
-    /// Companies.
-    pub companies: Vec<Company>,
-    /// Members, active or not.
-    pub members: Vec<Member>,
-    /// Custom fields of tickets.
-    pub fields: Vec<Field>,
-}
-
-/// A board and its own statuses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Board {
-    /// Immutable id.
-    pub id: BoardId,
-    /// As shown.
-    pub name: String,
-    /// May be used.
-    pub is_active: bool,
-    /// A status is valid only within its board.
-    pub statuses: Vec<Status>,
-}
-
-/// A status of one board.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// Immutable id.
-    pub id: StatusId,
-    /// As shown.
-    pub name: String,
-    /// A ticket in it counts as closed.
-    pub is_closing: bool,
-    /// May be used.
-    pub is_active: bool,
-}
-
-/// A PSA company.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Company {
-    /// Immutable id.
-    pub id: CompanyId,
-    /// As shown.
-    pub name: String,
-}
-
-/// A custom field of tickets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Field {
-    /// Immutable id.
-    pub id: FieldId,
-    /// As shown.
-    pub name: String,
-    /// For lists: the allowed texts.
-    pub options: Vec<String>,
 }
 
 /// One webhook of ours at the PSA.

@@ -10,6 +10,7 @@
 mod api;
 mod assertion;
 mod catalogue;
+mod emergency;
 mod need;
 mod next;
 mod observe;
@@ -20,6 +21,7 @@ mod random;
 mod refusal;
 pub mod settings;
 mod token;
+mod warning;
 mod wire;
 
 use std::{
@@ -28,8 +30,11 @@ use std::{
 };
 
 use latchkey_contract::{
-    CallError, Clock, ConnectionId, Directory, Secret, Timestamp,
-    directory::{AccountRef, Check, Entitlement, Known, Marked, Next, Observation, Outcome, Step, Target},
+    CallError, Check, Clock, ConnectionId, Directory, EntitlementId, Secret, Timestamp,
+    directory::{
+        AccountRef, DirectoryWants, Domain, Entitlement, Known, Marked, Next, Observation, Outcome, ProtectedAccount,
+        Step, Target,
+    },
     outside::{self, Outside, OutsideSettings, Urgency, base_url},
 };
 use tokio::sync::Mutex;
@@ -37,9 +42,12 @@ use url::Url;
 
 use api::Graph;
 pub use assertion::{KeyError, make_certificate};
-pub use refusal::{GROUP_NOT_FOUND, NAME_TAKEN, PASSWORD_REFUSED, PROTECTED, ROLE_NOT_FOUND};
+pub use refusal::{
+    GROUP_NOT_FOUND, GROUP_RESTRICTED, LISTED, NAME_TAKEN, PASSWORD_REFUSED, RESTRICTED, ROLE_NOT_FOUND,
+};
 pub use settings::{Credential, CredentialKind, Settings};
 use token::{Proof, Tokens};
+pub use warning::warning;
 
 /// One customer's Entra tenant.
 #[derive(Debug)]
@@ -137,8 +145,20 @@ impl Directory for Entra {
         self.list_entitlements().await
     }
 
-    async fn preflight(&self) -> Result<Vec<Check>, CallError> {
-        self.check().await
+    async fn preflight(&self, want: &DirectoryWants) -> Vec<Check> {
+        self.check(want).await
+    }
+
+    fn warning(&self, entitlement: &EntitlementId) -> Option<&'static str> {
+        warning::warning(entitlement)
+    }
+
+    async fn protected(&self) -> Result<Vec<ProtectedAccount>, CallError> {
+        self.list_protected().await
+    }
+
+    async fn domains(&self) -> Result<Vec<Domain>, CallError> {
+        self.list_domains().await
     }
 
     async fn find_marked(&self) -> Result<Vec<Marked>, CallError> {

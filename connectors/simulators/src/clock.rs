@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 
 /// Where a simulator gets its time: epoch milliseconds, UTC. It is asked at every use, so a test
 /// that moves its own clock moves the vendor's with it.
@@ -53,6 +54,13 @@ pub fn to_millis_text(ms: i64) -> String {
     format!("{}.{:03}Z", seconds.trim_end_matches('Z'), ms.rem_euclid(1000))
 }
 
+/// `Tue, 01 Sep 2026 10:00:00 GMT`, as in the `Date` header.
+pub(crate) fn http_date(ms: i64) -> String {
+    let shape =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    from_ms(ms).format(&shape).unwrap_or_default()
+}
+
 /// Reads an RFC 3339 instant with any offset and any fraction; `None` for anything else.
 pub fn parse_ms(text: &str) -> Option<i64> {
     OffsetDateTime::parse(text, &Rfc3339).ok().map(to_ms)
@@ -79,6 +87,7 @@ mod tests {
         assert_eq!(to_millis_text(ms), "2026-06-09T21:59:47.250Z");
         assert_eq!(parse_ms("2026-06-09T23:59:47.25+02:00"), Some(ms));
         assert_eq!(parse_ms("yesterday"), None);
+        assert_eq!(http_date(ms), "Tue, 09 Jun 2026 21:59:47 GMT");
     }
 
     #[test]

@@ -1,20 +1,26 @@
 use super::samples::*;
 use crate::{
     access::{
-        Decision, Holds, Length, Request,
-        decide::{CODES, Living, decide},
+        Decision, Holds, Length, Refusal, Request,
+        decide::{CODES, Living, Terms, decide},
         request::Actor,
     },
-    rulebook::{Records, Rulebook, Rules},
+    rulebook::{Bound, Policy, Reason, Records, Role, Rulebook, Rules, Technicians, Where},
 };
 
 const RULEBOOK: &str = r#"
+[[technician_group]]
+id = "technicians"
+name = "Technicians"
+members = "all"
+
 [[policy]]
 id = "helpdesk"
 name = "Helpdesk administrator"
 source = "entra"
 mode = "standard"
 entitlements = ["role:729827e3-9c14-49f7-bb1b-9608f156bbb8"]
+technicians = ["technicians"]
 lengths = ["1h", "4h"]
 max_length = "8h"
 delivery = "claim-link"
@@ -44,12 +50,21 @@ jit = true
 id = "jdoe"
 name = "Jane Doe"
 customers = ["acme"]
+members = [{ connection = "cw", ids = ["176"] }]
+
+[[connection]]
+id = "cw"
+kind = "connectwise"
+site = "https://na.myconnectwise.net"
+company = "examplemsp"
+client_id = "6b1f0c3e-0000-4000-8000-000000000001"
+public_key = "public"
 "#;
     let parsed = Records::parse(document).unwrap();
     records.customers = parsed.customers;
     records.people = parsed.people;
     records.customers[0].directory = Some("acme-entra".parse().unwrap());
-    Rules { revision: 1, rulebook: Rulebook::parse(RULEBOOK).unwrap(), records }
+    Rules { revision: 1, rulebook: Rulebook::parse(RULEBOOK).unwrap(), records, holds: vec![] }
 }
 
 fn request() -> Request {
@@ -57,6 +72,7 @@ fn request() -> Request {
         ticket: grant("g", &[1], granting()).ticket,
         mapping: "helpdesk".parse().unwrap(),
         asked_at: START,
+        decided_at: START,
         is_closed: false,
         company: Some("250".parse().unwrap()),
         customer: Some("acme".parse().unwrap()),
@@ -67,7 +83,11 @@ fn request() -> Request {
             is_human: true,
             person: Some("jdoe".parse().unwrap()),
         }),
+        is_by_automation: false,
+        policy_field: None,
         length_field: None,
+        reason_field: None,
+        user_name_field: None,
         reason: "mailbox migration".into(),
     }
 }
@@ -75,6 +95,7 @@ fn request() -> Request {
 fn code(rules: &Rules, holds: &Holds, request: &Request, living: &Living) -> String {
     match decide(rules, holds, request, living) {
         Decision::Grant(_) => "granted".into(),
+        Decision::Wait(..) => "waiting".into(),
         Decision::Refuse(refusal) => {
             assert!(CODES.contains(&refusal.code.as_ref()), "{} is not in the closed list", refusal.code);
             assert!(!refusal.sentence.is_empty() && !refusal.rule.is_empty());
@@ -90,25 +111,43 @@ fn every_doubt_is_refused_by_name() {
     fn actor(request: &mut Request) -> &mut Actor {
         request.actor.as_mut().unwrap()
     }
-    let table: [(&str, Change); 19] = [
+    fn policy(rules: &mut Rules) -> &mut Policy {
+        &mut rules.rulebook.policies[0]
+    }
+    let table: Vec<(&str, Change)> = vec![
         ("clock-in-doubt", |_, h, _, _| h.clock = Some("the server's clock jumped forward")),
         ("granted", |_, _, _, _| {}),
         ("ticket-closed", |_, _, q, _| q.is_closed = true),
+        ("locked", |_, h, _, _| h.everything = Some("all access is locked".into())),
         ("actor-in-doubt", |_, _, q, _| q.actor = Err("two people".into())),
         ("actor-unknown", |_, _, q, _| actor(q).member = None),
         ("actor-inactive", |_, _, q, _| actor(q).is_active = false),
         ("actor-not-human", |_, _, q, _| actor(q).is_human = false),
         ("person-unknown", |_, _, q, _| actor(q).person = None),
-        ("person-blocked", |r, _, _, _| r.records.people[0].blocked = true),
-        ("person-blocked", |_, h, _, _| h.people = ["jdoe".parse().unwrap()].into()),
+        ("person-unknown", |r, _, _, _| r.records.people[0].members.clear()),
+        ("person-blocked", |_, h, _, _| drop(h.people.insert("jdoe".parse().unwrap(), "jdoe is blocked".into()))),
         ("company-unknown", |_, _, q, _| q.customer = None),
         ("jit-off", |r, _, _, _| r.records.customers[0].jit = false),
-        ("jit-off", |_, h, _, _| h.customers = ["acme".parse().unwrap()].into()),
+        ("jit-off", |_, h, _, _| drop(h.customers.insert("acme".parse().unwrap(), "acme is paused".into()))),
         ("customer-not-theirs", |_, _, q, _| q.customer = Some("other".parse().unwrap())),
         ("no-directory", |r, _, _, _| r.records.customers[0].directory = None),
         ("policy-missing", |r, _, _, _| r.rulebook.mappings.clear()),
+        ("policy-missing", |r, _, _, _| r.rulebook.policies.clear()),
+        ("policy-not-theirs", |r, _, _, _| policy(r).technicians = Technicians::default()),
+        ("policy-not-theirs", |r, _, _, _| r.rulebook.technician_groups.clear()),
+        ("policy-not-here", |r, _, _, _| policy(r).customers = Where::Groups(vec!["gold".parse().unwrap()])),
+        ("policy-unreadable", |_, _, q, _| q.policy_field = Some("Domain admin".into())),
         ("length-unreadable", |_, _, q, _| q.length_field = Some("a while".into())),
         ("length-not-allowed", |_, _, q, _| q.length_field = Some("2 hours".into())),
+        ("reason-missing", |r, _, q, _| {
+            policy(r).reason = Reason::Required;
+            q.reason = " ".into();
+        }),
+        ("reason-missing", |r, _, _, _| {
+            policy(r).reason = Reason::Required;
+            r.rulebook.mappings[0].reason_field = Some("9".parse().unwrap());
+        }),
+        ("user-name-unusable", |_, _, q, _| q.user_name_field = Some("jane@elsewhere.example".into())),
         ("already-living", |_, _, _, l| l.same_ticket = true),
     ];
     for (wanted, change) in table {
@@ -118,6 +157,144 @@ fn every_doubt_is_refused_by_name() {
     }
 }
 
+fn decided(rules: &Rules, request: &Request) -> Terms {
+    match decide(rules, &Holds::default(), request, &Living::default()) {
+        Decision::Grant(terms) => *terms,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(rules: &Rules, request: &Request) -> Refusal {
+    match decide(rules, &Holds::default(), request, &Living::default()) {
+        Decision::Refuse(refusal) => refusal,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// F35, F37: without groups a policy is for owners and admins; groups of technicians and customers open it, no further
+/// than a person's own customers reach (F38).
+#[test]
+fn a_policy_is_open_to_its_groups_at_its_customers_and_nowhere_else() {
+    let mut rules = rules();
+    rules.rulebook.policies[0].technicians = Technicians::default();
+    assert_eq!(refused(&rules, &request()).code, "policy-not-theirs");
+    for (role, is_open) in [(Role::Approver, false), (Role::Auditor, false), (Role::Admin, true), (Role::Owner, true)] {
+        rules.records.people[0].role = role;
+        let is_granted =
+            matches!(decide(&rules, &Holds::default(), &request(), &Living::default()), Decision::Grant(_));
+        assert_eq!(is_granted, is_open, "{role:?}");
+    }
+    let gold = "[[customer_group]]\nid = \"gold\"\nname = \"Gold\"\ncustomers = [\"other\"]\n";
+    rules.rulebook.customer_groups = Rulebook::parse(gold).unwrap().customer_groups;
+    rules.rulebook.policies[0].customers = Where::Groups(vec!["gold".parse().unwrap()]);
+    assert_eq!(refused(&rules, &request()).code, "policy-not-here");
+    let elsewhere = Request { customer: Some("other".parse().unwrap()), ..request() };
+    assert_eq!(refused(&rules, &elsewhere).code, "customer-not-theirs");
+    rules.rulebook.customer_groups[0].customers.push("acme".parse().unwrap());
+    assert_eq!(decided(&rules, &request()).customer.as_str(), "acme");
+}
+
+/// F16, F37: a field chooses among what is open to the technician there, and what is not is as if it were not.
+#[test]
+fn a_field_chooses_among_what_may_be_used_here() {
+    let mut rules = rules();
+    let mut second = rules.rulebook.policies[0].clone();
+    second.id = "exchange".parse().unwrap();
+    second.name = "Exchange administrator".into();
+    rules.rulebook.policies.push(second);
+    let mapping = &mut rules.rulebook.mappings[0];
+    mapping.policies = vec!["helpdesk".parse().unwrap(), "exchange".parse().unwrap()];
+    let asks = |text: &str| Request { policy_field: Some(text.into()), ..request() };
+    for text in ["exchange", " Exchange Administrator "] {
+        assert_eq!(decided(&rules, &asks(text)).policy.id.as_str(), "exchange");
+    }
+    assert_eq!(decided(&rules, &asks("")).policy.id.as_str(), "helpdesk", "empty: the mapping's own");
+    let unknown = refused(&rules, &asks("domain-admin"));
+    rules.rulebook.policies[1].technicians = Technicians::default();
+    assert_eq!(refused(&rules, &asks("exchange")), unknown, "invisible is like absent");
+    rules.rulebook.mappings[0].policy = None;
+    assert_eq!(refused(&rules, &asks("")).code, "policy-unreadable");
+}
+
+/// F57: where limits meet the strictest wins, for what is asked and for the default, and the answer names it.
+#[test]
+fn the_strictest_limit_wins_and_is_named() {
+    let mut rules = rules();
+    let asks = |text: &str| Request { length_field: Some(text.into()), ..request() };
+    assert_eq!(decided(&rules, &asks("4h")).limited_by, "policy helpdesk");
+    rules.rulebook.mappings[0].max_length = Some(Length::parse("2h").unwrap());
+    rules.rulebook.technician_groups[0].max_length = Some(Length::parse("90m").unwrap());
+    let gold = "[[customer_group]]\nid = \"gold\"\nname = \"Gold\"\ncustomers = [\"acme\"]\nmax_length = \"3h\"\n";
+    rules.rulebook.customer_groups = Rulebook::parse(gold).unwrap().customer_groups;
+    let refusal = refused(&rules, &asks("4h"));
+    assert_eq!((refusal.code.as_ref(), refusal.rule.as_str()), ("length-not-allowed", "technician group technicians"));
+    assert!(refusal.sentence.contains("technician group technicians") && refusal.sentence.contains("allowed is 1h"));
+    let terms = decided(&rules, &request());
+    assert_eq!((terms.length.to_string().as_str(), terms.limited_by.as_str()), ("90m", "technician group technicians"));
+    assert_eq!(decided(&rules, &asks("1h")).length, hour());
+}
+
+/// F13, F14: the reason comes from its field or the summary, may hold a link, and where it is required is not skipped.
+#[test]
+fn a_reason_is_taken_from_its_field_or_the_summary() {
+    let mut rules = rules();
+    assert_eq!(decided(&rules, &request()).reason, "mailbox migration");
+    rules.rulebook.policies[0].reason = Reason::Required;
+    assert_eq!(decided(&rules, &request()).reason, "mailbox migration", "prefilled from the ticket");
+    rules.rulebook.mappings[0].reason_field = Some("9".parse().unwrap());
+    let link = "see https://kb.example.com/runbooks/42?step=3#a";
+    let given = Request { reason_field: Some(link.into()), ..request() };
+    assert_eq!(decided(&rules, &given).reason, link);
+    let refusal = refused(&rules, &request());
+    assert!(refusal.code == "reason-missing" && refusal.sentence.contains("reason field"), "{refusal:?}");
+}
+
+/// F30: a new binding asks for nothing until it has cooled down or an owner has confirmed it.
+#[test]
+fn a_new_binding_cools_down_unless_an_owner_confirms_it() {
+    let mut rules = rules();
+    let mut bind = |since, is_confirmed| {
+        let bound = Bound { since, is_confirmed };
+        rules.records.people[0].members[0].bound.insert("176".parse().unwrap(), bound);
+        code(&rules, &Holds::default(), &Request { decided_at: after(3600), ..request() }, &Living::default())
+    };
+    assert_eq!(bind(after(1), false), "binding-cooling");
+    assert_eq!(bind(after(1), true), "granted");
+    assert_eq!(bind(START, false), "granted", "an hour has passed");
+}
+
+/// F6: for the PSA's automation it is the ticket's owner who is judged.
+#[test]
+fn automation_asks_for_the_owner_and_says_so() {
+    let mut request = Request { is_by_automation: true, ..request() };
+    assert_eq!(decided(&rules(), &request).person.as_str(), "jdoe");
+    request.actor = Err("the ticket has no owner who could be given access".into());
+    let refusal = refused(&rules(), &request);
+    assert!(refusal.sentence.contains("assign the ticket to a technician"), "{refusal:?}");
+}
+
+/// F58: a brake that is full makes the next request wait, whatever it counts by, and all that were pulled are named.
+#[test]
+fn a_full_brake_makes_a_request_wait() {
+    let mut rules = rules();
+    let brake = |id: &str, per: &str, grants: u32| {
+        format!("[[brake]]\nid = \"{id}\"\nper = \"{per}\"\ngrants = {grants}\nwithin = \"1h\"\n")
+    };
+    let text = brake("one", "technician", 2) + &brake("all", "msp", 10) + &brake("here", "customer", 3);
+    rules.rulebook.brakes = Rulebook::parse(&text).unwrap().brakes;
+    let pulled = |counts: [(&str, u32); 3]| {
+        let counts = counts.into_iter().map(|(id, n)| (id.parse().unwrap(), n)).collect();
+        match decide(&rules, &Holds::default(), &request(), &Living { counts, ..Living::default() }) {
+            Decision::Grant(_) => vec![],
+            Decision::Wait(_, brakes) => brakes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            Decision::Refuse(refusal) => panic!("{refusal:?}"),
+        }
+    };
+    assert!(pulled([("one", 1), ("all", 9), ("here", 2)]).is_empty());
+    assert_eq!(pulled([("one", 2), ("all", 9), ("here", 3)]), ["one", "here"]);
+    assert_eq!(pulled([("one", 0), ("all", 10), ("here", 0)]), ["all"]);
+}
+
 /// F15, F118: the field's length if the policy allows it, four hours where nobody says otherwise.
 #[test]
 fn the_length_is_chosen_within_the_list_or_defaults_to_four_hours() {
@@ -125,7 +302,7 @@ fn the_length_is_chosen_within_the_list_or_defaults_to_four_hours() {
         let request = Request { length_field: field.map(str::to_owned), ..request() };
         match decide(&rules(), &Holds::default(), &request, &Living::default()) {
             Decision::Grant(terms) => terms.length,
-            Decision::Refuse(refusal) => panic!("{refusal:?}"),
+            other => panic!("{other:?}"),
         }
     };
     assert_eq!(length(None), Length::parse("4h").unwrap());

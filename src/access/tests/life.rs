@@ -4,9 +4,12 @@ use latchkey_contract::Timestamp;
 use proptest::prelude::*;
 
 use super::samples::*;
-use crate::access::{
-    Cause, Effect, Event, State,
-    grant::{DELIVER_WITHIN, NotAllowed, Telling, begin, due_at, step},
+use crate::{
+    access::{
+        Cause, Effect, Event, Grant, State,
+        grant::{DELIVER_WITHIN, NotAllowed, Telling, Waiting, begin, due_at, may_approve, step, wait},
+    },
+    rulebook::Role,
 };
 
 fn states() -> Vec<State> {
@@ -14,11 +17,14 @@ fn states() -> Vec<State> {
     let ending = State::Ending { cause: Cause::Expired, since: after(20) };
     let ended = State::Ended { cause: Cause::Expired, due: after(20), proof: proof(after(30)) };
     let refused = State::Refused { why: "no".into(), at: START };
-    vec![granting(), delivering, active(after(15)), ending, ended, refused]
+    let denied = State::Denied { by: "ann".parse().unwrap(), why: "no".into(), at: START };
+    vec![held(), granting(), delivering, active(after(15)), ending, ended, refused, denied, State::Lapsed { at: START }]
 }
 
 fn events() -> Vec<(&'static str, Event)> {
     vec![
+        ("approved", approval("ann")),
+        ("denied", Event::Denied { by: "ann".parse().unwrap(), why: "no".into() }),
         ("reached", Event::Reached),
         ("delivered", Event::Delivered),
         ("delivery-failed", Event::DeliveryFailed { why: "w".into() }),
@@ -34,12 +40,15 @@ fn events() -> Vec<(&'static str, Event)> {
 #[test]
 fn every_state_answers_every_event() {
     let expected = [
-        ("granting", ["delivering", "-", "ending", "refused", "ending", "ending", "-", "-"]),
-        ("delivering", ["-", "active", "ending", "-", "-", "ending", "-", "-"]),
-        ("active", ["-", "-", "ending", "-", "-", "ending", "-", "-"]),
-        ("ending", ["-", "-", "-", "-", "-", "-", "ending", "ended"]),
-        ("ended", ["-"; 8]),
-        ("refused", ["-"; 8]),
+        ("held", ["held", "denied", "-", "-", "-", "-", "-", "refused", "-", "-"]),
+        ("granting", ["-", "-", "delivering", "-", "ending", "refused", "ending", "ending", "-", "-"]),
+        ("delivering", ["-", "-", "-", "active", "ending", "-", "-", "ending", "-", "-"]),
+        ("active", ["-", "-", "-", "-", "ending", "-", "-", "ending", "-", "-"]),
+        ("ending", ["-", "-", "-", "-", "-", "-", "-", "-", "ending", "ended"]),
+        ("ended", ["-"; 10]),
+        ("refused", ["-"; 10]),
+        ("denied", ["-"; 10]),
+        ("lapsed", ["-"; 10]),
     ];
     for (state, (name, row)) in states().iter().zip(expected) {
         assert_eq!(state.name(), name);
@@ -48,6 +57,43 @@ fn every_state_answers_every_event() {
             assert_eq!(got, wanted, "{name} × {event_name}");
         }
     }
+}
+
+fn held() -> State {
+    let waiting = Waiting { needed: 2, brakes: vec!["per-technician".parse().unwrap()], approved: vec![] };
+    wait(waiting, after(8 * 3600)).state
+}
+
+fn approval(by: &str) -> Event {
+    Event::Approved { by: by.parse().unwrap(), secret: secret("s1") }
+}
+
+/// F58: two different people let a held request pass, nobody alone, and not after it has lapsed.
+#[test]
+fn a_held_request_needs_two_different_approvers_in_time() {
+    let once = step(&held(), hour(), &approval("ann"), after(10)).unwrap();
+    assert_eq!((once.state.name(), once.effects.len()), ("held", 0));
+    assert_eq!(step(&once.state, hour(), &approval("ann"), after(20)), Err(NotAllowed));
+    let passed = step(&once.state, hour(), &approval("bob"), after(7200)).unwrap();
+    assert_eq!(passed, begin(secret("s1"), hour(), after(7200)), "as if it had been asked for now");
+    for event in [approval("bob"), Event::Due] {
+        let late = step(&once.state, hour(), &event, after(8 * 3600)).unwrap();
+        assert_eq!((late.state.name(), late.effects), ("lapsed", vec![Effect::Tell(Telling::Lapsed)]));
+    }
+    assert_eq!(due_at(&held()), Some(after(8 * 3600)));
+}
+
+/// F58: who asked does not approve, and a role is needed.
+#[test]
+fn nobody_approves_alone_what_they_asked_for() {
+    let grant = grant("g1", &[1], step(&held(), hour(), &approval("ann"), after(10)).unwrap().state);
+    let may = |by: &str, role| may_approve(&grant, &by.parse().unwrap(), role);
+    assert!(may("bob", Role::Approver).is_ok() && may("bob", Role::Owner).is_ok());
+    assert!(may("bob", Role::Technician).is_err() && may("bob", Role::Auditor).is_err());
+    assert!(may("ann", Role::Owner).unwrap_err().contains("another person"));
+    assert!(may("jdoe", Role::Owner).unwrap_err().contains("of their own"));
+    let given = Grant { state: granting(), ..grant };
+    assert!(may_approve(&given, &"bob".parse().unwrap(), Role::Owner).is_err());
 }
 
 /// F72: the clock starts when access is given, not when it was asked for, and never passes the latest end.
@@ -102,6 +148,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         Just(Event::Reached),
         Just(Event::Delivered),
+        Just(approval("ann")),
         Just(Event::Due),
         Just(Event::DeliveryFailed { why: "w".into() }),
         any::<bool>().prop_map(|nothing_sent| Event::GrantingFailed { why: "w".into(), nothing_sent }),

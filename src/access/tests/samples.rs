@@ -9,7 +9,7 @@ use latchkey_contract::{
 
 use crate::{
     access::{Account, Grant, Length, Proof, State, account, grant::begin, proof::Owed},
-    rulebook::{Delivery, Policy, Source},
+    rulebook::{Delivery, NameTemplate, Policy, Reason, Source, Technicians, Where},
 };
 
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_000_000_000_000);
@@ -39,6 +39,10 @@ pub(crate) fn policy(roles: &[u8]) -> Policy {
         max_length: Length::parse("8h").unwrap(),
         delivery: Delivery::ClaimLink,
         ticket_readers_may_use_it: false,
+        technicians: Technicians::default(),
+        customers: Where::default(),
+        reason: Reason::default(),
+        user_name: NameTemplate::default(),
     }
 }
 

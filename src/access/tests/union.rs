@@ -60,8 +60,8 @@ fn an_account_is_enabled_only_while_a_grant_lives() {
 #[test]
 fn a_hold_takes_everything_at_once() {
     let living = [grant("g1", &[1], active(START))];
-    let by_customer = Holds { customers: ["acme".parse().unwrap()].into(), ..Holds::default() };
-    let by_person = Holds { people: ["jdoe".parse().unwrap()].into(), ..Holds::default() };
+    let by_customer = Holds { customers: [("acme".parse().unwrap(), "paused".to_owned())].into(), ..Holds::default() };
+    let by_person = Holds { people: [("jdoe".parse().unwrap(), "blocked".to_owned())].into(), ..Holds::default() };
     for holds in [by_customer, by_person] {
         assert_eq!(target(&account(), &living, &holds, after(60)), Target::Disabled);
     }

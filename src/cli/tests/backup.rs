@@ -1,6 +1,10 @@
 //! `latchkey backup | restore` as an operator types them.
 
 use super::*;
+use crate::{
+    lock::Lock,
+    store::sqlite::{Options as StoreOptions, Sqlite},
+};
 
 async fn installed() -> Place {
     let place = Place::new();
@@ -40,8 +44,24 @@ async fn nothing_is_put_back_under_a_service_that_runs() {
     let place = installed().await;
     let file = place.0.path().join("backup.tar").to_str().unwrap().to_owned();
     place.type_in(&["backup", &file], io::empty()).await.ok();
-    let service = Desk::open(&place.0.path().join("latchkey.toml")).await.unwrap();
+    let service = Lock::for_service(&place.0.path().join("data")).await.unwrap();
     let refused = place.type_in(&["restore", &file, "--yes"], io::empty()).await.refused();
     assert!(refused.contains("is in use") && refused.contains("systemctl stop latchkey"), "{refused}");
-    service.close().await;
+    place.type_in(&["backup", &format!("{file}.beside")], io::empty()).await.ok();
+    drop(service);
+    // Somebody who knows no lock has it open.
+    let other = Sqlite::open(&place.0.path().join("data/latchkey.db"), StoreOptions::default()).await.unwrap();
+    let refused = place.type_in(&["restore", &file, "--yes"], io::empty()).await.refused();
+    assert!(refused.contains("is in use"), "{refused}");
+    other.close().await;
+}
+
+/// F177: where nothing is, nothing is made by asking for a copy of it.
+#[tokio::test]
+async fn there_is_no_backup_of_nothing() {
+    let place = Place::new();
+    let file = place.0.path().join("backup.tar").to_str().unwrap().to_owned();
+    let refused = place.type_in(&["backup", &file], io::empty()).await.refused();
+    assert!(refused.contains("nothing to copy"), "{refused}");
+    assert!(!place.0.path().join("keys").exists() && !place.0.path().join("data/latchkey.db").exists());
 }

@@ -61,18 +61,23 @@ impl GrantLine {
 
 const fn badge(state: &State) -> Badge {
     let (label, tone) = match state {
+        State::Held { .. } => ("Waits for approval", "wait"),
         State::Granting { .. } => ("Being made ready", "wait"),
         State::Delivering { .. } => ("Ready", "good"),
         State::Active { .. } => ("Active", "good"),
         State::Ending { .. } => ("Being taken away", "wait"),
         State::Ended { .. } => ("Ended", "mute"),
         State::Refused { .. } => ("Refused", "bad"),
+        State::Denied { .. } => ("Denied", "bad"),
+        State::Lapsed { .. } => ("Lapsed", "mute"),
     };
     Badge { label, tone }
 }
 
 fn when(state: &State, now: Timestamp) -> String {
     match state {
+        State::Held { until, .. } if *until > now => format!("lapses in {}", when::long(until.since(now))),
+        State::Held { until, .. } => format!("lapses {}", until.for_people()),
         State::Granting { latest_end, .. } | State::Delivering { latest_end, .. } => {
             format!("until {} at the latest", latest_end.for_people())
         }
@@ -80,6 +85,6 @@ fn when(state: &State, now: Timestamp) -> String {
         State::Active { until, .. } => format!("until {}", until.for_people()),
         State::Ending { since, .. } => format!("since {}", since.for_people()),
         State::Ended { proof, .. } => proof.seen_at().for_people(),
-        State::Refused { at, .. } => at.for_people(),
+        State::Refused { at, .. } | State::Denied { at, .. } | State::Lapsed { at } => at.for_people(),
     }
 }

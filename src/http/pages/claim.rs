@@ -168,6 +168,14 @@ fn is_moving(state: &State, now: Timestamp) -> bool {
 
 fn sentence(state: &State) -> String {
     match state {
+        State::Held { until, waiting } => format!(
+            "More is being asked for than usual: {} approvers have to let this pass, and {} did. It lapses at {}.",
+            waiting.needed,
+            waiting.approved.len(),
+            until.for_people()
+        ),
+        State::Denied { why, .. } => format!("An approver said no: {}. Nothing was given.", say(why)),
+        State::Lapsed { .. } => "It was not approved in time. Nothing was given.".to_owned(),
         State::Granting { .. } => "The account is being made ready. This page looks again by itself.".to_owned(),
         State::Delivering { .. } => "The account is ready.".to_owned(),
         State::Active { .. } => "You have this access. It is taken away by itself at the end.".to_owned(),

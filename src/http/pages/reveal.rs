@@ -1,14 +1,15 @@
 //! Showing the credentials: recorded first, shown after. What cannot be recorded is not shown.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use latchkey_contract::{GrantId, PersonId, Secret};
 
 use super::Web;
 use crate::{
-    access::{Grant, State},
+    access::{Grant, Holds, State},
+    audit::{AuditEntry, By, Code},
     rulebook::Rules,
-    store::{AuditEntry, CommitName, StoreError, Transition},
+    store::{CommitName, StoreError, Transition},
 };
 
 /// How often a lost race is run again.
@@ -65,7 +66,7 @@ pub(super) async fn reveal(web: &Web, id: &GrantId, by: &PersonId) -> Result<(Gr
 async fn look(web: &Web, grant: &Grant, rules: &Rules) -> Result<Revealed, NotRevealed> {
     let secret = may_see(web, grant, rules).map_err(|why| {
         metrics::counter!("secret_reveals_total", "result" => "refused").increment(1);
-        NotRevealed::NotNow(why.to_owned())
+        NotRevealed::NotNow(why.into_owned())
     })?;
     let gone = || NotRevealed::NotNow("The credentials are gone: the access has ended.".to_owned());
     let account = web.store.account(&grant.account).await?.ok_or_else(gone)?;
@@ -79,34 +80,35 @@ async fn look(web: &Web, grant: &Grant, rules: &Rules) -> Result<Revealed, NotRe
     }
 }
 
-fn may_see<'a>(web: &Web, grant: &'a Grant, rules: &Rules) -> Result<&'a latchkey_contract::SecretId, &'static str> {
+fn may_see<'a>(
+    web: &Web,
+    grant: &'a Grant,
+    rules: &Rules,
+) -> Result<&'a latchkey_contract::SecretId, Cow<'static, str>> {
     let secret = match &grant.state {
         State::Delivering { secret, .. } | State::Active { secret, .. } => secret,
-        State::Granting { .. } => return Err("The account is not ready yet. Try again in a moment."),
-        State::Ending { .. } | State::Ended { .. } => return Err("This access has ended; nothing is shown any more."),
-        State::Refused { .. } => return Err("Nothing was given, so there is nothing to show."),
+        State::Held { .. } => return Err("This request waits for approval; there is nothing to show yet.".into()),
+        State::Granting { .. } => return Err("The account is not ready yet. Try again in a moment.".into()),
+        State::Ending { .. } | State::Ended { .. } => {
+            return Err("This access has ended; nothing is shown any more.".into());
+        }
+        State::Refused { .. } | State::Denied { .. } | State::Lapsed { .. } => {
+            return Err("Nothing was given, so there is nothing to show.".into());
+        }
     };
     if grant.state.end().is_none_or(|end| web.clock.now() >= end) {
-        return Err("This access is over; nothing is shown any more.");
+        return Err("This access is over; nothing is shown any more.".into());
     }
-    if !rules.records.customer(&grant.customer).is_some_and(|customer| customer.jit) {
-        return Err("Just-in-time access is switched off for this customer; nothing is shown.");
+    if let Some(why) = Holds::of(rules).stops(&grant.customer, &grant.person) {
+        return Err(format!("Nothing is shown: {why}.").into());
     }
     Ok(secret)
 }
 
 fn record(web: &Web, grant: &Grant, rules: &Rules, by: &PersonId) -> Transition {
     let now = web.clock.now();
-    let entry = AuditEntry {
-        seq: 0,
-        at: now,
-        code: "secret.revealed".to_owned(),
-        person: Some(by.clone()),
-        grant: Some(grant.id.clone()),
-        ticket: Some(grant.ticket.clone()),
-        detail: serde_json::json!({ "account": grant.account, "state": grant.state.name() }),
-        hash: String::new(),
-    };
+    let detail = serde_json::json!({ "account": grant.account, "state": grant.state.name() });
+    let entry = AuditEntry::new(Code::SecretRevealed, now, By::Person(by.clone()), detail).about(grant);
     Transition {
         revision: Some(rules.revision),
         grants: vec![grant.clone()],

@@ -124,7 +124,7 @@ async fn signing_out_and_being_blocked_end_the_session_at_once() {
     assert_eq!(browser.get("/").await.0, 303);
 
     let browser = site.sign_in("jdoe").await;
-    site.save_records(&records_with(|r| r.replace("name = \"Jane Doe\"", "name = \"Jane Doe\"\nblocked = true"))).await;
+    site.block("jdoe").await;
     assert_eq!(browser.get("/").await.0, 303);
     let code = site.fresh_code("jdoe");
     assert_eq!(try_sign_in(&site, "jdoe", PASSWORD, &code).await.0, 403);

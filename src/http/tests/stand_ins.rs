@@ -12,11 +12,12 @@ use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use latchkey_contract::{
-    BoardId, CallError, Delivery, Directory, Rejected, SenderProof, StatusId, TicketId, TicketSystem, Verified,
-    directory as dir,
+    BoardId, CallError, Check, Delivery, Directory, EntitlementId, FieldId, MemberId, Rejected, SenderProof, StatusId,
+    TicketId, TicketSystem, Verified, directory as dir,
     outside::Urgency,
     ticket::{
-        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Posted, Ticket, TicketEvent, Webhook, WebhookChanges,
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Posted, Ticket, TicketChanged, TicketEvent, WantedChecks,
+        Webhook, WebhookChanges,
     },
 };
 
@@ -134,7 +135,22 @@ impl TicketSystem for Psa {
     async fn status_change(&self, _: &Ticket) -> Result<Option<Change>, CallError> {
         unreachable!()
     }
+    async fn field_change(&self, _: &Ticket, _: &FieldId) -> Result<Option<Change>, CallError> {
+        unreachable!()
+    }
     async fn member(&self, _: &str) -> Result<Option<Member>, CallError> {
+        unreachable!()
+    }
+    async fn member_by_id(&self, _: &MemberId) -> Result<Option<Member>, CallError> {
+        unreachable!()
+    }
+    async fn inactive_members(&self, _: &[MemberId]) -> Result<Vec<MemberId>, CallError> {
+        unreachable!()
+    }
+    async fn changed_since(&self, _: Timestamp, _: &[BoardId], _: usize) -> Result<Vec<TicketChanged>, CallError> {
+        unreachable!()
+    }
+    async fn checks(&self, _: &WantedChecks) -> Vec<Check> {
         unreachable!()
     }
     async fn post(&self, _: &TicketId, _: &NoteText, _: &NoteKey) -> Result<Posted, CallError> {
@@ -194,7 +210,16 @@ impl Directory for Tenant {
     async fn catalogue(&self) -> Result<Vec<dir::Entitlement>, CallError> {
         unreachable!()
     }
-    async fn preflight(&self) -> Result<Vec<dir::Check>, CallError> {
+    async fn preflight(&self, _: &dir::DirectoryWants) -> Vec<Check> {
+        unreachable!()
+    }
+    fn warning(&self, _: &EntitlementId) -> Option<&'static str> {
+        None
+    }
+    async fn protected(&self) -> Result<Vec<dir::ProtectedAccount>, CallError> {
+        unreachable!()
+    }
+    async fn domains(&self) -> Result<Vec<dir::Domain>, CallError> {
         unreachable!()
     }
     async fn find_marked(&self) -> Result<Vec<dir::Marked>, CallError> {

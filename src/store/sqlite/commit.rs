@@ -1,43 +1,59 @@
-//! One transition, and the rules: everything that is checked against a version.
+//! One transition: everything that is checked against a version.
 
 use async_trait::async_trait;
 use latchkey_contract::{Timestamp, directory::Mode};
 use sqlx::{SqliteConnection, sqlite::SqliteQueryResult};
 
 use super::{
-    StoreError, engine, keys, tasks,
+    StoreError,
+    audit::Append,
+    engine, keys, rules, tasks,
     writer::{Class, Room, Write},
 };
 use crate::{
     access::{Account, Grant, grant::due_at, trigger::Sighting},
     jobs::task::{NewTask, Priority, Work},
-    rulebook::Rules,
-    store::{AuditEntry, Notice, Transition, row},
+    store::{Alert, MailState, Notice, OwedMail, Transition, row},
 };
 
-pub(super) struct Commit(pub(super) Transition);
+pub(super) struct Commit {
+    transition: Transition,
+    append: Append,
+}
+
+impl Commit {
+    pub(super) fn new(transition: Transition) -> Self {
+        Self { append: Append::removal(transition.is_removal), transition }
+    }
+}
 
 #[async_trait]
 impl Write for Commit {
     type Out = ();
 
     fn class(&self) -> Class {
-        if self.0.is_removal { Class::Removal } else { Class::Ordinary }
+        if self.transition.is_removal { Class::Removal } else { Class::Ordinary }
     }
 
     fn wakes(&self) -> bool {
         true
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
-        let t = &self.0;
+    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<(), StoreError> {
+        let t = &self.transition;
         if let Some((lease, _)) = &t.lease {
             tasks::held(conn, lease).await?.ok_or(StoreError::LeaseLost)?;
         }
         if let Some(expected) = t.revision
-            && revision(conn).await? != expected
+            && rules::revision(&mut *conn).await? != expected
         {
             return Err(StoreError::Conflict);
+        }
+        for brake in &t.brakes {
+            let counted = rules::count_grants(&mut *conn, &brake.scope, &brake.since).await?;
+            if counted >= brake.most {
+                return Err(StoreError::Conflict);
+            }
         }
         for grant in &t.grants {
             put_grant(conn, grant).await?;
@@ -62,7 +78,17 @@ impl Write for Commit {
         for notice in &t.notices {
             put_notice(conn, notice).await?;
         }
-        append(conn, &t.audit).await?;
+        for alert in &t.alerts {
+            put_alert(conn, alert).await?;
+        }
+        if let Some(alert) = &t.alert_done {
+            let sql = "DELETE FROM alerts WHERE id = $1";
+            sqlx::query(sql).bind(alert).execute(&mut *conn).await.map_err(engine)?;
+        }
+        for mail in &t.mails {
+            put_mail(conn, mail, t.now).await?;
+        }
+        self.append.run(conn, &t.audit, room).await?;
         // Before the lease ends: what is asked for again while it runs is kept, not overwritten.
         for task in &t.tasks {
             tasks::add(conn, task, t.now).await?;
@@ -84,10 +110,6 @@ impl Write for Commit {
     }
 }
 
-pub(super) async fn revision(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
-    sqlx::query_scalar("SELECT coalesce(max(revision), 0) FROM rules").fetch_one(conn).await.map_err(engine)
-}
-
 /// A row that was to be changed has moved, or is not there.
 fn one(done: &SqliteQueryResult) -> Result<(), StoreError> {
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
@@ -96,11 +118,11 @@ fn one(done: &SqliteQueryResult) -> Result<(), StoreError> {
 async fn put_grant(conn: &mut SqliteConnection, grant: &Grant) -> Result<(), StoreError> {
     let stored = Grant { version: grant.version + 1, ..grant.clone() };
     let sql = if grant.version == 0 {
-        "INSERT INTO grants (id, version, ticket, account, person, state, is_open, due_at, doc)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        "INSERT INTO grants (id, version, ticket, account, person, state, is_open, due_at, doc, customer)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
     } else {
         "UPDATE grants SET version = $2, ticket = $3, account = $4, person = $5, state = $6, is_open = $7,
-             due_at = $8, doc = $9
+             due_at = $8, doc = $9, customer = $10
          WHERE id = $1 AND version = $2 - 1"
     };
     let done = sqlx::query(sql)
@@ -113,6 +135,7 @@ async fn put_grant(conn: &mut SqliteConnection, grant: &Grant) -> Result<(), Sto
         .bind(i64::from(!grant.state.is_final()))
         .bind(due_at(&grant.state).map(Timestamp::millis))
         .bind(row::encode(&stored)?)
+        .bind(grant.customer.as_str())
         .execute(conn)
         .await
         .map_err(engine)?;
@@ -122,11 +145,11 @@ async fn put_grant(conn: &mut SqliteConnection, grant: &Grant) -> Result<(), Sto
 async fn put_account(conn: &mut SqliteConnection, account: &Account) -> Result<(), StoreError> {
     let stored = Account { version: account.version + 1, ..account.clone() };
     let sql = if account.version == 0 {
-        "INSERT INTO accounts (id, version, directory, person, mode, look_at, is_overdue, doc)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+        "INSERT INTO accounts (id, version, directory, person, mode, look_at, is_overdue, doc, name)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
     } else {
         "UPDATE accounts SET version = $2, directory = $3, person = $4, mode = $5, look_at = $6,
-             is_overdue = $7, doc = $8
+             is_overdue = $7, doc = $8, name = $9
          WHERE id = $1 AND version = $2 - 1"
     };
     let done = sqlx::query(sql)
@@ -138,6 +161,7 @@ async fn put_account(conn: &mut SqliteConnection, account: &Account) -> Result<(
         .bind(row::look_at(account))
         .bind(i64::from(account.overdue.is_some()))
         .bind(row::encode(&stored)?)
+        .bind(account.name.to_ascii_lowercase())
         .execute(conn)
         .await
         .map_err(engine)?;
@@ -181,81 +205,35 @@ async fn put_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<(), 
     Ok(())
 }
 
-/// Numbers the entries and links each to the one before. The writer is alone, so the head cannot move meanwhile.
-async fn append(conn: &mut SqliteConnection, entries: &[AuditEntry]) -> Result<(), StoreError> {
-    if entries.is_empty() {
+/// A new mail gets its task; one that is settled needs none.
+async fn put_mail(conn: &mut SqliteConnection, mail: &OwedMail, now: Timestamp) -> Result<(), StoreError> {
+    let is_open = matches!(mail.state, MailState::Open { .. });
+    let sql = "INSERT INTO mails (id, at, is_open, doc) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (id) DO UPDATE SET is_open = excluded.is_open, doc = excluded.doc
+         RETURNING (SELECT count(*) FROM tasks WHERE slot = 'mail:' || $1)";
+    let tasks: i64 = sqlx::query_scalar(sql)
+        .bind(mail.id.as_str())
+        .bind(mail.at.millis())
+        .bind(i64::from(is_open))
+        .bind(row::encode(mail)?)
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(engine)?;
+    if !is_open || tasks > 0 {
         return Ok(());
     }
-    let head: Option<(i64, String)> = sqlx::query_as("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
-        .fetch_optional(&mut *conn)
-        .await
-        .map_err(engine)?;
-    let (mut seq, mut hash) = head.unwrap_or_default();
-    for entry in entries {
-        seq += 1;
-        let text = row::canonical(&AuditEntry { seq, ..entry.clone() })?;
-        hash = row::link(&hash, &text);
-        sqlx::query(
-            "INSERT INTO audit (seq, at, code, grant_id, ticket, doc, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(seq)
-        .bind(entry.at.millis())
-        .bind(&entry.code)
-        .bind(entry.grant.as_ref().map(latchkey_contract::GrantId::as_str))
-        .bind(entry.ticket.as_ref().map(ToString::to_string))
-        .bind(&text)
-        .bind(&hash)
+    let work = Work::Mail { mail: mail.id.clone() };
+    tasks::add(conn, &NewTask { work, run_at: now, priority: Priority::Telling }, now).await
+}
+
+async fn put_alert(conn: &mut SqliteConnection, alert: &Alert) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO alerts (id, at, doc) VALUES ($1, $2, $3)")
+        .bind(&alert.id)
+        .bind(alert.at.millis())
+        .bind(row::encode(alert)?)
         .execute(&mut *conn)
         .await
         .map_err(engine)?;
-    }
-    Ok(())
-}
-
-/// A hold acts at once: whoever has access is looked at again under the new rules.
-async fn look_at_what_stands(conn: &mut SqliteConnection, at: Timestamp) -> Result<(), StoreError> {
-    let accounts: Vec<(String, String)> =
-        sqlx::query_as("SELECT id, directory FROM accounts WHERE id IN (SELECT account FROM grants WHERE is_open = 1)")
-            .fetch_all(&mut *conn)
-            .await
-            .map_err(engine)?;
-    for (id, directory) in accounts {
-        let (account, directory) = (row::parse("accounts", &id, &id)?, row::parse("accounts", &id, &directory)?);
-        let work = Work::Converge { account, directory };
-        tasks::add(conn, &NewTask { work, run_at: at, priority: Priority::Removal }, at).await?;
-    }
-    Ok(())
-}
-
-pub(super) struct SaveRules {
-    pub(super) rules: Rules,
-    pub(super) by: String,
-    pub(super) reason: String,
-    pub(super) at: Timestamp,
-}
-
-#[async_trait]
-impl Write for SaveRules {
-    type Out = i64;
-
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<i64, StoreError> {
-        if revision(conn).await? != self.rules.revision {
-            return Err(StoreError::Conflict);
-        }
-        let next = self.rules.revision + 1;
-        sqlx::query(
-            "INSERT INTO rules (revision, author, reason, saved_at, rulebook, records) VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(next)
-        .bind(&self.by)
-        .bind(&self.reason)
-        .bind(self.at.millis())
-        .bind(row::encode(&self.rules.rulebook)?)
-        .bind(row::encode(&self.rules.records)?)
-        .execute(&mut *conn)
-        .await
-        .map_err(engine)?;
-        look_at_what_stands(conn, self.at).await?;
-        Ok(next)
-    }
+    let work = Work::Alert { alert: alert.id.clone() };
+    tasks::add(conn, &NewTask { work, run_at: alert.at, priority: Priority::Telling }, alert.at).await
 }

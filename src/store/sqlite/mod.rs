@@ -3,6 +3,8 @@
 //! Every write goes through the `writer`, which commits what waits together; reads go to connections
 //! that cannot write. An answer to a write means that it is on the disk.
 
+mod audit;
+mod audit_read;
 mod commit;
 pub mod copy;
 mod generation;
@@ -11,6 +13,7 @@ mod keys;
 mod open;
 mod people;
 mod reserve;
+mod rules;
 mod sweep;
 mod tasks;
 #[cfg(test)]
@@ -20,7 +23,7 @@ mod writer;
 use std::{path::Path, sync::Arc};
 
 use latchkey_contract::{
-    AccountId, ConnectionId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
 };
 use sqlx::SqlitePool;
 use tokio::{
@@ -30,13 +33,15 @@ use tokio::{
 
 use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
 use super::{
-    AuditEntry, Claim, Comparing, Factors, Finish, Generation, NewDelivery, Notice, QueueState, Recorded, Rewrapped,
-    SealedRow, Session, Store, StoreError, StoredDelivery, Transition, row,
+    Alert, AuditEntry, Claim, Comparing, Factors, Finish, Generation, NewDelivery, Notice, OwedMail, QueueState,
+    Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition,
+    row,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
+    audit::{AuditFilter, AuditRow, Checkpoint, Head, Prunable},
     jobs::task::{Lease, Task},
-    rulebook::Rules,
+    rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
 pub use open::{OpenError, Options};
 
@@ -126,50 +131,141 @@ impl Store for Sqlite {
     }
 
     async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
-        let found: Option<(String, i64, String, Option<String>)> =
-            sqlx::query_as("SELECT connection, received_at, event, outcome FROM deliveries WHERE id = $1")
-                .bind(id)
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(engine)?;
-        let Some((connection, received_at, event, outcome)) = found else { return Ok(None) };
-        Ok(Some(StoredDelivery {
-            id: id.to_owned(),
-            connection: row::parse("deliveries", id, &connection)?,
-            event: row::decode("deliveries", id, &event)?,
-            received_at: Timestamp::from_millis(received_at),
-            outcome,
-        }))
+        let sql = "SELECT id, connection, received_at, event, outcome FROM deliveries WHERE id = $1";
+        let found = sqlx::query_as(sql).bind(id).fetch_optional(&self.readers).await.map_err(engine)?;
+        found.map(intake::read).transpose()
+    }
+
+    async fn deliveries(&self, only_open: bool, limit: u32) -> Result<Vec<StoredDelivery>, StoreError> {
+        let sql = if only_open {
+            "SELECT id, connection, received_at, event, outcome FROM deliveries WHERE outcome IS NULL
+             ORDER BY received_at DESC LIMIT $1"
+        } else {
+            "SELECT id, connection, received_at, event, outcome FROM deliveries ORDER BY id DESC LIMIT $1"
+        };
+        let rows = sqlx::query_as(sql).bind(limit).fetch_all(&self.readers).await.map_err(engine)?;
+        rows.into_iter().map(intake::read).collect()
+    }
+
+    async fn tasks(&self, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        let rows: Vec<(String, i64, String, i64, i64, Option<String>)> = sqlx::query_as(
+            "SELECT slot, priority, state, coalesce(lease_until, run_at) AS at, attempts, last_error FROM tasks
+             ORDER BY state <> 'dead', at, id LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(engine)?;
+        let read = |(slot, priority, state, at, attempts, last_error)| TaskRow {
+            slot,
+            priority,
+            state,
+            at: Timestamp::from_millis(at),
+            attempts,
+            last_error,
+        };
+        Ok(rows.into_iter().map(read).collect())
+    }
+
+    async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError> {
+        let query = sqlx::query_as("SELECT id, doc FROM alerts WHERE id = $1").bind(id);
+        Ok(self.docs("alerts", query).await?.pop())
+    }
+
+    async fn mail(&self, id: &MailId) -> Result<Option<OwedMail>, StoreError> {
+        let query = sqlx::query_as("SELECT id, doc FROM mails WHERE id = $1").bind(id.as_str());
+        Ok(self.docs("mails", query).await?.pop())
+    }
+
+    async fn mails(&self, limit: u32) -> Result<Vec<OwedMail>, StoreError> {
+        self.docs("mails", sqlx::query_as("SELECT id, doc FROM mails ORDER BY id DESC LIMIT $1").bind(limit)).await
     }
 
     async fn rules(&self) -> Result<Rules, StoreError> {
-        let found: Option<(i64, String, String)> =
-            sqlx::query_as("SELECT revision, rulebook, records FROM rules ORDER BY revision DESC LIMIT 1")
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(engine)?;
-        let Some((revision, rulebook, records)) = found else { return Ok(Rules::default()) };
-        let id = revision.to_string();
-        Ok(Rules {
-            revision,
-            rulebook: row::decode("rules", &id, &rulebook)?,
-            records: row::decode("rules", &id, &records)?,
-        })
+        let mut snapshot = self.readers.begin().await.map_err(engine)?;
+        rules::read(&mut snapshot).await
     }
 
     async fn revision(&self) -> Result<i64, StoreError> {
-        sqlx::query_scalar("SELECT coalesce(max(revision), 0) FROM rules")
-            .fetch_one(&self.readers)
-            .await
-            .map_err(engine)
+        rules::revision(&self.readers).await
     }
 
     async fn save_rules(&self, rules: &Rules, by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError> {
-        self.write(commit::SaveRules { rules: rules.clone(), by: by.to_owned(), reason: reason.to_owned(), at }).await
+        let change = rules::Change { by: by.to_owned(), reason: reason.to_owned(), at };
+        self.write(rules::SaveRules { rules: rules.clone(), change }).await
+    }
+
+    async fn touch(&self, changed: &[String], by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError> {
+        let change = rules::Change { by: by.to_owned(), reason: reason.to_owned(), at };
+        self.write(rules::Touch { changed: changed.to_vec(), change }).await
+    }
+
+    async fn history(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        rules::history(&self.readers, limit).await
+    }
+
+    async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError> {
+        rules::rulebook_at(&self.readers, revision).await
+    }
+
+    async fn set_hold(&self, hold: &Hold) -> Result<i64, StoreError> {
+        self.write(rules::SetHold::new(hold.clone())).await
+    }
+
+    async fn lift_hold(
+        &self,
+        on: &HoldOn,
+        up_to: HoldCause,
+        by: &str,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let change = rules::Change { by: by.to_owned(), reason: reason.to_owned(), at };
+        self.write(rules::LiftHold { on: on.clone(), up_to, change }).await
+    }
+
+    async fn count_grants(&self, scope: &Scope, since: &str) -> Result<u32, StoreError> {
+        rules::count_grants(&self.readers, scope, since).await
+    }
+
+    async fn open_grants_in(
+        &self,
+        scope: &Scope,
+        after: Option<&GrantId>,
+        limit: u32,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let sql = match scope {
+            Scope::Person(_) => {
+                "SELECT id, doc FROM grants WHERE person = $1 AND is_open = 1 AND id > $2 ORDER BY id LIMIT $3"
+            }
+            Scope::Customer(_) => {
+                "SELECT id, doc FROM grants WHERE customer = $1 AND is_open = 1 AND id > $2 ORDER BY id LIMIT $3"
+            }
+            Scope::Everything => {
+                "SELECT id, doc FROM grants WHERE is_open = 1 AND $1 = '' AND id > $2 ORDER BY id LIMIT $3"
+            }
+        };
+        let after = after.map_or("", GrantId::as_str);
+        self.docs("grants", sqlx::query_as(sql).bind(scope.of()).bind(after).bind(limit)).await
+    }
+
+    async fn newest_grants(&self, scope: &Scope, limit: u32) -> Result<Vec<Grant>, StoreError> {
+        let sql = match scope {
+            Scope::Person(_) => "SELECT id, doc FROM grants WHERE person = $1 ORDER BY id DESC LIMIT $2",
+            Scope::Customer(_) => "SELECT id, doc FROM grants WHERE customer = $1 ORDER BY id DESC LIMIT $2",
+            Scope::Everything => "SELECT id, doc FROM grants WHERE $1 = '' ORDER BY id DESC LIMIT $2",
+        };
+        self.docs("grants", sqlx::query_as(sql).bind(scope.of()).bind(limit)).await
+    }
+
+    async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError> {
+        let sql = "SELECT id, doc FROM accounts WHERE directory = $1 AND name = $2 ORDER BY id DESC LIMIT 1";
+        let query = sqlx::query_as(sql).bind(directory.as_str()).bind(name.to_ascii_lowercase());
+        Ok(self.docs("accounts", query).await?.pop())
     }
 
     async fn commit(&self, transition: Transition) -> Result<(), StoreError> {
-        self.write(commit::Commit(transition)).await
+        self.write(commit::Commit::new(transition)).await
     }
 
     async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
@@ -261,14 +357,42 @@ impl Store for Sqlite {
     }
 
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows: Vec<(i64, String, String)> =
-            sqlx::query_as("SELECT seq, doc, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2")
-                .bind(after)
-                .bind(limit)
-                .fetch_all(&self.readers)
-                .await
-                .map_err(engine)?;
-        rows.into_iter().map(|(seq, doc, hash)| row::audit_entry(seq, &doc, hash)).collect()
+        let rows = self.audit_rows(&AuditFilter::default(), after, limit).await?;
+        rows.iter().map(AuditRow::entry).collect()
+    }
+
+    async fn audit_rows(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
+        audit_read::rows(&self.readers, filter, after, limit).await
+    }
+
+    async fn audit_head(&self) -> Result<Option<Head>, StoreError> {
+        audit_read::head(&self.readers).await
+    }
+
+    async fn audit_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError> {
+        audit_read::checkpoints(&self.readers).await
+    }
+
+    async fn audit_prunable(&self, before: Timestamp) -> Result<Option<Prunable>, StoreError> {
+        let mut conn = self.readers.acquire().await.map_err(engine)?;
+        audit_read::prunable(&mut conn, audit_read::Bound { before, up_to: i64::MAX }).await
+    }
+
+    async fn audit_prune(&self, checkpoint: &Checkpoint, entry: AuditEntry) -> Result<(), StoreError> {
+        self.write(audit::Prune { checkpoint: checkpoint.clone(), entry }).await?;
+        while self.write(audit::Forget).await? {}
+        Ok(())
+    }
+
+    async fn audit_owed(&self) -> Result<u64, StoreError> {
+        audit_read::owed(&self.readers).await
+    }
+
+    async fn chain_owed(&self) -> Result<(), StoreError> {
+        if self.audit_owed().await? > 0 {
+            while self.write(audit::Pay).await? > 0 {}
+        }
+        Ok(())
     }
 
     async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError> {
@@ -287,8 +411,8 @@ impl Store for Sqlite {
         }))
     }
 
-    async fn set_factors(&self, factors: &Factors) -> Result<(), StoreError> {
-        self.write(people::SetFactors(factors.clone())).await
+    async fn set_factors(&self, factors: &Factors, entry: AuditEntry) -> Result<(), StoreError> {
+        self.write(people::SetFactors(factors.clone(), entry)).await
     }
 
     async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError> {

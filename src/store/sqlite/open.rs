@@ -325,14 +325,23 @@ pub(super) fn beside(path: &Path, what: &str) -> PathBuf {
 }
 
 pub(super) fn migrator() -> Migrator {
+    migrator_up_to(i64::MAX)
+}
+
+/// The migrations up to and with this number: databases of earlier releases are made with it in tests.
+pub(super) fn migrator_up_to(last: i64) -> Migrator {
     use sqlx::SqlSafeStr as _;
     let all = [
         (1, "database", include_str!("../../../migrations/sqlite/0001_database.sql")),
         (2, "access", include_str!("../../../migrations/sqlite/0002_access.sql")),
         (3, "work", include_str!("../../../migrations/sqlite/0003_work.sql")),
         (4, "people", include_str!("../../../migrations/sqlite/0004_people.sql")),
+        (5, "rules", include_str!("../../../migrations/sqlite/0005_rules.sql")),
+        (6, "audit", include_str!("../../../migrations/sqlite/0006_audit.sql")),
+        (7, "mail", include_str!("../../../migrations/sqlite/0007_mail.sql")),
     ];
-    let migrations = all.into_iter().map(|(version, name, sql)| {
+    let all = all.into_iter().filter(|(version, ..)| *version <= last);
+    let migrations = all.map(|(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
     Migrator::with_migrations(migrations.collect())

@@ -1,13 +1,18 @@
 //! Grants, accounts, rules, notices, sealed rows, sightings, audit, deliveries.
 
-use latchkey_contract::directory::Mode;
+use latchkey_contract::{Timestamp, directory::Mode};
 
 use super::sample::*;
 use crate::{
-    access::{State, trigger::Sighting},
+    access::{Grant, State, grant::Waiting, trigger::Sighting},
+    audit::{By, Code},
     jobs::task::Priority,
-    rulebook::Rules,
-    store::{Notice, NoticeState, Recorded, Rewrapped, SealedRow, Store, StoreError, Transition, verify_chain},
+    random::ulid_floor,
+    rulebook::{Hold, HoldCause, HoldOn, Records, Rulebook, Rules},
+    store::{
+        BrakeCount, Finish, Notice, NoticeState, Recorded, Rewrapped, Scope, SealedRow, Store, StoreError, Transition,
+        verify_chain,
+    },
 };
 
 pub(crate) async fn a_delivery_is_recorded_once_with_its_task(store: &dyn Store) {
@@ -39,8 +44,132 @@ pub(crate) async fn rules_are_saved_one_revision_after_another(store: &dyn Store
 
     let old = Transition { revision: Some(1), audit: vec![entry("x")], ..transition() };
     assert!(matches!(store.commit(old).await, Err(StoreError::Conflict)));
-    assert!(store.audit(0, 10).await.unwrap().is_empty());
+    let audit: Vec<_> = store.audit(0, 10).await.unwrap().into_iter().map(|e| (e.code, e.by)).collect();
+    let saved = || (Code::RulesSaved, Some(By::operator("jdoe")));
+    assert_eq!(audit, [saved(), saved()], "each change is told once, and nothing else was");
     store.commit(Transition { revision: Some(2), ..transition() }).await.unwrap();
+}
+
+fn records(people: &[&str]) -> Records {
+    let person = |id: &&str| format!("[[person]]\nid = \"{id}\"\nname = \"{id}\"\ncustomers = \"all\"\n");
+    Records::parse(&people.iter().map(person).collect::<String>()).unwrap()
+}
+
+/// Records are rows: what did not change is not written again, what is gone stays in the history.
+pub(crate) async fn records_and_rulebook_have_histories_of_their_own(store: &dyn Store) {
+    let save = async |records: Records, rulebook: Rulebook| {
+        let rules = Rules { records, rulebook, ..store.rules().await.unwrap() };
+        store.save_rules(&rules, "jdoe", "why", START).await.unwrap()
+    };
+    let book = |name: &str| {
+        let text = format!("[[technician_group]]\nid = \"g\"\nname = \"{name}\"\nmembers = \"all\"\n");
+        Rulebook::parse(&text).unwrap()
+    };
+    save(records(&["ann", "bob"]), book("one")).await;
+    save(records(&["bob", "cleo"]), book("one")).await;
+    save(records(&["bob", "cleo"]), book("two")).await;
+    let now = store.rules().await.unwrap();
+    assert_eq!((now.records, now.rulebook), (records(&["bob", "cleo"]), book("two")));
+    let history = store.history(10).await.unwrap();
+    let changed: Vec<_> = history.iter().map(|r| (r.revision, r.changed.join(" "))).collect();
+    let expected = [(3, "rulebook"), (2, "person/ann person/cleo"), (1, "person/ann person/bob rulebook")];
+    assert_eq!(changed, expected.map(|(n, text)| (n, text.to_owned())));
+    assert_eq!(store.rulebook_at(2).await.unwrap(), Some(book("one")));
+    assert_eq!(store.rulebook_at(0).await.unwrap(), None);
+    assert_eq!(store.history(1).await.unwrap().len(), 1);
+}
+
+fn hold(on: HoldOn, cause: HoldCause) -> Hold {
+    Hold { on, cause, since: START, by: "jdoe".into(), reason: "why".into() }
+}
+
+/// F31, F128: holds stand beside the documents: no save undoes one, the graver stays, each has its own word to lift it.
+pub(crate) async fn a_hold_is_undone_by_its_own_word_alone(store: &dyn Store) {
+    let ann = || HoldOn::Person("ann".parse().unwrap());
+    store.save_rules(&Rules { records: records(&["ann"]), ..Rules::default() }, "jdoe", "first", START).await.unwrap();
+    let before = store.rules().await.unwrap();
+    store.set_hold(&hold(ann(), HoldCause::Panic)).await.unwrap();
+    store.set_hold(&hold(ann(), HoldCause::Blocked)).await.unwrap();
+    let stale = store.save_rules(&before, "jdoe", "as it was", START).await;
+    assert!(matches!(stale, Err(StoreError::Conflict)), "whoever decided under the rules before thinks again");
+    let now = store.rules().await.unwrap();
+    assert_eq!(now.holds, [hold(ann(), HoldCause::Panic)]);
+    store.save_rules(&Rules { revision: now.revision, ..before }, "jdoe", "rolled back", START).await.unwrap();
+    assert_eq!(store.rules().await.unwrap().holds.len(), 1);
+    let lift = async |up_to| store.lift_hold(&ann(), up_to, "jdoe", "why", START).await.unwrap();
+    assert!(!lift(HoldCause::Blocked).await, "a lock takes more than that");
+    assert!(lift(HoldCause::Panic).await && !lift(HoldCause::Panic).await);
+    assert!(store.rules().await.unwrap().holds.is_empty());
+    let codes: Vec<_> = store.audit(0, 10).await.unwrap().into_iter().map(|e| e.code).collect();
+    assert_eq!(codes, [Code::RulesSaved, Code::HoldSet, Code::HoldSet, Code::RulesSaved, Code::HoldLifted]);
+}
+
+/// F128: a hold looks at once at what it is about, and at nothing else; the sweep makes up for what is missing.
+pub(crate) async fn a_hold_looks_again_at_what_it_is_about(store: &dyn Store) {
+    let of = |id: &str, person: &str, state| Grant {
+        person: person.parse().unwrap(),
+        ..grant(&format!("g-{id}"), id, "4711", state)
+    };
+    let accounts = ["a1", "a2", "a3"].map(|id| account(id, Mode::Burner)).to_vec();
+    let grants = vec![of("a1", "ann", granting()), of("a2", "bob", granting()), of("a3", "ann", refused())];
+    store.commit(Transition { accounts, grants, ..transition() }).await.unwrap();
+    store.set_hold(&hold(HoldOn::Person("ann".parse().unwrap()), HoldCause::Blocked)).await.unwrap();
+    let looked = claim(store, START).await;
+    let slots: Vec<_> = looked.iter().map(|t| (t.work.slot(), t.priority)).collect();
+    assert_eq!(slots, [("converge:a1".to_owned(), Priority::Removal)]);
+    store.finish(&looked[0].lease, Finish::Done).await.unwrap();
+    store.sweep(START).await.unwrap();
+    let swept: Vec<_> = claim(store, START).await.iter().map(|t| (t.work.slot(), t.priority)).collect();
+    assert!(swept.contains(&("converge:a1".to_owned(), Priority::Removal)), "{swept:?}");
+}
+
+/// F58: a brake is counted by whose grants they are and since when, and again where the grant is written.
+pub(crate) async fn a_brake_is_counted_again_where_it_is_written(store: &dyn Store) {
+    let id = |at: Timestamp, n: u8| format!("{}{n}", &ulid_floor(at)[..25]);
+    let at = |at, n, state| grant(&id(at, n), "a1", "4711", state);
+    let held = || {
+        let waiting = Waiting { needed: 2, brakes: vec![], approved: vec![] };
+        State::Held { until: after(60), waiting }
+    };
+    let denied = State::Denied { by: "ann".parse().unwrap(), why: "no".into(), at: START };
+    let grants = vec![
+        at(START, 1, granting()),
+        at(after(100), 2, held()),
+        at(after(100), 3, refused()),
+        at(after(100), 4, denied),
+    ];
+    store.commit(Transition { grants, ..transition() }).await.unwrap();
+    let scopes = [Scope::Everything, Scope::Person("jdoe".parse().unwrap()), Scope::Customer("acme".parse().unwrap())];
+    for scope in &scopes {
+        assert_eq!(store.count_grants(scope, &ulid_floor(START)).await.unwrap(), 2, "{scope:?}");
+        assert_eq!(store.count_grants(scope, &ulid_floor(after(50))).await.unwrap(), 1, "{scope:?}");
+    }
+    assert_eq!(store.count_grants(&Scope::Person("ann".parse().unwrap()), "").await.unwrap(), 0);
+    let brake = |most| BrakeCount { scope: scopes[1].clone(), since: ulid_floor(START), most };
+    let next =
+        |most| Transition { brakes: vec![brake(most)], grants: vec![at(after(200), 5, granting())], ..transition() };
+    assert!(matches!(store.commit(next(2)).await, Err(StoreError::Conflict)));
+    store.commit(next(3)).await.unwrap();
+    assert!(matches!(store.commit(next(3)).await, Err(StoreError::Conflict)), "the last place is taken");
+
+    let all: Vec<_> = store.open_grants_in(&scopes[2], None, 10).await.unwrap().into_iter().map(|g| g.id).collect();
+    assert_eq!(all.len(), 3);
+    assert!(all.is_sorted());
+    let rest = store.open_grants_in(&Scope::Everything, Some(&all[0]), 1).await.unwrap();
+    assert_eq!(rest.iter().map(|g| &g.id).collect::<Vec<_>>(), [&all[1]]);
+}
+
+/// F21, F88: a name that an account has in a directory is found in whatever letters it is asked for.
+pub(crate) async fn an_account_is_found_by_its_name(store: &dyn Store) {
+    let mut named = account("a1", Mode::Standard);
+    named.name = "Jit-Jane@Contoso.example".into();
+    store.commit(Transition { accounts: vec![named], ..transition() }).await.unwrap();
+    let find = async |directory: &str, name: &str| {
+        store.account_named(&connection(directory), name).await.unwrap().map(|a| a.id.to_string())
+    };
+    assert_eq!(find("acme-entra", "jit-jane@contoso.EXAMPLE").await.as_deref(), Some("a1"));
+    assert_eq!(find("acme-entra", "jit-jan@contoso.example").await, None);
+    assert_eq!(find("other-entra", "jit-jane@contoso.example").await, None);
 }
 
 pub(crate) async fn a_transition_is_written_whole_and_read_back(store: &dyn Store) {
@@ -190,25 +319,6 @@ pub(crate) async fn notices_stay_in_the_order_of_their_commits(store: &dyn Store
     let [_, second, third] = notices;
     assert_eq!(store.open_notices(&ticket("4711")).await.unwrap(), [posted.clone(), second.clone(), third.clone()]);
     assert_eq!(store.notices_of(&"g1".parse().unwrap()).await.unwrap(), [posted, second, third]);
-}
-
-pub(crate) async fn the_audit_is_one_chain(store: &dyn Store) {
-    for codes in [["a", "b"], ["c", "d"]] {
-        let audit = codes.map(entry).to_vec();
-        store.commit(Transition { audit, ..transition() }).await.unwrap();
-    }
-    let all = store.audit(0, 10).await.unwrap();
-    assert_eq!(all.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
-    assert_eq!(all[0].detail, entry("a").detail);
-    let (head, hash) = verify_chain((0, ""), &all).unwrap();
-    assert_eq!((head, &hash), (4, &all[3].hash));
-
-    let page = store.audit(2, 1).await.unwrap();
-    assert_eq!(page, all[2..3]);
-    assert!(verify_chain((2, &all[1].hash), &page).is_ok());
-    let mut forged = all.clone();
-    forged[1].person = None;
-    assert_eq!(verify_chain((0, ""), &forged).unwrap_err().seq, 2);
 }
 
 /// What must be there after the process ended in any way, once its commit was answered.

@@ -12,6 +12,7 @@ use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 use latchkey::{
     access::{Grant, State},
     app::{App, Parts, database},
+    audit::By,
     config::Config,
     people::{Enrolment, OneTime},
     random::SystemRandom,
@@ -241,7 +242,7 @@ impl TestApp {
 }
 
 /// A port that stays ours when the service is down: below those that the system gives to connections by itself.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let random = || 10_000 + u16::from_be_bytes(latchkey::random::bytes::<2>()) % 20_000;
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     std::iter::repeat_with(random).find(is_free).expect("there is no end of ports to try")
@@ -276,7 +277,7 @@ async fn install(
         secret("cw", SecretKind::HookSecret, HOOK_SECRET),
         secret("acme-entra", SecretKind::ClientSecret, CLIENT_SECRET),
     ];
-    set_secrets(&store, &seal, "test", &secrets, now).await.unwrap();
+    set_secrets(&store, &seal, &By::operator("test"), &secrets, now).await.unwrap();
     let jane = enroll(&store, &seal, "jane", now).await;
     let mark = enroll(&store, &seal, "mark", now).await;
     store.close().await;
@@ -288,7 +289,7 @@ async fn enroll(store: &Sqlite, seal: &seal::Seal, person: &str, now: Timestamp)
     let enrolment = Enrolment::begin(person.clone(), Secret::new(PASSWORD.to_owned())).unwrap();
     let again = OneTime::new(&enrolment.one_time().bytes(), &person).unwrap();
     let before = Timestamp::from_millis(now.millis() - 30_000);
-    enrolment.finish(&again.code(before), store, seal, now).await.unwrap();
+    enrolment.finish(&again.code(before), By::operator("test"), store, seal, now).await.unwrap();
     again
 }
 
@@ -350,7 +351,7 @@ customers = ["acme"]
         rulebook = rulebook.replace(from, to);
     }
     let rulebook = Rulebook::parse(&rulebook).unwrap().in_force_since(&Rulebook::default(), now);
-    Rules { revision: 0, rulebook, records: Records::parse(&records).unwrap() }
+    Rules { rulebook, records: Records::parse(&records).unwrap(), ..Rules::default() }
 }
 
 fn rulebook(psa: &Psa, entra: &Entra) -> String {
@@ -377,6 +378,7 @@ id = "{id}"
 name = "{name}"
 source = "entra"
 mode = "standard"
+technicians = ["technicians"]
 lengths = ["30m", "1h"]
 default_length = "1h"
 max_length = "8h"
@@ -388,7 +390,10 @@ max_length = "8h"
         format!("entitlements = [\"role:{HELPDESK_ROLE}\", \"group:{}\"]\ndelivery = \"claim-link\"", entra.group);
     let ticket =
         format!("entitlements = [\"role:{EXCHANGE_ROLE}\"]\ndelivery = \"ticket\"\nticket_readers_may_use_it = true");
+    let everybody =
+        "[[technician_group]]\nid = \"technicians\"\nname = \"Technicians\"\nmembers = \"all\"\n".to_owned();
     [
+        everybody,
         policy("helpdesk", "Helpdesk administrator", &link),
         policy("exchange", "Exchange administrator", &ticket),
         mapping("desk", "helpdesk", &psa.desk),

@@ -4,9 +4,12 @@
 
 mod callbacks;
 mod canary;
+mod doctor;
 mod hook;
 mod keys;
 mod notes;
+mod people;
+mod poll;
 mod status;
 mod tickets;
 mod world;

@@ -149,6 +149,8 @@ fn connector(
         client_id: api.client_id.clone(),
         public_key: api.public_key.clone(),
         api_member: None,
+        automation: vec![],
+        field_audit_type: None,
         network: Network::Private,
         ca_file: None,
         timeout_s: 10,

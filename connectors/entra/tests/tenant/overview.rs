@@ -1,6 +1,6 @@
 //! What an admin sees: what may be given, what is missing, which accounts are ours; and the certificate.
 
-use latchkey_contract::{Clock as _, Directory as _, EntitlementId, directory::Check};
+use latchkey_contract::{Check, Clock as _, Directory as _, EntitlementId, directory::DirectoryWants};
 use latchkey_entra::{Credential, make_certificate};
 use latchkey_simulators::graph::{GroupSeed, Licence, UserSeed};
 use serde_json::json;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::harness::{APP, EXCHANGE, Scene, Setup, TENANT, UPN, grant, role};
 
 fn failed(checks: &[Check]) -> Vec<&str> {
-    checks.iter().filter(|c| c.result.is_err()).map(|c| c.what.as_str()).collect()
+    checks.iter().filter(|c| c.is_red()).map(|c| c.what.as_str()).collect()
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn the_catalogue_offers_roles_and_groups_that_can_be_given() {
 #[tokio::test]
 async fn a_tenant_that_is_set_up_passes_the_preflight() {
     let scene = Scene::start(Setup { licence: Licence::P2, ..Setup::default() }).await;
-    let checks = scene.entra.preflight().await.unwrap();
+    let checks = scene.entra.preflight(&DirectoryWants::default()).await;
     assert!(failed(&checks).is_empty(), "{checks:?}");
 }
 
@@ -48,7 +48,7 @@ async fn the_preflight_says_what_is_missing_and_what_to_do() {
         APP,
         &["User.ReadWrite.All", "Domain.Read.All", "RoleManagement.ReadWrite.Directory"],
     );
-    let checks = scene.entra.preflight().await.unwrap();
+    let checks = scene.entra.preflight(&DirectoryWants::default()).await;
     assert_eq!(
         failed(&checks),
         [
@@ -60,8 +60,8 @@ async fn the_preflight_says_what_is_missing_and_what_to_do() {
     );
     scene.sim.rotate_secret(APP, "another");
     scene.clock.move_by(std::time::Duration::from_secs(3600));
-    let checks = scene.entra.preflight().await.unwrap();
-    let said = checks[0].result.as_ref().unwrap_err();
+    let checks = scene.entra.preflight(&DirectoryWants::default()).await;
+    let said = checks[0].verdict.text();
     assert!(
         checks.len() == 1 && said.contains("AADSTS7000215") && said.contains("copy the secret's value"),
         "{checks:?}"
@@ -105,8 +105,8 @@ async fn a_certificate_made_here_opens_the_tenant() {
     let (key_pem, cert_pem) = make_certificate("latchkey contoso", 365, scene.clock.now()).unwrap();
     let der = CertificateDer::from_pem_slice(cert_pem.as_bytes()).unwrap().to_vec();
     scene.reconnect(&json!({}), Credential::Certificate { key_pem, cert_pem });
-    let said = scene.entra.preflight().await.unwrap();
-    assert!(said[0].result.as_ref().unwrap_err().contains("AADSTS700027"), "{said:?}");
+    let said = scene.entra.preflight(&DirectoryWants::default()).await;
+    assert!(said[0].verdict.text().contains("AADSTS700027"), "{said:?}");
     scene.sim.set_certificates(APP, vec![der]);
     let target = grant(&scene, "s1", &[&role(EXCHANGE)]);
     scene.reach(&target).await.unwrap();

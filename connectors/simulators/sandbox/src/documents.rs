@@ -100,6 +100,7 @@ id = "{id}"
 name = "{name}"
 source = "entra"
 mode = "standard"
+technicians = ["technicians"]
 lengths = ["2m", "5m", "15m", "1h", "8h"]
 default_length = "5m"
 max_length = "8h"
@@ -129,7 +130,9 @@ statuses = {{ granted = "{}", refused = "{}", ended = "{}" }}
         vendors.directory.group
     );
     [
-        "# What may be given, and which tickets ask for it.\n".to_owned(),
+        "# What may be given, and which tickets ask for it.\n\n\
+         [[technician_group]]\nid = \"technicians\"\nname = \"Technicians\"\nmembers = \"all\"\n"
+            .to_owned(),
         policy("exchange", "Exchange administrator", &link),
         policy("migration", "User administrator with migration tools", &ticket),
         mapping("help-desk", "exchange", &psa.help_desk),

@@ -12,7 +12,7 @@ use super::errors::Refusal;
 use super::paging::{self, Query};
 use super::state::{Host, Ticket};
 use super::view::Links;
-use super::{callbacks, documents, keys, notes, people, tables, tickets};
+use super::{callbacks, documents, keys, notes, people, rights, tables, tickets};
 use crate::server::{Request, Response};
 
 type Endpoint = fn(&mut Cx<'_>) -> Result<Response, Refusal>;
@@ -40,6 +40,7 @@ const ROUTES: &[(&str, Endpoint)] = &[
     ("GET /service/boards/{id}/statuses", tables::statuses),
     ("GET /service/boards/{id}/statuses/{statusId}", tables::one_status),
     ("GET /service/boards/{id}/types", tables::kinds),
+    ("GET /service/sources", tables::sources),
     ("GET /company/companies", tables::companies),
     ("GET /company/companies/count", tables::company_count),
     ("GET /company/companies/types", tables::company_types),
@@ -56,6 +57,7 @@ const ROUTES: &[(&str, Endpoint)] = &[
     ("GET /system/apiMembers", people::api_members),
     ("GET /system/mymembers", people::me),
     ("GET /system/mymembers/info", people::me),
+    ("GET /system/mySecurity", rights::mine),
     ("GET /system/info", tables::info),
     ("GET /system/userDefinedFields", tables::fields),
     ("GET /system/userDefinedFields/{id}", tables::one_field),
@@ -77,7 +79,8 @@ const EVERGREEN: &str = "v4_6_release";
 pub(super) enum Target {
     CompanyInfo(String),
     CallbackKey,
-    Endpoint(Endpoint, Vec<String>),
+    /// With its name in the table.
+    Endpoint(&'static str, Endpoint, Vec<String>),
     /// The path exists, the method does not.
     WrongMethod,
     Nowhere,
@@ -112,7 +115,7 @@ fn endpoint(method: &str, path: &[&str]) -> (&'static str, Target) {
         let Some((wanted, template)) = op.split_once(' ') else { continue };
         let Some(params) = captured(template, path) else { continue };
         if wanted == method {
-            return (op, Target::Endpoint(*endpoint, params));
+            return (op, Target::Endpoint(op, *endpoint, params));
         }
         path_exists = true;
     }
@@ -178,7 +181,7 @@ pub(super) fn run(
     outbox: &mut Vec<Message>,
 ) -> Result<Response, Refusal> {
     let (links, now) = at;
-    let (endpoint, params) = match target {
+    let (op, endpoint, params) = match target {
         Target::CompanyInfo(company) => return Ok(company_info(host, &company)),
         Target::CallbackKey => {
             if settings.key_needs_login {
@@ -188,10 +191,11 @@ pub(super) fn run(
         }
         Target::Nowhere => return Err(Refusal::no_endpoint()),
         Target::WrongMethod => return Err(Refusal::wrong_method(&request.method)),
-        Target::Endpoint(endpoint, params) => (endpoint, params),
+        Target::Endpoint(op, endpoint, params) => (op, endpoint, params),
     };
     let caller = people::authenticate(host, request, settings.no_client_id)?;
     let tenant = host.tenant_mut(&caller.company_id).ok_or_else(Refusal::not_authenticated)?;
+    tenant.rights.allow(op)?;
     let saver = tenant.saver(&caller.identifier);
     let here = format!("{}{}", links.site, request.path);
     let desk = Desk { tenant, saver, now, links, outbox };

@@ -2,6 +2,7 @@
 
 use super::keys::KeyEndpoint;
 use super::notes::NoteWithoutFlag;
+use super::rights::MySecurity;
 use super::tables::AuditOrder;
 
 /// Switches of a running simulator; see [`super::ConnectWise::behave`].
@@ -16,6 +17,11 @@ pub struct Behaviour {
     pub key_endpoint: KeyEndpoint,
     pub note_without_flag: NoteWithoutFlag,
     pub audit_order: AuditOrder,
+    /// The sub-type under which the audit trail lists custom fields; `None` where it does not list them.
+    pub field_audit: Option<&'static str>,
+    pub my_security: MySecurity,
+    /// How far the `Date` of answers is from the simulator's clock, in seconds.
+    pub date_off_s: i64,
 }
 
 impl Default for Behaviour {
@@ -27,6 +33,9 @@ impl Default for Behaviour {
             key_endpoint: KeyEndpoint::default(),
             note_without_flag: NoteWithoutFlag::default(),
             audit_order: AuditOrder::default(),
+            field_audit: Some("CustomField"),
+            my_security: MySecurity::default(),
+            date_off_s: 0,
         }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::envelope::Message;
 use super::state::{AuditEntry, Note, Saver, Tenant, Ticket, take};
+use super::tables::FIELD_CHANGED;
 use super::view::{self, Links};
 
 /// One member at work in one tenant, at one moment.
@@ -193,7 +194,7 @@ fn changes(tenant: &Tenant, before: &Ticket, after: &Ticket) -> Vec<(&'static st
     for field in &tenant.fields {
         let value = |t: &Ticket| t.values.get(&field.id).map_or(String::new(), plain_text);
         if before.values.get(&field.id) != after.values.get(&field.id) {
-            out.push(("CustomField", updated(&field.caption, &value(before), &value(after))));
+            out.push((FIELD_CHANGED, updated(&field.caption, &value(before), &value(after))));
         }
     }
     out

@@ -84,6 +84,15 @@ impl Refusal {
         Self::plain(401, "ConnectWiseApi", "UserNotAuthenticated")
     }
 
+    /// 403 for want of a right; the vendor's text is not known.
+    pub(super) fn forbidden(function: &str) -> Self {
+        Self::plain(
+            403,
+            "Forbidden",
+            format!("You do not have security permission to perform this action: {function}."),
+        )
+    }
+
     /// 404: `Ticket 4711 not found`.
     pub(super) fn not_found(noun: &str, id: impl std::fmt::Display) -> Self {
         Self::plain(404, "NotFound", format!("{noun} {id} not found"))

@@ -4,8 +4,8 @@
 //! [`ConnectWise::start`] gives a running server and a handle to it. [`Tenant`] sets a login
 //! company up and reads it back; [`Actor`] does what a member does in the user interface.
 //!
-//! Not played: projects, time entries, mail, the hosted pages, SOAP, and rights within a tenant (a
-//! fault that answers 403 stands for missing rights).
+//! Not played: projects, time entries, mail, the hosted pages, SOAP. Of the rights within a tenant
+//! only those are played that an integration is given or refused as a whole.
 
 mod actor;
 mod api;
@@ -13,6 +13,7 @@ mod behaviour;
 mod callbacks;
 mod conditions;
 mod control;
+mod control_tables;
 mod delivery;
 mod desk;
 mod documents;
@@ -25,6 +26,7 @@ mod notes;
 mod paging;
 mod patch;
 mod people;
+mod rights;
 mod state;
 mod tables;
 mod tickets;
@@ -42,7 +44,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::authority::Authority;
-use crate::clock::SimClock;
+use crate::clock::{SimClock, http_date};
 use crate::fault::{Call, Faults};
 use crate::server::{self, Answer, Request, Response, Running};
 
@@ -54,6 +56,7 @@ pub use envelope::{DeliveryRules, KeyUrl, Signature};
 pub use keys::{Key, KeyEndpoint, Rotation, signature};
 pub use new_ticket::NewTicket;
 pub use notes::NoteWithoutFlag;
+pub use rights::{Level, MySecurity, Verb};
 pub use tables::AuditOrder;
 
 use api::Target;
@@ -290,7 +293,12 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Answer {
         shared.post.post(outbox);
         answer.unwrap_or_else(Response::from)
     };
-    shared.faults.around(&shared.clock, call, effect).await
+    let answer = shared.faults.around(&shared.clock, call, effect).await;
+    let date = http_date(shared.clock.now_ms() + behaviour.date_off_s * 1000);
+    match answer {
+        Answer::Respond(response) => Answer::Respond(response.with_header("Date", date)),
+        reset @ Answer::Reset => reset,
+    }
 }
 
 async fn send_all(shared: Arc<Shared>, client: reqwest::Client, mut parcels: mpsc::UnboundedReceiver<Parcel>) {

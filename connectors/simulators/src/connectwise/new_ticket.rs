@@ -48,6 +48,12 @@ impl NewTicket {
         self.set("type", json!({"id": id}))
     }
 
+    /// Where it comes from.
+    #[must_use]
+    pub fn source(self, id: i64) -> Self {
+        self.set("source", json!({"id": id}))
+    }
+
     #[must_use]
     pub fn field(self, id: i64, value: impl Into<Value>) -> Self {
         self.set("customFields", json!([{"id": id, "value": value.into()}]))

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::rights::Rights;
+
 /// Everything on the host: one or more login companies, which share nothing but the name.
 #[derive(Debug, Default)]
 pub(super) struct Host {
@@ -25,7 +27,10 @@ pub(super) struct Tenant {
     pub(super) api_keys: Vec<ApiKey>,
     pub(super) companies: Vec<Company>,
     pub(super) boards: Vec<Board>,
+    /// Where tickets can come from: id and name.
+    pub(super) sources: Vec<(i64, String)>,
     pub(super) fields: Vec<Field>,
+    pub(super) rights: Rights,
     pub(super) tickets: BTreeMap<i64, Ticket>,
     pub(super) notes: BTreeMap<i64, Note>,
     /// By ticket; outlives the ticket.
@@ -45,6 +50,7 @@ pub(super) struct NextIds {
     pub(super) board: i64,
     pub(super) status: i64,
     pub(super) kind: i64,
+    pub(super) source: i64,
     pub(super) company: i64,
     pub(super) field: i64,
     pub(super) callback: i64,
@@ -59,6 +65,7 @@ impl Default for NextIds {
             board: 63,
             status: 512,
             kind: 7,
+            source: 2,
             company: 250,
             field: 59,
             callback: 26552,
@@ -133,6 +140,7 @@ pub(super) struct Status {
 pub(super) struct Kind {
     pub(super) id: i64,
     pub(super) name: String,
+    pub(super) inactive: bool,
 }
 
 /// The definition of a custom field on tickets.

@@ -29,6 +29,9 @@ const COMPANY: &[&str] = &["id", "identifier", "name", "status", "types", "delet
 const FIELD: &[&str] =
     &["id", "podId", "podDescription", "caption", "screenId", "fieldTypeIdentifier", "entryTypeIdentifier"];
 
+/// The sub-type of changes of custom fields, before [`super::Behaviour::field_audit`] has its say.
+pub(super) const FIELD_CHANGED: &str = "CustomField";
+
 /// The record types the audit trail knows.
 const AUDITED: &[&str] = &[
     "None",
@@ -91,6 +94,12 @@ pub(super) fn kinds(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
     let board = the_board(cx)?;
     let all = board.kinds.iter().map(|k| kind(board, k)).collect();
     cx.listed(all, KIND)
+}
+
+pub(super) fn sources(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
+    let row = |(id, name): &(i64, String)| json!({"id": id, "name": name, "defaultFlag": false, "_info": {}});
+    let all = cx.desk.tenant.sources.iter().map(row).collect();
+    cx.listed(all, &["id", "name", "defaultFlag"])
 }
 
 pub(super) fn companies(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
@@ -162,10 +171,19 @@ pub(super) fn audit_trail(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
         true => audit(cx.desk.tenant, id),
         false => Vec::new(),
     };
+    if let Some(kind) = cx.settings.field_audit {
+        rows.iter_mut().filter(|row| is_of_field(row)).for_each(|row| row["auditSubType"] = json!(kind));
+    } else {
+        rows.retain(|row| !is_of_field(row));
+    }
     if cx.settings.audit_order == AuditOrder::NewestFirst {
         rows.reverse();
     }
     paging::page(rows, cx.request, &cx.here)
+}
+
+fn is_of_field(row: &Value) -> bool {
+    row["auditSubType"] == FIELD_CHANGED
 }
 
 /// A ticket's trail, oldest first.
@@ -201,7 +219,7 @@ fn status(board: &Board, row: usize, s: &Status) -> Value {
 
 fn kind(board: &Board, k: &Kind) -> Value {
     json!({"id": k.id, "name": k.name, "board": {"id": board.id, "name": board.name},
-        "category": "Reactive", "inactiveFlag": false, "requestForChangeFlag": false,
+        "category": "Reactive", "inactiveFlag": k.inactive, "requestForChangeFlag": false,
         "defaultFlag": false, "_info": {}})
 }
 

@@ -35,6 +35,8 @@ pub struct Knobs {
     pub delete_ends_pim: bool,
     /// `RoleAssignmentDoesNotExist` comes as 400 or as 404.
     pub missing_assignment_status: u16,
+    /// How far the `Date` of answers is from the simulator's clock.
+    pub date_off_ms: i64,
     /// A token bucket per application and tenant; `None` lets everything through.
     pub throttle: Option<Throttle>,
 }
@@ -55,6 +57,7 @@ impl Default for Knobs {
             eligible_protects: true,
             delete_ends_pim: true,
             missing_assignment_status: 400,
+            date_off_ms: 0,
             throttle: None,
         }
     }

@@ -13,10 +13,10 @@ use super::authz::Caller;
 use super::batch;
 use super::routes::{self, Route};
 use super::state::{Spent, World};
-use super::time::{Ms, SECOND, http_date};
+use super::time::{Ms, SECOND};
 use super::token::{self, Aadsts, Form};
 use super::turn::Turn;
-use crate::clock::SimClock;
+use crate::clock::{SimClock, http_date};
 use crate::fault::{Call, Faults};
 use crate::server::{Answer as Sent, Request, Response};
 
@@ -120,7 +120,7 @@ fn authority_response(world: &mut World, answer: Result<Value, Aadsts>, request:
     response
         .with_header("Cache-Control", "no-store, no-cache")
         .with_header("Pragma", "no-cache")
-        .with_header("Date", http_date(now))
+        .with_header("Date", http_date(now + world.knobs.date_off_ms))
         .with_header("client-request-id", correlation)
         .with_header("x-ms-request-id", trace)
 }
@@ -136,7 +136,7 @@ fn graph_response(world: &mut World, request: &Request, now: Ms) -> Response {
     } else {
         one(world, &ask, &stamp)
     };
-    to_http(reply, &stamp)
+    to_http(reply, &stamp, now + world.knobs.date_off_ms)
 }
 
 /// One operation, alone or as a part of a batch.
@@ -204,7 +204,7 @@ fn spend(world: &mut World, caller: &Caller, units: u32, now: Ms) -> Result<(), 
     })
 }
 
-fn to_http(reply: Reply, stamp: &Stamp) -> Response {
+fn to_http(reply: Reply, stamp: &Stamp, date: Ms) -> Response {
     let response = match &reply.body {
         Some(body) => Response::bytes(
             reply.status,
@@ -216,7 +216,7 @@ fn to_http(reply: Reply, stamp: &Stamp) -> Response {
     let mut response = response
         .with_header("request-id", stamp.request_id.clone())
         .with_header("client-request-id", stamp.client_request_id.clone())
-        .with_header("Date", http_date(stamp.now))
+        .with_header("Date", http_date(date))
         .with_header("OData-Version", "4.0")
         .with_header("Strict-Transport-Security", "max-age=31536000");
     for (name, value) in reply.headers {

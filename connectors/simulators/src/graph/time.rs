@@ -27,13 +27,6 @@ pub(super) fn iso_spaced(at: Ms) -> String {
     format!("{}Z", iso_seconds(at).replace('T', " "))
 }
 
-/// The HTTP `Date` header.
-pub(super) fn http_date(at: Ms) -> String {
-    let shape =
-        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
-    instant(at).format(&shape).unwrap_or_else(|_| format!("{at}"))
-}
-
 pub(super) fn parse_iso(text: &str) -> Option<Ms> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     Ms::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
@@ -91,7 +84,6 @@ mod tests {
         let at = parse_iso("2026-09-01T10:00:00Z").expect("a valid instant");
         assert_eq!(iso(at), "2026-09-01T10:00:00Z");
         assert_eq!(iso(at + 1_900), "2026-09-01T10:00:01.9Z");
-        assert_eq!(http_date(at), "Tue, 01 Sep 2026 10:00:00 GMT");
         assert_eq!(iso_spaced(at), "2026-09-01 10:00:00Z");
     }
 }

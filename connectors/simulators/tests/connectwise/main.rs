@@ -6,5 +6,6 @@ mod callbacks;
 mod golden;
 mod lists;
 mod rest;
+mod rights;
 mod rules;
 mod world;

@@ -1,0 +1,143 @@
+//! What makes a rulebook wrong by itself. What is only dead (a person, a customer, a board that is gone) is no fault:
+//! it makes its rule inert, and is warned about where the document is saved.
+
+use std::collections::BTreeSet;
+
+use latchkey_contract::GroupId;
+
+use super::{Faults, Found};
+use crate::rulebook::{AlertKind, Delivery, Mapping, Policy, Rulebook, Technicians, Where};
+
+pub(in crate::rulebook) fn rulebook(book: &Rulebook) -> Result<(), Faults> {
+    let mut found = Found::default();
+    found.unique("policy", book.policies.iter().map(|p| p.id.as_str()));
+    found.unique("mapping", book.mappings.iter().map(|m| m.id.as_str()));
+    found.unique("technician_group", book.technician_groups.iter().map(|g| g.id.as_str()));
+    found.unique("customer_group", book.customer_groups.iter().map(|g| g.id.as_str()));
+    found.unique("brake", book.brakes.iter().map(|b| b.id.as_str()));
+    for policy in &book.policies {
+        lengths(&mut found, policy);
+        delivery(&mut found, policy);
+        scope(&mut found, book, policy);
+    }
+    for (n, mapping) in book.mappings.iter().enumerate() {
+        trigger(&mut found, mapping);
+        asked_for(&mut found, book, mapping);
+        for other in book.mappings[..n].iter().filter(|other| mapping.collides(other)) {
+            let at = format!("mapping.{}.{}", mapping.id, trigger_key(mapping));
+            found.say(at, format!("mapping {} already asks by this on this board", other.id));
+        }
+    }
+    for brake in book.brakes.iter().filter(|b| b.grants == 0) {
+        let at = format!("brake.{}.grants", brake.id);
+        found.say(at, "a brake lets at least one grant pass; to stop everything, use latchkey revoke --all");
+    }
+    alerts(&mut found, book);
+    found.done()
+}
+
+fn lengths(found: &mut Found, policy: &Policy) {
+    let at = |field: &str| format!("policy.{}.{field}", policy.id);
+    if policy.entitlements.is_empty() {
+        found.say(at("entitlements"), "a policy must give at least one role or group");
+    }
+    let mut seen = BTreeSet::new();
+    for twice in policy.entitlements.iter().filter(|e| !seen.insert(*e)) {
+        found.say(at("entitlements"), format!("{twice} is named twice"));
+    }
+    if policy.lengths.is_empty() {
+        found.say(at("lengths"), "a policy must allow at least one length");
+    }
+    for length in policy.lengths.iter().filter(|l| **l > policy.max_length) {
+        found.say(at("lengths"), format!("{length} is above the policy's max_length of {}", policy.max_length));
+    }
+    if !policy.lengths.contains(&policy.default_length) {
+        let default = policy.default_length;
+        found.say(at("default_length"), format!("{default} is not among the policy's lengths; name one of them"));
+    }
+}
+
+fn delivery(found: &mut Found, policy: &Policy) {
+    let at = |field: &str| format!("policy.{}.{field}", policy.id);
+    if policy.delivery == Delivery::Ticket && !policy.ticket_readers_may_use_it {
+        let what = "delivery in the ticket lets everybody who can read the ticket use the access; \
+                    say ticket_readers_may_use_it = true if that is meant, or choose claim-link";
+        found.say(at("delivery"), what);
+    }
+    if policy.delivery == Delivery::ClaimLink && policy.ticket_readers_may_use_it {
+        found.say(at("ticket_readers_may_use_it"), "has no meaning with a claim link; remove it");
+    }
+}
+
+fn scope(found: &mut Found, book: &Rulebook, policy: &Policy) {
+    let at = |field: &str| format!("policy.{}.{field}", policy.id);
+    let mut groups = |field: &str, named: &[GroupId], kind: &str, is_known: &dyn Fn(&GroupId) -> bool| {
+        if named.is_empty() {
+            found.say(at(field), "an empty list lets nobody use it; name groups, or leave the key out");
+        }
+        for group in named.iter().filter(|g| !is_known(g)) {
+            found.say(at(field), format!("there is no {kind} {group}"));
+        }
+    };
+    if let Technicians::Groups(named) = &policy.technicians {
+        groups("technicians", named, "technician_group", &|g| book.technician_group(g).is_some());
+    }
+    if let Where::Groups(named) = &policy.customers {
+        groups("customers", named, "customer_group", &|g| book.customer_group(g).is_some());
+    }
+}
+
+const fn trigger_key(mapping: &Mapping) -> &'static str {
+    if mapping.trigger_field.is_some() { "trigger_field" } else { "trigger_statuses" }
+}
+
+fn trigger(found: &mut Found, mapping: &Mapping) {
+    let at = |field: &str| format!("mapping.{}.{field}", mapping.id);
+    if mapping.boards.is_empty() {
+        found.say(at("boards"), "name at least one board");
+    }
+    match (&mapping.trigger_field, mapping.trigger_statuses.is_empty()) {
+        (None, true) => found.say(at("trigger_statuses"), "name at least one status, or a trigger_field"),
+        (Some(_), false) => found.say(at("trigger_field"), "a mapping asks by statuses or by a field, not by both"),
+        (Some(trigger), true) if trigger.values.iter().all(|v| v.trim().is_empty()) => {
+            found.say(at("trigger_field.values"), "name at least one text with which the field asks");
+        }
+        (None, false) | (Some(_), true) => {}
+    }
+    let ours = [&mapping.statuses.granted, &mapping.statuses.refused, &mapping.statuses.ended];
+    for status in ours.into_iter().flatten().filter(|s| mapping.trigger_statuses.contains(s)) {
+        found.say(at("statuses"), format!("status {status} is the trigger; Latchkey must not set it"));
+    }
+}
+
+fn asked_for(found: &mut Found, book: &Rulebook, mapping: &Mapping) {
+    let at = |field: &str| format!("mapping.{}.{field}", mapping.id);
+    for policy in mapping.named_policies().filter(|p| book.policy(p).is_none()) {
+        let field = if mapping.policy.as_ref() == Some(policy) { "policy" } else { "policies" };
+        found.say(at(field), format!("there is no policy {policy}"));
+    }
+    match (&mapping.policy_field, mapping.policies.is_empty()) {
+        (None, true) if mapping.policy.is_none() => {
+            found.say(at("policy"), "name the policy that tickets ask for here")
+        }
+        (Some(_), true) => found.say(at("policies"), "name the policies that policy_field may choose"),
+        (None, false) => {
+            found.say(at("policy_field"), "policies has no meaning without the field that chooses among them")
+        }
+        (None, true) | (Some(_), false) => {}
+    }
+    let fields = [&mapping.policy_field, &mapping.length_field, &mapping.reason_field, &mapping.user_name_field];
+    let mut seen: BTreeSet<_> = mapping.trigger_field.iter().map(|t| &t.field).collect();
+    for twice in fields.into_iter().flatten().filter(|f| !seen.insert(*f)) {
+        found.say(format!("mapping.{}", mapping.id), format!("field {twice} is used for two things"));
+    }
+}
+
+fn alerts(found: &mut Found, book: &Rulebook) {
+    for kind in AlertKind::ALL {
+        let switch = book.alerts.switch(kind);
+        if switch.on && switch.to.is_empty() {
+            found.say(format!("alerts.{}.to", kind.key()), "it is on, but nobody is named who gets it");
+        }
+    }
+}

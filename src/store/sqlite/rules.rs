@@ -1,0 +1,329 @@
+//! What is in force: rulebook, records, holds, and the one number that counts their changes.
+
+use async_trait::async_trait;
+use latchkey_contract::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+use super::{
+    StoreError,
+    audit::Append,
+    engine, tasks,
+    writer::{Class, Room, Write},
+};
+use crate::{
+    audit::{AuditEntry, By, Code},
+    jobs::task::{NewTask, Priority, Work},
+    rulebook::{Hold, HoldCause, HoldOn, Records, Rulebook, Rules},
+    store::{Revision, Scope, row},
+};
+
+pub(super) async fn revision<'e>(conn: impl SqliteExecutor<'e>) -> Result<i64, StoreError> {
+    sqlx::query_scalar("SELECT coalesce(max(revision), 0) FROM revisions").fetch_one(conn).await.map_err(engine)
+}
+
+/// Everything that is in force, read in one transaction.
+pub(super) async fn read(conn: &mut SqliteConnection) -> Result<Rules, StoreError> {
+    let revision = revision(&mut *conn).await?;
+    let rulebook = rulebook_at(&mut *conn, i64::MAX).await?.unwrap_or_default();
+    let records = Records {
+        connections: of_kind(conn, "connection").await?,
+        customers: of_kind(conn, "customer").await?,
+        people: of_kind(conn, "person").await?,
+    };
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("SELECT target, doc FROM holds ORDER BY target").fetch_all(conn).await.map_err(engine)?;
+    let holds = rows.iter().map(|(target, doc)| row::decode("holds", target, doc)).collect::<Result<_, _>>()?;
+    Ok(Rules { revision, rulebook, records, holds })
+}
+
+/// The rulebook as it was at a revision.
+pub(super) async fn rulebook_at<'e>(
+    conn: impl SqliteExecutor<'e>,
+    revision: i64,
+) -> Result<Option<Rulebook>, StoreError> {
+    let found: Option<(i64, String)> =
+        sqlx::query_as("SELECT revision, doc FROM rulebooks WHERE revision <= $1 ORDER BY revision DESC LIMIT 1")
+            .bind(revision)
+            .fetch_optional(conn)
+            .await
+            .map_err(engine)?;
+    found.map(|(revision, doc)| row::decode("rulebooks", &revision.to_string(), &doc)).transpose()
+}
+
+async fn of_kind<T: DeserializeOwned>(conn: &mut SqliteConnection, kind: &str) -> Result<Vec<T>, StoreError> {
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT r.id, r.doc FROM records AS r
+         WHERE r.kind = $1 AND r.doc IS NOT NULL
+           AND r.revision = (SELECT max(n.revision) FROM records AS n WHERE n.kind = r.kind AND n.id = r.id)
+         ORDER BY r.id",
+    )
+    .bind(kind)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    rows.iter().map(|(id, doc)| row::decode("records", id, doc)).collect()
+}
+
+/// The newest revisions, newest first.
+pub(super) async fn history<'e>(conn: impl SqliteExecutor<'e>, limit: u32) -> Result<Vec<Revision>, StoreError> {
+    let rows: Vec<(i64, String, String, i64, String)> = sqlx::query_as(
+        "SELECT revision, author, reason, saved_at, changed FROM revisions ORDER BY revision DESC LIMIT $1",
+    )
+    .bind(limit)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    let read = |(revision, author, reason, at, changed): (i64, String, String, i64, String)| {
+        let changed = row::decode("revisions", &revision.to_string(), &changed)?;
+        Ok(Revision { revision, author, reason, at: Timestamp::from_millis(at), changed })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// Grants of a scope that were asked for since, as brakes count them: what was never given does not count, what waits does.
+pub(super) async fn count_grants<'e>(
+    conn: impl SqliteExecutor<'e>,
+    scope: &Scope,
+    since: &str,
+) -> Result<u32, StoreError> {
+    let sql = match scope {
+        Scope::Person(_) => {
+            "SELECT count(*) FROM grants WHERE person = $2 AND id >= $1 AND state NOT IN ('refused', 'denied', 'lapsed')"
+        }
+        Scope::Customer(_) => {
+            "SELECT count(*) FROM grants WHERE customer = $2 AND id >= $1 AND state NOT IN ('refused', 'denied', 'lapsed')"
+        }
+        Scope::Everything => {
+            "SELECT count(*) FROM grants WHERE id >= $1 AND $2 = '' AND state NOT IN ('refused', 'denied', 'lapsed')"
+        }
+    };
+    let count: i64 = sqlx::query_scalar(sql).bind(since).bind(scope.of()).fetch_one(conn).await.map_err(engine)?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Who changed something, and why: bounded where it comes from outside.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    pub(super) by: String,
+    pub(super) reason: String,
+    pub(super) at: Timestamp,
+}
+
+impl Change {
+    /// Counts one more change, tells the audit, and looks again at what stands.
+    async fn write(&self, conn: &mut SqliteConnection, changed: &[String]) -> Result<i64, StoreError> {
+        let next = revision(&mut *conn).await? + 1;
+        sqlx::query("INSERT INTO revisions (revision, author, reason, saved_at, changed) VALUES ($1, $2, $3, $4, $5)")
+            .bind(next)
+            .bind(&self.by)
+            .bind(&self.reason)
+            .bind(self.at.millis())
+            .bind(row::encode(&changed)?)
+            .execute(&mut *conn)
+            .await
+            .map_err(engine)?;
+        Ok(next)
+    }
+
+    fn entry(&self, code: Code, revision: i64, mut detail: serde_json::Value) -> AuditEntry {
+        if let Some(map) = detail.as_object_mut() {
+            map.insert("revision".to_owned(), json!(revision));
+            map.insert("reason".to_owned(), json!(self.reason));
+        }
+        AuditEntry::new(code, self.at, By::operator(&self.by), detail)
+    }
+}
+
+/// Most accounts looked at by one transaction while only the reserve is left; the sweep goes on.
+const ON_RESERVE: i64 = 500;
+
+/// A change of what is in force acts at once: whoever has access that it may be about is looked at again.
+async fn look_again(conn: &mut SqliteConnection, scope: &Scope, at: Timestamp, room: Room) -> Result<(), StoreError> {
+    let accounts: Vec<(String, String)> = sqlx::query_as(
+        "SELECT id, directory FROM accounts WHERE id IN (
+             SELECT account FROM grants
+             WHERE is_open = 1 AND state <> 'ending'
+               AND ($1 = '' OR ($2 = 'customer' AND customer = $1) OR ($2 = 'person' AND person = $1)))
+         LIMIT $3",
+    )
+    .bind(scope.of())
+    .bind(if matches!(scope, Scope::Customer(_)) { "customer" } else { "person" })
+    .bind(if room == Room::Reserved { ON_RESERVE } else { i64::MAX })
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(engine)?;
+    for (id, directory) in accounts {
+        let (account, directory) = (row::parse("accounts", &id, &id)?, row::parse("accounts", &id, &directory)?);
+        let work = Work::Converge { account, directory };
+        tasks::add(conn, &NewTask { work, run_at: at, priority: Priority::Removal }, at).await?;
+    }
+    Ok(())
+}
+
+pub(super) struct SaveRules {
+    pub(super) rules: Rules,
+    pub(super) change: Change,
+}
+
+#[async_trait]
+impl Write for SaveRules {
+    type Out = i64;
+
+    fn wakes(&self) -> bool {
+        true
+    }
+
+    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<i64, StoreError> {
+        let before = read(conn).await?;
+        if before.revision != self.rules.revision {
+            return Err(StoreError::Conflict);
+        }
+        let mut changed = self.rules.records.changed(&before.records);
+        let is_new_book = before.revision == 0 || before.rulebook != self.rules.rulebook;
+        if is_new_book {
+            changed.push("rulebook".to_owned());
+        }
+        let next = self.change.write(conn, &changed).await?;
+        if is_new_book {
+            sqlx::query("INSERT INTO rulebooks (revision, doc) VALUES ($1, $2)")
+                .bind(next)
+                .bind(row::encode(&self.rules.rulebook)?)
+                .execute(&mut *conn)
+                .await
+                .map_err(engine)?;
+        }
+        let (now, old) = (&self.rules.records, &before.records);
+        put_records(conn, next, "connection", &now.connections, &old.connections, |c| c.id.as_str()).await?;
+        put_records(conn, next, "customer", &now.customers, &old.customers, |c| c.id.as_str()).await?;
+        put_records(conn, next, "person", &now.people, &old.people, |p| p.id.as_str()).await?;
+        let entry = self.change.entry(Code::RulesSaved, next, json!({ "changed": changed }));
+        Append::default().run(conn, &[entry], room).await?;
+        look_again(conn, &Scope::Everything, self.change.at, room).await?;
+        Ok(next)
+    }
+}
+
+/// Writes the records that differ, and for those that are gone a row that says so.
+async fn put_records<T: Serialize + PartialEq>(
+    conn: &mut SqliteConnection,
+    revision: i64,
+    kind: &str,
+    now: &[T],
+    old: &[T],
+    id: impl Fn(&T) -> &str,
+) -> Result<(), StoreError> {
+    let mut rows: Vec<(&str, Option<String>)> = Vec::new();
+    for record in now.iter().filter(|r| !old.contains(r)) {
+        rows.push((id(record), Some(row::encode(record)?)));
+    }
+    rows.extend(old.iter().filter(|o| now.iter().all(|n| id(n) != id(o))).map(|gone| (id(gone), None)));
+    for (id, doc) in rows {
+        sqlx::query("INSERT INTO records (kind, id, revision, doc) VALUES ($1, $2, $3, $4)")
+            .bind(kind)
+            .bind(id)
+            .bind(revision)
+            .bind(doc)
+            .execute(&mut *conn)
+            .await
+            .map_err(engine)?;
+    }
+    Ok(())
+}
+
+/// Sets a hold: goes first, may use what is reserved, never loses a race.
+pub(super) struct SetHold {
+    hold: Hold,
+    append: Append,
+}
+
+impl SetHold {
+    pub(super) fn new(hold: Hold) -> Self {
+        Self { hold, append: Append::removal(true) }
+    }
+}
+
+#[async_trait]
+impl Write for SetHold {
+    type Out = i64;
+
+    fn class(&self) -> Class {
+        Class::Removal
+    }
+
+    fn wakes(&self) -> bool {
+        true
+    }
+
+    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<i64, StoreError> {
+        let hold = &self.hold;
+        let target = hold.on.to_string();
+        let before = hold_on(conn, &target).await?;
+        let change = Change { by: hold.by.clone(), reason: hold.reason.clone(), at: hold.since };
+        let next = change.write(conn, &[format!("hold {target}")]).await?;
+        if before.is_none_or(|before| before.cause < hold.cause) {
+            sqlx::query(
+                "INSERT INTO holds (target, doc) VALUES ($1, $2) ON CONFLICT (target) DO UPDATE SET doc = excluded.doc",
+            )
+            .bind(&target)
+            .bind(row::encode(hold)?)
+            .execute(&mut *conn)
+            .await
+            .map_err(engine)?;
+        }
+        let entry = change.entry(Code::HoldSet, next, json!({ "on": target, "cause": hold.cause }));
+        self.append.run(conn, &[entry], room).await?;
+        look_again(conn, &hold.on.scope(), hold.since, room).await?;
+        Ok(next)
+    }
+}
+
+/// Lifts a hold; `false` when there was none of this cause or a lesser one.
+pub(super) struct LiftHold {
+    pub(super) on: HoldOn,
+    pub(super) up_to: HoldCause,
+    pub(super) change: Change,
+}
+
+#[async_trait]
+impl Write for LiftHold {
+    type Out = bool;
+
+    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<bool, StoreError> {
+        let target = self.on.to_string();
+        if hold_on(conn, &target).await?.is_none_or(|hold| hold.cause > self.up_to) {
+            return Ok(false);
+        }
+        let next = self.change.write(conn, &[format!("hold {target}")]).await?;
+        sqlx::query("DELETE FROM holds WHERE target = $1").bind(&target).execute(&mut *conn).await.map_err(engine)?;
+        let entry = self.change.entry(Code::HoldLifted, next, json!({ "on": target }));
+        Append::default().run(conn, &[entry], room).await?;
+        Ok(true)
+    }
+}
+
+async fn hold_on(conn: &mut SqliteConnection, target: &str) -> Result<Option<Hold>, StoreError> {
+    let doc: Option<String> = sqlx::query_scalar("SELECT doc FROM holds WHERE target = $1")
+        .bind(target)
+        .fetch_optional(conn)
+        .await
+        .map_err(engine)?;
+    doc.map(|doc| row::decode("holds", target, &doc)).transpose()
+}
+
+/// Tells every process that something outside the rules has changed (a secret), by a revision of its own.
+pub(super) struct Touch {
+    pub(super) changed: Vec<String>,
+    pub(super) change: Change,
+}
+
+#[async_trait]
+impl Write for Touch {
+    type Out = i64;
+
+    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<i64, StoreError> {
+        let next = self.change.write(conn, &self.changed).await?;
+        Ok(next)
+    }
+}
