@@ -72,6 +72,7 @@ codes! {
     PersonEnrolled = "person.enrolled", "a person got a password and a one-time code";
     WebhookSynced = "webhook.synced", "the PSA's webhooks were made what the rulebook needs";
     WebhookRemoved = "webhook.removed", "our webhooks were removed from the PSA";
+    ReconcileDone = "reconcile.done", "a database was compared with the directories, and what followed from it";
     AuditHead = "audit.head", "the head of the day";
     AuditPruned = "audit.pruned", "older entries went; the checkpoint that stays";
 }

@@ -48,6 +48,7 @@
 //! | `person.enrolled` | a person got a password and a one-time code |
 //! | `webhook.synced` | the PSA's webhooks were made what the rulebook needs |
 //! | `webhook.removed` | our webhooks were removed from the PSA |
+//! | `reconcile.done` | a database was compared with the directories, and what followed from it |
 //! | `audit.head` | the head of the day |
 //! | `audit.pruned` | older entries went; the checkpoint that stays |
 
