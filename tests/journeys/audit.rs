@@ -68,7 +68,11 @@ async fn every_act_is_tied_to_a_person_a_ticket_and_a_grant() {
         let about_access = !matches!(entry.code, Code::PersonEnrolled | Code::SecretSet | Code::RulesSaved);
         assert_eq!(about_access, entry.ticket.is_some() && entry.grant.is_some(), "{entry:?}");
         let is_unknown = entry.ticket.as_ref().is_some_and(|t| t.ticket.as_str() == refused.to_string());
-        assert_eq!(entry.person.is_none(), is_unknown || matches!(entry.code, Code::SecretSet | Code::RulesSaved), "{entry:?}");
+        assert_eq!(
+            entry.person.is_none(),
+            is_unknown || matches!(entry.code, Code::SecretSet | Code::RulesSaved),
+            "{entry:?}"
+        );
         let wanted = match entry.code {
             Code::RequestGranted | Code::SecretRevealed => jane(),
             Code::PersonEnrolled | Code::SecretSet | Code::RulesSaved => By::operator("test"),
@@ -209,7 +213,9 @@ async fn command(app: &mut TestApp, words: &[&str]) -> (Result<(), String>, Stri
     app.down().await;
     let screen = Screen::default();
     let mut terminal = Terminal::piped(Box::new(io::empty()), Box::new(screen.clone()), Box::new(io::sink()));
-    let cli = Cli::read([&["latchkey", "--config", config.to_str().unwrap()], words].concat().into_iter().map(Into::into)).unwrap();
+    let cli =
+        Cli::read([&["latchkey", "--config", config.to_str().unwrap()], words].concat().into_iter().map(Into::into))
+            .unwrap();
     let result = cli::run(cli, &mut terminal).await.map_err(|error| format!("{error:#}"));
     let said = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
     (result, said)
