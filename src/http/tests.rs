@@ -289,6 +289,7 @@ fn config(listen: SocketAddr, key_file: KeyFile) -> Config {
     Config {
         data_dir: "data".into(),
         key_file,
+        generation_file: "generation".into(),
         listen,
         metrics_listen: None,
         public_url: format!("http://{listen}/").parse().unwrap(),

@@ -122,6 +122,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         mode: Mode,
     ) -> Result<Vec<Account>, StoreError>;
 
+    /// All accounts, by id, from `after` on, at most `limit`.
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError>;
+
     /// What is remembered of a ticket under a mapping.
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError>;
     /// Notices of a ticket that are not done, in the order in which they were committed, whatever the clock said.
@@ -223,6 +226,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError>;
     /// The last wall time that was written by [`Store::heartbeat`].
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Which generation of the database this is, and whether it is being compared with the directories.
+    async fn generation(&self) -> Result<Generation, StoreError>;
+    /// Raises the generation above itself and above `seen`; answers the new one. A comparison is over with this.
+    async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError>;
+    /// Notes that this is an older copy, which is compared with the directories before it acts. The first note stays.
+    async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError>;
 }
 
 /// Why a verb failed, named for what the caller can do.
@@ -344,6 +354,24 @@ pub struct StoredDelivery {
     pub received_at: Timestamp,
     /// What became of it, once it is worked off.
     pub outcome: Option<String>,
+}
+
+/// How old this copy of the database is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Generation {
+    /// Counts starts and backups; `None` before the first start that counted.
+    pub number: Option<i64>,
+    /// Set while this is known to be an older copy.
+    pub comparing: Option<Comparing>,
+}
+
+/// An older copy of the database, which is compared with the directories before it acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comparing {
+    /// Since when this is known.
+    pub since: Timestamp,
+    /// Up to when the copy knows what happened, as far as that is known.
+    pub knows_until: Option<Timestamp>,
 }
 
 /// A task as it stands.

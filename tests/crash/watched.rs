@@ -19,9 +19,9 @@ use latchkey::{
     jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        Alert, AuditEntry, Chosen, Claim, Cursor, Enrolled, Factors, Finish, Invitation, NewDelivery, Notice, OwedMail,
-        QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery,
-        TaskRow, Transition, Trouble, TroubleKind,
+        Alert, AuditEntry, Chosen, Claim, Comparing, Cursor, Enrolled, Factors, Finish, Generation, Invitation,
+        NewDelivery, Notice, OwedMail, QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store,
+        StoreError, StoredDelivery, TaskRow, Transition, Trouble, TroubleKind,
     },
 };
 use latchkey_contract::{
@@ -264,6 +264,9 @@ impl Store for Watched {
     ) -> Result<Vec<Account>, StoreError> {
         self.inner.accounts_of(person, directory, mode).await
     }
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        self.inner.accounts(after, limit).await
+    }
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError> {
         self.inner.sighting(ticket, mapping).await
     }
@@ -420,5 +423,14 @@ impl Store for Watched {
     }
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.last_seen().await
+    }
+    async fn generation(&self) -> Result<Generation, StoreError> {
+        self.inner.generation().await
+    }
+    async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError> {
+        self.inner.raise_generation(seen).await
+    }
+    async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {
+        self.inner.compare_first(comparing).await
     }
 }

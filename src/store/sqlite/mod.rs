@@ -6,7 +6,9 @@
 mod audit;
 mod audit_read;
 mod commit;
+pub mod copy;
 mod enroll;
+mod generation;
 mod intake;
 mod keys;
 mod open;
@@ -34,9 +36,9 @@ use tokio::{
 
 use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
 use super::{
-    Alert, AuditEntry, Chosen, Claim, Cursor, Enrolled, Factors, Finish, Invitation, NewDelivery, Notice, OwedMail,
-    QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow,
-    Transition, Trouble, TroubleKind, row,
+    Alert, AuditEntry, Chosen, Claim, Comparing, Cursor, Enrolled, Factors, Finish, Generation, Invitation,
+    NewDelivery, Notice, OwedMail, QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store,
+    StoreError, StoredDelivery, TaskRow, Transition, Trouble, TroubleKind, row,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
@@ -320,6 +322,11 @@ impl Store for Sqlite {
         self.docs("accounts", query).await
     }
 
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        let sql = "SELECT id, doc FROM accounts WHERE id > $1 ORDER BY id LIMIT $2";
+        self.docs("accounts", sqlx::query_as(sql).bind(after.map_or("", AccountId::as_str)).bind(limit)).await
+    }
+
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError> {
         let sql = "SELECT ticket, doc FROM sightings WHERE ticket = $1 AND mapping = $2";
         let query = sqlx::query_as(sql).bind(ticket.to_string()).bind(mapping.as_str());
@@ -563,6 +570,18 @@ impl Store for Sqlite {
             .await
             .map_err(engine)?;
         found.map(|ms| row::parse("meta", "last-seen", &ms).map(Timestamp::from_millis)).transpose()
+    }
+
+    async fn generation(&self) -> Result<Generation, StoreError> {
+        generation::read(&self.readers).await
+    }
+
+    async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError> {
+        self.write(generation::Raise(seen)).await
+    }
+
+    async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {
+        self.write(generation::CompareFirst(comparing)).await
     }
 }
 

@@ -64,6 +64,7 @@ story::tell!(fresh:
     a_transition_is_written_whole_and_read_back,
     a_version_that_moved_changes_nothing,
     two_requests_cannot_make_two_standard_accounts,
+    accounts_are_listed_page_by_page,
     a_destroyed_secret_is_gone_and_its_name_free,
     data_keys_are_wrapped_anew_and_a_retired_key_takes_no_more,
     sightings_and_notices_are_replaced,
