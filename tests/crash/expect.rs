@@ -63,7 +63,8 @@ impl Run<'_> {
             "revealed" => self.revealed(),
             "use-step" | "open-session" => self.signing_in(),
             "command" => self.command(),
-            "save-rules" => self.saved_rules(),
+            "touch" => self.touched(),
+            "resolved" => self.resolved(),
             _ => panic!("no expectation is written for {}", self.point),
         }
     }
@@ -244,9 +245,16 @@ impl Run<'_> {
         "the old secret or the new one, never none; the service works with it".to_owned()
     }
 
-    fn saved_rules(&self) -> String {
+    fn touched(&self) -> String {
         assert_ne!(self.death.client_secret, self.beginning.client_secret, "the new secret is there already");
         "the new secret is in force from the next start at the latest".to_owned()
+    }
+
+    fn resolved(&self) -> String {
+        if self.is_before() {
+            assert!(self.death.has_task("alert", "leased"), "{:?}", self.death.tasks);
+        }
+        "who is told was found out again where that was not written down".to_owned()
     }
 
     fn call(&self, name: &str) -> String {
