@@ -18,7 +18,7 @@ use crate::{
     config::Config,
     http::{self, Health, HealthCheck, Web},
     jobs::{
-        Jobs,
+        Jobs, Post,
         queue::{Queue, Run, Settings},
         sweep::Sweep,
     },
@@ -116,6 +116,7 @@ impl App {
             random: Arc::clone(&random),
             seal: Arc::clone(&seal),
             public_url: config.public_url.clone(),
+            post: Arc::new(Post::new(config.mail.clone(), config.public_url.clone(), Arc::clone(&wall))),
         });
         let run: Arc<dyn Run> = Arc::<Jobs>::clone(&jobs);
         let settings = Settings { random: Arc::clone(&random), ..Settings::default() };

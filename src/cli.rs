@@ -3,6 +3,7 @@
 //!
 //! The commands write to the database directly; a running service notices by the revision.
 
+mod audit;
 mod certificate;
 mod connection;
 mod desk;
@@ -21,6 +22,7 @@ use clap::{Parser, Subcommand};
 use latchkey_contract::{ConnectionId, PersonId};
 
 use crate::registry::SecretName;
+use audit::Audit;
 use desk::Desk;
 pub use terminal::{Overwrite, Terminal};
 
@@ -68,6 +70,9 @@ enum Command {
     Key(Key),
     /// List the grants of the people in the records, newest first; of each person the newest 200.
     Grants,
+    /// The audit log: who did what, for which ticket and grant.
+    #[command(subcommand)]
+    Audit(Audit),
 }
 
 #[derive(Debug, Subcommand)]
@@ -162,6 +167,10 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
     if let Command::Serve = cli.command {
         return serve::run(&cli.config).await;
     }
+    // Nothing of this installation is needed for it.
+    if let Command::Audit(Audit::Verify { file: Some(file), head }) = cli.command {
+        return audit::verify::file(&file, head, terminal);
+    }
     if cli.yes {
         terminal.agree();
     }
@@ -193,6 +202,7 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Key(Key::Retire) => key::retire(desk, terminal).await,
         Command::Key(Key::Next) => key::next(desk, terminal).await,
         Command::Grants => grants::list(desk, terminal).await,
+        Command::Audit(command) => audit::run(command, desk, terminal).await,
     }
 }
 

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
+    mail,
     seal::KeyFile,
     telemetry::{LogFormat, LogLevel},
 };
@@ -36,6 +37,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// How much is logged.
     pub log_level: LogLevel,
+    /// The mail server; `None` sends no mail.
+    pub mail: Option<mail::Settings>,
 }
 
 /// Why the configuration cannot be used. Each says what to do.
@@ -84,6 +87,8 @@ struct Document {
     log_format: LogFormat,
     #[serde(default)]
     log_level: LogLevel,
+    #[serde(default)]
+    mail: Option<mail::settings::Table>,
 }
 
 impl Config {
@@ -158,6 +163,7 @@ fn check(document: Document, base: &Path, credentials: Option<&Path>) -> Result<
         trusted_proxies: document.trusted_proxies,
         log_format: document.log_format,
         log_level: document.log_level,
+        mail: document.mail.map(|table| table.check(base)).transpose()?,
     })
 }
 
@@ -248,6 +254,18 @@ mod tests {
         assert!(parse(&text).unwrap_err().to_string().contains("systemd"));
         let escape = text.replace("credential:latchkey.key", "credential:../x");
         assert!(Config::parse(&escape, path, Some(Path::new("/run"))).is_err());
+    }
+
+    #[test]
+    fn mail_is_sent_when_its_table_is_written() {
+        assert_eq!(parse(EXAMPLE).unwrap().mail, None);
+        let (before, table) = EXAMPLE.split_once("# [mail]\n").unwrap();
+        let keys = table.lines().map_while(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")));
+        let table: String = keys.map(|line| format!("{line}\n")).collect();
+        let mail = parse(&format!("{before}[mail]\n{table}")).unwrap().mail.unwrap();
+        assert_eq!((mail.host.as_str(), mail.port), ("smtp.example.com", 587));
+        let error = parse(&format!("{before}[mail]\n{}", table.replace("starttls", "none"))).unwrap_err().to_string();
+        assert!(error.contains("mail.security") && error.contains("latchkey.toml"), "{error}");
     }
 
     #[test]

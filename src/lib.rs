@@ -30,9 +30,11 @@
 //! | [`access`] | the pure heart: states, decisions, targets, proofs |
 //! | [`rulebook`] | policies and mappings; connections, customers, people: two checked documents |
 //! | [`store`] | what is remembered, in our verbs; SQLite, one writer that commits together what waits |
+//! | [`audit`] | who did what, chained: the closed list of codes, verifying, heads, exports |
 //! | [`jobs`] | the work: intake, converge, tell, due; the queue they run on; the sweep under it |
 //! | [`registry`] | connection records → connectors; the one list of vendors |
 //! | [`http`] | hooks, pages, health |
+//! | [`mail`] | what mails say, and the way to the mail server |
 //! | [`people`] | who may sign in: passwords, one-time codes, sessions |
 //! | [`seal`] | secrets at rest |
 //! | [`clock`], [`clock_guard`], [`random`] | time and randomness, as parameters |
@@ -58,6 +60,7 @@
 
 pub mod access;
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod clock_guard;
@@ -66,6 +69,7 @@ mod durable;
 pub mod http;
 pub mod jobs;
 pub mod lock;
+pub mod mail;
 pub mod people;
 pub mod random;
 pub mod registry;

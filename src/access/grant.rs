@@ -159,6 +159,13 @@ pub enum Cause {
     Expired,
     /// The person ended it.
     EndedByPerson,
+    /// An operator ended it.
+    Revoked {
+        /// Who.
+        by: String,
+        /// Why, in their words: bounded, may be empty.
+        reason: String,
+    },
     /// The ticket was closed or is gone.
     TicketEnded,
     /// A hold: JIT off, customer paused, person blocked.
@@ -484,6 +491,8 @@ impl Cause {
         match self {
             Self::Expired => "its time was over".to_owned(),
             Self::EndedByPerson => "ended by the technician".to_owned(),
+            Self::Revoked { by, reason } if reason.is_empty() => format!("ended by {by}"),
+            Self::Revoked { by, reason } => format!("ended by {by}: {reason}"),
             Self::TicketEnded => "the ticket was closed or is gone".to_owned(),
             Self::Held { why } | Self::DeliveryFailed { why } | Self::GrantingFailed { why } => why.clone(),
         }

@@ -7,6 +7,7 @@ use latchkey_contract::{Clock, ConnectionId, Secret};
 
 use crate::{
     app::database,
+    audit::{AuditEntry, By, Code},
     clock::SystemClock,
     config::Config,
     lock::{Lock, LockError},
@@ -14,7 +15,7 @@ use crate::{
     rulebook::{Connection, Rules},
     seal::{Seal, unlock},
     store::{
-        Store, StoreError,
+        CommitName, Store, StoreError, Transition,
         sqlite::{Options, Sqlite},
     },
 };
@@ -59,16 +60,30 @@ impl Desk {
 
     /// Saves rules as the next revision; answers its number.
     pub(super) async fn save(&self, rules: &Rules, reason: &str) -> anyhow::Result<i64> {
-        self.store.save_rules(rules, &by(), reason, self.clock.now()).await.map_err(explain)
+        self.store.save_rules(rules, &self.by().to_string(), reason, self.clock.now()).await.map_err(explain)
     }
 
     pub(super) async fn set(&self, secrets: &[(SecretName, Secret<String>)]) -> anyhow::Result<()> {
         let seal = self.seal().await?;
-        set_secrets(&*self.store, &seal, &by(), secrets, self.clock.now()).await.map_err(|error| match error {
+        set_secrets(&*self.store, &seal, &self.by(), secrets, self.clock.now()).await.map_err(|error| match error {
             NotSet::Save(error) => explain(error),
             NotSet::Tell(_) => anyhow::Error::new(error)
                 .context("a running service goes on with the old value; run the command again, or restart the service"),
         })
+    }
+
+    /// Who is at the command line, as far as the system says.
+    pub(super) fn by(&self) -> By {
+        let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+        By::operator(user.as_deref().unwrap_or("unknown"))
+    }
+
+    /// Writes into the audit log what was done by this command.
+    pub(super) async fn record(&self, code: Code, detail: serde_json::Value) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        let audit = vec![AuditEntry::new(code, now, self.by(), detail)];
+        let done = self.store.commit(Transition { audit, ..Transition::new(CommitName::Command, now) }).await;
+        done.context("it is done, but could not be written into the audit log")
     }
 
     /// A connection of the records.
@@ -83,7 +98,7 @@ impl Desk {
     }
 }
 
-fn explain(error: StoreError) -> anyhow::Error {
+pub(super) fn explain(error: StoreError) -> anyhow::Error {
     let hint = match &error {
         StoreError::Conflict => "somebody else saved at the same moment; nothing was changed, run the command again",
         StoreError::Busy => "the database is busy; nothing was changed, run the command again",
@@ -91,11 +106,4 @@ fn explain(error: StoreError) -> anyhow::Error {
         _ => "whether anything was changed is not known; look at the cause, and run the command again",
     };
     anyhow::Error::new(error).context(hint)
-}
-
-/// Who is at the command line, as far as the system says, for the history of revisions.
-fn by() -> String {
-    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let user = latchkey_contract::text::one_line(user.as_deref().unwrap_or("unknown"), 40);
-    format!("command line: {user}")
 }

@@ -31,7 +31,7 @@ pub(super) async fn enroll(desk: &Desk, terminal: &mut Terminal, id: PersonId) -
     terminal.say(format!("secret: {}", enrolment.one_time().base32().expose()))?;
     for left in (0..TRIES).rev() {
         let code = terminal.ask("The code that the app shows now")?;
-        match enrolment.finish(code.expose(), &*desk.store, &seal, desk.clock.now()).await {
+        match enrolment.finish(code.expose(), desk.by(), &*desk.store, &seal, desk.clock.now()).await {
             Ok(()) => break,
             Err(error @ EnrollError::Code) if left > 0 => terminal.hint(error)?,
             Err(error) => return Err(error.into()),

@@ -1,6 +1,7 @@
 //! `latchkey secret set | list`.
 
 use anyhow::bail;
+use latchkey_contract::ConnectionId;
 
 use super::{Desk, Terminal};
 use crate::{
@@ -9,18 +10,22 @@ use crate::{
 };
 
 pub(super) async fn set(desk: &Desk, terminal: &mut Terminal, name: SecretName) -> anyhow::Result<()> {
-    if name.kind == SecretKind::HookSecret {
-        let connection = &name.connection;
-        bail!("path secrets are made by Latchkey itself; run: latchkey webhook sync {connection} --new-path");
+    if let SecretName::Connection { connection, kind } = &name {
+        if *kind == SecretKind::HookSecret {
+            bail!("path secrets are made by Latchkey itself; run: latchkey webhook sync {connection} --new-path");
+        }
+        desk.connection(connection).await?;
     }
-    desk.connection(&name.connection).await?;
     let value = terminal.value(&format!("Value of {name}"))?;
     if value.expose().trim().is_empty() {
         bail!("the value is empty; nothing was changed. Pipe it in: latchkey secret set {name} < FILE");
     }
     desk.set(&[(name.clone(), value)]).await?;
     terminal.say(format!("{name} is set."))?;
-    say_what_is_missing(desk, terminal, &name).await
+    match &name {
+        SecretName::Connection { connection, .. } => say_what_is_missing(desk, terminal, connection).await,
+        SecretName::MailPassword => say_if_unused(desk, terminal),
+    }
 }
 
 pub(super) async fn list(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
@@ -33,10 +38,18 @@ pub(super) async fn list(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result
     Ok(())
 }
 
-async fn say_what_is_missing(desk: &Desk, terminal: &mut Terminal, name: &SecretName) -> anyhow::Result<()> {
+async fn say_what_is_missing(desk: &Desk, terminal: &mut Terminal, connection: &ConnectionId) -> anyhow::Result<()> {
     let live = desk.live().await?.known();
-    for (_, why) in live.registry.broken().filter(|(id, _)| **id == name.connection) {
-        terminal.hint(format!("connection {} cannot be used yet: {why}", name.connection))?;
+    for (_, why) in live.registry.broken().filter(|(id, _)| *id == connection) {
+        terminal.hint(format!("connection {connection} cannot be used yet: {why}"))?;
+    }
+    Ok(())
+}
+
+fn say_if_unused(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let is_used = desk.config.mail.as_ref().is_some_and(|mail| mail.username.is_some());
+    if !is_used {
+        terminal.hint("nobody asks for it yet: write [mail] with a username into the configuration")?;
     }
     Ok(())
 }

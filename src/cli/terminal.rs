@@ -6,7 +6,7 @@ mod local;
 use std::{
     fmt,
     io::{BufRead, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
@@ -53,6 +53,8 @@ pub enum Overwrite {
 pub struct Terminal {
     ends: Box<dyn Ends>,
     agreed: bool,
+    /// What is said goes into this file, once it is whole.
+    saving: Option<(PathBuf, Vec<u8>)>,
 }
 
 impl fmt::Debug for Terminal {
@@ -78,7 +80,7 @@ impl Terminal {
     }
 
     pub(crate) fn over(ends: Box<dyn Ends>) -> Self {
-        Self { ends, agreed: false }
+        Self { ends, agreed: false, saving: None }
     }
 
     /// The operator typed `--yes`: what would be confirmed is confirmed.
@@ -93,7 +95,26 @@ impl Terminal {
 
     /// A line of the result.
     pub fn say(&mut self, line: impl fmt::Display) -> anyhow::Result<()> {
-        self.ends.say(&line.to_string())
+        let Some((path, kept)) = &mut self.saving else { return self.ends.say(&line.to_string()) };
+        writeln!(kept, "{line}")?;
+        if kept.len() as u64 > LARGEST_FILE {
+            bail!("{} would be larger than {}; ask for a part of it", path.display(), size(LARGEST_FILE));
+        }
+        Ok(())
+    }
+
+    /// From now on the result goes into this file, which must be new and is for its owner alone. It is written by
+    /// [`Terminal::save`].
+    pub fn save_to(&mut self, path: &Path) {
+        self.saving = Some((path.to_owned(), Vec::new()));
+    }
+
+    /// Writes what was said since [`Terminal::save_to`]; nothing where that was not asked for.
+    pub fn save(&mut self) -> anyhow::Result<()> {
+        match self.saving.take() {
+            Some((path, kept)) => self.write_file(&path, &kept, Overwrite::Never),
+            None => Ok(()),
+        }
     }
 
     /// A line for the person, not for the pipe.

@@ -246,6 +246,20 @@ async fn enrolling_confirms_a_code_before_anything_is_kept() {
 }
 
 #[tokio::test]
+async fn the_mail_servers_password_is_a_secret_like_the_others() {
+    let place = Place::new();
+    let set = async || place.type_in(&["secret", "set", "mail/password"], Cursor::new("canary-value\n")).await.ok();
+    let unused = set().await;
+    assert_eq!(unused.output, "mail/password is set.\n");
+    assert!(unused.hints.contains("[mail]"), "{}", unused.hints);
+    let config = std::fs::read_to_string(place.0.path().join("latchkey.toml")).unwrap();
+    let mail = "[mail]\nhost = \"smtp.example.com\"\nsecurity = \"tls\"\nusername = \"l\"\nfrom = \"l@example.com\"\n";
+    place.write("latchkey.toml", &format!("{config}{mail}"));
+    assert_eq!(set().await.hints, "");
+    assert_eq!(place.type_in(&["secret", "list"], io::empty()).await.ok().output, "mail/password\n");
+}
+
+#[tokio::test]
 async fn secrets_go_in_and_only_their_names_come_out() {
     let place = Place::new();
     let records = place.write("records.toml", RECORDS);

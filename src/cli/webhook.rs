@@ -4,10 +4,12 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Context, bail};
 use latchkey_contract::{BoardId, ConnectionId, Secret, TicketSystem};
+use serde_json::json;
 use url::Url;
 
 use super::{Desk, Terminal};
 use crate::{
+    audit::Code,
     random,
     registry::{SecretKind, SecretName},
     store::Store,
@@ -31,6 +33,10 @@ pub(super) async fn sync(
     }
     let secret = path_secret(desk, &connection).await?.context("the path secret was removed meanwhile; run again")?;
     let done = system.sync_webhooks(&address(desk, &connection, &secret), &boards).await?;
+    let detail = json!({
+        "connection": connection, "created": done.created, "repaired": done.repaired, "removed": done.removed,
+    });
+    desk.record(Code::WebhookSynced, detail).await?;
     terminal.say(format!(
         "{} created, {} repaired, {} removed, {} right as they were.",
         done.created, done.repaired, done.removed, done.kept
@@ -53,6 +59,7 @@ pub(super) async fn remove(desk: &Desk, terminal: &mut Terminal, connection: &Co
     // Ours are known by host and path; the secret only makes the address whole.
     let secret = path_secret(desk, connection).await?.unwrap_or_else(random::token);
     let removed = system.remove_webhooks(&address(desk, connection, &secret)).await?;
+    desk.record(Code::WebhookRemoved, json!({ "connection": connection, "removed": removed })).await?;
     terminal.say(format!("{removed} removed."))?;
     Ok(())
 }

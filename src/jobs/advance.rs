@@ -1,6 +1,6 @@
 //! From an event to what is written: the grant's step, its audit entry, its notices and its tasks, in one transition.
 
-use latchkey_contract::{PersonId, Timestamp};
+use latchkey_contract::Timestamp;
 use serde_json::json;
 
 use crate::{
@@ -8,9 +8,10 @@ use crate::{
         Effect, Event, Grant, State,
         grant::{Step, Telling, due_at, step},
     },
+    audit::{AuditEntry, By, Code},
     jobs::task::{NewTask, Priority, Work},
     random::{Random, ulid},
-    store::{AuditEntry, Notice, NoticeKind, NoticeState, Transition},
+    store::{Alert, Happening, Notice, NoticeKind, NoticeState, Transition},
 };
 
 /// Applies an event to a grant inside a transition. Answers the grant as it will be, or `None` when the event says nothing new.
@@ -21,7 +22,7 @@ pub fn advance(
     grant: &Grant,
     event: &Event,
     others: &[Grant],
-    by: Option<&PersonId>,
+    by: &By,
     random: &dyn Random,
 ) -> Option<Grant> {
     let now = transition.now;
@@ -37,7 +38,7 @@ pub fn write(
     grant: &Grant,
     effects: &[Effect],
     others: &[Grant],
-    by: Option<&PersonId>,
+    by: &By,
     random: &dyn Random,
 ) {
     let now = transition.now;
@@ -60,10 +61,43 @@ pub fn write(
             }
         }
     }
+    if let Some(what) = happening(grant) {
+        alert(transition, what, random);
+    }
     if matches!(grant.state, State::Ending { .. } | State::Ended { .. }) {
         transition.is_removal = true;
     }
     transition.grants.push(grant.clone());
+}
+
+/// What of a grant's new state may have to be told by mail.
+fn happening(grant: &Grant) -> Option<Happening> {
+    let refused = |why: String| Happening::Refused {
+        ticket: grant.ticket.clone(),
+        ticket_link: grant.ticket_link.clone(),
+        customer: Some(grant.customer.clone()),
+        person: Some(grant.person.clone()),
+        why,
+    };
+    let id = || grant.id.clone();
+    Some(match &grant.state {
+        // Told once, when it begins to wait: not again with each approval.
+        State::Held { until, waiting } if waiting.approved.is_empty() => {
+            Happening::Waiting { grant: id(), brakes: waiting.brakes.clone(), until: *until }
+        }
+        State::Active { until, .. } => Happening::Active { grant: id(), until: *until },
+        State::Ended { .. } => Happening::Ended { grant: id() },
+        State::Refused { why, .. } => refused(why.clone()),
+        State::Denied { by, why, .. } => refused(format!("{by} denied it: {why}")),
+        State::Lapsed { .. } => refused("it was not approved in time".to_owned()),
+        State::Held { .. } | State::Granting { .. } | State::Delivering { .. } | State::Ending { .. } => return None,
+    })
+}
+
+/// Writes down what may have to be told by mail, with the task that finds out to whom.
+pub fn alert(transition: &mut Transition, what: Happening, random: &dyn Random) {
+    let (id, at) = (ulid(random, transition.now), transition.now);
+    transition.alerts.push(Alert { id, at, what });
 }
 
 /// Owes the ticket a note about a grant.
@@ -91,15 +125,7 @@ fn converge(grant: &Grant, now: Timestamp) -> NewTask {
     NewTask { work, run_at: now, priority }
 }
 
-fn entry(grant: &Grant, now: Timestamp, by: Option<&PersonId>) -> AuditEntry {
-    AuditEntry {
-        seq: 0,
-        at: now,
-        code: format!("grant.{}", grant.state.name()),
-        person: Some(by.unwrap_or(&grant.person).clone()),
-        grant: Some(grant.id.clone()),
-        ticket: Some(grant.ticket.clone()),
-        detail: json!({ "ticket_link": grant.ticket_link, "state": grant.state, "account": grant.account, "policy": grant.policy.id, "length": grant.length }),
-        hash: String::new(),
-    }
+fn entry(grant: &Grant, now: Timestamp, by: &By) -> AuditEntry {
+    let detail = json!({ "ticket_link": grant.ticket_link, "state": grant.state, "account": grant.account, "policy": grant.policy.id, "length": grant.length });
+    AuditEntry::new(Code::of(&grant.state), now, by.clone(), detail).about(grant)
 }

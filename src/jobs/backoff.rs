@@ -33,7 +33,7 @@ pub fn wait(attempt: u32, asked: Option<Duration>, random: &dyn Random) -> Durat
 pub fn is_given_up(task: &Task) -> bool {
     let may_be = match task.work {
         Work::Intake { .. } | Work::Look { .. } | Work::Converge { .. } => task.priority != Priority::Removal,
-        Work::Due { .. } | Work::Tell { .. } => false,
+        Work::Due { .. } | Work::Tell { .. } | Work::Alert { .. } | Work::Mail { .. } | Work::AuditHead => false,
     };
     may_be && task.attempt >= ATTEMPTS
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{
     JobError, Jobs,
-    advance::{advance, tell},
+    advance::{advance, alert, tell},
 };
 use crate::{
     access::{
@@ -22,12 +22,13 @@ use crate::{
         grant::Telling,
         proof::NotOff,
     },
+    audit::{AuditEntry, By, Code},
     jobs::{
         queue::{LeaseHandle, Ran},
         task::Task,
     },
     registry::InForce,
-    store::{AuditEntry, CommitName, Finish, Transition},
+    store::{CommitName, Finish, Happening, Transition},
 };
 
 /// How soon a step is tried again that only lacked time.
@@ -102,7 +103,7 @@ impl Jobs {
         let mut transition = Transition::new(CommitName::Looked, now);
         transition.is_removal = true;
         transition.lease = Some((lease.lease(), Finish::At(until)));
-        self.grow_louder(&mut transition, &mut scene);
+        self.grow_louder(&mut transition, &mut scene, why);
         self.save(transition, &mut scene.account).await?;
         Ok(Ran::Committed)
     }
@@ -115,7 +116,7 @@ impl Jobs {
         for grant in grants.iter().filter(|g| g.state.is_wanted()) {
             if let Some(why) = holds.stops(&grant.customer, &grant.person) {
                 let event = Event::End(Cause::Held { why });
-                advance(&mut transition, grant, &event, grants, None, self.random.as_ref());
+                advance(&mut transition, grant, &event, grants, &By::Service, self.random.as_ref());
             }
         }
         if transition.grants.is_empty() {
@@ -149,7 +150,7 @@ impl Jobs {
         }
         intent.is_removal = !step.is_giving();
         intent.lease = Some((lease.lease(), Finish::Keep));
-        intent.audit.push(act(&scene, "step.intent", now, json!({ "step": step })));
+        intent.audit.push(act(&scene, Code::StepIntent, step.is_giving(), now, json!({ "step": step })));
         self.save(intent, &mut scene.account).await?;
         if step.is_giving() {
             scene.grants.iter_mut().filter(|g| g.state.is_living()).for_each(|g| g.version += 1);
@@ -174,15 +175,16 @@ impl Jobs {
         let pause = scene.account.took(step);
         transition.lease = Some((lease.lease(), Finish::At(now + pause)));
         if !step.is_giving() && self.is_long_overdue(&scene, now) {
-            self.grow_louder(&mut transition, &mut scene);
+            self.grow_louder(&mut transition, &mut scene, "the directory goes on showing it");
         }
         let code = match outcome {
-            Outcome::Done { .. } => "step.done",
-            Outcome::NotBefore(_) => "step.not-before",
-            Outcome::NoWay { .. } => "step.no-way",
+            Outcome::Done { .. } => Code::StepDone,
+            Outcome::NotBefore(_) => Code::StepNotBefore,
+            Outcome::NoWay { .. } => Code::StepNoWay,
         };
-        transition.audit.push(act(&scene, code, now, json!({ "step": step.name(), "outcome": outcome })));
-        tracing::info!(account = %scene.account.id, connection = %scene.account.directory, step = step.name(), code, "step");
+        let detail = json!({ "step": step.name(), "outcome": outcome });
+        transition.audit.push(act(&scene, code, step.is_giving(), now, detail));
+        tracing::info!(account = %scene.account.id, connection = %scene.account.directory, step = step.name(), %code, "step");
         self.save(transition, &mut scene.account).await?;
         Ok(Ran::Committed)
     }
@@ -199,7 +201,7 @@ impl Jobs {
         tracing::error!(account = %scene.account.id, connection = %scene.account.directory,
             "the account was changed outside Latchkey after its access had ended; it is cut again");
         metrics::counter!("accounts_cut_again_total").increment(1);
-        transition.audit.push(act(scene, "account.cut-again", transition.now, json!({})));
+        transition.audit.push(act(scene, Code::AccountCutAgain, false, transition.now, json!({})));
     }
 
     async fn reached(&self, mut scene: Scene, seen: Observation, lease: &LeaseHandle) -> Result<Ran, JobError> {
@@ -207,7 +209,10 @@ impl Jobs {
         let mut transition = Transition::new(CommitName::Reached, now);
         if scene.target.gives() {
             for grant in scene.grants.iter().filter(|g| matches!(g.state, State::Granting { .. })) {
-                advance(&mut transition, grant, &Event::Reached, &scene.grants, None, self.random.as_ref());
+                if let Some(what) = came_up(&scene, grant) {
+                    alert(&mut transition, what, self.random.as_ref());
+                }
+                advance(&mut transition, grant, &Event::Reached, &scene.grants, &By::Service, self.random.as_ref());
             }
         }
         let again = self.prove(&mut transition, &mut scene, &seen).await?;
@@ -244,7 +249,7 @@ impl Jobs {
                 Err(NotOff::Left(what)) => {
                     tracing::warn!(grant.id = %grant.id, what, "removal is not complete");
                     if self.is_long_overdue(scene, now) {
-                        self.grow_louder(transition, scene);
+                        self.grow_louder(transition, scene, &what);
                     }
                     again = Some(again.unwrap_or(now + Duration::from_secs(5)));
                 }
@@ -277,7 +282,7 @@ impl Jobs {
         let State::Ending { since, .. } = &grant.state else { return };
         let overhang = proof.seen_at().since(*since);
         let event = Event::Off(proof);
-        if advance(transition, grant, &event, &scene.grants, None, self.random.as_ref()).is_none() {
+        if advance(transition, grant, &event, &scene.grants, &By::Service, self.random.as_ref()).is_none() {
             return;
         }
         transition.name = CommitName::OffProven;
@@ -295,7 +300,7 @@ impl Jobs {
         let now = transition.now;
         transition.name = CommitName::OffProven;
         transition.is_removal = true;
-        transition.audit.push(act(scene, "account.off-again", now, json!({ "proof": proof })));
+        transition.audit.push(act(scene, Code::AccountOffAgain, false, now, json!({ "proof": proof })));
         scene.account.off_since = Some(now);
         scene.account.is_surprised = false;
         scene.account.looks = looks_after(now);
@@ -324,21 +329,22 @@ impl Jobs {
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Impossible, now);
         transition.audit.extend(outcome);
-        transition.audit.push(act(&scene, "account.impossible", now, json!({ "why": why })));
+        let gives = scene.target.gives();
+        transition.audit.push(act(&scene, Code::AccountImpossible, gives, now, json!({ "why": why })));
         let nothing_sent = nothing_sent(&scene);
         for grant in scene.grants.iter().filter(|g| g.state.is_living()) {
             let event = match grant.state {
                 State::Granting { .. } => Event::GrantingFailed { why: why.clone(), nothing_sent },
                 _ => Event::End(Cause::GrantingFailed { why: why.clone() }),
             };
-            advance(&mut transition, grant, &event, &scene.grants, None, self.random.as_ref());
+            advance(&mut transition, grant, &event, &scene.grants, &By::Service, self.random.as_ref());
         }
         let finish = if scene.target.gives() {
             Finish::At(now)
         } else {
             tracing::error!(account = %scene.account.id, connection = %scene.account.directory, why,
                 "access cannot be taken away; a person has to act");
-            self.grow_louder(&mut transition, &mut scene);
+            self.grow_louder(&mut transition, &mut scene, &why);
             transition.is_removal = true;
             Finish::At(now + Duration::from_secs(300))
         };
@@ -377,6 +383,21 @@ fn blind_cut(scene: &Scene, now: Timestamp) -> Option<Step> {
     (!is_put_off).then_some(step)
 }
 
+/// The account was made or enabled for this grant; nothing of the sort where another access stood on it already.
+fn came_up(scene: &Scene, grant: &Grant) -> Option<Happening> {
+    let stood = |g: &Grant| matches!(g.state, State::Delivering { .. } | State::Active { .. });
+    if scene.grants.iter().any(stood) {
+        return None;
+    }
+    let (id, latest_end) = (grant.id.clone(), grant.state.end()?);
+    let is_made = scene.account.known.create_sent.is_some_and(|at| begun(grant).is_some_and(|since| at >= since));
+    Some(if is_made {
+        Happening::Created { grant: id, latest_end }
+    } else {
+        Happening::Enabled { grant: id, latest_end }
+    })
+}
+
 /// No giving step was committed to be sent since the oldest living grant began.
 fn nothing_sent(scene: &Scene) -> bool {
     let asked: Option<Timestamp> = scene.grants.iter().filter_map(begun).min();
@@ -398,22 +419,28 @@ fn begun(grant: &Grant) -> Option<Timestamp> {
     }
 }
 
-/// An audit entry about an act on the account: under the grant that is the reason for it.
-pub(super) fn act(scene: &Scene, code: &str, now: Timestamp, mut detail: serde_json::Value) -> AuditEntry {
-    let reason = scene.grants.first().map(|g| (g.id.clone(), g.ticket.clone())).or_else(|| scene.account.last.clone());
+/// An audit entry about an act on the account: under the grant that is the reason for it. What is given is given for the
+/// newest grant that lives, what is taken is taken for the oldest that ends, and after them all for the last there was.
+pub(super) fn act(
+    scene: &Scene,
+    code: Code,
+    is_giving: bool,
+    now: Timestamp,
+    mut detail: serde_json::Value,
+) -> AuditEntry {
+    let living = || scene.grants.iter().rfind(|g| g.state.is_living());
+    let ending = || scene.grants.iter().find(|g| !g.state.is_living());
+    let grant = if is_giving { living().or_else(ending) } else { ending().or_else(living) };
+    let reason = grant.map(|g| (g.id.clone(), g.ticket.clone())).or_else(|| scene.account.last.clone());
     let (grant, ticket): (Option<GrantId>, _) = reason.map_or((None, None), |(g, t)| (Some(g), Some(t)));
     if let Some(map) = detail.as_object_mut() {
         map.insert("account".to_owned(), json!(scene.account.id));
         map.insert("directory".to_owned(), json!(scene.account.directory));
     }
     AuditEntry {
-        seq: 0,
-        at: now,
-        code: code.to_owned(),
         person: Some(scene.account.person.clone()),
         grant,
         ticket,
-        detail,
-        hash: String::new(),
+        ..AuditEntry::new(code, now, By::Service, detail)
     }
 }

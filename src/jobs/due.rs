@@ -5,6 +5,7 @@ use latchkey_contract::GrantId;
 use super::{JobError, Jobs, advance::advance};
 use crate::{
     access::{Event, grant::due_at},
+    audit::By,
     jobs::queue::{LeaseHandle, Ran},
     store::{CommitName, Finish, Transition},
 };
@@ -21,7 +22,7 @@ impl Jobs {
         let mut transition = Transition::new(CommitName::Due, now);
         transition.lease = Some((lease.lease(), Finish::Done));
         transition.is_removal = true;
-        if advance(&mut transition, &grant, &Event::Due, &others, None, self.random.as_ref()).is_none() {
+        if advance(&mut transition, &grant, &Event::Due, &others, &By::Service, self.random.as_ref()).is_none() {
             return Ok(Ran::Finish(Finish::Done));
         }
         self.store.commit(transition).await?;

@@ -10,7 +10,10 @@ use latchkey_contract::{
 };
 use serde_json::json;
 
-use super::{JobError, Jobs, advance::advance};
+use super::{
+    JobError, Jobs,
+    advance::{advance, alert},
+};
 use crate::{
     access::{
         Cause, Decision, Event, Grant, Holds, Refusal, Request, State,
@@ -19,6 +22,7 @@ use crate::{
         request::Actor,
         trigger::{Look, Sight, Sighting, look},
     },
+    audit::{AuditEntry, By, Code},
     clock_guard::Doubt,
     jobs::{
         queue::{LeaseHandle, Ran},
@@ -27,7 +31,7 @@ use crate::{
     random::{grant_id, ulid, ulid_floor},
     registry::InForce,
     rulebook::{ActorRule, Brake, Mapping, Per},
-    store::{AuditEntry, BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Scope, Transition},
+    store::{BrakeCount, CommitName, Finish, Happening, Notice, NoticeKind, NoticeState, Scope, Transition},
 };
 
 /// Characters of a field's text that are looked at.
@@ -89,7 +93,14 @@ impl Jobs {
         for grant in self.store.grants_of_ticket(at).await? {
             if matches!(grant.state, State::Held { .. } | State::Granting { .. } | State::Delivering { .. }) {
                 let others = self.store.open_grants(&grant.account).await?;
-                advance(transition, &grant, &Event::End(Cause::TicketEnded), &others, None, self.random.as_ref());
+                advance(
+                    transition,
+                    &grant,
+                    &Event::End(Cause::TicketEnded),
+                    &others,
+                    &By::Service,
+                    self.random.as_ref(),
+                );
             }
         }
         Ok(())
@@ -224,7 +235,8 @@ impl Jobs {
                 }
             }
         };
-        self.refuse(transition, &request, &living, &refusal);
+        let link = reading.psa.link(&reading.at.ticket);
+        self.refuse(transition, &request, &living, &refusal, link);
         Ok("refused")
     }
 
@@ -265,13 +277,28 @@ impl Jobs {
         Ok(Living { same_ticket: on_ticket.iter().any(is_same), counts })
     }
 
-    fn refuse(&self, transition: &mut Transition, request: &Request, living: &Living, refusal: &Refusal) {
+    fn refuse(
+        &self,
+        transition: &mut Transition,
+        request: &Request,
+        living: &Living,
+        refusal: &Refusal,
+        ticket_link: String,
+    ) {
         let now = transition.now;
+        let what = Happening::Refused {
+            ticket: request.ticket.clone(),
+            ticket_link,
+            customer: request.customer.clone(),
+            person: request.actor.as_ref().ok().and_then(|a| a.person.clone()),
+            why: refusal.sentence.clone(),
+        };
+        alert(transition, what, self.random.as_ref());
         let id = grant_id(self.random.as_ref(), now);
         if transition.name == CommitName::Seen {
             transition.name = CommitName::Refused;
         }
-        transition.audit.push(decided(now, request, living, "request.refused", &id, Some(refusal)));
+        transition.audit.push(decided(now, request, living, Code::RequestRefused, &id, Some(refusal)));
         transition.notices.push(Notice {
             id: ulid(self.random.as_ref(), now),
             ticket: request.ticket.clone(),
@@ -309,16 +336,8 @@ impl Jobs {
     fn lost_delivery(&self, transition: &mut Transition, at: &TicketRef) {
         metrics::counter!("webhook_lost_total").increment(1);
         tracing::error!(ticket.r#ref = %at, "a request was found by the poll alone: the PSA's webhook did not come");
-        transition.audit.push(AuditEntry {
-            seq: 0,
-            at: transition.now,
-            code: "delivery.lost".to_owned(),
-            person: None,
-            grant: None,
-            ticket: Some(at.clone()),
-            detail: json!({}),
-            hash: String::new(),
-        });
+        let entry = AuditEntry::new(Code::DeliveryLost, transition.now, By::Service, json!({}));
+        transition.audit.push(AuditEntry { ticket: Some(at.clone()), ..entry });
     }
 }
 
@@ -416,18 +435,16 @@ pub(super) fn decided(
     now: Timestamp,
     request: &Request,
     living: &Living,
-    code: &str,
+    code: Code,
     grant: &latchkey_contract::GrantId,
     refusal: Option<&Refusal>,
 ) -> AuditEntry {
+    let person = request.actor.as_ref().ok().and_then(|a| a.person.clone());
+    let by = person.clone().map_or(By::Service, By::Person);
     AuditEntry {
-        seq: 0,
-        at: now,
-        code: code.to_owned(),
-        person: request.actor.as_ref().ok().and_then(|a| a.person.clone()),
+        person,
         grant: Some(grant.clone()),
         ticket: Some(request.ticket.clone()),
-        detail: json!({ "request": request, "living": living, "refusal": refusal }),
-        hash: String::new(),
+        ..AuditEntry::new(code, now, by, json!({ "request": request, "living": living, "refusal": refusal }))
     }
 }

@@ -4,11 +4,14 @@
 //! Jobs never edit a grant: [`advance`] turns an event into a step of the pure heart, and writes what follows.
 
 pub mod advance;
+pub mod alert;
+pub(crate) mod audit_head;
 pub mod backoff;
 pub mod converge;
 mod due;
 mod end;
 pub mod intake;
+mod mail;
 pub mod queue;
 mod start;
 pub mod sweep;
@@ -21,6 +24,7 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{CallError, Clock};
 
+pub use mail::Post;
 pub use start::NotDecided;
 
 use crate::{
@@ -52,6 +56,8 @@ pub struct Jobs {
     pub seal: Arc<Seal>,
     /// Where claim links point.
     pub public_url: url::Url,
+    /// The mail server.
+    pub post: Arc<Post>,
 }
 
 /// Why a job did not come to its end. Each is tried again.
@@ -89,7 +95,10 @@ impl Run for Jobs {
             Work::Look { ticket } => self.look(ticket, &lease).await,
             Work::Due { grant } => self.due(grant, &lease).await,
             Work::Converge { account, .. } => self.converge(account, &task, &lease).await,
+            Work::Alert { alert } => self.alert(alert, &lease).await,
+            Work::Mail { mail } => self.mail(mail, &lease).await,
             Work::Tell { ticket } => self.tell(ticket, &lease).await,
+            Work::AuditHead => self.audit_head(&lease).await,
         };
         result.unwrap_or_else(|error| {
             tracing::warn!(task = %task.lease.task, kind = task.work.name(), attempt = task.attempt,

@@ -18,6 +18,7 @@ use crate::{
         decide::{Living, Terms, refuse},
         grant::{Step, Waiting, begin, may_approve, wait},
     },
+    audit::{By, Code},
     clock_guard::Doubt,
     random::{account_id, grant_id, secret_id},
     registry::InForce,
@@ -78,8 +79,8 @@ impl Jobs {
         let grant = grant(reading, request, terms, id, &housed.account.id, begun.state);
         transition.accounts.push(self.taking(&reading.world, housed.account, &grant, secret));
         transition.name = CommitName::Decided;
-        transition.audit.push(decided(now, request, living, "request.granted", &grant.id, None));
-        write(transition, &grant, &begun.effects, &housed.others, None, self.random.as_ref());
+        transition.audit.push(decided(now, request, living, Code::RequestGranted, &grant.id, None));
+        write(transition, &grant, &begun.effects, &housed.others, &By::Service, self.random.as_ref());
         tracing::info!(grant.id = %grant.id, ticket.r#ref = %grant.ticket, policy = %grant.policy.id, "granted");
         Ok(Ok(()))
     }
@@ -108,8 +109,8 @@ impl Jobs {
             transition.accounts.push(housed.account);
         }
         transition.name = CommitName::Decided;
-        transition.audit.push(decided(now, request, living, "request.waiting", &grant.id, None));
-        write(transition, &grant, &effects, &housed.others, None, self.random.as_ref());
+        transition.audit.push(decided(now, request, living, Code::RequestWaiting, &grant.id, None));
+        write(transition, &grant, &effects, &housed.others, &By::Service, self.random.as_ref());
         tracing::warn!(grant.id = %grant.id, ticket.r#ref = %grant.ticket, "a brake was pulled: the request waits for approvers");
         Ok(Ok(()))
     }
@@ -140,7 +141,7 @@ impl Jobs {
             let secret = self.password(&mut sealing, &housed, directory.as_ref());
             let event = Event::Approved { by: by.clone(), secret: secret.clone() };
             let others = &housed.others;
-            let next = advance(&mut transition, &grant, &event, others, Some(by), self.random.as_ref());
+            let next = advance(&mut transition, &grant, &event, others, &By::Person(by.clone()), self.random.as_ref());
             let Some(next) = next else { return Err(NotDecided::No("it was decided meanwhile".to_owned())) };
             let more = match &next.state {
                 State::Held { waiting, .. } => {
@@ -173,7 +174,9 @@ impl Jobs {
             let others = self.store.open_grants(&grant.account).await?;
             let mut transition = Transition::new(CommitName::Approved, self.clock.now());
             let event = Event::Denied { by: by.clone(), why: one_line(why, 200) };
-            if advance(&mut transition, &grant, &event, &others, Some(by), self.random.as_ref()).is_none() {
+            if advance(&mut transition, &grant, &event, &others, &By::Person(by.clone()), self.random.as_ref())
+                .is_none()
+            {
                 return Err(NotDecided::No("it was decided meanwhile".to_owned()));
             }
             match self.store.commit(transition).await {

@@ -75,7 +75,27 @@ impl Sweep {
         if self.trust.doubt().is_none() {
             self.store.heartbeat(now).await?;
         }
+        self.chain_owed().await;
         if sweeps { self.store.sweep(now).await } else { Ok(0) }
+    }
+
+    /// A chain that takes no entries holds up neither beat nor sweep: removal goes on without it.
+    async fn chain_owed(&self) {
+        let chained = self.store.chain_owed().await;
+        let owed = match self.store.audit_owed().await {
+            Ok(owed) => owed,
+            Err(error) => {
+                return tracing::error!(error = &error as &dyn std::error::Error, "the audit log cannot be read");
+            }
+        };
+        metrics::gauge!("audit_owed").set(f64::from(u32::try_from(owed).unwrap_or(u32::MAX)));
+        if let Err(error) = chained {
+            tracing::error!(
+                owed,
+                error = &error as &dyn std::error::Error,
+                "audit entries are owed and cannot be chained: nothing is given until they are; look at the database"
+            );
+        }
     }
 }
 

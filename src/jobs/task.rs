@@ -1,6 +1,6 @@
 //! A task: a row that says what is to be done when. Payloads hold ids only.
 
-use latchkey_contract::{AccountId, ConnectionId, GrantId, TicketRef, Timestamp};
+use latchkey_contract::{AccountId, ConnectionId, GrantId, MailId, TicketRef, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What is to be done.
@@ -33,11 +33,23 @@ pub enum Work {
         /// Its directory.
         directory: ConnectionId,
     },
+    /// Find out who is told of an alert by mail.
+    Alert {
+        /// Its row.
+        alert: String,
+    },
+    /// Send one mail.
+    Mail {
+        /// Its row.
+        mail: MailId,
+    },
     /// Tell a ticket what it is owed.
     Tell {
         /// The ticket.
         ticket: TicketRef,
     },
+    /// Let the audit log's head leave the house; every day.
+    AuditHead,
 }
 
 /// Who goes first.
@@ -98,6 +110,9 @@ impl Work {
             Self::Due { grant } => format!("due:{grant}"),
             Self::Converge { account, .. } => format!("converge:{account}"),
             Self::Tell { ticket } => format!("tell:{ticket}"),
+            Self::Alert { alert } => format!("alert:{alert}"),
+            Self::Mail { mail } => format!("mail:{mail}"),
+            Self::AuditHead => self.name().to_owned(),
         }
     }
 
@@ -110,6 +125,9 @@ impl Work {
             Self::Due { grant } => format!("grant:{grant}"),
             Self::Converge { account, .. } => format!("account:{account}"),
             Self::Tell { ticket } => format!("tell:{ticket}"),
+            Self::Alert { alert } => format!("alert:{alert}"),
+            Self::Mail { mail } => format!("mail:{mail}"),
+            Self::AuditHead => self.name().to_owned(),
         }
     }
 
@@ -120,7 +138,7 @@ impl Work {
             Self::Intake { connection, .. } => Some(connection),
             Self::Converge { directory, .. } => Some(directory),
             Self::Tell { ticket } | Self::Look { ticket } => Some(&ticket.connection),
-            Self::Due { .. } => None,
+            Self::Due { .. } | Self::Alert { .. } | Self::Mail { .. } | Self::AuditHead => None,
         }
     }
 
@@ -133,6 +151,9 @@ impl Work {
             Self::Due { .. } => "due",
             Self::Converge { .. } => "converge",
             Self::Tell { .. } => "tell",
+            Self::Alert { .. } => "alert",
+            Self::Mail { .. } => "mail",
+            Self::AuditHead => "audit-head",
         }
     }
 }

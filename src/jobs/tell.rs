@@ -18,10 +18,11 @@ use super::{
 };
 use crate::{
     access::{Cause, Event, Grant, Holds, State, grant::Telling, trigger::Sighting},
+    audit::{AuditEntry, By, Code},
     jobs::queue::{LeaseHandle, Ran},
     registry::InForce,
     rulebook::{Delivery, Mapping},
-    store::{AuditEntry, CommitName, Finish, Notice, NoticeKind, NoticeState, Transition},
+    store::{CommitName, Finish, Notice, NoticeKind, NoticeState, Transition},
 };
 
 /// Where no better sentence is at hand.
@@ -86,6 +87,9 @@ impl Jobs {
             }
         }
         let text = self.granted_text(&one, &grant).await?;
+        if grant.policy.delivery == Delivery::Ticket {
+            self.record_handing_over(&one, &grant, lease).await?;
+        }
         let key = NoteKey(one.notice.id.clone());
         let posted = match one.psa.post(&one.notice.ticket.ticket, &text, &key).await {
             Ok(posted) => posted,
@@ -106,9 +110,18 @@ impl Jobs {
         }
         let mut transition = Transition::new(CommitName::Delivered, self.clock.now());
         let others = self.store.open_grants(&grant.account).await?;
-        advance(&mut transition, &grant, &Event::Delivered, &others, None, self.random.as_ref());
+        advance(&mut transition, &grant, &Event::Delivered, &others, &By::Service, self.random.as_ref());
         metrics::histogram!("request_to_active_seconds").record(transition.now.since(grant.asked_at).as_secs_f64());
         self.told(&one, NoticeState::Posted { notes: posted.notes }, transition, lease).await
+    }
+
+    /// Nobody is let in by a note of which nothing is recorded. A claim link lets nobody in by itself: showing is recorded.
+    async fn record_handing_over(&self, one: &Errand<'_>, grant: &Grant, lease: &LeaseHandle) -> Result<(), JobError> {
+        let mut intent = Transition::new(CommitName::HandingOver, self.clock.now());
+        let detail = json!({ "notice": one.notice.id, "account": grant.account });
+        intent.audit.push(AuditEntry::new(Code::SecretHandingOver, intent.now, By::Service, detail).about(grant));
+        intent.lease = Some((lease.lease(), Finish::Keep));
+        Ok(self.store.commit(intent).await?)
     }
 
     async fn not_handed_over(
@@ -120,7 +133,7 @@ impl Jobs {
         lease: &LeaseHandle,
     ) -> Result<Ran, JobError> {
         let others = self.store.open_grants(&grant.account).await?;
-        advance(&mut transition, grant, event, &others, None, self.random.as_ref());
+        advance(&mut transition, grant, event, &others, &By::Service, self.random.as_ref());
         let state = NoticeState::GivenUp { why: "not handed over".to_owned() };
         self.told(one, state, transition, lease).await
     }
@@ -256,7 +269,10 @@ impl Jobs {
             (Telling::Refused, State::Refused { why, .. }) => refused(why),
             (Telling::Refused, _) => refused(why.unwrap_or(NOT_GRANTED)),
             (Telling::Failed, State::Ending { cause, .. } | State::Ended { cause, .. }) => words.failed(cause),
-            (Telling::Ended, State::Ended { cause, due, proof }) => words.ended(&name, cause, *due, proof),
+            (Telling::Ended, State::Ended { cause, due, proof }) => {
+                let head = self.store.audit_head().await?;
+                words.ended(&name, cause, *due, proof, head.as_ref())
+            }
             (Telling::CutAgain, _) => words.cut_again(&name),
             (Telling::Overdue, _) => words.overdue(&name),
             (Telling::Waiting | Telling::Denied | Telling::Failed | Telling::Ended | Telling::Granted, _) => {
@@ -316,15 +332,12 @@ impl Jobs {
         let more = is_owed || !transition.notices.is_empty();
         let finish = if more { Finish::At(transition.now) } else { Finish::Done };
         let grant = one.grant.as_ref();
+        let detail = json!({ "notice": one.notice.id, "kind": one.notice.kind, "state": state });
         transition.audit.push(AuditEntry {
-            seq: 0,
-            at: transition.now,
-            code: "ticket.told".to_owned(),
             person: grant.map(|g| g.person.clone()),
             grant: Some(one.notice.grant.clone()),
             ticket: Some(one.notice.ticket.clone()),
-            detail: json!({ "notice": one.notice.id, "kind": one.notice.kind, "state": state }),
-            hash: String::new(),
+            ..AuditEntry::new(Code::TicketTold, transition.now, By::Service, detail)
         });
         transition.notices.push(Notice { state, ..one.notice.clone() });
         transition.lease = Some((lease.lease(), finish));

@@ -12,19 +12,20 @@ use serde_json::json;
 
 use super::{
     JobError, Jobs,
-    advance::tell,
+    advance::{alert, tell},
     chain,
     converge::{Scene, act},
 };
 use crate::{
     access::{State, account::Overdue, grant::Telling},
+    audit::{AuditEntry, Code},
     jobs::{
         backoff,
         queue::{LeaseHandle, Ran},
         task::Task,
     },
     random::secret_id,
-    store::{AuditEntry, CommitName, Finish, Transition},
+    store::{CommitName, Finish, Happening, Transition},
 };
 
 /// How often a refused password is replaced by a fresh one before the grant is given up.
@@ -85,7 +86,7 @@ impl Jobs {
         }
         transition.is_removal = !is_giving;
         if !is_giving || self.is_long_overdue(&scene, now) {
-            self.grow_louder(&mut transition, &mut scene);
+            self.grow_louder(&mut transition, &mut scene, &chain(&error));
         }
         let wait = backoff::wait(task.attempt, error.retry_after(), self.random.as_ref());
         let retry = match &step {
@@ -105,8 +106,8 @@ impl Jobs {
 
     /// The outcome of a step that was sent: every intent has one.
     fn failed(&self, scene: &Scene, step: &Step, error: &CallError) -> AuditEntry {
-        let code = if error.is_transient() { "step.unknown" } else { "step.failed" };
-        act(scene, code, self.clock.now(), json!({ "step": step.name(), "error": chain(error) }))
+        let code = if error.is_transient() { Code::StepUnknown } else { Code::StepFailed };
+        act(scene, code, step.is_giving(), self.clock.now(), json!({ "step": step.name(), "error": chain(error) }))
     }
 
     /// The directory did not like the password: seal another one for every grant that lives on it.
@@ -127,7 +128,8 @@ impl Jobs {
         }
         transition.destroy.dedup();
         scene.account.secret = Some(fresh);
-        transition.audit.push(act(&scene, "step.password-refused", now, json!({ "attempt": task.attempt })));
+        let detail = json!({ "attempt": task.attempt });
+        transition.audit.push(act(&scene, Code::StepPasswordRefused, true, now, detail));
         let retry = Finish::Retry { at: now, error: "the directory refused the password".to_owned() };
         transition.lease = Some((lease.lease(), retry));
         self.save(transition, &mut scene.account).await?;
@@ -140,7 +142,7 @@ impl Jobs {
     }
 
     /// Says aloud that a removal is overdue: once in the ticket, and each time in the log for the operator.
-    pub(super) fn grow_louder(&self, transition: &mut Transition, scene: &mut Scene) {
+    pub(super) fn grow_louder(&self, transition: &mut Transition, scene: &mut Scene, why: &str) {
         let now = transition.now;
         let since = owed_since(scene).unwrap_or(now);
         let mut overdue = scene.account.overdue.unwrap_or(Overdue { since, alerts: 0 });
@@ -152,6 +154,12 @@ impl Jobs {
             metrics::counter!("grant_overdue_alerts_total").increment(1);
             tracing::error!(account = %scene.account.id, connection = %scene.account.directory,
                 overdue_s = now.since(since).as_secs(), "access could not be taken away yet; removal goes on");
+            let ending = scene.grants.iter().find(|g| matches!(g.state, State::Ending { .. })).map(|g| g.id.clone());
+            if let Some(grant) = ending.or_else(|| scene.account.last.as_ref().map(|(grant, _)| grant.clone())) {
+                let account = scene.account.id.clone();
+                let what = Happening::FailedToDisable { account, grant, due: since, why: why.to_owned() };
+                alert(transition, what, self.random.as_ref());
+            }
             if overdue.alerts == 1 {
                 for grant in scene.grants.iter().filter(|g| matches!(g.state, State::Ending { .. })) {
                     tell(transition, grant, Telling::Overdue, self.random.as_ref());

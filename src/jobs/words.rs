@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use latchkey_contract::{TicketRef, Timestamp};
 
-use crate::access::{Cause, Grant, Proof, State};
+use crate::{
+    access::{Cause, Grant, Proof, State},
+    audit::Head,
+};
 
 /// What the credentials note says after the end. It does not say that they are dead: the proof does, when it was seen,
 /// and another access of the same account may still live on them.
@@ -114,8 +117,11 @@ impl Words<'_> {
     }
 
     /// Taken away, with proof.
+    ///
+    /// `head` is the audit log's as it is committed now: whoever keeps the note can tell later whether what is below it
+    /// was rewritten.
     #[must_use]
-    pub fn ended(&self, account: &str, cause: &Cause, due: Timestamp, proof: &Proof) -> String {
+    pub fn ended(&self, account: &str, cause: &Cause, due: Timestamp, proof: &Proof, head: Option<&Head>) -> String {
         let mut text = format!(
             "Latchkey: access has ended, proven off.\n\nAccount: {account}\nWhy: {}.\nRemoval was due {}; off was seen {} later, and again at {}.\n\nSeen in the directory:\n",
             unstopped(&cause.sentence()),
@@ -137,6 +143,9 @@ impl Words<'_> {
                 "\nSessions were revoked at {}. A token issued before may still work in some services until {} at the latest.\n",
                 exact(cut), exact(cut + tail)
             ));
+        }
+        if let Some(head) = head {
+            text.push_str(&format!("\nAudit {}\n", head.short()));
         }
         text.push_str(&format!("\n{}", self.foot()));
         text
@@ -241,7 +250,7 @@ mod tests {
         Proof::of(Some(&seen(at)), &second, &known, &Owed::Whole(Mode::Burner)).unwrap()
     }
 
-    /// F3, F7, F123: every note carries ticket and grant, says what happened, and reads well as plain text.
+    /// F3, F7, F123, F144: every note carries ticket and grant, says what happened, and reads well as plain text.
     #[test]
     fn every_note_reads_well() {
         let mut grant = grant();
@@ -252,13 +261,14 @@ mod tests {
         let tail = Some(Duration::from_secs(3600));
         let words = Words { grant: &grant, customer: "ACME Ltd", person: "Jane Doe", now, token_tail: tail };
         let due = Timestamp::parse("2026-06-09T23:00:00Z").unwrap();
+        let head = Head::new(1234, "ab12cd34ef567890".repeat(4));
         let all = [
             words.received(),
             words.claim_link(ACCOUNT, "https://latchkey.example.com/claim/01JZ5GQ2ZP3M8T0V6WXYZ12345"),
             words.credentials(ACCOUNT, "<the password>"),
             refused("2h is not allowed; this policy allows 30m, 1h", &grant.ticket, &grant.ticket_link),
             words.failed(&Cause::DeliveryFailed { why: "the credentials could not be delivered in time".into() }),
-            words.ended(ACCOUNT, &Cause::Expired, due, &proof()),
+            words.ended(ACCOUNT, &Cause::Expired, due, &proof(), Some(&head)),
             words.cut_again(ACCOUNT),
             words.overdue(ACCOUNT),
             TIDIED.to_owned(),

@@ -1,9 +1,11 @@
 //! Enrolment: a person gets a password and a one-time-code secret, both confirmed before anything is kept.
 
 use latchkey_contract::{PersonId, Secret, SecretId, Timestamp};
+use serde_json::json;
 
 use super::{BadPassword, OneTime, check_rules, hash};
 use crate::{
+    audit::{AuditEntry, By, Code},
     random,
     seal::Seal,
     store::{CommitName, Factors, Store, StoreError, Transition},
@@ -56,7 +58,14 @@ impl Enrolment {
     ///
     /// # Errors
     /// [`EnrollError`]; nobody's factors were changed then.
-    pub async fn finish(&self, code: &str, store: &dyn Store, seal: &Seal, now: Timestamp) -> Result<(), EnrollError> {
+    pub async fn finish(
+        &self,
+        code: &str,
+        by: By,
+        store: &dyn Store,
+        seal: &Seal,
+        now: Timestamp,
+    ) -> Result<(), EnrollError> {
         let step = self.one_time.step(code, now).ok_or(EnrollError::Code)?;
         let before = store.factors(&self.person).await?;
         let id = random::secret_id(&random::SystemRandom, now);
@@ -65,7 +74,11 @@ impl Enrolment {
         let (password, person) = (self.password.clone(), self.person.clone());
         let password_hash =
             tokio::task::spawn_blocking(move || hash(&password)).await.map_err(|e| StoreError::Engine(Box::new(e)))?;
-        store.set_factors(&Factors { person: person.clone(), password_hash, totp: id, enrolled_at: now }).await?;
+        let entry = AuditEntry::new(Code::PersonEnrolled, now, by, json!({ "is_first": before.is_none() }));
+        let entry = AuditEntry { person: Some(person.clone()), ..entry };
+        store
+            .set_factors(&Factors { person: person.clone(), password_hash, totp: id, enrolled_at: now }, entry)
+            .await?;
         store.use_step(&person, step).await?;
         if let Some(before) = before {
             let gone = Transition { destroy: vec![before.totp], ..Transition::new(CommitName::Command, now) };

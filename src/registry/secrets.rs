@@ -1,10 +1,12 @@
-//! Secrets that operators set, by name: `<connection>/<kind>`.
+//! Secrets that operators set, by name: `<connection>/<kind>`, and `mail/password`.
 
 use std::{fmt, str::FromStr};
 
 use latchkey_contract::{BadId, ConnectionId, Secret, Timestamp};
+use serde_json::json;
 
 use crate::{
+    audit::{AuditEntry, By, Code},
     random,
     seal::Seal,
     store::{CommitName, Store, StoreError, Transition},
@@ -43,21 +45,29 @@ impl SecretKind {
     }
 }
 
-/// Names one secret of one connection.
+/// Names one secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SecretName {
-    /// Whose.
-    pub connection: ConnectionId,
-    /// What for.
-    pub kind: SecretKind,
+pub enum SecretName {
+    /// One of one connection.
+    Connection {
+        /// Whose.
+        connection: ConnectionId,
+        /// What for.
+        kind: SecretKind,
+    },
+    /// The password at the mail server. No connection can be called `mail`.
+    MailPassword,
 }
+
+/// As it is written.
+const MAIL_PASSWORD: &str = "mail/password";
 
 /// Why a text is not such a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSecretName {
     /// No slash, or an unknown kind.
     #[error(
-        "write CONNECTION/KIND with one of these kinds: private-key, client-secret, certificate-key, certificate, hook-secret"
+        "write CONNECTION/KIND with one of these kinds: private-key, client-secret, certificate-key, certificate, hook-secret; or mail/password"
     )]
     Shape,
     /// The connection.
@@ -66,25 +76,31 @@ pub enum BadSecretName {
 }
 
 impl SecretName {
-    /// Names a secret.
+    /// Names a connection's secret.
     #[must_use]
     pub const fn new(connection: ConnectionId, kind: SecretKind) -> Self {
-        Self { connection, kind }
+        Self::Connection { connection, kind }
     }
 }
 
 impl fmt::Display for SecretName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.connection, self.kind.as_str())
+        match self {
+            Self::Connection { connection, kind } => write!(f, "{connection}/{}", kind.as_str()),
+            Self::MailPassword => f.write_str(MAIL_PASSWORD),
+        }
     }
 }
 
 impl FromStr for SecretName {
     type Err = BadSecretName;
     fn from_str(text: &str) -> Result<Self, BadSecretName> {
+        if text == MAIL_PASSWORD {
+            return Ok(Self::MailPassword);
+        }
         let (connection, kind) = text.split_once('/').ok_or(BadSecretName::Shape)?;
         let kind = SecretKind::ALL.into_iter().find(|k| k.as_str() == kind).ok_or(BadSecretName::Shape)?;
-        Ok(Self { connection: ConnectionId::parse(connection)?, kind })
+        Ok(Self::new(ConnectionId::parse(connection)?, kind))
     }
 }
 
@@ -108,7 +124,7 @@ pub enum NotSet {
 pub async fn set_secrets(
     store: &dyn Store,
     seal: &Seal,
-    by: &str,
+    by: &By,
     secrets: &[(SecretName, Secret<String>)],
     now: Timestamp,
 ) -> Result<(), NotSet> {
@@ -121,9 +137,11 @@ pub async fn set_secrets(
         transition.seal.push(seal.seal(id, Some(name.clone()), &name, value));
         names.push(name);
     }
+    transition.audit.push(AuditEntry::new(Code::SecretSet, now, by.clone(), json!({ "names": names })));
     store.commit(transition).await.map_err(NotSet::Save)?;
     let changed: Vec<String> = names.iter().map(|name| format!("secret {name}")).collect();
-    store.touch(&changed, by, &format!("set {}", names.join(", ")), now).await.map(drop).map_err(NotSet::Tell)
+    let reason = format!("set {}", names.join(", "));
+    store.touch(&changed, &by.to_string(), &reason, now).await.map(drop).map_err(NotSet::Tell)
 }
 
 #[cfg(test)]
@@ -142,7 +160,7 @@ mod tests {
         let seal = unlock(&KeyFile::Own(dir.path().join("key")), &store, now).await.unwrap();
         let set = async |name: &str| {
             let secret = (name.parse().unwrap(), Secret::new("s".to_owned()));
-            set_secrets(&store, &seal, "test", &[secret], now).await.unwrap();
+            set_secrets(&store, &seal, &By::Service, &[secret], now).await.unwrap();
         };
         tokio::join!(set("a/client-secret"), set("b/client-secret"), set("c/client-secret"), set("d/client-secret"));
         assert_eq!(store.revision().await.unwrap(), 4);
@@ -155,10 +173,22 @@ mod tests {
     fn a_name_is_one_of_a_closed_list() {
         for kind in SecretKind::ALL {
             let name: SecretName = format!("cw/{}", kind.as_str()).parse().unwrap();
-            assert_eq!(name.kind, kind);
+            assert_eq!(name, SecretName::new("cw".parse().unwrap(), kind));
             assert_eq!(name.to_string(), format!("cw/{}", kind.as_str()));
         }
-        for bad in ["cw", "cw/", "cw/password", "CW/private-key", "latchkey/root", "/private-key"] {
+        let mail: SecretName = "mail/password".parse().unwrap();
+        assert_eq!((&mail, mail.to_string().as_str()), (&SecretName::MailPassword, "mail/password"));
+        for bad in [
+            "cw",
+            "cw/",
+            "cw/password",
+            "CW/private-key",
+            "latchkey/root",
+            "/private-key",
+            "mail",
+            "mail/private-key",
+            "mail/Password",
+        ] {
             assert!(bad.parse::<SecretName>().is_err(), "{bad}");
         }
     }

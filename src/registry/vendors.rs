@@ -230,7 +230,7 @@ credential = "secret"
 
         async fn set(&self, name: &str, value: &str) {
             let secret = (name.parse().unwrap(), Secret::new(value.to_owned()));
-            set_secrets(&*self.store, &self.seal, "test", &[secret], NOW).await.unwrap();
+            set_secrets(&*self.store, &self.seal, &crate::audit::By::Service, &[secret], NOW).await.unwrap();
         }
 
         async fn broken(&self) -> Vec<String> {

@@ -5,8 +5,7 @@ use std::fmt;
 use latchkey_contract::PersonId;
 use serde::{Deserialize, Serialize};
 
-use super::records::MailAddress;
-use crate::access::Length;
+use crate::{access::Length, mail::MailAddress};
 
 /// One switch for each kind. All are off at first but the one for access that could not be taken away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,10 +30,7 @@ pub use mapping::{ActorRule, FieldTrigger, Mapping, Statuses};
 pub use policy::{
     AdminsWord, AllWord, BadTemplate, Delivery, NameTemplate, Policy, Reason, Source, Technicians, Where, typed_name,
 };
-pub use records::{
-    BadAddress, Bound, Companies, Connection, ConnectionKind, Customer, Customers, MailAddress, Members, Person,
-    Records, Role,
-};
+pub use records::{Bound, Companies, Connection, ConnectionKind, Customer, Customers, Members, Person, Records, Role};
 
 /// Everything that is in force, with its revision.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -1,11 +1,12 @@
 //! Records: connections, customers and people, bound to the outside by immutable ids.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use latchkey_contract::{CompanyId, ConnectionId, CustomerId, MemberId, PersonId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Faults, check, policy::AllWord};
+use crate::mail::MailAddress;
 
 /// The whole document. Unknown keys are refused.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -158,67 +159,6 @@ pub struct Bound {
     pub since: Timestamp,
     /// An owner has confirmed it, so that it need not cool down.
     pub is_confirmed: bool,
-}
-
-/// An address that mails go to: plain, one `@`, nothing that could begin another header or address.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct MailAddress(String);
-
-/// Why a text is no such address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a mail address: write it plainly, as in jane.doe@example.com")]
-pub struct BadAddress(String);
-
-impl MailAddress {
-    /// Parses once, at the door.
-    ///
-    /// # Errors
-    /// [`BadAddress`].
-    pub fn parse(text: &str) -> Result<Self, BadAddress> {
-        let bad = || BadAddress(text.chars().take(80).collect());
-        let (local, domain) = text.split_once('@').ok_or_else(bad)?;
-        let is_local = (1..=64).contains(&local.len())
-            && local.bytes().all(|b| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&b))
-            && !local.starts_with('.')
-            && !local.ends_with('.')
-            && !local.contains("..");
-        let lower = domain.to_ascii_lowercase();
-        let is_domain = check::is_domain(&lower) || lower == "localhost";
-        if is_local && is_domain { Ok(Self(format!("{local}@{lower}"))) } else { Err(bad()) }
-    }
-
-    /// The address as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for MailAddress {
-    type Error = BadAddress;
-    fn try_from(text: String) -> Result<Self, BadAddress> {
-        Self::parse(&text)
-    }
-}
-
-impl std::str::FromStr for MailAddress {
-    type Err = BadAddress;
-    fn from_str(text: &str) -> Result<Self, BadAddress> {
-        Self::parse(text)
-    }
-}
-
-impl From<MailAddress> for String {
-    fn from(address: MailAddress) -> Self {
-        address.0
-    }
-}
-
-impl fmt::Display for MailAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// For which customers a person works.

@@ -3,6 +3,7 @@
 //! One [`Transition`] is one transaction: grants, accounts, audit entries, notices and tasks stand or
 //! fall together, and the versions they started from are checked. Nothing is decided here.
 
+mod alert;
 pub(crate) mod row;
 pub mod sqlite;
 #[cfg(test)]
@@ -12,19 +13,22 @@ mod transition;
 use std::sync::Arc;
 
 use latchkey_contract::{
-    AccountId, ConnectionId, CustomerId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, CustomerId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp,
+    directory::Mode,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+pub use crate::audit::{AuditEntry, BrokenChain, verify_chain};
 use crate::{
     access::{Account, Grant, trigger::Sighting},
+    audit::{AuditFilter, AuditRow, Checkpoint, Head, Prunable},
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
-pub use row::{BrokenChain, verify_chain};
+pub use alert::{Alert, Happening, MailState, OwedMail};
 pub use transition::{
-    AuditEntry, BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Rewrapped, SealedRow, Transition,
+    BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Rewrapped, SealedRow, Transition,
 };
 
 /// The engine behind which everything is remembered. Every engine tells the same story (`story.rs`); SQLite is the one there is.
@@ -71,11 +75,24 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         after: Option<&GrantId>,
         limit: u32,
     ) -> Result<Vec<Grant>, StoreError>;
+    /// The newest grants of a scope, final ones too, newest first, at most `limit`.
+    async fn newest_grants(&self, scope: &Scope, limit: u32) -> Result<Vec<Grant>, StoreError>;
+    /// The newest deliveries, newest first, at most `limit`; only those not worked off yet, if so wanted.
+    async fn deliveries(&self, only_open: bool, limit: u32) -> Result<Vec<StoredDelivery>, StoreError>;
+    /// Tasks as they stand: the dead first, then by when they are due, at most `limit`.
+    async fn tasks(&self, limit: u32) -> Result<Vec<TaskRow>, StoreError>;
     /// The account that has or had this name in a directory, in whatever letter case.
     async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError>;
 
     /// One transaction. On [`StoreError::Conflict`] nothing was changed: load again and think again.
     async fn commit(&self, transition: Transition) -> Result<(), StoreError>;
+
+    /// An alert that is not resolved yet.
+    async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError>;
+    /// A mail by id.
+    async fn mail(&self, id: &MailId) -> Result<Option<OwedMail>, StoreError>;
+    /// The newest mails, newest first, at most `limit`.
+    async fn mails(&self, limit: u32) -> Result<Vec<OwedMail>, StoreError>;
 
     /// A grant by id.
     async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError>;
@@ -117,11 +134,26 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn retire_key(&self, key_id: &str) -> Result<u64, StoreError>;
     /// Audit entries from `after` on, in order, at most `limit`.
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+    /// The same as they are stored, those that `filter` wants: what is checked and exported, page by page.
+    async fn audit_rows(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
+    /// The newest entry's number and hash.
+    async fn audit_head(&self) -> Result<Option<Head>, StoreError>;
+    /// What stays of entries that went, oldest first.
+    async fn audit_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError>;
+    /// The oldest entries, as far as they are from before a time, no open grant needs them, and the head stays.
+    async fn audit_prunable(&self, before: Timestamp) -> Result<Option<Prunable>, StoreError>;
+    /// Lets entries go: the checkpoint and the entry that tells of it are written first. [`StoreError::Conflict`] when they
+    /// may not go, or not any more.
+    async fn audit_prune(&self, checkpoint: &Checkpoint, entry: AuditEntry) -> Result<(), StoreError>;
+    /// How many entries of removals are not chained yet.
+    async fn audit_owed(&self) -> Result<u64, StoreError>;
+    /// Chains them, in order, before anything newer.
+    async fn chain_owed(&self) -> Result<(), StoreError>;
 
     /// Sign-in factors of a person.
     async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError>;
-    /// Sets them (enrolment), ending every session of that person.
-    async fn set_factors(&self, factors: &Factors) -> Result<(), StoreError>;
+    /// Sets them (enrolment) together with the entry that says who did, ending every session of that person.
+    async fn set_factors(&self, factors: &Factors, entry: AuditEntry) -> Result<(), StoreError>;
     /// Marks a one-time-code step as used. `false` when it or a later one was used already.
     async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError>;
     /// Counts a failed sign-in; answers how many failed since `since`.
@@ -278,6 +310,23 @@ pub struct StoredDelivery {
     pub received_at: Timestamp,
     /// What became of it, once it is worked off.
     pub outcome: Option<String>,
+}
+
+/// A task as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRow {
+    /// What it is about: `converge:01J…`.
+    pub slot: String,
+    /// 0 takes away, 1 gives, 2 tells.
+    pub priority: i64,
+    /// `pending`, `leased` or `dead`.
+    pub state: String,
+    /// When it is due, or its lease runs out.
+    pub at: Timestamp,
+    /// How often it was tried in a row.
+    pub attempts: i64,
+    /// Why the last try failed: bounded, printable.
+    pub last_error: Option<String>,
 }
 
 /// A person's sign-in factors.

@@ -1,12 +1,13 @@
 //! One transaction, described before it is run.
 
-use latchkey_contract::{GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, ticket::NoteAt};
+use latchkey_contract::{GrantId, MappingId, SecretId, TicketRef, Timestamp, ticket::NoteAt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     access::{Account, Grant, grant::Telling, trigger::Sighting},
+    audit::AuditEntry,
     jobs::task::{Lease, NewTask},
-    store::Scope,
+    store::{Alert, OwedMail, Scope},
 };
 
 /// Everything that one transaction writes. Empty parts write nothing.
@@ -36,7 +37,14 @@ pub struct Transition {
     pub sightings: Vec<Sighting>,
     /// Notices to add or replace, by id.
     pub notices: Vec<Notice>,
-    /// Audit entries; the store adds sequence and chain.
+    /// What happened and may have to be told by mail. Each gets its task.
+    pub alerts: Vec<Alert>,
+    /// An alert of which it is known now who is told.
+    pub alert_done: Option<String>,
+    /// Mails to add, each with its task, or to replace, by id.
+    pub mails: Vec<OwedMail>,
+    /// Audit entries; the store adds sequence and chain. Where they cannot be chained, a removal goes on and owes them;
+    /// anything else fails.
     pub audit: Vec<AuditEntry>,
     /// Tasks to add or to move, by slot.
     pub tasks: Vec<NewTask>,
@@ -70,6 +78,10 @@ pub enum CommitName {
     Impossible,
     /// A note was posted, a status set, or it was given up.
     Told,
+    /// Who is told of an alert was found out.
+    Resolved,
+    /// A mail was sent, or given up.
+    Mailed,
     /// The person has the credentials.
     Delivered,
     /// A grant's time came.
@@ -82,11 +94,15 @@ pub enum CommitName {
     Revealed,
     /// Something was changed by command.
     Command,
+    /// The audit log's head leaves the house.
+    AuditHead,
+    /// Credentials are about to be written into the ticket.
+    HandingOver,
 }
 
 impl CommitName {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::Seen,
         Self::Refused,
         Self::Decided,
@@ -98,12 +114,16 @@ impl CommitName {
         Self::Looked,
         Self::Impossible,
         Self::Told,
+        Self::Resolved,
+        Self::Mailed,
         Self::Delivered,
         Self::Due,
         Self::EndAsked,
         Self::Approved,
         Self::Revealed,
         Self::Command,
+        Self::AuditHead,
+        Self::HandingOver,
     ];
 }
 
@@ -124,6 +144,9 @@ impl Transition {
             destroy: Vec::new(),
             sightings: Vec::new(),
             notices: Vec::new(),
+            alerts: Vec::new(),
+            alert_done: None,
+            mails: Vec::new(),
             audit: Vec::new(),
             tasks: Vec::new(),
             delivery_done: None,
@@ -258,25 +281,4 @@ pub struct Rewrapped {
     pub key_id: String,
     /// The wrapped data key: nonce ‖ ciphertext.
     pub wrapped_key: Vec<u8>,
-}
-
-/// One audit entry. The store adds its number and links it to the one before by hash, in the same transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditEntry {
-    /// Its number; 0 before it is stored.
-    pub seq: i64,
-    /// When.
-    pub at: Timestamp,
-    /// Stable code: `grant.active`, `step.intent`.
-    pub code: String,
-    /// Who caused it, where a person did.
-    pub person: Option<PersonId>,
-    /// Which grant.
-    pub grant: Option<GrantId>,
-    /// Which ticket.
-    pub ticket: Option<TicketRef>,
-    /// More, without secrets.
-    pub detail: serde_json::Value,
-    /// SHA-256 over the entry before and this one, in hex; empty before it is stored.
-    pub hash: String,
 }

@@ -10,6 +10,7 @@ use std::{
 
 use latchkey::{
     app::{App, Parts, database},
+    audit::By,
     random::SystemRandom,
     registry::{SecretKind, SecretName, set_secrets},
     seal,
@@ -77,7 +78,9 @@ async fn command(orders: &Orders, value: &str, now: Timestamp, wrap: impl FnOnce
     let store = wrap(Arc::<Sqlite>::clone(&sqlite));
     let seal = seal::unlock(&config.key_file, store.as_ref(), now).await.unwrap();
     let name = SecretName::new("acme-entra".parse().unwrap(), SecretKind::ClientSecret);
-    set_secrets(store.as_ref(), &seal, "test", &[(name, Secret::new(value.to_owned()))], now).await.unwrap();
+    set_secrets(store.as_ref(), &seal, &By::operator("test"), &[(name, Secret::new(value.to_owned()))], now)
+        .await
+        .unwrap();
     sqlite.close().await;
 }
 

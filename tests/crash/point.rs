@@ -56,7 +56,7 @@ pub(crate) fn of_commit(transition: &Transition) -> String {
 }
 
 fn step(transition: &Transition) -> Option<String> {
-    let step = &transition.audit.iter().find(|entry| entry.code.starts_with("step."))?.detail["step"];
+    let step = &transition.audit.iter().find(|entry| entry.code.as_str().starts_with("step."))?.detail["step"];
     let name = match step {
         Value::String(name) => name.clone(),
         Value::Object(step) => step.keys().next()?.clone(),

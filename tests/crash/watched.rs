@@ -15,15 +15,16 @@ use std::{
 
 use latchkey::{
     access::{Account, Grant, trigger::Sighting},
+    audit::{AuditFilter, AuditRow, Checkpoint, Head, Prunable},
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Rewrapped, Scope,
-        SealedRow, Session, Store, StoreError, StoredDelivery, Transition,
+        Alert, AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, OwedMail, QueueState, Recorded, Revision,
+        Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition,
     },
 };
 use latchkey_contract::{
-    AccountId, ConnectionId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
 };
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::sync::Notify;
@@ -200,6 +201,24 @@ impl Store for Watched {
     ) -> Result<Vec<Grant>, StoreError> {
         self.inner.open_grants_in(scope, after, limit).await
     }
+    async fn newest_grants(&self, scope: &Scope, limit: u32) -> Result<Vec<Grant>, StoreError> {
+        self.inner.newest_grants(scope, limit).await
+    }
+    async fn deliveries(&self, only_open: bool, limit: u32) -> Result<Vec<StoredDelivery>, StoreError> {
+        self.inner.deliveries(only_open, limit).await
+    }
+    async fn tasks(&self, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        self.inner.tasks(limit).await
+    }
+    async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError> {
+        self.inner.alert(id).await
+    }
+    async fn mail(&self, id: &MailId) -> Result<Option<OwedMail>, StoreError> {
+        self.inner.mail(id).await
+    }
+    async fn mails(&self, limit: u32) -> Result<Vec<OwedMail>, StoreError> {
+        self.inner.mails(limit).await
+    }
     async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError> {
         self.inner.account_named(directory, name).await
     }
@@ -265,11 +284,32 @@ impl Store for Watched {
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         self.inner.audit(after, limit).await
     }
+    async fn audit_rows(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
+        self.inner.audit_rows(filter, after, limit).await
+    }
+    async fn audit_head(&self) -> Result<Option<Head>, StoreError> {
+        self.inner.audit_head().await
+    }
+    async fn audit_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError> {
+        self.inner.audit_checkpoints().await
+    }
+    async fn audit_prunable(&self, before: Timestamp) -> Result<Option<Prunable>, StoreError> {
+        self.inner.audit_prunable(before).await
+    }
+    async fn audit_prune(&self, checkpoint: &Checkpoint, entry: AuditEntry) -> Result<(), StoreError> {
+        self.around("commit audit-prune", self.inner.audit_prune(checkpoint, entry)).await
+    }
+    async fn audit_owed(&self) -> Result<u64, StoreError> {
+        self.inner.audit_owed().await
+    }
+    async fn chain_owed(&self) -> Result<(), StoreError> {
+        self.inner.chain_owed().await
+    }
     async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError> {
         self.inner.factors(person).await
     }
-    async fn set_factors(&self, factors: &Factors) -> Result<(), StoreError> {
-        self.around("commit set-factors", self.inner.set_factors(factors)).await
+    async fn set_factors(&self, factors: &Factors, entry: AuditEntry) -> Result<(), StoreError> {
+        self.around("commit set-factors", self.inner.set_factors(factors, entry)).await
     }
     async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError> {
         self.around("commit use-step", self.inner.use_step(person, step)).await

@@ -85,8 +85,10 @@ fn is_word(text: &str) -> bool {
 }
 
 id!(
-    /// Names one configured PSA instance or one directory; appears in URLs; chosen once.
-    ConnectionId, "connection id", "1 to 40 lower-case letters, digits and hyphens, beginning with a letter", is_slug
+    /// Names one configured PSA instance or one directory; appears in URLs; chosen once. `mail` is the mail server's own.
+    ConnectionId, "connection id",
+    "1 to 40 lower-case letters, digits and hyphens, beginning with a letter; `mail` is taken by the mail server",
+    |text| is_slug(text) && text != "mail"
 );
 id!(
     /// An MSP's client, as named in our records.
@@ -159,6 +161,10 @@ id!(
 id!(
     /// A sealed secret's row. Says nothing about the secret.
     SecretId, "secret id", "1 to 64 letters, digits, '-', '_' or '.'", is_word
+);
+id!(
+    /// A mail that is owed to one recipient. Its Message-ID is made from it. Time-ordered.
+    MailId, "mail id", "1 to 64 letters, digits, '-', '_' or '.'", is_word
 );
 id!(
     /// A directory object's own immutable id.
@@ -237,8 +243,8 @@ mod tests {
 
     #[test]
     fn an_identifier_is_parsed_at_the_door() {
-        assert!(ConnectionId::parse("cw-main").is_ok());
-        for bad in ["", "Main", "1a", "a/b", "a b", &"a".repeat(41)] {
+        assert!(ConnectionId::parse("cw-main").is_ok() && ConnectionId::parse("mail-psa").is_ok());
+        for bad in ["", "Main", "1a", "a/b", "a b", &"a".repeat(41), "mail"] {
             assert!(ConnectionId::parse(bad).is_err(), "{bad:?}");
         }
         assert!(TicketId::parse("../etc").is_err());

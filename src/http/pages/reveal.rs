@@ -7,8 +7,9 @@ use latchkey_contract::{GrantId, PersonId, Secret};
 use super::Web;
 use crate::{
     access::{Grant, Holds, State},
+    audit::{AuditEntry, By, Code},
     rulebook::Rules,
-    store::{AuditEntry, CommitName, StoreError, Transition},
+    store::{CommitName, StoreError, Transition},
 };
 
 /// How often a lost race is run again.
@@ -106,16 +107,8 @@ fn may_see<'a>(
 
 fn record(web: &Web, grant: &Grant, rules: &Rules, by: &PersonId) -> Transition {
     let now = web.clock.now();
-    let entry = AuditEntry {
-        seq: 0,
-        at: now,
-        code: "secret.revealed".to_owned(),
-        person: Some(by.clone()),
-        grant: Some(grant.id.clone()),
-        ticket: Some(grant.ticket.clone()),
-        detail: serde_json::json!({ "account": grant.account, "state": grant.state.name() }),
-        hash: String::new(),
-    };
+    let detail = serde_json::json!({ "account": grant.account, "state": grant.state.name() });
+    let entry = AuditEntry::new(Code::SecretRevealed, now, By::Person(by.clone()), detail).about(grant);
     Transition {
         revision: Some(rules.revision),
         grants: vec![grant.clone()],

@@ -9,7 +9,7 @@ use latchkey_contract::text::one_line;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
-pub(super) use records::{is_domain, records};
+pub(super) use records::records;
 pub(super) use rulebook::rulebook;
 
 /// Characters of a message about a document: it may quote what stands there.

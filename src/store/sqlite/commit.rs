@@ -5,30 +5,42 @@ use latchkey_contract::{Timestamp, directory::Mode};
 use sqlx::{SqliteConnection, sqlite::SqliteQueryResult};
 
 use super::{
-    StoreError, engine, keys, rules, tasks,
+    StoreError,
+    audit::Append,
+    engine, keys, rules, tasks,
     writer::{Class, Room, Write},
 };
 use crate::{
     access::{Account, Grant, grant::due_at, trigger::Sighting},
-    store::{AuditEntry, Notice, Transition, row},
+    jobs::task::{NewTask, Priority, Work},
+    store::{Alert, MailState, Notice, OwedMail, Transition, row},
 };
 
-pub(super) struct Commit(pub(super) Transition);
+pub(super) struct Commit {
+    transition: Transition,
+    append: Append,
+}
+
+impl Commit {
+    pub(super) fn new(transition: Transition) -> Self {
+        Self { append: Append::removal(transition.is_removal), transition }
+    }
+}
 
 #[async_trait]
 impl Write for Commit {
     type Out = ();
 
     fn class(&self) -> Class {
-        if self.0.is_removal { Class::Removal } else { Class::Ordinary }
+        if self.transition.is_removal { Class::Removal } else { Class::Ordinary }
     }
 
     fn wakes(&self) -> bool {
         true
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
-        let t = &self.0;
+    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<(), StoreError> {
+        let t = &self.transition;
         if let Some((lease, _)) = &t.lease {
             tasks::held(conn, lease).await?.ok_or(StoreError::LeaseLost)?;
         }
@@ -66,7 +78,17 @@ impl Write for Commit {
         for notice in &t.notices {
             put_notice(conn, notice).await?;
         }
-        append(conn, &t.audit).await?;
+        for alert in &t.alerts {
+            put_alert(conn, alert).await?;
+        }
+        if let Some(alert) = &t.alert_done {
+            let sql = "DELETE FROM alerts WHERE id = $1";
+            sqlx::query(sql).bind(alert).execute(&mut *conn).await.map_err(engine)?;
+        }
+        for mail in &t.mails {
+            put_mail(conn, mail, t.now).await?;
+        }
+        self.append.run(conn, &t.audit, room).await?;
         // Before the lease ends: what is asked for again while it runs is kept, not overwritten.
         for task in &t.tasks {
             tasks::add(conn, task, t.now).await?;
@@ -183,33 +205,35 @@ async fn put_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<(), 
     Ok(())
 }
 
-/// Numbers the entries and links each to the one before. The writer is alone, so the head cannot move meanwhile.
-pub(super) async fn append(conn: &mut SqliteConnection, entries: &[AuditEntry]) -> Result<(), StoreError> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let head: Option<(i64, String)> = sqlx::query_as("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
-        .fetch_optional(&mut *conn)
+/// A new mail gets its task; one that is settled needs none.
+async fn put_mail(conn: &mut SqliteConnection, mail: &OwedMail, now: Timestamp) -> Result<(), StoreError> {
+    let is_open = matches!(mail.state, MailState::Open { .. });
+    let sql = "INSERT INTO mails (id, at, is_open, doc) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (id) DO UPDATE SET is_open = excluded.is_open, doc = excluded.doc
+         RETURNING (SELECT count(*) FROM tasks WHERE slot = 'mail:' || $1)";
+    let tasks: i64 = sqlx::query_scalar(sql)
+        .bind(mail.id.as_str())
+        .bind(mail.at.millis())
+        .bind(i64::from(is_open))
+        .bind(row::encode(mail)?)
+        .fetch_one(&mut *conn)
         .await
         .map_err(engine)?;
-    let (mut seq, mut hash) = head.unwrap_or_default();
-    for entry in entries {
-        seq += 1;
-        let text = row::canonical(&AuditEntry { seq, ..entry.clone() })?;
-        hash = row::link(&hash, &text);
-        sqlx::query(
-            "INSERT INTO audit (seq, at, code, grant_id, ticket, doc, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(seq)
-        .bind(entry.at.millis())
-        .bind(&entry.code)
-        .bind(entry.grant.as_ref().map(latchkey_contract::GrantId::as_str))
-        .bind(entry.ticket.as_ref().map(ToString::to_string))
-        .bind(&text)
-        .bind(&hash)
+    if !is_open || tasks > 0 {
+        return Ok(());
+    }
+    let work = Work::Mail { mail: mail.id.clone() };
+    tasks::add(conn, &NewTask { work, run_at: now, priority: Priority::Telling }, now).await
+}
+
+async fn put_alert(conn: &mut SqliteConnection, alert: &Alert) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO alerts (id, at, doc) VALUES ($1, $2, $3)")
+        .bind(&alert.id)
+        .bind(alert.at.millis())
+        .bind(row::encode(alert)?)
         .execute(&mut *conn)
         .await
         .map_err(engine)?;
-    }
-    Ok(())
+    let work = Work::Alert { alert: alert.id.clone() };
+    tasks::add(conn, &NewTask { work, run_at: alert.at, priority: Priority::Telling }, alert.at).await
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     jobs::task::{NewTask, Priority, Work},
-    store::{NewDelivery, Recorded, row},
+    store::{NewDelivery, Recorded, StoredDelivery, row},
 };
 
 pub(super) struct Record(pub(super) NewDelivery);
@@ -45,6 +45,19 @@ impl Write for Record {
         tasks::add(conn, &task, new.received_at).await?;
         Ok(Recorded::New)
     }
+}
+
+/// A delivery as selected: id, connection, time, event, outcome.
+pub(super) type Row = (String, String, i64, String, Option<String>);
+
+pub(super) fn read((id, connection, received_at, event, outcome): Row) -> Result<StoredDelivery, StoreError> {
+    Ok(StoredDelivery {
+        connection: row::parse("deliveries", &id, &connection)?,
+        event: row::decode("deliveries", &id, &event)?,
+        received_at: Timestamp::from_millis(received_at),
+        outcome,
+        id,
+    })
 }
 
 /// The task that works a delivery off.

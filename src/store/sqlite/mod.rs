@@ -3,6 +3,8 @@
 //! Every write goes through the `writer`, which commits what waits together; reads go to connections
 //! that cannot write. An answer to a write means that it is on the disk.
 
+mod audit;
+mod audit_read;
 mod commit;
 mod intake;
 mod keys;
@@ -19,7 +21,7 @@ mod writer;
 use std::{path::Path, sync::Arc};
 
 use latchkey_contract::{
-    AccountId, ConnectionId, GrantId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
 };
 use sqlx::SqlitePool;
 use tokio::{
@@ -29,11 +31,12 @@ use tokio::{
 
 use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
 use super::{
-    AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, QueueState, Recorded, Revision, Rewrapped, Scope,
-    SealedRow, Session, Store, StoreError, StoredDelivery, Transition, row,
+    Alert, AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, OwedMail, QueueState, Recorded, Revision,
+    Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition, row,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
+    audit::{AuditFilter, AuditRow, Checkpoint, Head, Prunable},
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
@@ -125,20 +128,54 @@ impl Store for Sqlite {
     }
 
     async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
-        let found: Option<(String, i64, String, Option<String>)> =
-            sqlx::query_as("SELECT connection, received_at, event, outcome FROM deliveries WHERE id = $1")
-                .bind(id)
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(engine)?;
-        let Some((connection, received_at, event, outcome)) = found else { return Ok(None) };
-        Ok(Some(StoredDelivery {
-            id: id.to_owned(),
-            connection: row::parse("deliveries", id, &connection)?,
-            event: row::decode("deliveries", id, &event)?,
-            received_at: Timestamp::from_millis(received_at),
-            outcome,
-        }))
+        let sql = "SELECT id, connection, received_at, event, outcome FROM deliveries WHERE id = $1";
+        let found = sqlx::query_as(sql).bind(id).fetch_optional(&self.readers).await.map_err(engine)?;
+        found.map(intake::read).transpose()
+    }
+
+    async fn deliveries(&self, only_open: bool, limit: u32) -> Result<Vec<StoredDelivery>, StoreError> {
+        let sql = if only_open {
+            "SELECT id, connection, received_at, event, outcome FROM deliveries WHERE outcome IS NULL
+             ORDER BY received_at DESC LIMIT $1"
+        } else {
+            "SELECT id, connection, received_at, event, outcome FROM deliveries ORDER BY id DESC LIMIT $1"
+        };
+        let rows = sqlx::query_as(sql).bind(limit).fetch_all(&self.readers).await.map_err(engine)?;
+        rows.into_iter().map(intake::read).collect()
+    }
+
+    async fn tasks(&self, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        let rows: Vec<(String, i64, String, i64, i64, Option<String>)> = sqlx::query_as(
+            "SELECT slot, priority, state, coalesce(lease_until, run_at) AS at, attempts, last_error FROM tasks
+             ORDER BY state <> 'dead', at, id LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(engine)?;
+        let read = |(slot, priority, state, at, attempts, last_error)| TaskRow {
+            slot,
+            priority,
+            state,
+            at: Timestamp::from_millis(at),
+            attempts,
+            last_error,
+        };
+        Ok(rows.into_iter().map(read).collect())
+    }
+
+    async fn alert(&self, id: &str) -> Result<Option<Alert>, StoreError> {
+        let query = sqlx::query_as("SELECT id, doc FROM alerts WHERE id = $1").bind(id);
+        Ok(self.docs("alerts", query).await?.pop())
+    }
+
+    async fn mail(&self, id: &MailId) -> Result<Option<OwedMail>, StoreError> {
+        let query = sqlx::query_as("SELECT id, doc FROM mails WHERE id = $1").bind(id.as_str());
+        Ok(self.docs("mails", query).await?.pop())
+    }
+
+    async fn mails(&self, limit: u32) -> Result<Vec<OwedMail>, StoreError> {
+        self.docs("mails", sqlx::query_as("SELECT id, doc FROM mails ORDER BY id DESC LIMIT $1").bind(limit)).await
     }
 
     async fn rules(&self) -> Result<Rules, StoreError> {
@@ -169,7 +206,7 @@ impl Store for Sqlite {
     }
 
     async fn set_hold(&self, hold: &Hold) -> Result<i64, StoreError> {
-        self.write(rules::SetHold(hold.clone())).await
+        self.write(rules::SetHold::new(hold.clone())).await
     }
 
     async fn lift_hold(
@@ -209,6 +246,15 @@ impl Store for Sqlite {
         self.docs("grants", sqlx::query_as(sql).bind(scope.of()).bind(after).bind(limit)).await
     }
 
+    async fn newest_grants(&self, scope: &Scope, limit: u32) -> Result<Vec<Grant>, StoreError> {
+        let sql = match scope {
+            Scope::Person(_) => "SELECT id, doc FROM grants WHERE person = $1 ORDER BY id DESC LIMIT $2",
+            Scope::Customer(_) => "SELECT id, doc FROM grants WHERE customer = $1 ORDER BY id DESC LIMIT $2",
+            Scope::Everything => "SELECT id, doc FROM grants WHERE $1 = '' ORDER BY id DESC LIMIT $2",
+        };
+        self.docs("grants", sqlx::query_as(sql).bind(scope.of()).bind(limit)).await
+    }
+
     async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError> {
         let sql = "SELECT id, doc FROM accounts WHERE directory = $1 AND name = $2 ORDER BY id DESC LIMIT 1";
         let query = sqlx::query_as(sql).bind(directory.as_str()).bind(name.to_ascii_lowercase());
@@ -216,7 +262,7 @@ impl Store for Sqlite {
     }
 
     async fn commit(&self, transition: Transition) -> Result<(), StoreError> {
-        self.write(commit::Commit(transition)).await
+        self.write(commit::Commit::new(transition)).await
     }
 
     async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
@@ -303,14 +349,42 @@ impl Store for Sqlite {
     }
 
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows: Vec<(i64, String, String)> =
-            sqlx::query_as("SELECT seq, doc, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2")
-                .bind(after)
-                .bind(limit)
-                .fetch_all(&self.readers)
-                .await
-                .map_err(engine)?;
-        rows.into_iter().map(|(seq, doc, hash)| row::audit_entry(seq, &doc, hash)).collect()
+        let rows = self.audit_rows(&AuditFilter::default(), after, limit).await?;
+        rows.iter().map(AuditRow::entry).collect()
+    }
+
+    async fn audit_rows(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
+        audit_read::rows(&self.readers, filter, after, limit).await
+    }
+
+    async fn audit_head(&self) -> Result<Option<Head>, StoreError> {
+        audit_read::head(&self.readers).await
+    }
+
+    async fn audit_checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError> {
+        audit_read::checkpoints(&self.readers).await
+    }
+
+    async fn audit_prunable(&self, before: Timestamp) -> Result<Option<Prunable>, StoreError> {
+        let mut conn = self.readers.acquire().await.map_err(engine)?;
+        audit_read::prunable(&mut conn, audit_read::Bound { before, up_to: i64::MAX }).await
+    }
+
+    async fn audit_prune(&self, checkpoint: &Checkpoint, entry: AuditEntry) -> Result<(), StoreError> {
+        self.write(audit::Prune { checkpoint: checkpoint.clone(), entry }).await?;
+        while self.write(audit::Forget).await? {}
+        Ok(())
+    }
+
+    async fn audit_owed(&self) -> Result<u64, StoreError> {
+        audit_read::owed(&self.readers).await
+    }
+
+    async fn chain_owed(&self) -> Result<(), StoreError> {
+        if self.audit_owed().await? > 0 {
+            while self.write(audit::Pay).await? > 0 {}
+        }
+        Ok(())
     }
 
     async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError> {
@@ -329,8 +403,8 @@ impl Store for Sqlite {
         }))
     }
 
-    async fn set_factors(&self, factors: &Factors) -> Result<(), StoreError> {
-        self.write(people::SetFactors(factors.clone())).await
+    async fn set_factors(&self, factors: &Factors, entry: AuditEntry) -> Result<(), StoreError> {
+        self.write(people::SetFactors(factors.clone(), entry)).await
     }
 
     async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError> {

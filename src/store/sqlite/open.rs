@@ -327,8 +327,11 @@ pub(super) fn migrator_up_to(last: i64) -> Migrator {
         (3, "work", include_str!("../../../migrations/sqlite/0003_work.sql")),
         (4, "people", include_str!("../../../migrations/sqlite/0004_people.sql")),
         (5, "rules", include_str!("../../../migrations/sqlite/0005_rules.sql")),
+        (6, "audit", include_str!("../../../migrations/sqlite/0006_audit.sql")),
+        (7, "mail", include_str!("../../../migrations/sqlite/0007_mail.sql")),
     ];
-    let migrations = all.into_iter().filter(|(version, ..)| *version <= last).map(|(version, name, sql)| {
+    let all = all.into_iter().filter(|(version, ..)| *version <= last);
+    let migrations = all.map(|(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
     Migrator::with_migrations(migrations.collect())

@@ -5,21 +5,23 @@ use latchkey_contract::{PersonId, Timestamp};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{
-    StoreError, engine,
+    StoreError,
+    audit::Append,
+    engine,
     writer::{Room, Write},
 };
-use crate::store::{Factors, Session, row};
+use crate::store::{AuditEntry, Factors, Session, row};
 
 /// Failures older than this count for nobody and are forgotten.
 const FAILURES_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
-pub(super) struct SetFactors(pub(super) Factors);
+pub(super) struct SetFactors(pub(super) Factors, pub(super) AuditEntry);
 
 #[async_trait]
 impl Write for SetFactors {
     type Out = ();
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<(), StoreError> {
         let factors = &self.0;
         // A new secret has no used steps.
         sqlx::query(
@@ -36,10 +38,10 @@ impl Write for SetFactors {
         .map_err(engine)?;
         sqlx::query("DELETE FROM sessions WHERE person = $1")
             .bind(factors.person.as_str())
-            .execute(conn)
+            .execute(&mut *conn)
             .await
             .map_err(engine)?;
-        Ok(())
+        Append::default().run(conn, std::slice::from_ref(&self.1), room).await
     }
 }
 

@@ -7,13 +7,16 @@ use serde_json::json;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::{
-    StoreError, commit, engine, tasks,
+    StoreError,
+    audit::Append,
+    engine, tasks,
     writer::{Class, Room, Write},
 };
 use crate::{
+    audit::{AuditEntry, By, Code},
     jobs::task::{NewTask, Priority, Work},
     rulebook::{Hold, HoldCause, HoldOn, Records, Rulebook, Rules},
-    store::{AuditEntry, Revision, Scope, row},
+    store::{Revision, Scope, row},
 };
 
 pub(super) async fn revision<'e>(conn: impl SqliteExecutor<'e>) -> Result<i64, StoreError> {
@@ -124,23 +127,12 @@ impl Change {
         Ok(next)
     }
 
-    fn entry(&self, code: &str, revision: i64, detail: serde_json::Value) -> AuditEntry {
-        let mut detail = detail;
+    fn entry(&self, code: Code, revision: i64, mut detail: serde_json::Value) -> AuditEntry {
         if let Some(map) = detail.as_object_mut() {
             map.insert("revision".to_owned(), json!(revision));
-            map.insert("by".to_owned(), json!(self.by));
             map.insert("reason".to_owned(), json!(self.reason));
         }
-        AuditEntry {
-            seq: 0,
-            at: self.at,
-            code: code.to_owned(),
-            person: None,
-            grant: None,
-            ticket: None,
-            detail,
-            hash: String::new(),
-        }
+        AuditEntry::new(code, self.at, By::operator(&self.by), detail)
     }
 }
 
@@ -206,8 +198,8 @@ impl Write for SaveRules {
         put_records(conn, next, "connection", &now.connections, &old.connections, |c| c.id.as_str()).await?;
         put_records(conn, next, "customer", &now.customers, &old.customers, |c| c.id.as_str()).await?;
         put_records(conn, next, "person", &now.people, &old.people, |p| p.id.as_str()).await?;
-        let entry = self.change.entry("rules.saved", next, json!({ "changed": changed }));
-        commit::append(conn, &[entry]).await?;
+        let entry = self.change.entry(Code::RulesSaved, next, json!({ "changed": changed }));
+        Append::default().run(conn, &[entry], room).await?;
         look_again(conn, &Scope::Everything, self.change.at, room).await?;
         Ok(next)
     }
@@ -241,7 +233,16 @@ async fn put_records<T: Serialize + PartialEq>(
 }
 
 /// Sets a hold: goes first, may use what is reserved, never loses a race.
-pub(super) struct SetHold(pub(super) Hold);
+pub(super) struct SetHold {
+    hold: Hold,
+    append: Append,
+}
+
+impl SetHold {
+    pub(super) fn new(hold: Hold) -> Self {
+        Self { hold, append: Append::removal(true) }
+    }
+}
 
 #[async_trait]
 impl Write for SetHold {
@@ -256,7 +257,7 @@ impl Write for SetHold {
     }
 
     async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<i64, StoreError> {
-        let hold = &self.0;
+        let hold = &self.hold;
         let target = hold.on.to_string();
         let before = hold_on(conn, &target).await?;
         let change = Change { by: hold.by.clone(), reason: hold.reason.clone(), at: hold.since };
@@ -271,8 +272,8 @@ impl Write for SetHold {
             .await
             .map_err(engine)?;
         }
-        let entry = change.entry("hold.set", next, json!({ "on": target, "cause": hold.cause }));
-        commit::append(conn, &[entry]).await?;
+        let entry = change.entry(Code::HoldSet, next, json!({ "on": target, "cause": hold.cause }));
+        self.append.run(conn, &[entry], room).await?;
         look_again(conn, &hold.on.scope(), hold.since, room).await?;
         Ok(next)
     }
@@ -289,14 +290,15 @@ pub(super) struct LiftHold {
 impl Write for LiftHold {
     type Out = bool;
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<bool, StoreError> {
+    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<bool, StoreError> {
         let target = self.on.to_string();
         if hold_on(conn, &target).await?.is_none_or(|hold| hold.cause > self.up_to) {
             return Ok(false);
         }
         let next = self.change.write(conn, &[format!("hold {target}")]).await?;
         sqlx::query("DELETE FROM holds WHERE target = $1").bind(&target).execute(&mut *conn).await.map_err(engine)?;
-        commit::append(conn, &[self.change.entry("hold.lifted", next, json!({ "on": target }))]).await?;
+        let entry = self.change.entry(Code::HoldLifted, next, json!({ "on": target }));
+        Append::default().run(conn, &[entry], room).await?;
         Ok(true)
     }
 }
@@ -322,7 +324,6 @@ impl Write for Touch {
 
     async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<i64, StoreError> {
         let next = self.change.write(conn, &self.changed).await?;
-        commit::append(conn, &[self.change.entry("secret.set", next, json!({ "changed": self.changed }))]).await?;
         Ok(next)
     }
 }

@@ -9,6 +9,7 @@ use super::{
     writer::{Class, Room, Write},
 };
 use crate::{
+    jobs,
     jobs::task::{NewTask, Priority, Work},
     store::row,
 };
@@ -36,6 +37,9 @@ impl Write for Sweep {
         if room == Room::Free {
             missing.extend(tell(conn, self.0).await?);
             missing.extend(deliveries(conn).await?);
+            missing.extend(alerts(conn, self.0).await?);
+            missing.extend(mails(conn, self.0).await?);
+            missing.extend(audit_head(conn, self.0).await?);
         }
         for task in &missing {
             tasks::add(conn, task, self.0).await?;
@@ -122,6 +126,45 @@ async fn tell(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask
     }))
 }
 
+/// Sent and refused mails are kept this long, so that one can see what went out.
+const MAILS_KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
+/// Mails whose task is missing or dead. Those that were settled long ago go.
+async fn mails(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    sqlx::query("DELETE FROM mails WHERE id IN (SELECT id FROM mails WHERE is_open = 0 AND at < $1 LIMIT $2)")
+        .bind(now.millis() - MAILS_KEPT_MS)
+        .bind(SWEPT)
+        .execute(&mut *conn)
+        .await
+        .map_err(engine)?;
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT m.id FROM mails AS m LEFT JOIN tasks AS t ON t.slot = 'mail:' || m.id
+         WHERE m.is_open = 1 AND (t.id IS NULL OR t.state = 'dead') ORDER BY m.at LIMIT $1",
+    )
+    .bind(SWEPT)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    Ok(readable(rows, |id| {
+        let mail = row::parse("mails", &id, &id)?;
+        Ok(NewTask { work: Work::Mail { mail }, run_at: now, priority: Priority::Telling })
+    }))
+}
+
+/// Alerts whose task is missing or dead: somebody is to be told.
+async fn alerts(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT a.id FROM alerts AS a LEFT JOIN tasks AS t ON t.slot = 'alert:' || a.id
+         WHERE t.id IS NULL OR t.state = 'dead' ORDER BY a.at LIMIT $1",
+    )
+    .bind(SWEPT)
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    let task = |alert| NewTask { work: Work::Alert { alert }, run_at: now, priority: Priority::Telling };
+    Ok(rows.into_iter().map(task).collect())
+}
+
 /// A dead intake stays dead: it was tried often, and is visible.
 async fn deliveries(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreError> {
     let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
@@ -139,6 +182,17 @@ async fn deliveries(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreEr
         let event = row::decode("deliveries", &id, &event)?;
         Ok(intake::task(id, connection, &event, Timestamp::from_millis(at)))
     }))
+}
+
+/// The one task that no row asks for: it is there from the first sweep on.
+async fn audit_head(conn: &mut SqliteConnection, now: Timestamp) -> Result<Option<NewTask>, StoreError> {
+    let task = jobs::audit_head::next(now);
+    let is_there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM tasks WHERE slot = $1 AND state <> 'dead')")
+        .bind(task.work.slot())
+        .fetch_one(conn)
+        .await
+        .map_err(engine)?;
+    Ok((!is_there).then_some(task))
 }
 
 /// A row that cannot be read must not keep the others from their tasks; it was logged.

@@ -3,11 +3,13 @@
 //! `tell!` makes one test per chapter, so that a second engine is held to every one of them.
 
 mod access;
+mod audit;
 mod people;
 mod sample;
 mod tasks;
 
 pub(crate) use access::*;
+pub(crate) use audit::*;
 pub(crate) use people::*;
 pub(crate) use sample::*;
 pub(crate) use tasks::*;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::sample::*;
 use crate::store::{Factors, Session, Store};
 
-fn factors() -> Factors {
+pub(super) fn factors() -> Factors {
     Factors {
         person: "jdoe".parse().unwrap(),
         password_hash: "$argon2id$…".into(),
@@ -28,13 +28,13 @@ fn session(token: &str) -> Session {
 pub(crate) async fn a_one_time_code_works_once(store: &dyn Store) {
     let jdoe = "jdoe".parse().unwrap();
     assert!(!store.use_step(&jdoe, 100).await.unwrap(), "nobody is enrolled");
-    store.set_factors(&factors()).await.unwrap();
+    store.set_factors(&factors(), entry("enrol")).await.unwrap();
     assert!(store.use_step(&jdoe, 100).await.unwrap());
     for used in [100, 99] {
         assert!(!store.use_step(&jdoe, used).await.unwrap());
     }
     assert!(store.use_step(&jdoe, 101).await.unwrap());
-    store.set_factors(&Factors { totp: secret("totp-new"), ..factors() }).await.unwrap();
+    store.set_factors(&Factors { totp: secret("totp-new"), ..factors() }, entry("enrol")).await.unwrap();
     assert!(store.use_step(&jdoe, 100).await.unwrap());
     assert_eq!(store.factors(&jdoe).await.unwrap().unwrap().totp, secret("totp-new"));
     assert!(store.factors(&"msmith".parse().unwrap()).await.unwrap().is_none());
@@ -51,7 +51,7 @@ pub(crate) async fn failures_are_counted_per_key_and_time(store: &dyn Store) {
 }
 
 pub(crate) async fn a_session_ends_by_its_end_by_idling_by_closing_and_by_enrolment(store: &dyn Store) {
-    store.set_factors(&factors()).await.unwrap();
+    store.set_factors(&factors(), entry("enrol")).await.unwrap();
     for token in ["t1", "t2", "t3"] {
         store.open_session(&session(token)).await.unwrap();
     }
@@ -64,7 +64,7 @@ pub(crate) async fn a_session_ends_by_its_end_by_idling_by_closing_and_by_enrolm
     store.open_session(&session("t4")).await.unwrap();
     store.close_session("t4").await.unwrap();
     assert!(store.session("t4", after(1), after(601)).await.unwrap().is_none());
-    store.set_factors(&factors()).await.unwrap();
+    store.set_factors(&factors(), entry("enrol")).await.unwrap();
     assert!(store.session("t3", after(1), after(601)).await.unwrap().is_none());
 }
 

@@ -11,11 +11,10 @@ use serde_json::json;
 
 use crate::{
     access::{Account, Cause, Grant, Length, State, grant::Telling},
+    audit::{AuditEntry, By, Code},
     jobs::task::{NewTask, Priority, Task, Work},
     rulebook::{Delivery, NameTemplate, Policy, Reason, Source, Technicians, Where},
-    store::{
-        AuditEntry, Claim, CommitName, NewDelivery, Notice, NoticeKind, NoticeState, SealedRow, Store, Transition,
-    },
+    store::{Claim, CommitName, NewDelivery, Notice, NoticeKind, NoticeState, SealedRow, Store, Transition},
 };
 
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -113,17 +112,10 @@ pub(crate) fn notice(id: &str, number: &str, grant: &str, state: NoticeState) ->
     Notice { id: id.into(), ticket: ticket(number), grant: grant.parse().unwrap(), kind, since: START, state }
 }
 
-pub(crate) fn entry(code: &str) -> AuditEntry {
-    AuditEntry {
-        seq: 0,
-        at: START,
-        code: code.into(),
-        person: Some("jdoe".parse().unwrap()),
-        grant: Some("g1".parse().unwrap()),
-        ticket: Some(ticket("4711")),
-        detail: json!({"step": "disable", "attempt": 1}),
-        hash: String::new(),
-    }
+/// Told from others by the step in its detail.
+pub(crate) fn entry(step: &str) -> AuditEntry {
+    let detail = json!({"step": step, "attempt": 1});
+    AuditEntry::new(Code::StepDone, START, By::Service, detail).about(&grant("g1", "a1", "4711", granting()))
 }
 
 pub(crate) fn sealed(id: &str, name: Option<&str>) -> SealedRow {

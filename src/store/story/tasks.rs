@@ -207,7 +207,7 @@ pub(crate) async fn the_sweep_makes_what_is_missing_once(store: &dyn Store) {
     let run = one(store, START).await;
     store.finish(&run.lease, Finish::Done).await.unwrap();
 
-    assert_eq!(store.sweep(START).await.unwrap(), 6);
+    assert_eq!(store.sweep(START).await.unwrap(), 7, "six of rows, and the daily one");
     assert_eq!(store.sweep(START).await.unwrap(), 0, "nothing is missing any more");
     let mut found: Vec<_> = claim(store, START).await.iter().map(|t| (t.work.slot(), t.priority)).collect();
     found.sort();
@@ -222,6 +222,8 @@ pub(crate) async fn the_sweep_makes_what_is_missing_once(store: &dyn Store) {
     later.retain(|slot| slot == "converge:a2" || slot == "due:g1");
     later.sort();
     assert_eq!(later, ["converge:a2", "due:g1"]);
+    let tomorrow = claim(store, after(24 * 3600)).await;
+    assert!(tomorrow.iter().any(|t| t.work == Work::AuditHead), "the head of the day");
 }
 
 /// A removal that lies dead for any reason is asked for again; a delivery that was given up is not.
@@ -239,7 +241,7 @@ pub(crate) async fn the_sweep_wakes_a_dead_removal_and_lets_a_dead_delivery_lie(
         store.finish(&run.lease, Finish::Dead { error: error("no") }).await.unwrap();
     }
     assert_eq!(store.queue(START).await.unwrap().dead, 2);
-    assert_eq!(store.sweep(START).await.unwrap(), 1);
+    assert_eq!(store.sweep(START).await.unwrap(), 2, "the removal, and the daily one");
     let woken = one(store, START).await;
     assert_eq!((woken.work.slot().as_str(), woken.priority), ("converge:a1", Priority::Removal));
     assert_eq!(store.queue(START).await.unwrap().dead, 1);

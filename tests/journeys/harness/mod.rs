@@ -12,6 +12,7 @@ use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 use latchkey::{
     access::{Grant, State},
     app::{App, Parts, database},
+    audit::By,
     config::Config,
     people::{Enrolment, OneTime},
     random::SystemRandom,
@@ -276,7 +277,7 @@ async fn install(
         secret("cw", SecretKind::HookSecret, HOOK_SECRET),
         secret("acme-entra", SecretKind::ClientSecret, CLIENT_SECRET),
     ];
-    set_secrets(&store, &seal, "test", &secrets, now).await.unwrap();
+    set_secrets(&store, &seal, &By::operator("test"), &secrets, now).await.unwrap();
     let jane = enroll(&store, &seal, "jane", now).await;
     let mark = enroll(&store, &seal, "mark", now).await;
     store.close().await;
@@ -288,7 +289,7 @@ async fn enroll(store: &Sqlite, seal: &seal::Seal, person: &str, now: Timestamp)
     let enrolment = Enrolment::begin(person.clone(), Secret::new(PASSWORD.to_owned())).unwrap();
     let again = OneTime::new(&enrolment.one_time().bytes(), &person).unwrap();
     let before = Timestamp::from_millis(now.millis() - 30_000);
-    enrolment.finish(&again.code(before), store, seal, now).await.unwrap();
+    enrolment.finish(&again.code(before), By::operator("test"), store, seal, now).await.unwrap();
     again
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use latchkey::{
     access::Grant,
     app::{App, Parts},
+    audit::By,
     config::Config,
     registry::{SecretKind, SecretName, set_secrets},
     rulebook::{ConnectionKind, Rules},
@@ -59,7 +60,9 @@ impl TestApp {
         let store = self.store();
         let seal = seal::unlock(&self.config.key_file, store.as_ref(), now).await.unwrap();
         let name = SecretName::new("acme-entra".parse().unwrap(), SecretKind::ClientSecret);
-        set_secrets(store.as_ref(), &seal, "test", &[(name, Secret::new(secret.to_owned()))], now).await.unwrap();
+        set_secrets(store.as_ref(), &seal, &By::operator("test"), &[(name, Secret::new(secret.to_owned()))], now)
+            .await
+            .unwrap();
     }
 
     /// The Entra connector as the service uses it.

@@ -1,0 +1,138 @@
+//! The audit chain, read: its head, its rows, its checkpoints, and what of it may go.
+
+use latchkey_contract::{TicketRef, Timestamp};
+use serde::Deserialize;
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::{StoreError, engine};
+use crate::audit::{AuditFilter, AuditRow, Checkpoint, Head, Prunable};
+
+pub(super) const HEAD: &str = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1";
+
+pub(super) async fn head(readers: &SqlitePool) -> Result<Option<Head>, StoreError> {
+    let found: Option<(i64, String)> = sqlx::query_as(HEAD).fetch_optional(readers).await.map_err(engine)?;
+    Ok(found.map(|(seq, hash)| Head::new(seq, hash)))
+}
+
+/// A row as selected: number, time, code, grant, ticket, text, hash.
+type Row = (i64, i64, String, Option<String>, Option<String>, String, String);
+
+pub(super) async fn rows(
+    readers: &SqlitePool,
+    filter: &AuditFilter,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<AuditRow>, StoreError> {
+    // The columns are copies; who, and at which customer, stands in the texts alone.
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT seq, at, code, grant_id, ticket, doc, hash FROM audit
+         WHERE seq > $1
+           AND ($3 IS NULL OR at >= $3)
+           AND ($4 IS NULL OR at < $4)
+           AND ($5 IS NULL OR grant_id = $5)
+           AND ($6 IS NULL OR ticket = $6)
+           AND ($7 IS NULL OR substr(code, 1, length($7)) = $7)
+           AND ($8 IS NULL OR json_extract(doc, '$.person') = $8 OR json_extract(doc, '$.by.person') = $8)
+           AND ($9 IS NULL OR json_extract(doc, '$.detail.request.customer') = $9
+                OR EXISTS (SELECT 1 FROM grants AS g
+                           WHERE g.id = audit.grant_id AND json_extract(g.doc, '$.customer') = $9))
+         ORDER BY seq LIMIT $2",
+    )
+    .bind(after)
+    .bind(limit)
+    .bind(filter.from.map(Timestamp::millis))
+    .bind(filter.to.map(Timestamp::millis))
+    .bind(filter.grant.as_ref().map(latchkey_contract::GrantId::as_str))
+    .bind(filter.ticket.as_ref().map(ToString::to_string))
+    .bind(filter.code.as_deref())
+    .bind(filter.person.as_ref().map(latchkey_contract::PersonId::as_str))
+    .bind(filter.customer.as_ref().map(latchkey_contract::CustomerId::as_str))
+    .fetch_all(readers)
+    .await
+    .map_err(engine)?;
+    Ok(rows.into_iter().map(row).collect())
+}
+
+/// What a text says of the columns beside it.
+#[derive(Deserialize)]
+struct Filed {
+    seq: i64,
+    at: i64,
+    code: String,
+    grant: Option<String>,
+    ticket: Option<TicketRef>,
+}
+
+fn row((seq, at, code, grant, ticket, text, hash): Row) -> AuditRow {
+    let says = serde_json::from_str::<Filed>(&text).ok();
+    let is_filed_rightly = says.is_some_and(|f| {
+        (f.seq, f.at, f.code, f.grant, f.ticket.map(|t| t.to_string())) == (seq, at, code, grant, ticket)
+    });
+    AuditRow { seq, text, hash, is_filed_rightly }
+}
+
+pub(super) async fn checkpoints(readers: &SqlitePool) -> Result<Vec<Checkpoint>, StoreError> {
+    let rows: Vec<(i64, String, i64, i64, i64, String)> =
+        sqlx::query_as("SELECT seq, hash, entries, from_at, to_at, signature FROM audit_checkpoints ORDER BY seq")
+            .fetch_all(readers)
+            .await
+            .map_err(engine)?;
+    let read = |(seq, hash, entries, from, to, signature)| Checkpoint {
+        gone: Prunable { seq, hash, entries, from: Timestamp::from_millis(from), to: Timestamp::from_millis(to) },
+        signature,
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+pub(super) async fn owed(readers: &SqlitePool) -> Result<u64, StoreError> {
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_owed").fetch_one(readers).await.map_err(engine)?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// How far entries may go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bound {
+    /// No entry of this time or later, and none that was chained after such a one.
+    pub(super) before: Timestamp,
+    /// None above this number.
+    pub(super) up_to: i64,
+}
+
+/// The oldest entries within the bound, without those from the first one of an open grant on, and without the newest of
+/// all: the next one follows from it.
+pub(super) async fn prunable(conn: &mut SqliteConnection, bound: Bound) -> Result<Option<Prunable>, StoreError> {
+    let (base, last): (i64, Option<i64>) = sqlx::query_as(
+        "SELECT coalesce((SELECT max(seq) FROM audit_checkpoints), 0), (
+             SELECT min(seq) - 1 FROM (
+                 SELECT max(seq) AS seq FROM audit
+                 UNION ALL
+                 SELECT min(a.seq) FROM grants AS g JOIN audit AS a ON a.grant_id = g.id WHERE g.is_open = 1
+                 UNION ALL
+                 SELECT min(seq) FROM audit WHERE at >= $1))",
+    )
+    .bind(bound.before.millis())
+    .fetch_one(&mut *conn)
+    .await
+    .map_err(engine)?;
+    let Some(last) = last.map(|last| last.min(bound.up_to)).filter(|last| *last > base) else { return Ok(None) };
+    let (entries, from, to): (i64, Option<i64>, Option<i64>) =
+        sqlx::query_as("SELECT count(*), min(at), max(at) FROM audit WHERE seq > $1 AND seq <= $2")
+            .bind(base)
+            .bind(last)
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(engine)?;
+    let hash: Option<String> = sqlx::query_scalar("SELECT hash FROM audit WHERE seq = $1")
+        .bind(last)
+        .fetch_optional(conn)
+        .await
+        .map_err(engine)?;
+    match (hash, from, to) {
+        (Some(hash), Some(from), Some(to)) if entries == last - base => {
+            let (from, to) = (Timestamp::from_millis(from), Timestamp::from_millis(to));
+            Ok(Some(Prunable { seq: last, hash, entries, from, to }))
+        }
+        // Some are missing: nobody may cover that with a checkpoint.
+        _ => Err(StoreError::Corrupt { table: "audit", id: last.to_string() }),
+    }
+}
