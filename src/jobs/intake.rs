@@ -258,7 +258,7 @@ impl Jobs {
             // Whoever is unknown is refused, and counts for nobody.
             let Some(scope) = scope else { continue };
             let since = ulid_floor(now - brake.within.duration());
-            let count = self.store.count_grants(&scope, &since).await?;
+            let count = self.store.count_grants(&scope, &since, None).await?;
             counted.push((brake, scope, since, count));
         }
         Ok(counted)
