@@ -14,6 +14,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinHandle;
 
 use crate::{
+    cli::ServiceDesk,
     clock_guard::{GuardedClock, Trust},
     config::Config,
     http::{self, Health, HealthCheck, Web},
@@ -26,6 +27,7 @@ use crate::{
     random::{Random, SystemRandom},
     registry::{Live, Vendors},
     seal,
+    socket::{Door, Limits},
     store::{
         Store, StoreError,
         sqlite::{Options, Sqlite},
@@ -83,6 +85,7 @@ pub struct App {
     metrics_address: Option<SocketAddr>,
     servers: Vec<actix_web::dev::ServerHandle>,
     background: Vec<JoinHandle<()>>,
+    door: Option<Door>,
 }
 
 impl App {
@@ -139,11 +142,14 @@ impl App {
             metrics_address: None,
             servers: Vec::new(),
             background: Vec::new(),
+            door: None,
         };
         let waking = Arc::clone(&app.queue);
         app.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
+        let desk = Arc::new(ServiceDesk::new(config.clone(), Arc::clone(&wall), Arc::clone(&jobs)));
         let web = Arc::new(Web::new(config, store, wall, seal, live, jobs, Arc::clone(&health)));
         app.serve(config, web, health, parts.metrics)?;
+        app.door = Some(Door::open(&config.data_dir, desk, Limits::default())?);
         tracing::info!(address = %app.address, version = env!("CARGO_PKG_VERSION"), "ready");
         Ok(app)
     }
@@ -201,6 +207,9 @@ impl App {
     pub async fn stop(self) {
         for server in &self.servers {
             server.stop(true).await;
+        }
+        if let Some(door) = self.door {
+            door.shut().await;
         }
         self.queue.stop(GRACE).await;
         for task in self.background {

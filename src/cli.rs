@@ -1,7 +1,9 @@
 //! The command line: arguments → configuration → one command. Results go to standard output, prompts and hints to
 //! standard error, so that a result can be piped. Every refusal says what to do.
 //!
-//! The commands write to the database directly; a running service notices by the revision.
+//! Where a service runs, it is the service that runs the command, at its own desk, and this terminal is lent to it over
+//! the socket; where none runs, the command is alone with the database, under the lock. Either way it is the same code,
+//! [`at_the_desk`].
 
 mod audit;
 mod certificate;
@@ -10,20 +12,34 @@ mod desk;
 mod grants;
 mod key;
 mod load;
+mod operator;
 mod person;
 mod secret;
 mod serve;
 mod terminal;
 mod webhook;
 
-use std::path::PathBuf;
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
+use anyhow::{Context, anyhow, bail};
 use clap::{Parser, Subcommand};
 use latchkey_contract::{ConnectionId, PersonId};
 
-use crate::registry::SecretName;
+use crate::{
+    config::Config,
+    lock::{self, LockError},
+    registry::SecretName,
+    socket::{self, Knock},
+};
 use audit::Audit;
 use desk::Desk;
+pub(crate) use desk::ServiceDesk;
+pub(crate) use operator::Operator;
+pub(crate) use terminal::{Ends, LARGEST_FILE};
 pub use terminal::{Overwrite, Terminal};
 
 /// Just-in-time administrator access, asked for by a PSA ticket, taken away on time, with proof.
@@ -38,6 +54,22 @@ pub struct Cli {
     yes: bool,
     #[command(subcommand)]
     command: Command,
+    /// All of them but the program's name, as they were typed.
+    #[arg(skip)]
+    words: Vec<OsString>,
+}
+
+impl Cli {
+    /// Reads what was typed, the program's name first.
+    ///
+    /// # Errors
+    /// What clap has to say: a mistake, or the help that was asked for.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let words: Vec<OsString> = words.into_iter().collect();
+        let mut cli = Self::try_parse_from(&words)?;
+        cli.words = words.into_iter().skip(1).collect();
+        Ok(cli)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,22 +199,68 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
     if let Command::Serve = cli.command {
         return serve::run(&cli.config).await;
     }
+    terminal.obey(&cli.words, cli.yes);
     // Nothing of this installation is needed for it.
     if let Command::Audit(Audit::Verify { file: Some(file), head }) = cli.command {
         return audit::verify::file(&file, head, terminal);
     }
-    if cli.yes {
-        terminal.agree();
+    match way(&cli).await? {
+        Way::Service(stream) => socket::ask(stream, for_the_service(&cli.words)?, terminal).await,
+        Way::Alone(desk) => {
+            let done = at_the_desk(cli.command, &desk, terminal).await;
+            desk.close().await;
+            done
+        }
     }
-    let desk = Desk::open(&cli.config).await?;
-    let done = at_the_desk(cli.command, &desk, terminal).await;
-    desk.close().await;
-    done
+}
+
+enum Way {
+    Service(tokio::net::UnixStream),
+    Alone(Box<Desk>),
+}
+
+/// To the service where one runs. One that has the lock and does not listen is just starting, or just stopping.
+async fn way(cli: &Cli) -> anyhow::Result<Way> {
+    const LOOK_AGAIN: Duration = Duration::from_millis(50);
+    let data_dir = Config::data_dir(&cli.config)?;
+    let began = Instant::now();
+    loop {
+        if let Knock::Answered(stream) = socket::knock(&data_dir).await? {
+            return Ok(Way::Service(stream));
+        }
+        match Desk::open(&cli.config).await {
+            Ok(desk) => return Ok(Way::Alone(Box::new(desk))),
+            Err(error) => match error.downcast_ref() {
+                Some(LockError::Running(..)) if began.elapsed() < lock::PATIENCE => {
+                    tokio::time::sleep(LOOK_AGAIN).await
+                }
+                Some(LockError::Running(..)) => {
+                    return Err(anyhow!("the service that runs there does not answer; look at its log"));
+                }
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+/// The words without `--config`: the service has its own.
+fn for_the_service(words: &[OsString]) -> anyhow::Result<Vec<String>> {
+    let mut kept = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let text = word.to_str().with_context(|| format!("{} is not UTF-8", word.display()))?;
+        match text {
+            "--config" => drop(words.next()),
+            text if text.starts_with("--config=") => {}
+            text => kept.push(text.to_owned()),
+        }
+    }
+    Ok(kept)
 }
 
 async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     match command {
-        Command::Serve => Ok(()),
+        Command::Serve => bail!("the service is started by itself, not through one that runs"),
         Command::Person(Person::Enroll { id }) => person::enroll(desk, terminal, id).await,
         Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
         Command::Secret(Secret::List) => secret::list(desk, terminal).await,

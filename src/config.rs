@@ -91,15 +91,44 @@ struct Document {
     mail: Option<mail::settings::Table>,
 }
 
+impl Document {
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|e| ConfigError::Shape {
+            path: path.to_owned(),
+            line: e.span().map_or(0, |s| text[..s.start.min(text.len())].matches('\n').count() + 1),
+            what: e.message().to_owned(),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|e| ConfigError::Unreadable(path.to_owned(), e))
+}
+
+/// What relative paths in the file are meant from.
+fn base(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
 impl Config {
     /// Reads a file. Relative paths in it are meant from the file's own directory.
     ///
     /// # Errors
     /// [`ConfigError`] naming file, key and remedy.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|e| ConfigError::Unreadable(path.to_owned(), e))?;
+        let text = read(path)?;
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         Self::parse(&text, path, credentials.as_deref())
+    }
+
+    /// Where the data lies, and nothing else: what a client of the running service needs, who may be nobody that could
+    /// start it.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn data_dir(path: &Path) -> Result<PathBuf, ConfigError> {
+        let document = Document::parse(&read(path)?, path)?;
+        Ok(base(path).join(document.data_dir))
     }
 
     /// Checks a document as if it lay at `path`. `credentials` is systemd's directory, where there is one.
@@ -107,13 +136,8 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &Path, credentials: Option<&Path>) -> Result<Self, ConfigError> {
-        let document: Document = toml::from_str(text).map_err(|e| ConfigError::Shape {
-            path: path.to_owned(),
-            line: e.span().map_or(0, |s| text[..s.start.min(text.len())].matches('\n').count() + 1),
-            what: e.message().to_owned(),
-        })?;
-        let base = path.parent().unwrap_or(Path::new("."));
-        check(document, base, credentials).map_err(|(key, what)| ConfigError::Value {
+        let document = Document::parse(text, path)?;
+        check(document, base(path), credentials).map_err(|(key, what)| ConfigError::Value {
             path: path.to_owned(),
             key,
             what,

@@ -38,7 +38,7 @@
 //! | [`people`] | who may sign in: passwords, one-time codes, sessions |
 //! | [`seal`] | secrets at rest |
 //! | [`clock`], [`clock_guard`], [`random`] | time and randomness, as parameters |
-//! | [`config`], [`telemetry`], [`lock`], [`cli`], [`app`] | start and stop; `app` is the one file that knows every concrete type |
+//! | [`config`], [`telemetry`], [`lock`], `socket`, [`cli`], [`app`] | start and stop; `app` is the one file that knows every concrete type |
 //!
 //! Connectors are crates of their own (`connectors/`): `contract` is the surface, `connectwise` and `entra` fill it,
 //! `simulators` plays the vendors from their documents.
@@ -75,5 +75,6 @@ pub mod random;
 pub mod registry;
 pub mod rulebook;
 pub mod seal;
+mod socket;
 pub mod store;
 pub mod telemetry;

@@ -5,12 +5,11 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
 use latchkey::cli::{self, Cli, Terminal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|wrong| wrong.exit());
     // An error says that one is installed already, which is all that is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli::run(cli, &mut Terminal::standard()).await {

@@ -11,10 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use latchkey_contract::{CustomerId, GrantId, PersonId, TicketRef, Timestamp};
 
 use super::{Desk, Terminal};
-use crate::{
-    audit::{AuditFilter, Head, Signer},
-    store::Store,
-};
+use crate::audit::{AuditFilter, Head, Signer};
 
 /// Entries that are read at once: a log of any length is checked and exported in little memory.
 const PAGE: u32 = 500;

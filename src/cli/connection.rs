@@ -14,7 +14,7 @@ use latchkey_contract::{
 };
 
 use super::{Desk, Terminal};
-use crate::{registry::Connector, store::Store};
+use crate::registry::Connector;
 
 const LONGEST_NAME: usize = 120;
 
@@ -158,7 +158,7 @@ async fn list_marked(report: &mut Report<'_>, desk: &Desk, accounts: &[Marked]) 
 fn to_do(error: &CallError) -> String {
     let to_do = match error {
         CallError::Transient { .. } => "try again; if it stays, check the address, the network and the vendor's status",
-        CallError::Unauthorized { .. } | CallError::Refused { .. } => {
+        CallError::Unauthorized { .. } | CallError::Refused { .. } | CallError::Protected { .. } => {
             "check the credential and the rights in the connector's README"
         }
         CallError::Malformed { .. } => "the address may be another product's, or the vendor changed its answer",

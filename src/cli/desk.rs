@@ -1,19 +1,30 @@
 //! What every command works with: configuration, database, clock, and the seal where it is needed.
+//!
+//! A desk stands in the service, and shares what the service has; or it is alone with the database, and makes the rest
+//! when it is asked for.
 
-use std::{path::Path, sync::Arc};
+use std::{os::unix::fs::MetadataExt, path::Path, sync::Arc};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use clap::{CommandFactory, FromArgMatches};
 use latchkey_contract::{Clock, ConnectionId, Secret};
+use nix::unistd::Uid;
 
+use super::{
+    Cli, Terminal, at_the_desk,
+    operator::{self, Operator},
+};
 use crate::{
     app::database,
     audit::{AuditEntry, By, Code},
     clock::SystemClock,
     config::Config,
-    lock::{Lock, LockError},
+    jobs::Jobs,
+    lock::Lock,
     registry::{Live, NotSet, SecretName, Vendors, set_secrets},
     rulebook::{Connection, Rules},
     seal::{Seal, unlock},
+    socket::Obey,
     store::{
         CommitName, Store, StoreError, Transition,
         sqlite::{Options, Sqlite},
@@ -23,39 +34,65 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Desk {
     pub(super) config: Config,
-    pub(super) store: Arc<Sqlite>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) lock: Option<Lock>,
+    pub(super) operator: Operator,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Alone { sqlite: Arc<Sqlite>, lock: Lock },
+    Service(Arc<Jobs>),
 }
 
 impl Desk {
-    /// Alone with the database until it is closed, or beside a service that runs.
+    /// Where no service runs: alone with the database, until it is closed.
     pub(super) async fn open(config: &Path) -> anyhow::Result<Self> {
-        let config = Config::load(config)?;
+        Self::alone(Config::load(config)?).await
+    }
+
+    pub(super) async fn alone(config: Config) -> anyhow::Result<Self> {
         config.make_data_dir()?;
-        let lock = match Lock::for_command(&config.data_dir).await {
-            Ok(lock) => Some(lock),
-            Err(LockError::Running(..)) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let store = Arc::new(Sqlite::open(&database(&config), Options::default()).await?);
-        Ok(Self { config, store, clock: Arc::new(SystemClock::new()), lock })
+        refuse_others(&config.data_dir)?;
+        let lock = Lock::for_command(&config.data_dir).await?;
+        let sqlite = Arc::new(Sqlite::open(&database(&config), Options::default()).await?);
+        let store: Arc<dyn Store> = Arc::<Sqlite>::clone(&sqlite);
+        let place = Place::Alone { sqlite, lock };
+        Ok(Self { config, store, clock: Arc::new(SystemClock::new()), operator: Operator::here(), place })
     }
 
     pub(super) async fn close(self) {
-        self.store.close().await;
-        drop(self.lock);
+        if let Place::Alone { sqlite, lock } = self.place {
+            sqlite.close().await;
+            drop(lock);
+        }
+    }
+
+    /// The service's own work, where one runs.
+    pub(super) fn jobs(&self) -> Option<&Arc<Jobs>> {
+        match &self.place {
+            Place::Alone { .. } => None,
+            Place::Service(jobs) => Some(jobs),
+        }
     }
 
     pub(super) async fn seal(&self) -> anyhow::Result<Arc<Seal>> {
-        Ok(Arc::new(unlock(&self.config.key_file, &*self.store, self.clock.now()).await?))
+        match self.jobs() {
+            Some(jobs) => Ok(Arc::clone(&jobs.seal)),
+            None => Ok(Arc::new(unlock(&self.config.key_file, &*self.store, self.clock.now()).await?)),
+        }
     }
 
     /// The connectors as they are in force now.
-    pub(super) async fn live(&self) -> anyhow::Result<Live> {
-        let store: Arc<dyn Store> = Arc::<Sqlite>::clone(&self.store);
-        let vendors = Vendors::new(Arc::clone(&store), self.seal().await?, Arc::clone(&self.clock));
-        Live::start(store, Arc::new(vendors)).await.context("the connections cannot be loaded")
+    pub(super) async fn live(&self) -> anyhow::Result<Arc<Live>> {
+        if let Some(jobs) = self.jobs() {
+            jobs.live.current().await;
+            return Ok(Arc::clone(&jobs.live));
+        }
+        let vendors = Vendors::new(Arc::clone(&self.store), self.seal().await?, Arc::clone(&self.clock));
+        let live = Live::start(Arc::clone(&self.store), Arc::new(vendors)).await;
+        Ok(Arc::new(live.context("the connections cannot be loaded")?))
     }
 
     /// Saves rules as the next revision; answers its number.
@@ -72,10 +109,9 @@ impl Desk {
         })
     }
 
-    /// Who is at the command line, as far as the system says.
+    /// Who is at the command line.
     pub(super) fn by(&self) -> By {
-        let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-        By::operator(user.as_deref().unwrap_or("unknown"))
+        By::operator(&self.operator.to_string())
     }
 
     /// Writes into the audit log what was done by this command.
@@ -98,6 +134,16 @@ impl Desk {
     }
 }
 
+/// What root makes in somebody else's directory, a service that runs as that user could not use.
+fn refuse_others(data_dir: &Path) -> anyhow::Result<()> {
+    let owner = std::fs::metadata(data_dir).with_context(|| format!("{} cannot be read", data_dir.display()))?.uid();
+    if Uid::effective().is_root() && owner != 0 {
+        let (owner, dir) = (operator::name(owner), data_dir.display());
+        bail!("no service runs, and {dir} belongs to {owner}: run this as that user, with sudo -u {owner}");
+    }
+    Ok(())
+}
+
 pub(super) fn explain(error: StoreError) -> anyhow::Error {
     let hint = match &error {
         StoreError::Conflict => "somebody else saved at the same moment; nothing was changed, run the command again",
@@ -106,4 +152,53 @@ pub(super) fn explain(error: StoreError) -> anyhow::Error {
         _ => "whether anything was changed is not known; look at the cause, and run the command again",
     };
     anyhow::Error::new(error).context(hint)
+}
+
+/// The desk in the running service: a new one for each command, over the service's own parts.
+#[derive(Debug)]
+pub(crate) struct ServiceDesk {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    jobs: Arc<Jobs>,
+}
+
+impl ServiceDesk {
+    /// `clock` is the wall's, as people's codes and vendors' certificates are judged by it.
+    pub(crate) const fn new(config: Config, clock: Arc<dyn Clock>, jobs: Arc<Jobs>) -> Self {
+        Self { config, clock, jobs }
+    }
+}
+
+#[async_trait::async_trait(?Send)]
+impl Obey for ServiceDesk {
+    async fn obey(&self, words: &[String], operator: Operator, terminal: &mut Terminal) -> anyhow::Result<()> {
+        let program = std::iter::once("latchkey");
+        let matches = Cli::command().try_get_matches_from(program.chain(words.iter().map(String::as_str)))?;
+        let (cli, command, by) = (Cli::from_arg_matches(&matches)?, name(&matches), operator.to_string());
+        let words: Vec<_> = words.iter().map(Into::into).collect();
+        terminal.obey(&words, cli.yes);
+        let desk = Desk {
+            config: self.config.clone(),
+            store: Arc::clone(&self.jobs.store),
+            clock: Arc::clone(&self.clock),
+            operator,
+            place: Place::Service(Arc::clone(&self.jobs)),
+        };
+        tracing::info!(command, by, "a command began");
+        let done = at_the_desk(cli.command, &desk, terminal).await;
+        let outcome = if done.is_ok() { "done" } else { "failed" };
+        tracing::info!(command, by, outcome, "a command ended");
+        done
+    }
+}
+
+/// The command's words alone: nothing of what it was given.
+fn name(matches: &clap::ArgMatches) -> String {
+    let mut name = Vec::new();
+    let mut at = matches;
+    while let Some((word, inner)) = at.subcommand() {
+        name.push(word);
+        at = inner;
+    }
+    name.join(" ")
 }

@@ -1,10 +1,7 @@
 //! `latchkey grants`.
 
 use super::{Desk, Terminal};
-use crate::{
-    access::{Grant, State},
-    store::Store,
-};
+use crate::access::{Grant, State};
 
 const PER_PERSON: u32 = 200;
 

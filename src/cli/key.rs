@@ -79,13 +79,12 @@ pub(super) async fn next(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result
 fn by_hand(file: &KeyFile) -> String {
     let name = file.path().file_name().unwrap_or_default().to_string_lossy();
     format!(
-        "the master key is a systemd credential, which only systemd's own tools can replace; nothing was changed. As root, with \
-         the unit's own path in place of CRED, and every command of Latchkey through systemd-run as in the example \
-         configuration:\n\
+        "the master key is a systemd credential, which only systemd's own tools can replace; nothing was changed. As root, \
+         while the service runs, with the unit's own path in place of CRED:\n\
          \x20 set -o pipefail\n\
-         \x20 latchkey key next | systemd-creds encrypt --name={name} - CRED.new    # through systemd-run --pipe\n\
-         \x20 latchkey key list                                # with LoadCredentialEncrypted={name}:CRED.new: two keys\n\
-         \x20 mv CRED.new CRED && systemctl restart latchkey\n\
-         \x20 latchkey key rotate                              # goes on from the key that is first now"
+         \x20 latchkey key next | systemd-creds encrypt --name={name} - CRED.new\n\
+         \x20 cp CRED CRED.before && mv CRED.new CRED && systemctl restart latchkey\n\
+         \x20 latchkey key list        # two keys; otherwise put CRED.before back, and restart\n\
+         \x20 latchkey key rotate      # goes on from the key that is first now"
     )
 }

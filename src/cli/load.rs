@@ -5,10 +5,7 @@ use std::path::Path;
 use anyhow::anyhow;
 
 use super::{Desk, Terminal};
-use crate::{
-    rulebook::{ConnectionKind, Faults, Records, Rulebook, Rules},
-    store::Store,
-};
+use crate::rulebook::{ConnectionKind, Faults, Records, Rulebook, Rules};
 
 const LONGEST: u64 = 4 * 1024 * 1024;
 

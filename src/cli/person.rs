@@ -7,7 +7,6 @@ use super::{Desk, Terminal};
 use crate::{
     people::{EnrollError, Enrolment},
     rulebook::HoldOn,
-    store::Store,
 };
 
 const TRIES: usize = 3;

@@ -4,10 +4,7 @@ use anyhow::bail;
 use latchkey_contract::ConnectionId;
 
 use super::{Desk, Terminal};
-use crate::{
-    registry::{SecretKind, SecretName},
-    store::Store,
-};
+use crate::registry::{SecretKind, SecretName};
 
 pub(super) async fn set(desk: &Desk, terminal: &mut Terminal, name: SecretName) -> anyhow::Result<()> {
     if let SecretName::Connection { connection, kind } = &name {

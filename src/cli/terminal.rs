@@ -4,13 +4,16 @@
 mod local;
 
 use std::{
+    ffi::OsString,
     fmt,
     io::{BufRead, Write},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
 use latchkey_contract::Secret;
+use serde::{Deserialize, Serialize};
 
 use local::Local;
 
@@ -41,7 +44,8 @@ pub(crate) trait Ends: Send {
 }
 
 /// Whether a file that is there already may be replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Overwrite {
     /// It stays as it is, and writing is refused.
     Never,
@@ -55,6 +59,7 @@ pub struct Terminal {
     agreed: bool,
     /// What is said goes into this file, once it is whole.
     saving: Option<(PathBuf, Vec<u8>)>,
+    words: Option<Vec<OsString>>,
 }
 
 impl fmt::Debug for Terminal {
@@ -80,12 +85,14 @@ impl Terminal {
     }
 
     pub(crate) fn over(ends: Box<dyn Ends>) -> Self {
-        Self { ends, agreed: false, saving: None }
+        Self { ends, agreed: false, saving: None, words: None }
     }
 
-    /// The operator typed `--yes`: what would be confirmed is confirmed.
-    pub(crate) fn agree(&mut self) {
-        self.agreed = true;
+    /// What the operator typed. From now on no file is touched but those that stand there, and `--yes` confirms what
+    /// would be confirmed.
+    pub(crate) fn obey(&mut self, words: &[OsString], yes: bool) {
+        self.words = Some(words.to_vec());
+        self.agreed = yes;
     }
 
     /// Whether a person sits there.
@@ -160,8 +167,9 @@ impl Terminal {
         Ok(())
     }
 
-    /// A file where the operator is, of at most `limit` bytes.
+    /// A file where the operator is, named by them, of at most `limit` bytes.
     pub fn read_file(&mut self, path: &Path, limit: u64) -> anyhow::Result<Vec<u8>> {
+        self.was_named(path)?;
         self.ends.read_file(path, limit.min(LARGEST_FILE))
     }
 
@@ -171,12 +179,32 @@ impl Terminal {
         String::from_utf8(bytes).ok().with_context(|| format!("{} is not text in UTF-8", path.display()))
     }
 
-    /// A file where the operator is, readable and writable by them alone.
+    /// A file where the operator is, named by them, readable and writable by them alone.
     pub fn write_file(&mut self, path: &Path, bytes: &[u8], overwrite: Overwrite) -> anyhow::Result<()> {
+        self.was_named(path)?;
         if bytes.len() as u64 > LARGEST_FILE {
             bail!("{} would be larger than {}", path.display(), size(LARGEST_FILE));
         }
         self.ends.write_file(path, bytes, overwrite)
+    }
+
+    /// The rest of the input, where nobody sits.
+    pub(crate) fn rest(&mut self) -> anyhow::Result<Secret<String>> {
+        self.ends.rest()
+    }
+
+    /// The operator may be root, and whoever asks for the file a service that has been taken over.
+    fn was_named(&self, path: &Path) -> anyhow::Result<()> {
+        let is_it = |word: &OsString| {
+            let (word, path) = (word.as_bytes(), path.as_os_str().as_bytes());
+            word == path || word.strip_suffix(path).is_some_and(|option| option.ends_with(b"="))
+        };
+        match &self.words {
+            Some(words) if !words.iter().any(is_it) => {
+                bail!("{} was not named on the command line, so it is not touched", path.display())
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -12,7 +12,6 @@ use crate::{
     audit::Code,
     random,
     registry::{SecretKind, SecretName},
-    store::Store,
 };
 
 pub(super) async fn sync(

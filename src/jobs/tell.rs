@@ -348,12 +348,13 @@ impl Jobs {
 
 /// Only a refusal of this very call is the last word: rights can be mended, networks come back, proxies' pages pass.
 const fn is_final(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { .. })
+    matches!(error, CallError::Refused { .. } | CallError::Protected { .. })
 }
 
 fn code(error: &CallError) -> String {
     match error {
         CallError::Unauthorized { code, .. } | CallError::Refused { code, .. } => code.clone(),
+        CallError::Protected { why, .. } => why.clone(),
         CallError::Transient { .. } | CallError::Malformed { .. } => error.to_string(),
     }
 }

@@ -60,7 +60,8 @@ impl Jobs {
         lease: &LeaseHandle,
     ) -> Result<Ran, JobError> {
         let is_giving = scene.target.gives();
-        let is_refused = matches!(error, CallError::Refused { .. } | CallError::Unauthorized { .. });
+        let is_refused =
+            matches!(error, CallError::Refused { .. } | CallError::Unauthorized { .. } | CallError::Protected { .. });
         if is_refused && matches!(step, Some(Step::Create { .. })) {
             // The vendor said no: nothing of this call can still appear.
             scene.account.known.create_sent = None;
@@ -198,6 +199,7 @@ fn sentence(error: &CallError, step: Option<&Step>) -> String {
             let at = if matches!(step, Some(Step::Give { .. })) { "policy" } else { "tenant" };
             format!("the directory refused {doing} ({code}); an admin has to look at the {at}")
         }
+        CallError::Protected { why, .. } => why.clone(),
         CallError::Malformed { .. } => format!("the directory's answer could not be read while {doing}"),
         CallError::Transient { .. } => format!("the directory could not be reached while {doing}"),
     }

@@ -3,10 +3,14 @@
 //! The URL ends in the path secret: it is compared, sent, and never shown. Ours is what points below the same host
 //! and path; entries of other products are never touched.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use latchkey_contract::{
     BoardId, CallError, ConnectionId,
+    text::one_line,
     ticket::{Webhook, WebhookChanges},
 };
 use serde_json::{Value, json};
@@ -44,36 +48,41 @@ impl<'c> Callbacks<'c> {
 
     /// By their description, since no URL is at hand.
     pub(crate) async fn list(&self) -> Result<Vec<Webhook>, CallError> {
+        Ok(self.named_ours().await?.into_iter().map(shown).collect())
+    }
+
+    /// Every entry that carries our name, wherever it points.
+    pub(crate) async fn named_ours(&self) -> Result<Vec<wire::Callback>, CallError> {
         let rows = self.rows("description", &self.mark).await?;
-        let ours = rows.into_iter().filter(|row| row.description.as_deref().is_some_and(|d| d.starts_with(&self.mark)));
-        Ok(ours.map(shown).collect())
+        let is_ours = |row: &wire::Callback| row.description.as_deref().is_some_and(|d| d.starts_with(&self.mark));
+        Ok(rows.into_iter().filter(is_ours).collect())
+    }
+
+    /// Those that carry our name and point to another host or path.
+    pub(crate) async fn elsewhere(&self, url: &Url) -> Result<Vec<wire::Callback>, CallError> {
+        let base = base(url);
+        Ok(self.named_ours().await?.into_iter().filter(|row| !points_below(row, &base)).collect())
     }
 
     /// Keeps what is right, mends what is not, makes what is missing, removes what is too much; in this order, so
-    /// that no board is without a webhook in between.
+    /// that no board is without a webhook in between. One with an older path secret is moved as it is.
     pub(crate) async fn sync(&self, url: &Url, boards: &[BoardId]) -> Result<WebhookChanges, CallError> {
         let target = target(url);
-        let mut wanted = BTreeMap::new();
-        for board in boards {
-            wanted.insert(i64::from(number_or_refused(CREATE, board.as_str())?), None);
-        }
-        let (mut changes, mut strays) = (WebhookChanges::default(), Vec::new());
-        for row in self.below(url).await? {
-            match row.object_id.and_then(|board| wanted.get_mut(&board)) {
-                Some(place @ None) if is_at(&row, &target) => *place = Some(row),
-                _ => strays.push(row.id),
-            }
-        }
-        let mut is_blocked = false;
-        for (board, row) in wanted {
+        let wanted = boards.iter().map(|board| number_or_refused(CREATE, board.as_str()).map(i64::from));
+        let Sorted { ours, mut strays } = sorted(self.below(url).await?, &target, wanted.collect::<Result<_, _>>()?);
+        let (mut changes, mut is_blocked) = (WebhookChanges::default(), false);
+        for (board, row) in ours {
             match row {
-                Some(row) if is_right(&row) => changes.kept += 1,
-                Some(row) => {
-                    self.repair(row.id).await?;
-                    changes.repaired += 1;
-                }
-                None if self.create(board, &target).await? => changes.created += 1,
-                None => is_blocked = true,
+                Some(row) if fault(&row, &target).is_none() => changes.kept += 1,
+                Some(row) if self.repair(row.id, &target).await? => changes.repaired += 1,
+                // One that cannot be mended is replaced, and goes only once its successor is there.
+                other => match self.create(board, &target).await? {
+                    true => {
+                        changes.created += 1;
+                        strays.extend(other.map(|row| row.id));
+                    }
+                    false => is_blocked = true,
+                },
             }
         }
         for id in strays {
@@ -95,13 +104,10 @@ impl<'c> Callbacks<'c> {
     }
 
     /// Every entry at our host and path, whatever its secret.
-    async fn below(&self, url: &Url) -> Result<Vec<wire::Callback>, CallError> {
+    pub(crate) async fn below(&self, url: &Url) -> Result<Vec<wire::Callback>, CallError> {
         let base = base(url);
         let rows = self.rows("url", &format!("{}{}", authority(url), base.path())).await?;
-        let is_ours = |row: &wire::Callback| {
-            row.url.as_deref().and_then(|u| Url::parse(u).ok()).is_some_and(|u| is_below(&u, &base))
-        };
-        Ok(rows.into_iter().filter(is_ours).collect())
+        Ok(rows.into_iter().filter(|row| points_below(row, &base)).collect())
     }
 
     async fn rows(&self, field: &'static str, part: &str) -> Result<Vec<wire::Callback>, CallError> {
@@ -132,16 +138,23 @@ impl<'c> Callbacks<'c> {
         accepted(answer).map(|_| true)
     }
 
-    async fn repair(&self, id: i64) -> Result<(), CallError> {
+    /// `Ok(false)` when the PSA does not change it, or not into this.
+    async fn repair(&self, id: i64, target: &str) -> Result<bool, CallError> {
         let set = |path: &str, value: Value| json!({"op": "replace", "path": path, "value": value});
         let patch = json!([
+            set("url", json!(target)),
             set("payloadVersion", json!(PAYLOAD)),
             set("inactiveFlag", json!(false)),
             set("isSoapCallbackFlag", json!(false)),
             set("isSelfSuppressedFlag", json!(true)),
         ]);
-        let ask = Ask::new(CHANGE, ["system", "callbacks", &id.to_string()]).body(&patch);
-        accepted(self.api.send(&ask).await?).map(|_| ())
+        let answer = self.api.send(&Ask::new(CHANGE, ["system", "callbacks", &id.to_string()]).body(&patch)).await?;
+        if matches!(answer.status.as_u16(), 400 | 409) || errors::missing(&answer) == Some(Missing::Record) {
+            return Ok(false);
+        }
+        let unclear = |_| CallError::transient(CHANGE, "the callback may be mended: the answer could not be read");
+        let after: wire::Callback = accepted(answer)?.json().map_err(unclear)?;
+        Ok(fault(&after, target).is_none())
     }
 
     /// `Ok(false)` when it was gone.
@@ -156,7 +169,7 @@ impl<'c> Callbacks<'c> {
 
 /// What is registered: the PSA appends the record's number to `recordId=`. Nobody reads it; without it some
 /// instances mangle the URL.
-fn target(url: &Url) -> String {
+pub(crate) fn target(url: &Url) -> String {
     let mut url = url.clone();
     url.set_fragment(None);
     url.set_query(Some("recordId="));
@@ -178,33 +191,81 @@ fn authority(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+fn points_below(row: &wire::Callback, base: &Url) -> bool {
+    row.url.as_deref().and_then(|url| Url::parse(url).ok()).is_some_and(|url| is_below(&url, base))
+}
+
 /// Same origin, and one segment below the base: another connection's base is another.
 fn is_below(url: &Url, base: &Url) -> bool {
     let rest = url.path().strip_prefix(base.path());
     url.origin() == base.origin() && rest.is_some_and(|secret| !secret.trim_end_matches('/').contains('/'))
 }
 
-fn is_at(row: &wire::Callback, target: &str) -> bool {
-    let is = |text: &Option<String>, wanted: &str| text.as_deref().is_some_and(|t| t.eq_ignore_ascii_case(wanted));
-    is(&row.kind, "ticket") && is(&row.level, "board") && row.url.as_deref() == Some(target)
+/// Every wanted board with its callback, if it has one, and what is too much.
+pub(crate) struct Sorted {
+    pub(crate) ours: BTreeMap<i64, Option<wire::Callback>>,
+    pub(crate) strays: Vec<i64>,
 }
 
-fn is_right(row: &wire::Callback) -> bool {
-    row.payload_version.as_deref() == Some(PAYLOAD)
-        && row.inactive_flag != Some(true)
-        && row.is_soap_callback_flag != Some(true)
-        && row.is_self_suppressed_flag == Some(true)
+/// Of several callbacks for one board, the best is its callback and the others are strays.
+pub(crate) fn sorted(rows: impl IntoIterator<Item = wire::Callback>, target: &str, boards: BTreeSet<i64>) -> Sorted {
+    let mut ours: BTreeMap<i64, Option<wire::Callback>> = boards.into_iter().map(|board| (board, None)).collect();
+    let mut strays = Vec::new();
+    for row in rows {
+        let place = row.object_id.filter(|_| is_of_board(&row)).and_then(|board| ours.get_mut(&board));
+        let Some(place) = place else {
+            strays.push(row.id);
+            continue;
+        };
+        let is_better = place.as_ref().is_none_or(|held| worth(&row, target) > worth(held, target));
+        let loser = if is_better { place.replace(row) } else { Some(row) };
+        strays.extend(loser.map(|row| row.id));
+    }
+    Sorted { ours, strays }
+}
+
+fn worth(row: &wire::Callback, target: &str) -> (bool, bool) {
+    (row.url.as_deref() == Some(target), fault(row, target).is_none())
+}
+
+fn is_of_board(row: &wire::Callback) -> bool {
+    let is = |text: &Option<String>, wanted: &str| text.as_deref().is_some_and(|t| t.eq_ignore_ascii_case(wanted));
+    is(&row.kind, "ticket") && is(&row.level, "board")
+}
+
+/// What is wrong with a board's callback; `None` when it sends what we can prove, to where we listen.
+pub(crate) fn fault(row: &wire::Callback, target: &str) -> Option<&'static str> {
+    if row.inactive_flag == Some(true) {
+        Some("it is switched off")
+    } else if row.url.as_deref() != Some(target) {
+        Some("it points at an older path secret")
+    } else if row.payload_version.as_deref() != Some(PAYLOAD) || row.is_soap_callback_flag == Some(true) {
+        Some("it does not send signed messages")
+    } else if row.is_self_suppressed_flag != Some(true) {
+        Some("it also tells of our own saves")
+    } else {
+        None
+    }
+}
+
+/// Host and path of where it points, without the path secret.
+pub(crate) fn place(row: &wire::Callback) -> String {
+    let url = row.url.as_deref().and_then(|url| Url::parse(url).ok());
+    url.map_or_else(
+        || "not a URL".to_owned(),
+        |url| one_line(&format!("{}{}", authority(&url), base(&url).path()), 120),
+    )
 }
 
 fn shown(row: wire::Callback) -> Webhook {
-    let url = row.url.as_deref().and_then(|url| Url::parse(url).ok());
+    let target = place(&row);
     let object = row.object_id.map(|id| id.to_string()).unwrap_or_default();
     let kind = row.kind.unwrap_or_default().to_lowercase();
     let level = row.level.unwrap_or_default().to_lowercase();
     Webhook {
         id: row.id.to_string(),
         watches: if kind == "ticket" { format!("{level} {object}") } else { format!("{kind} {level} {object}") },
-        target: url.map_or_else(|| "not a URL".to_owned(), |url| format!("{}{}", authority(&url), base(&url).path())),
+        target,
         is_active: row.inactive_flag != Some(true),
     }
 }

@@ -31,10 +31,14 @@ pub(crate) async fn read(api: &Api) -> Result<Catalogue, CallError> {
 }
 
 /// Service boards; the tickets of project boards live elsewhere.
-async fn boards(api: &Api) -> Result<Vec<Board>, CallError> {
+pub(crate) async fn board_rows(api: &Api) -> Result<Vec<wire::Board>, CallError> {
     let rows: Vec<wire::Board> = api.list(&Ask::new(BOARDS, ["service", "boards"]), LARGEST).await?;
+    Ok(rows.into_iter().filter(|board| board.project_flag != Some(true)).collect())
+}
+
+async fn boards(api: &Api) -> Result<Vec<Board>, CallError> {
     let mut boards = Vec::new();
-    for row in rows.into_iter().filter(|b| b.project_flag != Some(true)) {
+    for row in board_rows(api).await? {
         let id = row.id.to_string();
         boards.push(Board {
             statuses: status::of_board(api, &id).await?,
@@ -105,7 +109,7 @@ async fn all_members(api: &Api) -> Result<Vec<latchkey_contract::ticket::Member>
 
 /// Fields on ticket screens. Where no description says "ticket" (another language), all fields are shown: mapping is
 /// by id, so one too many does no harm and one too few does.
-async fn fields(api: &Api) -> Result<Vec<Field>, CallError> {
+pub(crate) async fn fields(api: &Api) -> Result<Vec<Field>, CallError> {
     let rows: Vec<wire::FieldDefinition> =
         api.list(&Ask::new(FIELDS, ["system", "userDefinedFields"]), LARGEST).await?;
     let knows_tickets = rows.iter().any(is_of_tickets);

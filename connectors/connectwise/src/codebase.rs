@@ -63,6 +63,11 @@ impl Codebase {
         }
     }
 
+    /// Asked now, whatever is known; the release as the site tells it.
+    pub(crate) async fn look_now(&self) -> Result<String, CallError> {
+        self.ask().await
+    }
+
     /// After an answer that `used` knows no such endpoint: another codebase to try, if there is one.
     pub(crate) async fn instead_of(&self, used: &str) -> Result<Option<String>, CallError> {
         let mut known = self.known.lock().await;

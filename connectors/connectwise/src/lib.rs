@@ -50,6 +50,7 @@ pub struct ConnectWise {
     site: Url,
     api: api::Api,
     hook: hook::Hook,
+    codebase: Arc<codebase::Codebase>,
     me: members::Me,
     automation: Vec<String>,
     field_audit_type: Option<String>,
@@ -90,7 +91,8 @@ impl ConnectWise {
             me: members::Me::new(plan.api_member.clone(), Arc::clone(&clock)),
             automation: plan.automation.clone(),
             field_audit_type: plan.field_audit_type.clone(),
-            api: api::Api::new(&plan, codebase, plan.client(&clock)?),
+            api: api::Api::new(&plan, Arc::clone(&codebase), plan.client(&clock)?),
+            codebase,
             clock,
         })
     }
@@ -135,8 +137,9 @@ impl TicketSystem for ConnectWise {
         changed::since(&self.api, self.clock.as_ref(), since, boards, limit).await
     }
 
-    async fn checks(&self, _: &WantedChecks) -> Vec<Check> {
-        checks::sign_in(&self.api, self.clock.as_ref()).await
+    async fn checks(&self, want: &WantedChecks) -> Vec<Check> {
+        let Self { api, codebase, me, clock, id: connection, .. } = self;
+        checks::Doctor { api, codebase, me, clock: clock.as_ref(), connection }.look(want).await
     }
 
     async fn post(&self, id: &TicketId, text: &NoteText, key: &NoteKey) -> Result<Posted, CallError> {

@@ -107,6 +107,11 @@ impl Me {
         Self { configured, clock, known: Mutex::new(None) }
     }
 
+    /// As the settings name it.
+    pub(crate) fn configured(&self) -> Option<&str> {
+        self.configured.as_deref()
+    }
+
     /// # Errors
     /// [`CallError::Unauthorized`] where the instance does not tell: `api_member` must be set then. Whose notes are
     /// ours is never guessed.
@@ -127,7 +132,8 @@ impl Me {
     }
 }
 
-async fn ask(api: &Api) -> Result<String, CallError> {
+/// Whose keys these are.
+pub(crate) async fn ask(api: &Api) -> Result<String, CallError> {
     let untold = |code: &str| CallError::Unauthorized { op: MINE, code: format!("set api_member: {code}") };
     let mine = match api.call::<wire::MyMember>(&Ask::new(MINE, ["system", "mymembers"])).await {
         Ok(wire::MyMember::One(one)) => one,

@@ -131,6 +131,33 @@ pub(crate) struct TypeRow {
     pub(crate) inactive_flag: Option<bool>,
 }
 
+/// A row of which only the number was asked for.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) id: i64,
+}
+
+/// What our own role may do with one kind of record: `None`, `My` or `All`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Right {
+    pub(crate) module_function_name: Option<String>,
+    pub(crate) module_function_identifier: Option<String>,
+    pub(crate) add_level: Option<String>,
+    pub(crate) edit_level: Option<String>,
+    pub(crate) delete_level: Option<String>,
+    pub(crate) inquire_level: Option<String>,
+}
+
+impl Right {
+    /// By name or identifier, blanks and case aside.
+    pub(crate) fn is_of(&self, function: &str) -> bool {
+        let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+        let names = [&self.module_function_name, &self.module_function_identifier];
+        names.into_iter().flatten().any(|name| plain(name) == plain(function))
+    }
+}
+
 /// A row of a ticket list that was asked for these fields alone.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Stamp {
@@ -157,7 +184,7 @@ pub(crate) struct FieldOption {
 }
 
 /// The URL ends in a path secret, so this does not print.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Callback {
     pub(crate) id: i64,

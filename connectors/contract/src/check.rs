@@ -56,7 +56,7 @@ impl Check {
             CallError::Malformed { .. } => {
                 "the address may be another product's, or the vendor has changed its answers"
             }
-            CallError::Unauthorized { .. } | CallError::Refused { .. } => {
+            CallError::Unauthorized { .. } | CallError::Refused { .. } | CallError::Protected { .. } => {
                 "compare the connection's rights with the connector's README"
             }
         };

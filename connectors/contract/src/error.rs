@@ -39,6 +39,15 @@ pub enum CallError {
         /// The vendor's code, bounded and printable.
         code: String,
     },
+    /// The account or group is protected: never touched. Refused by us before any call, or by the vendor: the sentence
+    /// is the same.
+    #[error("{op}: refused, for it is protected: {why}")]
+    Protected {
+        /// The step or call.
+        op: &'static str,
+        /// A sentence for the ticket.
+        why: String,
+    },
     /// The vendor's answer could not be read.
     #[error("{op}: the answer could not be read")]
     Malformed {
@@ -58,6 +67,7 @@ impl CallError {
             Self::Transient { op, .. }
             | Self::Unauthorized { op, .. }
             | Self::Refused { op, .. }
+            | Self::Protected { op, .. }
             | Self::Malformed { op, .. } => op,
         }
     }

@@ -3,6 +3,8 @@
 //! A ticket's free text (`summary`, notes, field values) is hostile: it is carried as text and
 //! decides nothing but what a mapping explicitly reads from a named field.
 
+mod catalogue;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -14,6 +16,8 @@ use crate::{
     BoardId, CallError, Check, CompanyId, Delivery, FieldId, MemberId, NoteId, Rejected, SourceId, StatusId, TicketId,
     Timestamp, TypeId, Verified,
 };
+
+pub use catalogue::{Board, Catalogue, Company, Field, Status, TicketSource, TicketType};
 
 /// One PSA instance.
 #[async_trait::async_trait]
@@ -268,91 +272,6 @@ pub struct Posted {
     pub is_visible_to_customer: bool,
     /// True when the marker was found and nothing was posted anew.
     pub was_there: bool,
-}
-
-/// What admins map from.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Catalogue {
-    /// Boards with their statuses and types.
-    pub boards: Vec<Board>,
-    /// Companies.
-    pub companies: Vec<Company>,
-    /// Members, active or not.
-    pub members: Vec<Member>,
-    /// Custom fields of tickets.
-    pub fields: Vec<Field>,
-    /// Where tickets can come from; empty where the PSA does not let us read it.
-    #[serde(default)]
-    pub sources: Vec<TicketSource>,
-}
-
-/// A board with its own statuses and types.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Board {
-    /// Immutable id.
-    pub id: BoardId,
-    /// As shown.
-    pub name: String,
-    /// May be used.
-    pub is_active: bool,
-    /// A status is valid only within its board.
-    pub statuses: Vec<Status>,
-    /// A type is valid only within its board.
-    #[serde(default)]
-    pub types: Vec<TicketType>,
-}
-
-/// A ticket type of one board.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TicketType {
-    /// Immutable id.
-    pub id: TypeId,
-    /// As shown.
-    pub name: String,
-    /// May be used.
-    pub is_active: bool,
-}
-
-/// Where a ticket can come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TicketSource {
-    /// Immutable id.
-    pub id: SourceId,
-    /// As shown.
-    pub name: String,
-}
-
-/// A status of one board.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// Immutable id.
-    pub id: StatusId,
-    /// As shown.
-    pub name: String,
-    /// A ticket in it counts as closed.
-    pub is_closing: bool,
-    /// May be used.
-    pub is_active: bool,
-}
-
-/// A PSA company.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Company {
-    /// Immutable id.
-    pub id: CompanyId,
-    /// As shown.
-    pub name: String,
-}
-
-/// A custom field of tickets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Field {
-    /// Immutable id.
-    pub id: FieldId,
-    /// As shown.
-    pub name: String,
-    /// For lists: the allowed texts.
-    pub options: Vec<String>,
 }
 
 /// One webhook of ours at the PSA.

@@ -42,7 +42,9 @@ use url::Url;
 
 use api::Graph;
 pub use assertion::{KeyError, make_certificate};
-pub use refusal::{GROUP_NOT_FOUND, NAME_TAKEN, PASSWORD_REFUSED, PROTECTED, ROLE_NOT_FOUND};
+pub use refusal::{
+    GROUP_NOT_FOUND, GROUP_RESTRICTED, LISTED, NAME_TAKEN, PASSWORD_REFUSED, RESTRICTED, ROLE_NOT_FOUND,
+};
 pub use settings::{Credential, CredentialKind, Settings};
 use token::{Proof, Tokens};
 pub use warning::warning;

@@ -66,6 +66,11 @@ pub(crate) const APP_OWNERS: Need = Need {
     why: "an application that an account came to own during a grant cannot be taken from it",
 };
 
+pub(crate) const ORGANIZATION: Need = Need {
+    any_of: &["User.ReadWrite.All", "Organization.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"],
+    role: false,
+    why: "the tenant's licence cannot be read",
+};
 pub(crate) const UNITS: Need = Need {
     any_of: &["AdministrativeUnit.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"],
     role: false,
@@ -75,7 +80,15 @@ pub(crate) const UNITS: Need = Need {
 /// Without these no grant works.
 pub(crate) const NEEDED: [Need; 6] = [ACCOUNTS, PASSWORDS, ROLES, GROUPS, METHODS, DOMAINS];
 
+/// Without these something is left undone, and said so.
+pub(crate) const OPTIONAL: [Need; 3] = [UNITS, GROUP_OWNERS, APP_OWNERS];
+
 impl Need {
+    /// The permission that is advised.
+    pub(crate) fn name(&self) -> &'static str {
+        self.any_of.first().copied().unwrap_or_default()
+    }
+
     pub(crate) fn is_met(&self, rights: &Rights) -> bool {
         self.any_of.iter().any(|name| rights.roles.iter().any(|held| held == name))
     }

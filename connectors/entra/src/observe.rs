@@ -17,6 +17,7 @@ use crate::{
     Entra,
     api::{Call, Reply},
     need,
+    refusal::{LISTED, RESTRICTED},
     settings::{Mark, TimeBound},
     wire::{Object, User},
 };
@@ -106,9 +107,9 @@ impl Entra {
         let object = object_id("GET /users/{id}", &user.id)?;
         let is_marked = self.mark_of(user) == Some(account.id.as_str());
         let protection = if self.settings.protects(&object) {
-            Some("The account is on this connection's list of protected accounts.")
+            Some(LISTED)
         } else if user.is_management_restricted == Some(true) {
-            Some("The account is in a restricted management administrative unit.")
+            Some(RESTRICTED)
         } else if user.on_premises_sync_enabled == Some(true) {
             Some("The account is synchronised from an on-premises directory.")
         } else {

@@ -23,7 +23,7 @@ use crate::{
     observe::object_id,
     password::password,
     random::OsRandom,
-    refusal::{NAME_TAKEN, PASSWORD_REFUSED, PROTECTED, Refusal},
+    refusal::{LISTED, NAME_TAKEN, PASSWORD_REFUSED, Refusal},
     settings::Mark,
     wire::{Revoked, User},
 };
@@ -50,10 +50,23 @@ impl Entra {
         account: &AccountRef,
         secret: Option<&Secret<String>>,
     ) -> Result<Outcome, CallError> {
+        self.act_unless_protected(step, account, secret).await.map_err(|error| match error {
+            // Whoever refused it, it is the step that was.
+            CallError::Protected { why, .. } => CallError::Protected { op: step.name(), why },
+            other => other,
+        })
+    }
+
+    async fn act_unless_protected(
+        &self,
+        step: &Step,
+        account: &AccountRef,
+        secret: Option<&Secret<String>>,
+    ) -> Result<Outcome, CallError> {
         let urgency = step.urgency();
         match (step, self.object_of(account, urgency).await?) {
             (_, Some(object)) if self.settings.protects(&object) => {
-                Err(CallError::Refused { op: step.name(), status: 403, code: PROTECTED.to_owned() })
+                Err(CallError::Protected { op: step.name(), why: LISTED.to_owned() })
             }
             (_, Some(object)) => self.act_on(step, &object, secret, urgency).await,
             (Step::Create { .. }, None) => self.create(account, password_of(step, secret)?, urgency).await,

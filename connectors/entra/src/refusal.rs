@@ -24,8 +24,15 @@ pub const ROLE_NOT_FOUND: &str = "RoleNotFound";
 /// [`CallError::Refused`]'s code when the group is not, or no longer, in the tenant.
 pub const GROUP_NOT_FOUND: &str = "GroupNotFound";
 
-/// [`CallError::Refused`]'s code when the account is protected: by us, or by a restricted management unit.
-pub const PROTECTED: &str = "Protected";
+/// Why an account is protected that an admin listed; refused by us alone, before any call.
+pub const LISTED: &str = "The account is on this connection's list of protected accounts.";
+
+/// Why an account is protected that a restricted management administrative unit holds. Seen before a call and refused by
+/// us, or refused by the directory where it was put there in between: the sentence is the same.
+pub const RESTRICTED: &str = "The account is in a restricted management administrative unit.";
+
+/// Why a group cannot be given or taken that such a unit holds.
+pub const GROUP_RESTRICTED: &str = "The group is in a restricted management administrative unit.";
 
 /// A refusal that is not about throttling, tokens or the vendor's own trouble.
 #[derive(Debug)]
@@ -119,7 +126,7 @@ impl Refusal {
     pub(crate) fn into_error(self, need: Need) -> CallError {
         let Self { op, status, .. } = self;
         if self.is_restricted() {
-            return CallError::Refused { op, status, code: PROTECTED.to_owned() };
+            return CallError::Protected { op, why: RESTRICTED.to_owned() };
         }
         if self.is_forbidden() {
             return CallError::Unauthorized { op, code: self.explain(need) };
@@ -200,6 +207,6 @@ mod tests {
     fn a_restricted_unit_is_protection_and_not_a_missing_right() {
         let message = "Insufficient privileges to complete the operation. Target object is a member of a restricted management administrative unit and can only be modified by administrators scoped to that administrative unit.";
         let error = refusal(403, "Authorization_RequestDenied", message).into_error(NEED);
-        assert!(matches!(error, CallError::Refused { code, .. } if code == PROTECTED));
+        assert!(matches!(error, CallError::Protected { why, .. } if why == RESTRICTED));
     }
 }

@@ -50,7 +50,9 @@ pub(crate) struct Token {
     pub(crate) text: Secret<String>,
     /// `None` when the token is opaque.
     pub(crate) rights: Option<Rights>,
-    issued: Timestamp,
+    /// The vendor's clock when it was issued, if it told.
+    pub(crate) date: Option<Timestamp>,
+    pub(crate) issued: Timestamp,
     renew_at: Timestamp,
     ends: Timestamp,
 }
@@ -93,6 +95,14 @@ impl Tokens {
         }
     }
 
+    /// A token fetched now, whatever is held: rights are frozen when one is issued.
+    pub(crate) async fn renewed(&self) -> Result<Arc<Token>, CallError> {
+        let mut held = self.held.lock().await;
+        let token = Arc::new(self.fetch(Urgency::Ordinary, self.clock.now()).await?);
+        *held = Some(Arc::clone(&token));
+        Ok(token)
+    }
+
     /// Lets the next call fetch a new token, since a right was refused that may have been granted meanwhile.
     pub(crate) async fn doubt(&self, token: &Arc<Token>) {
         let now = self.clock.now();
@@ -101,9 +111,9 @@ impl Tokens {
             && Arc::ptr_eq(current, token)
             && now >= current.issued + FRESH
         {
-            let Token { text, rights, issued, ends, .. } = current.as_ref();
+            let Token { text, rights, date, issued, ends, .. } = current.as_ref();
             let (text, rights) = (text.clone(), rights.clone());
-            *held = Some(Arc::new(Token { text, rights, issued: *issued, renew_at: now, ends: *ends }));
+            *held = Some(Arc::new(Token { text, rights, date: *date, issued: *issued, renew_at: now, ends: *ends }));
         }
     }
 
@@ -141,8 +151,10 @@ impl Tokens {
 /// Why a connection's credential was refused, for the person who must mend it; `None` for codes that say enough.
 pub(crate) fn advice(code: &str) -> Option<&'static str> {
     Some(match code {
-        "AADSTS7000215" => "the client secret is wrong; copy the secret's value (not its id) again",
-        "AADSTS7000222" => "the client secret has expired; make a new one in the app registration",
+        "AADSTS7000215" => {
+            "the client secret is wrong; copy the secret's value (not its id) again, and set it with latchkey secret set"
+        }
+        "AADSTS7000222" => "the client secret has expired; make a new one, and set its value with latchkey secret set",
         "AADSTS700027" => {
             "the certificate is not known to the app registration; upload it (this takes some minutes to spread)"
         }
@@ -182,7 +194,8 @@ fn read(answer: &Answer, now: Timestamp) -> Result<Token, CallError> {
     let life = Duration::from_secs(expires_in.min(86_400));
     let rights = rights(&access_token);
     let renew_at = now + life.saturating_sub(EARLY).max(life / 2);
-    Ok(Token { text: Secret::new(access_token), rights, issued: now, renew_at, ends: now + life })
+    let text = Secret::new(access_token);
+    Ok(Token { text, rights, date: answer.date(), issued: now, renew_at, ends: now + life })
 }
 
 /// An opaque token has no readable rights; that is no error.

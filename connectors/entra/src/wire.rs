@@ -196,9 +196,43 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
+    /// Only administrators of the unit itself may change who is in it.
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.is_member_management_restricted == Some(true)
+    }
+
     /// The name, fit for one line.
     pub(crate) fn name(&self) -> String {
         one_line(self.display_name.as_deref().unwrap_or(&self.id), 80)
+    }
+}
+
+/// `organization`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Organization {
+    pub(crate) assigned_plans: Option<Vec<Plan>>,
+}
+
+/// `assignedPlan`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Plan {
+    pub(crate) service_plan_id: Option<String>,
+    pub(crate) capability_status: Option<String>,
+}
+
+impl Organization {
+    /// The best of Entra ID's paid plans that is not switched off: `P2` or `P1`.
+    pub(crate) fn premium(&self) -> Option<&'static str> {
+        const PLANS: [(&str, &str); 2] =
+            [("eec0eb4f-6444-4f95-aba0-50c24d67f998", "P2"), ("41781fb2-bc02-4b7c-bd55-b576c07bb09d", "P1")];
+        let is_on = |plan: &&Plan| !matches!(plan.capability_status.as_deref(), Some("Suspended" | "Deleted"));
+        let has = |id: &str| {
+            let mut on = self.assigned_plans.iter().flatten().filter(is_on);
+            on.any(|plan| plan.service_plan_id.as_deref().is_some_and(|held| held.eq_ignore_ascii_case(id)))
+        };
+        PLANS.iter().find(|(id, _)| has(id)).map(|(_, name)| *name)
     }
 }
 

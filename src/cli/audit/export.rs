@@ -3,10 +3,7 @@
 use anyhow::Context;
 
 use super::{Desk, Export, Format, PAGE, Terminal};
-use crate::{
-    audit::{AuditFilter, AuditRow, BrokenChain, CSV_HEADER, Chain, Head, Line, csv_record},
-    store::Store,
-};
+use crate::audit::{AuditFilter, AuditRow, BrokenChain, CSV_HEADER, Chain, Head, Line, csv_record};
 
 pub(super) async fn run(wanted: &Export, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     if let Some(out) = &wanted.out {

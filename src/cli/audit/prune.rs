@@ -8,7 +8,6 @@ use super::{Desk, Terminal, verify};
 use crate::{
     audit::{AuditEntry, Code, Signer},
     cli::desk::explain,
-    store::Store,
 };
 
 pub(super) async fn run(before: Timestamp, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {

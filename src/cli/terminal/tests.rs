@@ -53,7 +53,7 @@ fn where_nobody_can_answer_it_takes_the_flag() {
     let refused = terminal("yes\n").confirm("This ends 3 grants.").unwrap_err().to_string();
     assert!(refused.contains("--yes") && refused.contains("nothing was changed"), "{refused}");
     let mut agreed = terminal("");
-    agreed.agree();
+    agreed.obey(&[], true);
     agreed.confirm("This ends 3 grants.").unwrap();
 }
 
@@ -93,4 +93,20 @@ fn a_file_that_is_there_is_replaced_only_when_asked() {
     assert_eq!(std::fs::read(&path).unwrap(), b"second");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn only_files_that_were_named_are_touched() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    std::fs::write(at("rules"), "x").unwrap();
+    let mut terminal = terminal("");
+    let out = format!("--out={}", at("out").display());
+    terminal.obey(&["rulebook".into(), at("rules").into(), out.into()], false);
+    terminal.read_file(&at("rules"), 5).unwrap();
+    terminal.write_file(&at("out"), b"x", Overwrite::Never).unwrap();
+    let shadow = terminal.read_file(Path::new("/etc/shadow"), 5).unwrap_err().to_string();
+    assert!(shadow.contains("was not named"), "{shadow}");
+    assert!(terminal.write_file(&at("rules2"), b"x", Overwrite::Never).is_err());
+    assert!(terminal.read_file(Path::new("rules"), 5).is_err(), "a name within another is not that name");
 }

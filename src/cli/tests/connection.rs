@@ -93,7 +93,7 @@ async fn a_tenant_is_checked_and_its_roles_groups_and_marked_accounts_are_listed
     let check = ["connection", "check", "contoso"];
     let red = place.type_in(&check, io::empty()).await;
     assert!(red.output.contains("FAILED\tpermission Domain.Read.All\t"), "{red:?}");
-    assert!(red.output.contains("give admin consent"), "{red:?}");
+    assert!(red.output.contains("Grant admin consent"), "{red:?}");
     for line in [
         "ok\ttoken\t".to_owned(),
         "\nrole:62e90394-69f5-4237-9190-012177145e10\tGlobal Administrator\tprivileged\n".to_owned(),

@@ -73,8 +73,7 @@ async fn desk_with_credential(place: &Place) -> Desk {
                 public_url = \"https://latchkey.example.com\"\n";
     let config =
         Config::parse(text, &place.0.path().join("latchkey.toml"), Some(&place.0.path().join("keys"))).unwrap();
-    let store = Sqlite::open(&database(&config), SqliteOptions::default()).await.unwrap();
-    Desk { config, store: Arc::new(store), clock: Arc::new(SystemClock::new()), lock: None }
+    Desk::alone(config).await.unwrap()
 }
 
 async fn at(desk: &Desk, words: &[&str]) -> Typed {

@@ -242,7 +242,7 @@ impl TestApp {
 }
 
 /// A port that stays ours when the service is down: below those that the system gives to connections by itself.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let random = || 10_000 + u16::from_be_bytes(latchkey::random::bytes::<2>()) % 20_000;
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     std::iter::repeat_with(random).find(is_free).expect("there is no end of ports to try")

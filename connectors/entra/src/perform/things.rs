@@ -14,7 +14,7 @@ use crate::{
     Entra,
     api::Call,
     need::{self, Need},
-    refusal::{GROUP_NOT_FOUND, Refusal},
+    refusal::{GROUP_NOT_FOUND, GROUP_RESTRICTED, Refusal},
     wire::Object,
 };
 
@@ -31,6 +31,9 @@ impl Entra {
             Err(refusal) if refusal.is_conflict() => return Ok(done(object)),
             Err(refusal) => refusal,
         };
+        if refusal.is_restricted() {
+            return Err(CallError::Protected { op: OP, why: GROUP_RESTRICTED.to_owned() });
+        }
         if !refusal.is_missing() && !refusal.is_unknown_subject() {
             return Err(refusal.into_error(need::GROUPS));
         }

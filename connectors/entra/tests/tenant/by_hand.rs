@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use latchkey_contract::directory::Target;
+use latchkey_contract::{
+    CallError, Directory as _, Secret, SecretId,
+    directory::{Step, Target},
+};
+use latchkey_entra::{GROUP_RESTRICTED, LISTED, RESTRICTED};
 use latchkey_simulators::graph::{GroupSeed, Refused, UserSeed};
 use serde_json::json;
 
-use crate::harness::{EXCHANGE, MARK, Scene, Setup, Stopped, TENANT, UPN, grant, role};
+use crate::harness::{EXCHANGE, MARK, Scene, Setup, Stopped, TENANT, UPN, grant, group, role};
 
 async fn given() -> Scene {
     let mut scene = Scene::start(Setup::default()).await;
@@ -150,6 +154,54 @@ async fn a_protected_account_is_refused_before_any_call() {
         assert!(matches!(said, Err(Stopped::Impossible(why)) if why.contains("restricted management")));
     }
     assert_eq!(our_writes(&scene, &scene.id()), before);
+}
+
+/// F111: whoever refuses, and whenever, the sentence is the same.
+#[tokio::test]
+async fn the_directorys_own_denial_reads_like_our_refusal() {
+    let mut scene = given().await;
+    let before = our_writes(&scene, &scene.id());
+    // Put there between the look and the act: only the directory knows.
+    scene.sim.add_unit(TENANT, "Break glass", true, &[&scene.id()]);
+    let password = Secret::new("Canary-protected-9!xxxxxxxxxxxx".to_owned());
+    let sealed = SecretId::parse("s2").unwrap();
+    for step in
+        [Step::Disable, Step::SetPassword { password: sealed }, Step::Enable, Step::ScramblePassword, Step::Delete]
+    {
+        let denied = scene.entra.perform(&step, &scene.account, Some(&password)).await.unwrap_err();
+        assert_eq!(denied.op(), step.name());
+        assert!(matches!(&denied, CallError::Protected { why, .. } if why == RESTRICTED), "{step:?}: {denied:?}");
+    }
+    let refused = scene.reach(&Target::Disabled).await;
+    assert!(matches!(refused, Err(Stopped::Impossible(why)) if why == RESTRICTED));
+    assert_eq!(our_writes(&scene, &scene.id()), before);
+}
+
+/// F111
+#[tokio::test]
+async fn what_an_admin_listed_reads_the_same_at_the_look_and_at_the_act() {
+    let mut scene = given().await;
+    let secret = Secret::new("app-secret-canary".to_owned());
+    scene.reconnect(&json!({"protected": [scene.id()]}), latchkey_entra::Credential::Secret(secret));
+    let calls = scene.sim.faults().calls().len();
+    let refused = scene.entra.perform(&Step::Disable, &scene.account, None).await.unwrap_err();
+    assert_eq!(scene.sim.faults().calls().len(), calls, "before any call");
+    assert!(matches!(refused, CallError::Protected { op: "disable", why } if why == LISTED));
+    assert!(matches!(scene.reach(&Target::Disabled).await, Err(Stopped::Impossible(why)) if why == LISTED));
+}
+
+#[tokio::test]
+async fn a_group_that_a_restricted_unit_holds_is_named_as_what_is_protected() {
+    let mut scene = given().await;
+    let seed = GroupSeed { display_name: "Owners".to_owned(), ..GroupSeed::default() };
+    let id = scene.sim.add_group(TENANT, seed);
+    scene.sim.add_unit(TENANT, "Groups of the board", true, &[&id]);
+    let wanted = grant(&scene, "s1", &[&role(EXCHANGE), &group(&id)]);
+    let stopped = scene.reach(&wanted).await;
+    assert!(
+        matches!(&stopped, Err(Stopped::Failed(CallError::Protected { op: "give", why })) if why == GROUP_RESTRICTED),
+        "{stopped:?}"
+    );
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 mod bad_days;
 mod burner;
 mod by_hand;
+mod doctor;
 mod end_in_the_tenant;
 mod harness;
 mod overview;

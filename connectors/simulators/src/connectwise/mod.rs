@@ -13,6 +13,7 @@ mod behaviour;
 mod callbacks;
 mod conditions;
 mod control;
+mod control_tables;
 mod delivery;
 mod desk;
 mod documents;

@@ -84,7 +84,7 @@ pub(super) fn definition(tenant: &Tenant, id: &str, version: &str) -> Object {
         "displayName": name_of(tenant, id),
         "description": format!("{}.", name_of(tenant, id)),
         "isBuiltIn": built_in.is_some(),
-        "isEnabled": true,
+        "isEnabled": !tenant.disabled_roles.contains(id),
         "resourceScopes": ["/"],
     });
     // The property exists in beta only.

@@ -34,6 +34,8 @@ impl Graph {
             roles: Vec::new(),
             eligibilities: Vec::new(),
             custom_roles: Vec::new(),
+            disabled_roles: BTreeSet::new(),
+            default_domain: None,
             requests: Vec::new(),
             pim_policies: BTreeMap::new(),
             tap_policy: TapPolicy::default(),
@@ -45,6 +47,25 @@ impl Graph {
     pub fn add_domain(&self, tenant: &str, name: &str, is_verified: bool, is_federated: bool) {
         let domain = Domain { name: name.to_owned(), is_verified, is_federated };
         self.with_tenant(tenant, |tenant| tenant.domains.push(domain));
+    }
+
+    /// Changes the state of a domain; the others stay as they are.
+    pub fn set_domain(&self, tenant: &str, name: &str, is_verified: bool, is_federated: bool) {
+        self.with_tenant(tenant, |tenant| {
+            for domain in tenant.domains.iter_mut().filter(|domain| domain.name == name) {
+                (domain.is_verified, domain.is_federated) = (is_verified, is_federated);
+            }
+        });
+    }
+
+    /// Chooses the domain that new accounts get in the portal.
+    pub fn set_default_domain(&self, tenant: &str, name: &str) {
+        self.with_tenant(tenant, |tenant| tenant.default_domain = Some(name.to_owned()));
+    }
+
+    /// Takes a domain away.
+    pub fn remove_domain(&self, tenant: &str, name: &str) {
+        self.with_tenant(tenant, |tenant| tenant.domains.retain(|domain| domain.name != name));
     }
 
     /// The tenant is gone: no tokens, and those already issued stop working.
@@ -191,6 +212,18 @@ impl Graph {
         id
     }
 
+    /// Deletes a group; nobody is in it any more.
+    pub fn remove_group(&self, tenant: &str, id: &str) {
+        self.with_tenant(tenant, |tenant| tenant.groups.retain(|group| group.id != id));
+    }
+
+    /// Lets a rule of the tenant compute a group's members from now on.
+    pub fn make_group_dynamic(&self, tenant: &str, id: &str) {
+        self.with_tenant(tenant, |tenant| {
+            tenant.groups.iter_mut().filter(|group| group.id == id).for_each(|group| group.is_dynamic = true);
+        });
+    }
+
     /// Adds an administrative unit with members (object ids); answers its id. A restricted one
     /// shields its members from everybody without a role scoped to it.
     pub fn add_unit(&self, tenant: &str, name: &str, is_restricted: bool, members: &[&str]) -> String {
@@ -212,6 +245,19 @@ impl Graph {
         let role = (id.clone(), name.to_owned());
         tenant_of(world, tenant).custom_roles.push(role);
         id
+    }
+
+    /// Deletes a custom role definition.
+    pub fn remove_custom_role(&self, tenant: &str, id: &str) {
+        self.with_tenant(tenant, |tenant| tenant.custom_roles.retain(|(known, _)| known != id));
+    }
+
+    /// Switches a role definition off, or on again.
+    pub fn set_role_enabled(&self, tenant: &str, role: &str, is_enabled: bool) {
+        self.with_tenant(tenant, |tenant| match is_enabled {
+            true => drop(tenant.disabled_roles.remove(role)),
+            false => drop(tenant.disabled_roles.insert(role.to_owned())),
+        });
     }
 
     /// Makes a principal eligible for a role, as PIM does for permanent staff.

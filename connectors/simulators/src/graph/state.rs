@@ -79,6 +79,10 @@ pub(super) struct Tenant {
     pub(super) roles: Vec<RoleGrant>,
     pub(super) eligibilities: Vec<RoleGrant>,
     pub(super) custom_roles: Vec<(String, String)>,
+    /// Role definitions that an administrator has switched off.
+    pub(super) disabled_roles: std::collections::BTreeSet<String>,
+    /// By name; the initial one until another is chosen.
+    pub(super) default_domain: Option<String>,
     /// PIM requests as they were answered, with their status kept current on reading.
     pub(super) requests: Vec<super::pim::Request>,
     /// By role id; roles that are absent have the default.

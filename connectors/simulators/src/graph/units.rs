@@ -127,8 +127,8 @@ pub(super) fn organization(turn: &mut Turn<'_>) -> Answer {
 /// `GET /domains`
 pub(super) fn domains(turn: &mut Turn<'_>) -> Answer {
     turn.caller.needs(&["Domain.Read.All", "Domain.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"])?;
-    let items = turn
-        .tenant()
+    let tenant = turn.tenant();
+    let items = tenant
         .domains
         .iter()
         .enumerate()
@@ -136,7 +136,7 @@ pub(super) fn domains(turn: &mut Turn<'_>) -> Answer {
             object(json!({
                 "id": domain.name,
                 "authenticationType": if domain.is_federated { "Federated" } else { "Managed" },
-                "isDefault": at == 0,
+                "isDefault": tenant.default_domain.as_deref().map_or(at == 0, |name| name == domain.name),
                 "isInitial": at == 0,
                 "isRoot": true,
                 "isVerified": domain.is_verified,

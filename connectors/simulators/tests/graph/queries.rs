@@ -83,3 +83,44 @@ async fn advanced_queries_read_an_index_that_lags() {
     bench.advance(30_000);
     assert_eq!(bench.query(path).await.is(200).body["@odata.count"], json!(1));
 }
+
+#[tokio::test]
+async fn a_tenant_changes_under_the_hands_of_its_administrators() {
+    let bench = Bench::new().await;
+    let graph = &bench.graph;
+    graph.set_domain(TENANT, "contoso.example", false, true);
+    graph.set_default_domain(TENANT, "contoso.example");
+    let domains = bench.get("domains").await.is(200);
+    let own = &domains.values()[1];
+    assert_eq!((&own["isVerified"], &own["authenticationType"]), (&json!(false), &json!("Federated")));
+    assert_eq!((&own["isDefault"], &domains.values()[0]["isDefault"]), (&json!(true), &json!(false)));
+    graph.remove_domain(TENANT, "contoso.example");
+    assert_eq!(bench.get("domains").await.values().len(), 1);
+
+    let custom = graph.add_custom_role(TENANT, "Printer Wizard");
+    let path = format!("roleManagement/directory/roleDefinitions/{custom}");
+    graph.set_role_enabled(TENANT, &custom, false);
+    assert_eq!(bench.get(&path).await.body["isEnabled"], false);
+    graph.set_role_enabled(TENANT, &custom, true);
+    assert_eq!(bench.get(&path).await.body["isEnabled"], true);
+    graph.remove_custom_role(TENANT, &custom);
+    bench.get(&path).await.is(404);
+
+    let seed = latchkey_simulators::graph::GroupSeed { display_name: "x".to_owned(), ..Default::default() };
+    let group = graph.add_group(TENANT, seed);
+    graph.make_group_dynamic(TENANT, &group);
+    assert_eq!(bench.get(&format!("groups/{group}")).await.body["groupTypes"], json!(["DynamicMembership"]));
+    graph.remove_group(TENANT, &group);
+    bench.get(&format!("groups/{group}")).await.is(404);
+}
+
+#[tokio::test]
+async fn answers_carry_the_simulators_time_or_a_wrong_one() {
+    let bench = Bench::new().await;
+    let date = async || bench.get("domains").await.headers["date"].to_str().unwrap().to_owned();
+    assert_eq!(date().await, "Tue, 01 Sep 2026 10:00:00 GMT");
+    bench.graph.knobs(|knobs| knobs.date_off_ms = 180_000);
+    assert_eq!(date().await, "Tue, 01 Sep 2026 10:03:00 GMT");
+    let token = bench.ask_token(&bench.secret_form(crate::bench::SECRET)).await;
+    assert_eq!(token.headers["date"], "Tue, 01 Sep 2026 10:03:00 GMT");
+}

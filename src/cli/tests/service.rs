@@ -1,0 +1,62 @@
+//! Commands while the service runs: the service runs them.
+
+use super::*;
+use crate::{
+    app::{App, Parts},
+    config::Config,
+};
+
+async fn start(place: &Place) -> App {
+    let path = place.0.path().join("latchkey.toml");
+    let text = std::fs::read_to_string(&path).unwrap().replace("127.0.0.1:8080", "127.0.0.1:0");
+    std::fs::write(&path, text).unwrap();
+    let config = Config::load(&path).unwrap();
+    config.make_data_dir().unwrap();
+    App::start(&config, Parts::new(Arc::new(SystemClock::new()))).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_command_works_at_the_services_desk_as_it_does_alone() {
+    let place = Place::new();
+    let app = start(&place).await;
+    let records = place.write("records.toml", RECORDS);
+    let loaded = place.type_in(&["records", "load", &records], io::empty()).await.ok();
+    assert_eq!(loaded.output, "Revision 1 is in force: 1 connections, 1 customers, 1 people.\n");
+    assert!(loaded.hints.contains("latchkey certificate make entra-contoso"), "{}", loaded.hints);
+    place.type_in(&["certificate", "make", "entra-contoso"], io::empty()).await.ok();
+    let again = place.type_in(&["records", "load", &records], io::empty()).await.ok();
+    assert_eq!(again.hints, "", "the service knows the new certificate");
+
+    let screen = Screen::default();
+    let technician = Technician { screen: screen.clone(), lines: 0 };
+    place.type_on(&screen, &["person", "enroll", "jdoe"], technician).await.ok();
+    assert!(app.store().factors(&PersonId::parse("jdoe").unwrap()).await.unwrap().is_some());
+    let refused = place.type_in(&["person", "enroll", "nobody"], io::empty()).await.refused();
+    assert!(refused.contains("there is no person nobody"), "{refused}");
+    app.stop().await;
+    let alone = place.type_in(&["secret", "list"], io::empty()).await.ok();
+    assert_eq!(alone.output, "entra-contoso/certificate-key\nentra-contoso/certificate\n");
+}
+
+#[tokio::test]
+async fn a_client_of_the_service_needs_nothing_but_the_data_directory() {
+    let place = Place::new();
+    let app = start(&place).await;
+    let path = place.0.path().join("latchkey.toml");
+    let text = std::fs::read_to_string(&path).unwrap().replace("keys/master.key", "credential:latchkey.key");
+    std::fs::write(&path, text).unwrap();
+    place.type_in(&["grants"], io::empty()).await.ok();
+    app.stop().await;
+    let alone = place.type_in(&["grants"], io::empty()).await.refused();
+    assert!(alone.contains("systemd"), "{alone}");
+}
+
+#[test]
+fn the_service_gets_the_words_without_the_configurations_name() {
+    let words = |words: &[&str]| for_the_service(&words.iter().map(Into::into).collect::<Vec<_>>());
+    let kept = words(&["--config", "/etc/x", "grants", "--config=y", "--yes"]).unwrap();
+    assert_eq!(kept, ["grants", "--yes"]);
+    use std::os::unix::ffi::OsStringExt;
+    let refused = for_the_service(&[OsString::from_vec(vec![0xff])]).unwrap_err().to_string();
+    assert!(refused.contains("not UTF-8"), "{refused}");
+}

@@ -1,0 +1,201 @@
+//! The shipped program, as processes: one serves, others are typed in by operators.
+
+use std::{
+    fs::Permissions,
+    io::{BufRead, BufReader, Write},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use super::harness::free_port;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_latchkey");
+
+const RECORDS: &str = r#"
+[[connection]]
+id = "entra-contoso"
+kind = "entra"
+tenant = "8f0c2c1e-0000-4000-8000-000000000000"
+client_id = "8f0c2c1e-0000-4000-8000-000000000001"
+credential = "secret"
+"#;
+
+/// An installation, and what is typed there.
+struct Place {
+    dir: tempfile::TempDir,
+    port: u16,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { dir: tempfile::tempdir().unwrap(), port: free_port() };
+        let port = place.port;
+        place.write(
+            "latchkey.toml",
+            &format!(
+                "data_dir = \"data\"\nkey_file = \"keys/master.key\"\nlisten = \"127.0.0.1:{port}\"\n\
+                 public_url = \"http://127.0.0.1:{port}\"\n"
+            ),
+        );
+        place.write("records.toml", RECORDS);
+        place
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.at(name), text).unwrap();
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(words).arg("--config=latchkey.toml").current_dir(self.dir.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn type_in(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    fn refused(&self, words: &[&str]) -> String {
+        let output = self.type_in(words);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn type_value(&self, words: &[&str], value: &str) -> Output {
+        let mut child = self.command(words).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(value.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    fn serve(&self) -> Service {
+        let mut child = self.command(&["serve"]).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        let is_ready = lines.by_ref().map_while(Result::ok).any(|line| {
+            *log.lock().unwrap() += &format!("{line}\n");
+            line.contains("\"ready\"")
+        });
+        assert!(is_ready, "it did not start: {}", log.lock().unwrap());
+        let kept = Arc::clone(&log);
+        let reading = std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                *kept.lock().unwrap() += &format!("{line}\n");
+            }
+        });
+        Service { child, log, reading: Some(reading) }
+    }
+}
+
+struct Service {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    reading: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Service {
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Tells it to stop; answers all that it logged.
+    fn stop(mut self) -> String {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+        self.reading.take().unwrap().join().unwrap();
+        self.log.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It is over already where a test came to its end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_second_service_says_that_one_runs_and_a_killed_one_is_followed() {
+    let place = Place::new();
+    let first = place.serve();
+    let second = place.refused(&["serve"]);
+    assert!(second.contains(&format!("already (process {})", first.child.id())), "{second}");
+    assert!(place.type_in(&["grants"]).status.success());
+    first.kill();
+    assert!(place.at("data/latchkey.sock").exists(), "a killed one leaves its socket");
+    assert!(place.type_in(&["grants"]).status.success(), "alone, past the dead socket");
+    let next = place.serve();
+    assert!(place.type_in(&["grants"]).status.success());
+    let log = next.stop();
+    assert!(log.contains("\"command\":\"grants\""), "the next one was asked: {log}");
+    assert!(!place.at("data/latchkey.sock").exists());
+}
+
+#[test]
+fn a_secret_set_at_the_door_is_in_no_log_and_who_set_it_is() {
+    let place = Place::new();
+    let service = place.serve();
+    assert!(place.type_in(&["records", "load", "records.toml"]).status.success());
+    let set = place.type_value(&["secret", "set", "entra-contoso/client-secret"], "canary-value-1234\n");
+    assert_eq!(String::from_utf8_lossy(&set.stdout), "entra-contoso/client-secret is set.\n", "{set:?}");
+    let log = service.stop();
+    assert!(!log.contains("canary"), "{log}");
+    let line = log.lines().find(|line| line.contains("\"command\":\"secret set\"")).unwrap();
+    assert!(line.contains("\"by\":\"") && !line.contains("client-secret"), "{line}");
+}
+
+#[test]
+fn a_service_that_stops_does_not_wait_for_an_operator() {
+    let place = Place::new();
+    let service = place.serve();
+    assert!(place.type_in(&["records", "load", "records.toml"]).status.success());
+    let mut asked =
+        place.command(&["secret", "set", "entra-contoso/client-secret"]).stdin(Stdio::piped()).spawn().unwrap();
+    while !service.log.lock().unwrap().contains("secret set") {
+        std::thread::yield_now();
+    }
+    service.stop();
+    drop(asked.stdin.take());
+    let told = asked.wait_with_output().unwrap();
+    assert_eq!(told.status.code(), Some(1));
+    assert!(place.type_in(&["secret", "list"]).stdout.is_empty(), "nothing was set");
+}
+
+/// Only root can be somebody else for a moment.
+#[test]
+fn another_user_is_refused_at_the_door() {
+    const NOBODY: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: to be another user takes root");
+        return;
+    }
+    let place = Place::new();
+    let service = place.serve();
+    let open = |name: &str, mode| std::fs::set_permissions(place.at(name), Permissions::from_mode(mode)).unwrap();
+    for (name, mode) in [("", 0o755), ("latchkey.toml", 0o644), ("data", 0o711)] {
+        open(name, mode);
+    }
+    let other = |words| {
+        let program = place.at("latchkey");
+        std::fs::copy(PROGRAM, &program).unwrap();
+        let output = Command::new(&program).args(words).current_dir(place.dir.path()).uid(NOBODY).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let by_mode = other(&["grants"]);
+    assert!(by_mode.contains("run this as root or as the user"), "{by_mode}");
+    open("data/latchkey.sock", 0o666);
+    let by_peer = other(&["grants"]);
+    assert!(by_peer.contains("only root and the user that Latchkey runs as"), "{by_peer}");
+    let log = service.stop();
+    assert!(log.contains("refused at the socket") && log.contains(&format!("\"uid\":{NOBODY}")), "{log}");
+}
