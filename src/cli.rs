@@ -12,8 +12,10 @@ mod desk;
 mod grants;
 mod key;
 mod load;
+mod mapping;
 mod operator;
 mod person;
+mod rulebook;
 mod secret;
 mod serve;
 mod terminal;
@@ -38,7 +40,9 @@ use crate::{
 use audit::Audit;
 use desk::Desk;
 pub(crate) use desk::ServiceDesk;
+use mapping::Mapping;
 pub(crate) use operator::Operator;
+use rulebook::Rulebook;
 pub(crate) use terminal::{Ends, LARGEST_FILE};
 pub use terminal::{Overwrite, Terminal};
 
@@ -85,9 +89,12 @@ enum Command {
     /// Connections, customers and people.
     #[command(subcommand)]
     Records(Load),
-    /// Policies and mappings.
+    /// Policies, mappings, groups, brakes and alerts: one document.
     #[command(subcommand)]
-    Rulebook(Load),
+    Rulebook(Rulebook),
+    /// Which tickets ask for what.
+    #[command(subcommand)]
+    Mapping(Mapping),
     /// What a connection's vendor says.
     #[command(subcommand)]
     Connection(Connection),
@@ -265,7 +272,8 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
         Command::Secret(Secret::List) => secret::list(desk, terminal).await,
         Command::Records(Load::Load { file }) => load::records(desk, terminal, &file).await,
-        Command::Rulebook(Load::Load { file }) => load::rulebook(desk, terminal, &file).await,
+        Command::Rulebook(command) => rulebook::run(command, desk, terminal).await,
+        Command::Mapping(command) => mapping::run(command, desk, terminal).await,
         Command::Connection(Connection::Check { connection }) => connection::check(desk, terminal, &connection).await,
         Command::Webhook(Webhook::Sync { connection, new_path }) => {
             webhook::sync(desk, terminal, connection, new_path).await

@@ -105,14 +105,14 @@ async fn head(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
     Timestamp::parse(text)
         .or_else(day)
         .ok_or_else(|| "write a day such as 2026-06-09 or a time such as 2026-06-09T21:59:47Z".to_owned())
 }
 
-fn ticket(text: &str) -> Result<TicketRef, String> {
+pub(super) fn ticket(text: &str) -> Result<TicketRef, String> {
     let parsed = text.split_once('/').and_then(|(connection, ticket)| {
         Some(TicketRef { connection: connection.parse().ok()?, ticket: ticket.parse().ok()? })
     });

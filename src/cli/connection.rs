@@ -155,7 +155,7 @@ async fn list_marked(report: &mut Report<'_>, desk: &Desk, accounts: &[Marked]) 
 }
 
 /// What failed, to its cause, and what an operator can do about it.
-fn to_do(error: &CallError) -> String {
+pub(super) fn to_do(error: &CallError) -> String {
     let to_do = match error {
         CallError::Transient { .. } => "try again; if it stays, check the address, the network and the vendor's status",
         CallError::Unauthorized { .. } | CallError::Refused { .. } | CallError::Protected { .. } => {

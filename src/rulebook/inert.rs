@@ -6,7 +6,10 @@
 mod directory;
 mod psa;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use latchkey_contract::{ConnectionId, directory::Entitlement, text::one_line, ticket};
 
@@ -94,6 +97,14 @@ impl Rulebook {
         }
         found.0.sort_by_key(|warning| warning.gravity);
         found.0
+    }
+
+    /// The PSAs and directories that it speaks of, as far as the records know them.
+    #[must_use]
+    pub fn connections(&self, records: &Records) -> BTreeSet<ConnectionId> {
+        let psas = self.mappings.iter().map(|m| &m.connection).filter(|id| is_psa(records, id));
+        let used = self.policies.iter().flat_map(|p| self.customers_of(p, records));
+        psas.chain(used.filter_map(|c| c.directory.as_ref())).cloned().collect()
     }
 
     /// The customers where a policy may be used.
@@ -194,9 +205,12 @@ fn usable(found: &mut Found, book: &Rulebook, records: &Records, policy: &Policy
     }
 }
 
+fn is_psa(records: &Records, id: &ConnectionId) -> bool {
+    records.connection(id).is_some_and(|c| matches!(c.kind, ConnectionKind::ConnectWise(_)))
+}
+
 fn connection(found: &mut Found, records: &Records, mapping: &Mapping) {
-    let connection = records.connection(&mapping.connection);
-    if !connection.is_some_and(|c| matches!(c.kind, ConnectionKind::ConnectWise(_))) {
+    if !is_psa(records, &mapping.connection) {
         let what =
             format!("there is no PSA connection {} in the records, so this mapping does nothing", mapping.connection);
         found.say(Gravity::Inert, format!("mapping.{}.connection", mapping.id), what);

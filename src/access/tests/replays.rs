@@ -71,7 +71,7 @@ fn a_policy_that_gives_something_else_turns_its_decisions() {
 /// F46, F58: a brake counts as it was counted then; one that was not counted then is named instead.
 #[test]
 fn brakes_are_replayed_by_the_counts_of_then() {
-    let all = [decided(|d| drop(d.living.counts.insert("all".parse().unwrap(), 3)))];
+    let all = [decided(|d| d.living.counts = [("all".parse().unwrap(), 3)].into())];
     let before = after(|r| r.rulebook.brakes.push(brake(5, "1d")));
     let tighter = after(|r| r.rulebook.brakes.push(brake(3, "1d")));
     let turned = replay(&before, &tighter, &all);
