@@ -101,10 +101,7 @@ impl App {
             store = wrap(store);
         }
         let wall = Arc::clone(&parts.clock);
-        let guard = Arc::new(GuardedClock::new(parts.clock));
-        if let Some(last) = store.last_seen().await.context("the database cannot be read")? {
-            guard.seen_before(last);
-        }
+        let guard = guarded(parts.clock, store.as_ref()).await?;
         let clock: Arc<dyn Clock> = Arc::<GuardedClock<_>>::clone(&guard);
         let seal = Arc::new(seal::unlock(&config.key_file, store.as_ref(), clock.now()).await?);
         // Tokens, certificates and one-time codes are judged by other people's clocks: they get the wall's time as it is.
@@ -219,6 +216,36 @@ impl App {
         drop(self.lock);
         tracing::info!("stopped");
     }
+}
+
+/// The wall's time, held against what the database saw last.
+async fn guarded(wall: Arc<dyn Clock>, store: &dyn Store) -> anyhow::Result<Arc<GuardedClock<Arc<dyn Clock>>>> {
+    let guard = Arc::new(GuardedClock::new(wall));
+    if let Some(last) = store.last_seen().await.context("the database cannot be read")? {
+        guard.seen_before(last);
+    }
+    Ok(guard)
+}
+
+/// The service's work for a command that is alone with the database: the same parts, without pages, hooks and sweep.
+pub(crate) async fn jobs_alone(
+    config: &Config,
+    store: Arc<dyn Store>,
+    wall: Arc<dyn Clock>,
+    seal: Arc<seal::Seal>,
+    live: Arc<Live>,
+) -> anyhow::Result<Arc<Jobs>> {
+    let guard = guarded(Arc::clone(&wall), store.as_ref()).await?;
+    Ok(Arc::new(Jobs {
+        store,
+        live,
+        clock: Arc::<GuardedClock<_>>::clone(&guard),
+        trust: guard,
+        random: Arc::new(SystemRandom),
+        seal,
+        public_url: config.public_url.clone(),
+        post: Arc::new(Post::new(config.mail.clone(), config.public_url.clone(), wall)),
+    }))
 }
 
 /// Runs until `stop` is done.

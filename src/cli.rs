@@ -5,21 +5,25 @@
 //! the socket; where none runs, the command is alone with the database, under the lock. Either way it is the same code,
 //! [`at_the_desk`].
 
+mod answer;
 mod audit;
 mod certificate;
 mod connection;
 mod desk;
 mod grants;
+mod hands;
 mod key;
 mod load;
 mod mapping;
 mod operator;
 mod person;
+mod revoke;
 mod rulebook;
 mod secret;
 mod serve;
 mod terminal;
 mod webhook;
+mod work;
 
 use std::{
     ffi::OsString,
@@ -28,10 +32,11 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use clap::{Parser, Subcommand};
-use latchkey_contract::{ConnectionId, PersonId};
+use clap::{Args, Parser, Subcommand};
+use latchkey_contract::{ConnectionId, GrantId, PersonId};
 
 use crate::{
+    access::Length,
     config::Config,
     lock::{self, LockError},
     registry::SecretName,
@@ -40,8 +45,10 @@ use crate::{
 use audit::Audit;
 use desk::Desk;
 pub(crate) use desk::ServiceDesk;
+use grants::Wanted;
 use mapping::Mapping;
 pub(crate) use operator::Operator;
+use revoke::{LockOn, Target};
 use rulebook::Rulebook;
 pub(crate) use terminal::{Ends, LARGEST_FILE};
 pub use terminal::{Overwrite, Terminal};
@@ -107,8 +114,67 @@ enum Command {
     /// The master keys that seal every secret.
     #[command(subcommand)]
     Key(Key),
-    /// List the grants of the people in the records, newest first; of each person the newest 200.
-    Grants,
+    /// List grants, newest first.
+    Grants(Wanted),
+    /// Say how a grant was decided: by which rule, from what, and what came of it.
+    Why {
+        /// As `latchkey grants` lists it.
+        grant: GrantId,
+    },
+    /// Take a grant away now. Nothing is locked.
+    End {
+        /// As `latchkey grants` lists it.
+        grant: GrantId,
+        /// Why: for the ticket and the audit log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Take access away now, and give nothing there until an owner lifts the lock. Shows what is left until each is seen
+    /// to be off.
+    Revoke {
+        #[command(flatten)]
+        target: Target,
+        /// Why: for the tickets and the audit log.
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// How long to wait while nothing moves. What is left is worked on by the service all the same.
+        #[arg(long, default_value = "10m", value_parser = length)]
+        wait: Length,
+    },
+    /// What is locked, and lifting it.
+    #[command(subcommand)]
+    Lock(LockCommand),
+    /// Let a request pass that a brake holds. Two people must.
+    Approve {
+        /// As `latchkey grants --open` lists it.
+        grant: GrantId,
+        /// Who approves: their fresh one-time code is asked for.
+        #[arg(long = "as", value_name = "PERSON")]
+        by: PersonId,
+    },
+    /// Say no to a request that a brake holds.
+    Deny {
+        /// As `latchkey grants --open` lists it.
+        grant: GrantId,
+        /// Who denies: their fresh one-time code is asked for.
+        #[arg(long = "as", value_name = "PERSON")]
+        by: PersonId,
+        /// Why: for the ticket.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// List what is being worked on and what waits: the dead first, then by when it is due.
+    Tasks(Most),
+    /// List what the PSAs' webhooks and the poll brought, newest first.
+    Deliveries {
+        /// Only what is not worked off yet.
+        #[arg(long)]
+        open: bool,
+        #[command(flatten)]
+        most: Most,
+    },
+    /// List the mails that are owed, sent or given up, newest first.
+    Mails(Most),
     /// The audit log: who did what, for which ticket and grant.
     #[command(subcommand)]
     Audit(Audit),
@@ -196,6 +262,34 @@ enum Key {
     Retire,
     /// Print the key file as it would be with a new key first: for a systemd credential. Changes nothing.
     Next,
+}
+
+#[derive(Debug, Subcommand)]
+enum LockCommand {
+    /// List what is locked, paused or blocked.
+    List,
+    /// Lift a lock. What was taken away stays away.
+    Lift {
+        /// all, customer/ID or person/ID.
+        on: LockOn,
+        /// The owner who lifts it: their fresh one-time code is asked for.
+        #[arg(long = "as", value_name = "OWNER")]
+        by: PersonId,
+        /// Why: for the audit log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Most {
+    /// At most so many.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+}
+
+fn length(text: &str) -> Result<Length, String> {
+    Length::parse(text).map_err(|error| error.to_string())
 }
 
 /// Runs one command.
@@ -287,7 +381,17 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Key(Key::Rotate) => key::rotate(desk, terminal).await,
         Command::Key(Key::Retire) => key::retire(desk, terminal).await,
         Command::Key(Key::Next) => key::next(desk, terminal).await,
-        Command::Grants => grants::list(desk, terminal).await,
+        Command::Grants(wanted) => grants::list(desk, terminal, wanted).await,
+        Command::Why { grant } => grants::why(desk, terminal, grant).await,
+        Command::End { grant, reason } => revoke::end(desk, terminal, &grant, &reason).await,
+        Command::Revoke { target, reason, wait } => revoke::revoke(desk, terminal, target, &reason, wait).await,
+        Command::Lock(LockCommand::List) => revoke::locks(desk, terminal).await,
+        Command::Lock(LockCommand::Lift { on, by, reason }) => revoke::lift(desk, terminal, on, &by, &reason).await,
+        Command::Approve { grant, by } => answer::approve(desk, terminal, &grant, &by).await,
+        Command::Deny { grant, by, reason } => answer::deny(desk, terminal, &grant, &by, &reason).await,
+        Command::Tasks(most) => work::tasks(desk, terminal, most.limit).await,
+        Command::Deliveries { open, most } => work::deliveries(desk, terminal, open, most.limit).await,
+        Command::Mails(most) => work::mails(desk, terminal, most.limit).await,
         Command::Audit(command) => audit::run(command, desk, terminal).await,
     }
 }

@@ -1,23 +1,68 @@
-//! `latchkey grants`.
+//! `latchkey grants` and `latchkey why`: what was given, where it stands, and by which rule.
 
-use super::{Desk, Terminal};
-use crate::access::{Grant, State};
+use anyhow::Context;
+use clap::Args;
+use latchkey_contract::{CustomerId, GrantId, PersonId, TicketRef, text::one_line};
+use serde_json::Value;
 
-const PER_PERSON: u32 = 200;
+use super::{Desk, Terminal, audit::ticket};
+use crate::{
+    access::{Grant, State},
+    audit::{AuditEntry, AuditFilter, Code},
+    store::Scope,
+};
 
-pub(super) async fn list(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
-    let mut grants: Vec<Grant> = Vec::new();
-    for person in &desk.store.rules().await?.records.people {
-        grants.extend(desk.store.grants_of_person(&person.id, PER_PERSON).await?);
+/// Decisions about one grant: the request, and what approvers said.
+const ENTRIES: u32 = 500;
+
+#[derive(Debug, Args)]
+pub(super) struct Wanted {
+    /// Only what is not over.
+    #[arg(long)]
+    open: bool,
+    /// Only this customer's.
+    #[arg(long, conflicts_with_all = ["person", "ticket"])]
+    customer: Option<CustomerId>,
+    /// Only this person's.
+    #[arg(long, conflicts_with = "ticket")]
+    person: Option<PersonId>,
+    /// Only this ticket's: CONNECTION/NUMBER.
+    #[arg(long, value_parser = ticket)]
+    ticket: Option<TicketRef>,
+    /// At most so many.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+}
+
+pub(super) async fn list(desk: &Desk, terminal: &mut Terminal, wanted: Wanted) -> anyhow::Result<()> {
+    let limit = wanted.limit;
+    let scope = match (wanted.customer, wanted.person) {
+        (Some(id), _) => Scope::Customer(id),
+        (None, Some(id)) => Scope::Person(id),
+        (None, None) => Scope::Everything,
+    };
+    let mut grants = match &wanted.ticket {
+        Some(ticket) => desk.store.grants_of_ticket(ticket).await?,
+        None if wanted.open => {
+            let mut open = desk.store.open_grants_in(&scope, None, limit).await?;
+            open.reverse();
+            open
+        }
+        None => desk.store.newest_grants(&scope, limit).await?,
+    };
+    grants.retain(|grant| !(wanted.open && grant.state.is_final()));
+    grants.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    for grant in &grants {
+        terminal.say(line(grant))?;
     }
-    grants.sort_by(|a, b| b.id.cmp(&a.id));
-    for grant in grants {
-        terminal.say(line(&grant))?;
+    if grants.len() == usize::try_from(limit).unwrap_or(usize::MAX) {
+        terminal.hint(format!("There may be more than these {limit}; ask for more with --limit."))?;
     }
     Ok(())
 }
 
-fn line(grant: &Grant) -> String {
+/// `GRANT  state  when  person  customer  policy  ticket`, divided by tabs.
+pub(super) fn line(grant: &Grant) -> String {
     let when = match &grant.state {
         State::Ending { since, .. } => format!("since {since}"),
         State::Ended { proof, .. } => format!("off {}", proof.seen_at()),
@@ -27,4 +72,58 @@ fn line(grant: &Grant) -> String {
     };
     let Grant { id, person, customer, policy, ticket, .. } = grant;
     format!("{id}\t{}\t{when}\t{person}\t{customer}\t{}\t{ticket}", grant.state.name(), policy.id)
+}
+
+pub(super) async fn why(desk: &Desk, terminal: &mut Terminal, id: GrantId) -> anyhow::Result<()> {
+    let filter = AuditFilter { grant: Some(id.clone()), ..AuditFilter::default() };
+    let rows = desk.store.audit_rows(&filter, 0, ENTRIES).await?;
+    let entries: Vec<AuditEntry> = rows.iter().map(|row| row.entry()).collect::<Result<_, _>>()?;
+    let decision = entries
+        .iter()
+        .find(|entry| [Code::RequestGranted, Code::RequestWaiting, Code::RequestRefused].contains(&entry.code));
+    let grant = desk.store.grant(&id).await?;
+    let decision = decision.with_context(|| match &grant {
+        Some(_) => format!("the audit log has no decision about {id} any more; it was pruned"),
+        None => format!("there is no grant {id}; latchkey grants lists them"),
+    })?;
+    terminal.say(format!("{id}: {}, {}", decision.code.says(), decision.at))?;
+    if let Some(grant) = &grant {
+        terminal.say(format!(
+            "  policy {} by mapping {}, at revision {} of the rulebook",
+            grant.policy.id, grant.mapping, grant.revision
+        ))?;
+        terminal.say(format!("  for {}, which now is {}", grant.length, grant.state.name()))?;
+    }
+    if let Some(refusal) = decision.detail.get("refusal").filter(|refusal| !refusal.is_null()) {
+        terminal.say("refused by:")?;
+        said(terminal, refusal)?;
+    }
+    terminal.say("from what the ticket said:")?;
+    said(terminal, decision.detail.get("request").unwrap_or(&Value::Null))?;
+    if let Some(living) = decision.detail.get("living").filter(|living| !living.is_null()) {
+        terminal.say("and what lived then:")?;
+        said(terminal, living)?;
+    }
+    terminal.say("afterwards:")?;
+    for entry in entries.iter().filter(|entry| entry.at >= decision.at && entry.code != decision.code) {
+        let by = entry.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+        terminal.say(format!("  {} {}{by}: {}", entry.at, entry.code.as_str(), entry.code.says()))?;
+    }
+    Ok(())
+}
+
+/// One line for each thing that was known, whatever shape its release gave it.
+fn said(terminal: &mut Terminal, value: &Value) -> anyhow::Result<()> {
+    let Value::Object(fields) = value else { return terminal.say(format!("  {}", plain(value))) };
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+        terminal.say(format!("  {}: {}", name.replace('_', " "), plain(value)))?;
+    }
+    Ok(())
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => one_line(text, 300),
+        other => one_line(&other.to_string(), 300),
+    }
 }

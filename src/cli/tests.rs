@@ -1,5 +1,6 @@
 //! The command line as an operator types it, against real files and, where it calls out, pretend vendors.
 
+mod audit;
 mod connection;
 mod key;
 mod mapping;

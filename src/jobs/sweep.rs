@@ -102,3 +102,83 @@ impl Sweep {
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Mutex};
+
+    use sqlx::{Connection as _, SqliteConnection};
+
+    use super::*;
+    use crate::{
+        clock::SystemClock,
+        clock_guard::Doubt,
+        store::{
+            Transition,
+            sqlite::{Options, Sqlite},
+            story::{entry, transition},
+        },
+        telemetry::{self, LogFormat, LogLevel},
+    };
+
+    #[derive(Debug)]
+    struct Sure;
+
+    impl Trust for Sure {
+        fn doubt(&self) -> Option<Doubt> {
+            None
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// F143: that entries are owed is measured and said with each beat, until they are chained; the beat goes on.
+    #[tokio::test]
+    async fn what_is_owed_is_said_until_it_is_chained() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let everything = telemetry::subscriber(LogFormat::Json, LogLevel::Info, move || writer.clone());
+        let _logging = tracing::subscriber::set_default(everything);
+        // With a single subscriber in the process, a line first reached by another test's thread is switched off for all.
+        let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(io::sink).finish());
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let _measuring = metrics::set_default_local_recorder(&recorder);
+        let measured = || recorder.handle().render();
+        let said = || String::from_utf8(std::mem::take(&mut *lines.0.lock().unwrap())).unwrap();
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("latchkey.db");
+        let store = Arc::new(Sqlite::open(&path, Options { reserve_bytes: 0, max_bytes: None }).await.unwrap());
+        let sweep = Sweep::new(Arc::<Sqlite>::clone(&store), Arc::new(SystemClock::new()), Arc::new(Sure));
+        let mut stranger = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+        let broken = "CREATE TRIGGER stranger BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END";
+        sqlx::query(broken).execute(&mut stranger).await.unwrap();
+        let removal = Transition { is_removal: true, audit: vec![entry("a"), entry("b")], ..transition() };
+        store.commit(removal).await.unwrap();
+        assert!(measured().contains("audit_owed_total 2"), "{}", measured());
+        let line = said();
+        assert!(line.contains("\"level\":\"ERROR\"") && line.contains("\"entries\":2"), "{line}");
+        for _ in 0..2 {
+            sweep.beat(true).await.unwrap();
+            let line = said();
+            assert!(line.contains("\"level\":\"ERROR\"") && line.contains("\"owed\":2"), "{line}");
+            assert!(measured().contains("audit_owed 2"), "{}", measured());
+        }
+        sqlx::query("DROP TRIGGER stranger").execute(&mut stranger).await.unwrap();
+        sweep.beat(false).await.unwrap();
+        let line = said();
+        assert!(!line.contains("ERROR") && line.contains("that were owed are chained"), "{line}");
+        assert!(measured().contains("audit_owed 0"), "{}", measured());
+        store.close().await;
+    }
+}

@@ -277,7 +277,10 @@ async fn a_service_that_stops_waits_for_nobody_who_does_not_come_to_an_end() {
     place.door.shut().await;
     assert_eq!(sessions.free.available_permits(), 8, "both are over");
     for stream in [&mut asked, &mut at_work] {
-        stream.read_to_end(&mut Vec::new()).await.unwrap();
+        // An end with something unread is a reset, and an end all the same.
+        if let Err(error) = stream.read_to_end(&mut Vec::new()).await {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        }
     }
     assert!(matches!(knock(place.dir.path()).await.unwrap(), Knock::Nobody));
 }

@@ -56,6 +56,8 @@ impl Run<'_> {
             "due" | "end-asked" => self.moved("active", about),
             "off-seen" => self.off_seen(),
             "off-proven" => self.moved("ending", about),
+            "handing-over" => self.handing_over(),
+            "audit-head" => self.audit_head(),
             "revealed" => self.revealed(),
             "use-step" | "open-session" => self.signing_in(),
             "command" => self.command(),
@@ -165,6 +167,19 @@ impl Run<'_> {
         "the note stood, and was not posted again; the time of access began once".to_owned()
     }
 
+    fn handing_over(&self) -> String {
+        assert_eq!(self.death.audited("secret.handing-over"), usize::from(!self.is_before()));
+        assert_eq!(self.death.effect("note access granted"), 0, "recorded before it is written");
+        assert_eq!(self.end.effect("note this access has ended"), 1, "written once, overwritten at the end");
+        "recorded or not, no credentials stood in the ticket; recorded and written after the start".to_owned()
+    }
+
+    fn audit_head(&self) -> String {
+        assert_eq!(self.death.audited("audit.head"), self.point.nth - usize::from(self.is_before()));
+        assert_eq!(self.end.audited("audit.head"), self.clean.audited("audit.head"), "once a day");
+        "the head of the day left the house once".to_owned()
+    }
+
     fn told(&self, about: &str) -> String {
         let (telling, state) = about.rsplit_once('-').expect("a telling and a state");
         let note = match telling {
@@ -216,6 +231,8 @@ impl Run<'_> {
     fn command(&self) -> String {
         let is_old = self.death.client_secret == self.beginning.client_secret;
         assert_eq!(is_old, self.is_before(), "the old secret or the new one");
+        let recorded = self.death.audited("secret.set") - self.beginning.audited("secret.set");
+        assert_eq!(recorded, usize::from(!self.is_before()), "recorded with it");
         "the old secret or the new one, never none; the service works with it".to_owned()
     }
 

@@ -15,7 +15,10 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use latchkey::telemetry::{self, LogFormat, LogLevel};
+use latchkey::{
+    audit::{AuditFilter, Line, csv_record},
+    telemetry::{self, LogFormat, LogLevel},
+};
 use latchkey_contract::Clock as _;
 use latchkey_simulators::{
     fault::{Act, Fault},
@@ -183,7 +186,7 @@ async fn hooks(app: &TestApp) -> Vec<String> {
     said
 }
 
-/// F22, F94, F106, F107: no secret is anywhere but where it belongs: a password on the one reveal, and in the one note of
+/// F22, F94, F106, F107, F140: no secret is anywhere but where it belongs: a password on the one reveal, and in the one note of
 /// a policy that delivers there while that access lives; every other one nowhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_where_it_does_not_belong() {
@@ -238,6 +241,10 @@ async fn no_secret_is_where_it_does_not_belong() {
     }
     for entry in app.store().audit(0, 100_000).await.unwrap() {
         places.push(("the audit".to_owned(), format!("{entry:?} {}", entry.detail).into_bytes()));
+    }
+    for row in app.store().audit_rows(&AuditFilter::default(), 0, 100_000).await.unwrap() {
+        places.push(("the CSV export".to_owned(), csv_record(&row.entry().unwrap()).join(",").into_bytes()));
+        places.push(("the JSON export".to_owned(), Line::Row(row).write().into_bytes()));
     }
     let address = app.app().metrics_address().unwrap();
     let said = reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();

@@ -4,6 +4,7 @@
 
 mod access_ends;
 mod asking;
+mod audit;
 mod canary;
 mod clock;
 mod delivering;

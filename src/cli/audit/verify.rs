@@ -46,11 +46,14 @@ pub(super) async fn database(desk: &Desk, heads: Vec<Head>, terminal: &mut Termi
     let found = follow(&*desk.store, heads.clone()).await?;
     let is_signed = heads.iter().any(|head| head.signature.is_some()) || !found.checkpoints.is_empty();
     let signer = if is_signed { Some(desk.seal().await.map(|seal| Signer::new(&seal))) } else { None };
-    match signer.transpose() {
-        Ok(signer) => signed(signer.as_ref(), &found.checkpoints, &heads)?,
-        Err(error) => terminal.hint(format!("No signature was checked: {error:#}"))?,
+    let signer = signer.transpose().or_else(|error| {
+        terminal.hint(format!("No signature was checked: {error:#}"))?;
+        anyhow::Ok(None)
+    })?;
+    if let Some(signer) = &signer {
+        signed(signer, &found.checkpoints, &heads)?;
     }
-    say(terminal, &found, &heads)?;
+    say(terminal, &found, &heads, signer.is_some())?;
     let owed = desk.store.audit_owed().await?;
     if owed > 0 {
         terminal
@@ -68,7 +71,7 @@ pub(in crate::cli) fn file(path: &Path, heads: Vec<Head>, terminal: &mut Termina
         terminal
             .hint("No signature was checked: that needs the installation's key. There, run: latchkey audit verify")?;
     }
-    say(terminal, &found, &heads)
+    say(terminal, &found, &heads, false)
 }
 
 fn read(mut file: impl BufRead, heads: Vec<Head>) -> anyhow::Result<Whole> {
@@ -122,8 +125,7 @@ fn whole(chain: &Chain, checkpoints: Vec<Checkpoint>) -> anyhow::Result<Whole> {
     Ok(Whole { first: chain.first(), head: chain.head(), checkpoints })
 }
 
-fn signed(signer: Option<&Signer>, checkpoints: &[Checkpoint], heads: &[Head]) -> anyhow::Result<()> {
-    let Some(signer) = signer else { return Ok(()) };
+fn signed(signer: &Signer, checkpoints: &[Checkpoint], heads: &[Head]) -> anyhow::Result<()> {
     if let Some(forged) = checkpoints.iter().find(|checkpoint| !signer.has_signed(checkpoint)) {
         bail!(
             "the checkpoint that stays of the entries up to {} was not signed by this installation: somebody else took them away",
@@ -136,14 +138,16 @@ fn signed(signer: Option<&Signer>, checkpoints: &[Checkpoint], heads: &[Head]) -
     Ok(())
 }
 
-fn say(terminal: &mut Terminal, found: &Whole, heads: &[Head]) -> anyhow::Result<()> {
+fn say(terminal: &mut Terminal, found: &Whole, heads: &[Head], is_signed: bool) -> anyhow::Result<()> {
     let Some(head) = &found.head else {
         terminal.say("There are no entries yet.")?;
         return Ok(());
     };
     for Checkpoint { gone, .. } in &found.checkpoints {
         let first = gone.seq - gone.entries + 1;
-        terminal.say(format!("Pruned: entries {first} to {}, from {} to {}.", gone.seq, gone.from, gone.to))?;
+        let signed = if is_signed { "signed by this installation" } else { "its signature was not checked" };
+        terminal
+            .say(format!("Pruned: entries {first} to {}, from {} to {}; {signed}.", gone.seq, gone.from, gone.to))?;
     }
     terminal.say(format!("Whole: entries {} to {}, each as it was chained.", found.first, head.seq))?;
     terminal.say(format!("Head: {head}"))?;

@@ -1,0 +1,66 @@
+//! `latchkey approve` and `deny`, for what a brake holds; and how a person proves at the command line who they are.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use anyhow::{Context, anyhow};
+use latchkey_contract::{GrantId, PersonId};
+
+use super::{Desk, Terminal};
+use crate::{
+    people::People,
+    rulebook::{Person, Role},
+};
+
+pub(super) async fn approve(
+    desk: &Desk,
+    terminal: &mut Terminal,
+    grant: &GrantId,
+    by: &PersonId,
+) -> anyhow::Result<()> {
+    proven(desk, terminal, by).await?;
+    let work = desk.work().await?;
+    match work.jobs.approve(grant, by).await? {
+        0 => terminal.say(format!("{grant} is approved, and access is being given."))?,
+        more => terminal.say(format!("Noted. {more} more must approve {grant}, each another person."))?,
+    }
+    desk.hint_at_rest(terminal)
+}
+
+pub(super) async fn deny(
+    desk: &Desk,
+    terminal: &mut Terminal,
+    grant: &GrantId,
+    by: &PersonId,
+    reason: &str,
+) -> anyhow::Result<()> {
+    proven(desk, terminal, by).await?;
+    desk.work().await?.jobs.deny(grant, by, reason).await?;
+    terminal.say(format!("{grant} is denied; nothing was given, and the ticket is told."))?;
+    desk.hint_at_rest(terminal)
+}
+
+/// Somebody of the records who typed a fresh one-time code of theirs: the operating system's user is not enough where two
+/// people must agree, or where an owner must.
+pub(super) async fn proven(desk: &Desk, terminal: &mut Terminal, id: &PersonId) -> anyhow::Result<Person> {
+    let person = desk.store.rules().await?.records.person(id).cloned();
+    let person = person.with_context(|| format!("there is no person {id} in the records"))?;
+    let people = People::new(Arc::clone(&desk.store), Arc::clone(&desk.clock), desk.seal().await?, desk.live().await?);
+    let code = terminal.ask_hidden(&format!("One-time code of {id}"), false)?;
+    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    people.check_code(id, code.expose(), here).await.map_err(|error| {
+        anyhow!(error).context(format!("nothing was changed; {id} must be enrolled, and each code is good once"))
+    })?;
+    Ok(person)
+}
+
+/// As [`proven`], and an owner.
+pub(super) async fn owner(desk: &Desk, terminal: &mut Terminal, id: &PersonId) -> anyhow::Result<()> {
+    let person = proven(desk, terminal, id).await?;
+    if person.role != Role::Owner {
+        return Err(anyhow!("{id} is no owner; nothing was changed"));
+    }
+    Ok(())
+}

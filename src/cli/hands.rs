@@ -1,0 +1,73 @@
+//! Who does the work that a command asks for: the running service, or this process for as long as the command lasts.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::{Desk, Terminal};
+use crate::{
+    app::jobs_alone,
+    jobs::{
+        Jobs,
+        queue::{Queue, Run, Settings},
+    },
+};
+
+/// How long a call that is under way may take to end, once the command has what it wanted.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The work, and where none of a service runs, who does it.
+pub(super) struct Hands {
+    pub(super) jobs: Arc<Jobs>,
+    is_ours: bool,
+    queue: Mutex<Option<Queue>>,
+}
+
+impl fmt::Debug for Hands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hands").field("is_ours", &self.is_ours).finish_non_exhaustive()
+    }
+}
+
+impl Hands {
+    /// Works off everything that is due, until [`Hands::rest`]. A running service does already.
+    pub(super) fn begin(&self) {
+        if self.is_ours {
+            let Jobs { store, clock, random, .. } = &*self.jobs;
+            let settings = Settings { random: Arc::clone(random), ..Settings::default() };
+            let run: Arc<dyn Run> = Arc::<Jobs>::clone(&self.jobs);
+            let queue = Queue::start(Arc::clone(store), Arc::clone(clock), run, settings);
+            *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = Some(queue);
+        }
+    }
+
+    pub(super) async fn rest(&self) {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(queue) = queue {
+            queue.stop(GRACE).await;
+        }
+    }
+}
+
+impl Desk {
+    pub(super) async fn work(&self) -> anyhow::Result<Hands> {
+        let jobs = match self.jobs() {
+            Some(jobs) => Arc::clone(jobs),
+            None => {
+                let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+                jobs_alone(&self.config, store, clock, self.seal().await?, self.live().await?).await?
+            }
+        };
+        Ok(Hands { jobs, is_ours: self.jobs().is_none(), queue: Mutex::default() })
+    }
+
+    /// What was asked for is written down; somebody has to do it.
+    pub(super) fn hint_at_rest(&self, terminal: &mut Terminal) -> anyhow::Result<()> {
+        match self.jobs() {
+            Some(_) => Ok(()),
+            None => terminal.hint("No service runs: it is done as soon as one does."),
+        }
+    }
+}

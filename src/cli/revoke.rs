@@ -1,0 +1,280 @@
+//! `latchkey end`, `revoke` and `lock`: taking away now, and nothing new until an owner says so.
+
+use std::{collections::BTreeMap, str::FromStr, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use latchkey_contract::{CustomerId, GrantId, PersonId, text::one_line};
+
+use super::{Desk, Terminal, answer, desk::explain, grants};
+use crate::{
+    access::{Grant, Length, State},
+    rulebook::{Hold, HoldCause, HoldOn},
+    store::Scope,
+};
+
+/// Between two looks at what is left.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How often what is left is said, while nothing of it moves.
+const STILL: Duration = Duration::from_secs(15);
+
+/// How many grants are looked at in one page.
+const PAGE: u32 = 1000;
+
+/// Grants that are shown by name while they are waited for.
+const SHOWN: usize = 20;
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Target {
+    /// Everything.
+    #[arg(long)]
+    all: bool,
+    /// All access at this customer.
+    #[arg(long)]
+    customer: Option<CustomerId>,
+    /// All access of this person.
+    #[arg(long)]
+    person: Option<PersonId>,
+    /// This grant alone. Nothing is locked: the same ticket can ask again.
+    #[arg(long)]
+    grant: Option<GrantId>,
+}
+
+pub(super) async fn end(desk: &Desk, terminal: &mut Terminal, id: &GrantId, reason: &str) -> anyhow::Result<()> {
+    let work = desk.work().await?;
+    let by = desk.operator.to_string();
+    let ended = work.jobs.end_by_operator(id, &by, reason).await;
+    ended.with_context(|| format!("grant {id} was not ended"))?;
+    terminal.say(format!("{id} is being taken away; its ticket is told when it is seen to be off."))?;
+    desk.hint_at_rest(terminal)
+}
+
+pub(super) async fn revoke(
+    desk: &Desk,
+    terminal: &mut Terminal,
+    target: Target,
+    reason: &str,
+    wait: Length,
+) -> anyhow::Result<()> {
+    let on = match target {
+        Target { grant: Some(id), .. } => return one(desk, terminal, id, reason, wait).await,
+        Target { customer: Some(id), .. } => HoldOn::Customer(id),
+        Target { person: Some(id), .. } => HoldOn::Person(id),
+        Target { all: true, .. } => HoldOn::Everything,
+        Target { .. } => bail!("say what to revoke: --all, --customer, --person or --grant"),
+    };
+    let scope = scope(desk, &on).await?;
+    terminal.confirm(format!(
+        "All access ({on}) is taken away now, and nothing is given there until an owner lifts the lock."
+    ))?;
+    lock(desk, &on, reason).await?;
+    terminal.say(format!("Locked: {on}. Nothing new is given there."))?;
+    gone(desk, terminal, &scope, wait).await?;
+    let lift = on.to_string();
+    terminal.hint(format!("The lock stays. An owner lifts it with: latchkey lock lift {lift} --as PERSON"))
+}
+
+/// What is not in the records has nothing, and is more likely a mistyped name.
+async fn scope(desk: &Desk, on: &HoldOn) -> anyhow::Result<Scope> {
+    let records = desk.store.rules().await?.records;
+    let scope = match on {
+        HoldOn::Everything => return Ok(Scope::Everything),
+        HoldOn::Customer(id) if records.customer(id).is_some() => Scope::Customer(id.clone()),
+        HoldOn::Person(id) if records.person(id).is_some() => Scope::Person(id.clone()),
+        HoldOn::Customer(id) => Scope::Customer(id.clone()),
+        HoldOn::Person(id) => Scope::Person(id.clone()),
+    };
+    let is_known = match on {
+        HoldOn::Customer(id) => records.customer(id).is_some(),
+        HoldOn::Person(id) => records.person(id).is_some(),
+        HoldOn::Everything => true,
+    };
+    if !is_known && desk.store.newest_grants(&scope, 1).await?.is_empty() {
+        bail!("{on} is neither in the records nor has it any grant; nothing was changed");
+    }
+    Ok(scope)
+}
+
+async fn lock(desk: &Desk, on: &HoldOn, reason: &str) -> anyhow::Result<()> {
+    let hold = Hold {
+        on: on.clone(),
+        cause: HoldCause::Panic,
+        since: desk.clock.now(),
+        by: desk.operator.to_string(),
+        reason: one_line(reason, 200),
+    };
+    desk.store.set_hold(&hold).await.map_err(explain)?;
+    // Whoever decides from a copy of the rules takes the new ones now; the database refuses the others.
+    if let Some(jobs) = desk.jobs() {
+        jobs.live.current().await;
+    }
+    Ok(())
+}
+
+async fn one(desk: &Desk, terminal: &mut Terminal, id: GrantId, reason: &str, wait: Length) -> anyhow::Result<()> {
+    let grant = desk.store.grant(&id).await?;
+    let grant = grant.with_context(|| format!("there is no grant {id}; latchkey grants lists them"))?;
+    if grant.state.is_final() {
+        return terminal.say(grants::line(&grant));
+    }
+    let work = desk.work().await?;
+    if !matches!(grant.state, State::Ending { .. }) {
+        let by = desk.operator.to_string();
+        work.jobs.end_by_operator(&id, &by, reason).await.with_context(|| format!("grant {id} was not ended"))?;
+    }
+    work.begin();
+    let mut watch = Watch::new(desk, terminal, wait);
+    let done = watch
+        .until(async || Ok(desk.store.grant(&id).await?.into_iter().filter(|grant| !grant.state.is_final()).collect()));
+    let done = done.await;
+    work.rest().await;
+    done
+}
+
+/// Waits until nothing of a scope is open, and says of each grant when it is.
+async fn gone(desk: &Desk, terminal: &mut Terminal, scope: &Scope, wait: Length) -> anyhow::Result<()> {
+    let work = desk.work().await?;
+    work.begin();
+    let mut watch = Watch::new(desk, terminal, wait);
+    let done = watch.until(async || {
+        // What the hold stops and is not being taken away yet gets its task; a sweep does a part at a time.
+        if desk.store.sweep(desk.clock.now()).await? > 0 {
+            desk.store.changed().notify_one();
+        }
+        open(desk, scope).await
+    });
+    let done = done.await;
+    work.rest().await;
+    done
+}
+
+async fn open(desk: &Desk, scope: &Scope) -> anyhow::Result<Vec<Grant>> {
+    let mut all: Vec<Grant> = Vec::new();
+    loop {
+        let after = all.last().map(|grant| grant.id.clone());
+        let page = desk.store.open_grants_in(scope, after.as_ref(), PAGE).await?;
+        let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+        all.extend(page);
+        if is_last {
+            return Ok(all);
+        }
+    }
+}
+
+/// The live list.
+struct Watch<'a> {
+    desk: &'a Desk,
+    terminal: &'a mut Terminal,
+    /// Without any end for this long, the command ends; the work does not.
+    patience: Duration,
+    open: Option<BTreeMap<GrantId, Grant>>,
+    quiet: Duration,
+    off: usize,
+}
+
+impl<'a> Watch<'a> {
+    fn new(desk: &'a Desk, terminal: &'a mut Terminal, wait: Length) -> Self {
+        Self { desk, terminal, patience: wait.duration(), open: None, quiet: Duration::ZERO, off: 0 }
+    }
+
+    async fn until(&mut self, left: impl AsyncFn() -> anyhow::Result<Vec<Grant>>) -> anyhow::Result<()> {
+        while !self.seen(left().await?).await? {}
+        Ok(())
+    }
+
+    /// Says what is off since the last look. `true` when nothing is left.
+    async fn seen(&mut self, left: Vec<Grant>) -> anyhow::Result<bool> {
+        let left: BTreeMap<GrantId, Grant> = left.into_iter().map(|grant| (grant.id.clone(), grant)).collect();
+        match self.open.take() {
+            None => self.terminal.say(format!("{} to take away.", left.len()))?,
+            Some(before) => {
+                for id in before.keys().filter(|id| !left.contains_key(*id)) {
+                    self.quiet = Duration::ZERO;
+                    self.off += 1;
+                    if let Some(grant) = self.desk.store.grant(id).await? {
+                        self.terminal.say(grants::line(&grant))?;
+                    }
+                }
+            }
+        }
+        if left.is_empty() {
+            self.terminal
+                .say(format!("Nothing is left. {} taken away, each seen to be off or never given.", self.off))?;
+            return Ok(true);
+        }
+        if self.quiet >= self.patience {
+            self.list(&left)?;
+            let worked_on = match self.desk.jobs() {
+                Some(_) => "the service goes on taking them away",
+                None => "no service runs: start it, or run this again, or they stay",
+            };
+            bail!("{} of them are not off yet; {worked_on}. latchkey tasks says what stands in the way", left.len());
+        }
+        let before = self.quiet.as_secs() / STILL.as_secs();
+        tokio::time::sleep(LOOK).await;
+        self.quiet += LOOK;
+        if self.quiet.as_secs() / STILL.as_secs() > before {
+            self.list(&left)?;
+        }
+        self.open = Some(left);
+        Ok(false)
+    }
+
+    fn list(&mut self, left: &BTreeMap<GrantId, Grant>) -> anyhow::Result<()> {
+        self.terminal.hint(format!("Still to be seen off: {}", left.len()))?;
+        for grant in left.values().take(SHOWN) {
+            self.terminal.hint(grants::line(grant))?;
+        }
+        Ok(())
+    }
+}
+
+/// `all`, `customer/ID` or `person/ID`.
+#[derive(Debug, Clone)]
+pub(super) struct LockOn(HoldOn);
+
+impl FromStr for LockOn {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad =
+            || format!("{text:?} is no lock: write all, customer/ID or person/ID, as latchkey lock list shows them");
+        let on = match text.split_once('/') {
+            None if text == "all" => HoldOn::Everything,
+            Some(("customer", id)) => HoldOn::Customer(CustomerId::parse(id).map_err(|_| bad())?),
+            Some(("person", id)) => HoldOn::Person(PersonId::parse(id).map_err(|_| bad())?),
+            _ => return Err(bad()),
+        };
+        Ok(Self(on))
+    }
+}
+
+pub(super) async fn locks(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let rules = desk.store.rules().await?;
+    for hold in &rules.holds {
+        let Hold { on, since, by, reason, .. } = hold;
+        terminal.say(format!("{on}\t{}\tsince {since}\tby {by}\t{reason}", hold.sentence()))?;
+    }
+    if rules.holds.is_empty() {
+        terminal.hint("Nothing is locked.")?;
+    }
+    Ok(())
+}
+
+pub(super) async fn lift(
+    desk: &Desk,
+    terminal: &mut Terminal,
+    on: LockOn,
+    by: &PersonId,
+    reason: &str,
+) -> anyhow::Result<()> {
+    answer::owner(desk, terminal, by).await?;
+    let LockOn(on) = on;
+    let who = format!("{by} at the command line of {}", desk.operator);
+    let (reason, now) = (one_line(reason, 200), desk.clock.now());
+    if !desk.store.lift_hold(&on, HoldCause::Panic, &who, &reason, now).await.map_err(explain)? {
+        bail!("nothing is locked by {on}; latchkey lock list shows what is");
+    }
+    terminal.say(format!("{on} is free again. What was taken away stays away; it is asked for anew."))
+}
