@@ -7,6 +7,7 @@ mod mapping;
 mod readme;
 mod rulebook;
 mod service;
+mod what_if;
 
 use std::{
     io::{self, BufReader, Cursor, Read},

@@ -45,7 +45,8 @@ async fn save(desk: &Desk, before: &Rules, book: Rulebook, reason: &str) -> anyh
 
 async fn meanwhile(desk: &Desk, before: &Rules) -> anyhow::Result<i64> {
     let newer = desk.store.history(100).await?;
-    let is_about = |changed: &String| changed == "rulebook" || changed.contains('/') && !changed.starts_with("secret");
+    let kinds = ["rulebook", "connection/", "customer/", "person/"];
+    let is_about = |changed: &String| kinds.iter().any(|kind| changed.starts_with(kind));
     let theirs = newer.iter().find(|r| r.revision > before.revision && r.changed.iter().any(is_about));
     let whose = theirs.map_or_else(
         || "another revision".to_owned(),
