@@ -6,17 +6,26 @@
 //! [`at_the_desk`].
 
 mod answer;
+mod at;
 mod audit;
+mod backup;
+mod binding;
 mod certificate;
+mod change;
+mod choose;
 mod connection;
+mod customer;
 mod desk;
 mod grants;
 mod hands;
 mod key;
 mod load;
 mod mapping;
+mod names;
 mod operator;
 mod person;
+mod reconcile;
+mod records;
 mod revoke;
 mod rulebook;
 mod secret;
@@ -36,7 +45,6 @@ use clap::{Args, Parser, Subcommand};
 use latchkey_contract::{ConnectionId, GrantId, PersonId};
 
 use crate::{
-    access::Length,
     config::Config,
     lock::{self, LockError},
     registry::SecretName,
@@ -89,22 +97,28 @@ enum Command {
     Serve,
     /// People.
     #[command(subcommand)]
-    Person(Person),
+    Person(person::Command),
+    /// Which PSA member is which person.
+    #[command(subcommand)]
+    Binding(binding::Command),
+    /// The MSP's clients.
+    #[command(subcommand)]
+    Customer(customer::Command),
     /// Secrets of connections.
     #[command(subcommand)]
     Secret(Secret),
-    /// Connections, customers and people.
+    /// Connections, customers and people, as one document.
     #[command(subcommand)]
-    Records(Load),
+    Records(records::Command),
     /// Policies, mappings, groups, brakes and alerts: one document.
     #[command(subcommand)]
     Rulebook(Rulebook),
     /// Which tickets ask for what.
     #[command(subcommand)]
     Mapping(Mapping),
-    /// What a connection's vendor says.
+    /// PSA instances and directories.
     #[command(subcommand)]
-    Connection(Connection),
+    Connection(connection::Command),
     /// The PSA's webhooks to this service.
     #[command(subcommand)]
     Webhook(Webhook),
@@ -114,6 +128,25 @@ enum Command {
     /// The master keys that seal every secret.
     #[command(subcommand)]
     Key(Key),
+    /// Copy the database, as it is now, to one file; the service may run. The master key is not in it.
+    Backup {
+        /// A file that is not there yet.
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the database, which is kept beside it. Only while no service runs.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+    },
+    /// Compare the database with the directories: after an older copy was put back, before anything is given or ended.
+    Reconcile {
+        /// Take unknown accounts away, and let the service go on.
+        #[arg(long)]
+        accept: bool,
+        /// Do without a directory that cannot be reached; may be repeated.
+        #[arg(long, requires = "accept", value_name = "CONNECTION")]
+        without: Vec<ConnectionId>,
+    },
     /// List grants, newest first.
     Grants(Wanted),
     /// Say how a grant was decided: by which rule, from what, and what came of it.
@@ -137,9 +170,9 @@ enum Command {
         /// Why: for the tickets and the audit log.
         #[arg(long, default_value = "")]
         reason: String,
-        /// How long to wait while nothing moves. What is left is worked on by the service all the same.
-        #[arg(long, default_value = "10m", value_parser = length)]
-        wait: Length,
+        /// How many minutes to wait while nothing moves. What is left is worked on by the service all the same.
+        #[arg(long, value_name = "MINUTES", default_value_t = 10)]
+        wait: u32,
     },
     /// What is locked, and lifting it.
     #[command(subcommand)]
@@ -181,41 +214,23 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-enum Person {
-    /// Give a person a password and a one-time code. Ends their sessions.
-    Enroll {
-        /// As in the records.
-        id: PersonId,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 enum Secret {
     /// Set a secret; its value is read from standard input.
     Set {
         /// CONNECTION/KIND, such as cw/private-key or contoso/client-secret.
         name: SecretName,
     },
+    /// Try a new value at the vendor, and put it in force only if it works. The certificate is the one that
+    /// `certificate make --next` made; a hook-secret is made by Latchkey itself.
+    Rotate {
+        /// CONNECTION/KIND, such as cw/private-key, contoso/client-secret, contoso/certificate or cw/hook-secret.
+        name: SecretName,
+        /// ConnectWise: the public key that belongs to the new private key.
+        #[arg(long)]
+        public_key: Option<String>,
+    },
     /// List the names of the secrets that are set.
     List,
-}
-
-#[derive(Debug, Subcommand)]
-enum Load {
-    /// Check a TOML file as a whole and put it in force.
-    Load {
-        /// The file.
-        file: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum Connection {
-    /// Check that it works, and list the ids that records and rulebook need. Fails if any check does.
-    Check {
-        /// As in the records.
-        connection: ConnectionId,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -224,7 +239,7 @@ enum Webhook {
     Sync {
         /// As in the records.
         connection: ConnectionId,
-        /// Give the webhooks a new path secret first; the old one stops working.
+        /// Give the webhooks a new path secret first; the old one is accepted for an hour after the move.
         #[arg(long)]
         new_path: bool,
     },
@@ -249,6 +264,9 @@ enum Certificate {
         /// How long it is good for.
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=1095))]
         days: u32,
+        /// For later: the pair in force stays, until `secret rotate CONNECTION/certificate` has tried this one.
+        #[arg(long)]
+        next: bool,
     },
 }
 
@@ -288,10 +306,6 @@ struct Most {
     limit: u32,
 }
 
-fn length(text: &str) -> Result<Length, String> {
-    Length::parse(text).map_err(|error| error.to_string())
-}
-
 /// Runs one command.
 ///
 /// # Errors
@@ -301,6 +315,12 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
         return serve::run(&cli.config).await;
     }
     terminal.obey(&cli.words, cli.yes);
+    // Files of the operator's, which a service that runs may not reach: never its work.
+    match &cli.command {
+        Command::Backup { file } => return backup::make(&cli.config, terminal, file).await,
+        Command::Restore { file } => return backup::restore(&cli.config, terminal, file).await,
+        _ => {}
+    }
     // Nothing of this installation is needed for it.
     if let Command::Audit(Audit::Verify { file: Some(file), head }) = cli.command {
         return audit::verify::file(&file, head, terminal);
@@ -361,26 +381,32 @@ fn for_the_service(words: &[OsString]) -> anyhow::Result<Vec<String>> {
 
 async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     match command {
-        Command::Serve => bail!("the service is started by itself, not through one that runs"),
-        Command::Person(Person::Enroll { id }) => person::enroll(desk, terminal, id).await,
+        Command::Person(command) => person::run(command, desk, terminal).await,
+        Command::Binding(command) => binding::run(command, desk, terminal).await,
+        Command::Customer(command) => customer::run(command, desk, terminal).await,
+        Command::Serve | Command::Backup { .. } | Command::Restore { .. } => {
+            bail!("this is run by itself, not through a service that runs")
+        }
         Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
+        Command::Secret(Secret::Rotate { name, public_key }) => secret::rotate(desk, terminal, name, public_key).await,
         Command::Secret(Secret::List) => secret::list(desk, terminal).await,
-        Command::Records(Load::Load { file }) => load::records(desk, terminal, &file).await,
+        Command::Records(command) => records::run(command, desk, terminal).await,
         Command::Rulebook(command) => rulebook::run(command, desk, terminal).await,
         Command::Mapping(command) => mapping::run(command, desk, terminal).await,
-        Command::Connection(Connection::Check { connection }) => connection::check(desk, terminal, &connection).await,
+        Command::Connection(command) => connection::run(command, desk, terminal).await,
         Command::Webhook(Webhook::Sync { connection, new_path }) => {
             webhook::sync(desk, terminal, connection, new_path).await
         }
         Command::Webhook(Webhook::List { connection }) => webhook::list(desk, terminal, &connection).await,
         Command::Webhook(Webhook::Remove { connection }) => webhook::remove(desk, terminal, &connection).await,
-        Command::Certificate(Certificate::Make { connection, days }) => {
-            certificate::make(desk, terminal, connection, days).await
+        Command::Certificate(Certificate::Make { connection, days, next }) => {
+            certificate::make(desk, terminal, connection, days, next).await
         }
         Command::Key(Key::List) => key::list(desk, terminal).await,
         Command::Key(Key::Rotate) => key::rotate(desk, terminal).await,
         Command::Key(Key::Retire) => key::retire(desk, terminal).await,
         Command::Key(Key::Next) => key::next(desk, terminal).await,
+        Command::Reconcile { accept, without } => reconcile::run(desk, terminal, accept, &without).await,
         Command::Grants(wanted) => grants::list(desk, terminal, wanted).await,
         Command::Why { grant } => grants::why(desk, terminal, grant).await,
         Command::End { grant, reason } => revoke::end(desk, terminal, &grant, &reason).await,

@@ -65,9 +65,14 @@ codes! {
     HoldSet = "hold.set", "a customer, a person or everything is held: nothing is given, and what stands is taken";
     HoldLifted = "hold.lifted", "a hold was lifted";
     SecretSet = "secret.set", "secrets of connections were set, by name";
+    BindingAdded = "binding.added", "a PSA member is a person from now on";
+    BindingConfirmed = "binding.confirmed", "a binding counts before it has cooled down: it was confirmed";
+    BindingRemoved = "binding.removed", "a PSA member is a person no longer";
+    PersonInvited = "person.invited", "a link to enrol was made for a person; the one before is void";
     PersonEnrolled = "person.enrolled", "a person got a password and a one-time code";
     WebhookSynced = "webhook.synced", "the PSA's webhooks were made what the rulebook needs";
     WebhookRemoved = "webhook.removed", "our webhooks were removed from the PSA";
+    ReconcileDone = "reconcile.done", "a database was compared with the directories, and what followed from it";
     AuditHead = "audit.head", "the head of the day";
     AuditPruned = "audit.pruned", "older entries went; the checkpoint that stays";
 }

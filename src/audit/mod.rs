@@ -41,9 +41,14 @@
 //! | `hold.set` | a customer, a person or everything is held: nothing is given, and what stands is taken |
 //! | `hold.lifted` | a hold was lifted |
 //! | `secret.set` | secrets of connections were set, by name |
+//! | `binding.added` | a PSA member is a person from now on |
+//! | `binding.confirmed` | a binding counts before it has cooled down: it was confirmed |
+//! | `binding.removed` | a PSA member is a person no longer |
+//! | `person.invited` | a link to enrol was made for a person; the one before is void |
 //! | `person.enrolled` | a person got a password and a one-time code |
 //! | `webhook.synced` | the PSA's webhooks were made what the rulebook needs |
 //! | `webhook.removed` | our webhooks were removed from the PSA |
+//! | `reconcile.done` | a database was compared with the directories, and what followed from it |
 //! | `audit.head` | the head of the day |
 //! | `audit.pruned` | older entries went; the checkpoint that stays |
 

@@ -1,168 +1,118 @@
-//! `latchkey connection check`: does a connection work, and which ids does its vendor know? Changes nothing.
-//!
-//! One line per thing, its id first, columns apart by tabs: the ids are what records and rulebook are written with.
-//! Whatever a vendor calls a thing is free text of somebody else, and is made harmless for the terminal.
+//! `latchkey connection add | set | list | test | remove`: PSA instances and directories.
 
-use std::fmt::Display;
+mod check;
+mod remove;
+mod settings;
 
 use anyhow::bail;
-use latchkey_contract::{
-    CallError, Check, ConnectionId, Directory, TicketSystem, Verdict,
-    directory::{DirectoryWants, Marked},
-    text::one_line,
-    ticket::{Board, Catalogue, Member},
-};
+use clap::Subcommand;
+use latchkey_contract::{ConnectionId, text::one_line};
 
-use super::{Desk, Terminal};
-use crate::registry::Connector;
+use super::{Desk, Terminal, change};
+use crate::rulebook::Connection;
+pub(super) use check::to_do;
+use settings::Setting;
 
-const LONGEST_NAME: usize = 120;
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Add a PSA or a directory. Its secrets are set afterwards: latchkey secret set.
+    Add {
+        /// Chosen once; stands in the webhook's URL.
+        id: ConnectionId,
+        /// connectwise or entra.
+        kind: String,
+        /// KEY=VALUE each, with the keys of the connector's README; a value is text, or written as in TOML.
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        settings: Vec<Setting>,
+    },
+    /// Change settings of a connection. It stays the same instance or tenant.
+    Set {
+        /// As in the records.
+        id: ConnectionId,
+        /// KEY=VALUE each; KEY= takes a setting out.
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        settings: Vec<Setting>,
+    },
+    /// List them: id, kind, where each leads, and whether it can be used.
+    List,
+    /// Check that it works, and list the ids that records and rulebook need. Fails if any check does.
+    #[command(alias = "check")]
+    Test {
+        /// As in the records.
+        connection: ConnectionId,
+    },
+    /// Remove a connection and destroy its secrets. Refused while access or an account is there, or a record names it.
+    Remove {
+        /// As in the records.
+        id: ConnectionId,
+        /// Remove it although accounts of ours stay there. They are named, and nobody looks after them from then on.
+        #[arg(long)]
+        leave_accounts: bool,
+    },
+}
 
-pub(super) async fn check(desk: &Desk, terminal: &mut Terminal, connection: &ConnectionId) -> anyhow::Result<()> {
-    desk.connection(connection).await?;
-    let live = desk.live().await?.known();
-    let mut report = Report { terminal, red: 0 };
-    match live.registry.connector(connection)? {
-        Connector::TicketSystem(system) => ticket_system(&mut report, &**system).await?,
-        Connector::Directory(directory) => a_directory(&mut report, desk, &**directory).await?,
-    }
-    match report.red {
-        0 => Ok(()),
-        1 => bail!("one check of {connection} failed; it says above what to do"),
-        many => bail!("{many} checks of {connection} failed; each says above what to do"),
+pub(super) async fn run(command: Command, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
+    match command {
+        Command::Add { id, kind, settings } => add(desk, terminal, id, &kind, &settings).await,
+        Command::Set { id, settings } => set(desk, terminal, &id, &settings).await,
+        Command::List => list(desk, terminal).await,
+        Command::Test { connection } => check::check(desk, terminal, &connection).await,
+        Command::Remove { id, leave_accounts } => remove::remove(desk, terminal, &id, leave_accounts).await,
     }
 }
 
-struct Report<'a> {
-    terminal: &'a mut Terminal,
-    red: usize,
+async fn add(
+    desk: &Desk,
+    terminal: &mut Terminal,
+    id: ConnectionId,
+    kind: &str,
+    typed: &[Setting],
+) -> anyhow::Result<()> {
+    let kind = settings::new(kind, typed)?;
+    let changed = change::records(desk, &format!("connection {id} added"), |records| {
+        if records.connection(&id).is_some() {
+            bail!("there is a connection {id} already; to change it: latchkey connection set {id} KEY=VALUE");
+        }
+        records.connections.push(Connection { id: id.clone(), kind });
+        Ok(())
+    })
+    .await?;
+    changed.say(terminal, format_args!("connection {id} is added"))?;
+    say_what_is_missing(desk, terminal, &id).await
 }
 
-impl Report<'_> {
-    fn outcome(&mut self, what: &str, result: Result<impl Display, impl Display>) -> anyhow::Result<()> {
-        match result {
-            Ok(found) => self.terminal.say(format!("ok\t{what}\t{found}"))?,
-            Err(to_do) => {
-                self.red += 1;
-                self.terminal.say(format!("FAILED\t{what}\t{to_do}"))?;
-            }
+async fn set(desk: &Desk, terminal: &mut Terminal, id: &ConnectionId, typed: &[Setting]) -> anyhow::Result<()> {
+    let before = desk.connection(id).await?;
+    let kind = settings::changed(&before.kind, typed)?;
+    let changed = change::records(desk, &format!("connection {id} changed"), |records| {
+        match records.connections.iter_mut().find(|c| **c == before) {
+            Some(connection) => connection.kind = kind,
+            None => bail!("somebody else changed {id} at the same moment; nothing was changed, run the command again"),
         }
         Ok(())
-    }
+    })
+    .await?;
+    changed.say(terminal, format_args!("connection {id} is changed"))?;
+    say_what_is_missing(desk, terminal, id).await
+}
 
-    fn title(&mut self, title: &str) -> anyhow::Result<()> {
-        self.terminal.say(format!("\n{title}"))
-    }
-
-    fn row(&mut self, id: impl Display, columns: &[&str]) -> anyhow::Result<()> {
-        let columns = columns.iter().filter(|column| !column.is_empty());
-        let columns: Vec<String> = columns.map(|column| one_line(column, LONGEST_NAME)).collect();
-        self.terminal.say(format!("{id}\t{}", columns.join("\t")))
+async fn say_what_is_missing(desk: &Desk, terminal: &mut Terminal, id: &ConnectionId) -> anyhow::Result<()> {
+    match desk.live().await?.known().registry.broken().find(|(broken, _)| *broken == id) {
+        Some((_, why)) => terminal.hint(format!("still to do: {why}")),
+        None => terminal.hint(format!("Try it: latchkey connection test {id}")),
     }
 }
 
-async fn ticket_system(report: &mut Report<'_>, system: &dyn TicketSystem) -> anyhow::Result<()> {
-    let catalogue = system.catalogue().await;
-    let read = catalogue.as_ref().map(|_| "the PSA accepts the keys, and all that is listed below can be read");
-    report.outcome("sign-in", read.map_err(to_do))?;
-    let Ok(catalogue) = catalogue else { return Ok(()) };
-    let webhooks = system.webhooks().await;
-    let ours = webhooks.map(|all| format!("{} of ours at the PSA", all.len()));
-    report.outcome("webhooks", ours.map_err(|error| to_do(&error)))?;
-    list(report, &catalogue)
-}
-
-fn list(report: &mut Report<'_>, catalogue: &Catalogue) -> anyhow::Result<()> {
-    for board in &catalogue.boards {
-        list_board(report, board)?;
+async fn list(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
+    let rules = desk.store.rules().await?;
+    if rules.records.connections.is_empty() {
+        return terminal.hint("There are none yet. Add one: latchkey connection add ID KIND KEY=VALUE…");
     }
-    report.title("ticket fields: id, name, choices (length_field of a mapping)")?;
-    for field in &catalogue.fields {
-        report.row(&field.id, &[&field.name, &field.options.join(", ")])?;
-    }
-    report.title("companies: id, name (companies of a customer)")?;
-    for company in &catalogue.companies {
-        report.row(&company.id, &[&company.name])?;
-    }
-    report.title("members: id, sign-in name, full name (members of a person)")?;
-    for member in &catalogue.members {
-        report.row(&member.id, &[&member.name, &member.full_name, what_kind(member)])?;
+    let live = desk.live().await?.known();
+    for Connection { id, kind } in &rules.records.connections {
+        let why = live.registry.broken().find(|(broken, _)| *broken == id).map(|(_, why)| one_line(why, 300));
+        let state = why.unwrap_or_else(|| "can be used".to_owned());
+        terminal.say(format!("{id}\t{}\t{}\t{state}", kind.word(), one_line(&kind.place(), 120)))?;
     }
     Ok(())
-}
-
-fn list_board(report: &mut Report<'_>, board: &Board) -> anyhow::Result<()> {
-    let state = if board.is_active { "" } else { "inactive" };
-    report.title("board: id, name; then its statuses: id, name")?;
-    report.row(&board.id, &[&board.name, state])?;
-    for status in &board.statuses {
-        let closing = if status.is_closing { "closes the ticket" } else { "" };
-        let state = if status.is_active { "" } else { "inactive" };
-        report.row(format_args!("  {}", status.id), &[&status.name, closing, state])?;
-    }
-    Ok(())
-}
-
-const fn what_kind(member: &Member) -> &'static str {
-    match (member.is_human, member.is_active) {
-        (true, true) => "person",
-        (true, false) => "person, inactive",
-        (false, _) => "no person: may not ask for access",
-    }
-}
-
-async fn a_directory(report: &mut Report<'_>, desk: &Desk, directory: &dyn Directory) -> anyhow::Result<()> {
-    let checks = directory.preflight(&DirectoryWants::default()).await;
-    for Check { what, verdict } in &checks {
-        match verdict {
-            Verdict::Ok(found) => report.outcome(what, Ok::<_, &str>(found))?,
-            Verdict::Note(know) => report.terminal.say(format!("note\t{what}\t{know}"))?,
-            Verdict::Red(to_do) => report.outcome(what, Err::<&str, _>(to_do))?,
-        }
-    }
-    if checks.iter().all(Check::is_red) {
-        return Ok(());
-    }
-    match directory.catalogue().await {
-        Err(error) => report.outcome("roles and groups", Err::<&str, _>(to_do(&error)))?,
-        Ok(entitlements) => {
-            report.title("roles and groups: id, name (entitlements of a policy)")?;
-            for entitlement in entitlements {
-                let mark = if entitlement.is_privileged { "privileged" } else { "" };
-                report.row(&entitlement.id, &[&entitlement.name, mark])?;
-            }
-        }
-    }
-    match directory.find_marked().await {
-        Err(error) => report.outcome("accounts with our mark", Err::<&str, _>(to_do(&error))),
-        Ok(accounts) => list_marked(report, desk, &accounts).await,
-    }
-}
-
-/// An account that carries a mark of ours and is not in this database was left by another installation, or marked by
-/// somebody else: a person has to look at it.
-async fn list_marked(report: &mut Report<'_>, desk: &Desk, accounts: &[Marked]) -> anyhow::Result<()> {
-    report.title("accounts with our mark: object id, sign-in name")?;
-    for Marked { mark, object, name, is_enabled } in accounts {
-        let is_known = match mark {
-            Some(id) => desk.store.account(id).await?.is_some(),
-            None => false,
-        };
-        let state = if *is_enabled { "enabled" } else { "disabled" };
-        report.row(object, &[name, state, if is_known { "" } else { "not in this database" }])?;
-    }
-    Ok(())
-}
-
-/// What failed, to its cause, and what an operator can do about it.
-pub(super) fn to_do(error: &CallError) -> String {
-    let to_do = match error {
-        CallError::Transient { .. } => "try again; if it stays, check the address, the network and the vendor's status",
-        CallError::Unauthorized { .. } | CallError::Refused { .. } | CallError::Protected { .. } => {
-            "check the credential and the rights in the connector's README"
-        }
-        CallError::Malformed { .. } => "the address may be another product's, or the vendor changed its answer",
-    };
-    let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(" ({cause})"));
-    one_line(&format!("{error}{cause}: {to_do}"), 400)
 }

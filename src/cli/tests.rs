@@ -1,10 +1,18 @@
 //! The command line as an operator types it, against real files and, where it calls out, pretend vendors.
 
 mod audit;
+mod backup;
+mod binding;
 mod connection;
+mod customer;
+mod invite;
 mod key;
 mod mapping;
+mod people;
 mod readme;
+mod reconcile;
+mod records;
+mod rotate;
 mod rulebook;
 mod service;
 mod what_if;
@@ -15,7 +23,7 @@ use std::{
 };
 
 use clap::CommandFactory;
-use latchkey_contract::{Clock, Secret as Hidden};
+use latchkey_contract::{Clock, PersonId, Secret as Hidden};
 use latchkey_simulators::{
     authority::{Authority, use_ring},
     clock::SimClock,
@@ -110,6 +118,37 @@ impl Place {
         path.to_str().unwrap().to_owned()
     }
 
+    /// Somebody at a terminal, who answers each question in turn.
+    async fn answer(&self, words: &[&str], answers: &[&str]) -> Typed {
+        let config = self.0.path().join("latchkey.toml");
+        let words = [&["latchkey", "--config", config.to_str().unwrap()], words].concat();
+        let cli = Cli::read(words.into_iter().map(Into::into)).unwrap();
+        let (screen, hints) = (Screen::default(), Screen::default());
+        let answers = answers.iter().map(|&answer| answer.to_owned()).collect();
+        let person = Somebody { answers, screen: screen.clone(), hints: hints.clone() };
+        let result = run(cli, &mut Terminal::over(Box::new(person))).await.map_err(|e| format!("{e:#}"));
+        Typed { result, output: screen.text(), hints: hints.text() }
+    }
+
+    async fn say(&self, words: &[&str]) -> Typed {
+        self.type_in(words, io::empty()).await
+    }
+
+    /// Looks into the database while nobody else has it.
+    async fn with<T>(&self, look: impl AsyncFnOnce(&Desk) -> T) -> T {
+        let desk = Desk::open(&self.0.path().join("latchkey.toml")).await.unwrap();
+        let seen = look(&desk).await;
+        desk.close().await;
+        seen
+    }
+
+    /// What was audited, with its code and person.
+    async fn audited(&self, begins: &str) -> Vec<String> {
+        let all = self.with(async |desk| desk.store.audit(0, 500).await.unwrap()).await;
+        let ours = all.iter().filter(|entry| entry.code.as_str().starts_with(begins));
+        ours.map(|entry| format!("{} {}", entry.code, entry.person.as_ref().unwrap())).collect()
+    }
+
     async fn type_in(&self, words: &[&str], input: impl Read + Send + 'static) -> Typed {
         self.type_on(&Screen::default(), words, input).await
     }
@@ -144,6 +183,48 @@ impl Typed {
     }
 }
 
+/// A person at a terminal.
+struct Somebody {
+    answers: std::collections::VecDeque<String>,
+    screen: Screen,
+    hints: Screen,
+}
+
+impl Ends for Somebody {
+    fn is_interactive(&self) -> bool {
+        true
+    }
+    fn say(&mut self, line: &str) -> anyhow::Result<()> {
+        Ok(io::Write::write_all(&mut self.screen, format!("{line}\n").as_bytes())?)
+    }
+    fn hint(&mut self, line: &str) -> anyhow::Result<()> {
+        Ok(io::Write::write_all(&mut self.hints, format!("{line}\n").as_bytes())?)
+    }
+    fn ask(&mut self, prompt: &str) -> anyhow::Result<Hidden<String>> {
+        self.hint(prompt)?;
+        Ok(Hidden::new(self.answers.pop_front().with_context(|| format!("unexpected: {prompt}"))?))
+    }
+    fn ask_hidden(&mut self, prompt: &str) -> anyhow::Result<Hidden<String>> {
+        self.ask(prompt)
+    }
+    fn rest(&mut self) -> anyhow::Result<Hidden<String>> {
+        self.ask("the rest")
+    }
+    fn read_file(&mut self, path: &std::path::Path, _: u64) -> anyhow::Result<Vec<u8>> {
+        Ok(std::fs::read(path)?)
+    }
+    fn write_file(&mut self, path: &std::path::Path, _: &[u8], _: Overwrite) -> anyhow::Result<()> {
+        bail!("{} is not asked for here", path.display())
+    }
+}
+
+/// An authenticator app, from what `person enroll` shows.
+fn app(shown: &str) -> OneTime {
+    let secret = shown.lines().find_map(|line| line.strip_prefix("secret: ")).unwrap();
+    let bytes = totp_rs::Secret::try_from_base32(secret).unwrap();
+    OneTime::new(&Hidden::new(bytes.as_bytes().to_vec()), &PersonId::parse("somebody").unwrap()).unwrap()
+}
+
 /// Types a password, then the code for the secret that appears on the screen.
 struct Technician {
     screen: Screen,
@@ -157,12 +238,7 @@ impl Read for Technician {
             1 => "four unlikely words\n".to_owned(),
             2 => "000000\n".to_owned(),
             _ => {
-                let shown = self.screen.text();
-                let secret = shown.lines().find_map(|line| line.strip_prefix("secret: ")).unwrap();
-                let bytes = totp_rs::Secret::try_from_base32(secret).unwrap();
-                let person = PersonId::parse("jdoe").unwrap();
-                let app = OneTime::new(&Hidden::new(bytes.as_bytes().to_vec()), &person).unwrap();
-                format!("{}\n", app.code(SystemClock::new().now()))
+                format!("{}\n", app(&self.screen.text()).code(SystemClock::new().now()))
             }
         };
         buffer[..line.len()].copy_from_slice(line.as_bytes());
@@ -229,7 +305,7 @@ async fn a_mapping_keeps_the_time_since_which_it_watches() {
 async fn enrolling_confirms_a_code_before_anything_is_kept() {
     let place = Place::new();
     let stranger = place.type_in(&["person", "enroll", "jdoe"], io::empty()).await.refused();
-    assert!(stranger.contains("latchkey records load"), "{stranger}");
+    assert!(stranger.contains("latchkey person add"), "{stranger}");
     let records = place.write("records.toml", RECORDS);
     place.type_in(&["records", "load", &records], io::empty()).await.ok();
     let short = place.type_in(&["person", "enroll", "jdoe"], Cursor::new("short\n")).await.refused();
@@ -276,7 +352,7 @@ async fn secrets_go_in_and_only_their_names_come_out() {
     let empty = place.type_in(&["secret", "set", "entra-contoso/client-secret"], Cursor::new("\n")).await.refused();
     assert!(empty.contains("empty"), "{empty}");
     let hook = place.type_in(&["secret", "set", "cw/hook-secret"], Cursor::new("x\n")).await.refused();
-    assert!(hook.contains("webhook sync cw --new-path"), "{hook}");
+    assert!(hook.contains("latchkey secret rotate cw/hook-secret"), "{hook}");
     for file in std::fs::read_dir(place.0.path().join("data")).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(6).any(|w| w == b"canary"), "a secret lies in the clear");
@@ -332,6 +408,10 @@ async fn webhooks_are_made_listed_given_a_new_path_and_removed() {
     let moved = place.type_in(&["webhook", "sync", "cw", "--new-path"], io::empty()).await.ok();
     assert_eq!(moved.output, "0 created, 1 repaired, 0 removed, 0 right as they were.\n");
     assert!(!tenant.callbacks()[0]["url"].as_str().unwrap().contains(&secret));
+    assert!(moved.hints.contains("the former one is accepted as well"), "{}", moved.hints);
+    assert!(moved.hints.contains("under way to the former path are accepted until"), "{}", moved.hints);
+    let rotated = place.type_in(&["secret", "rotate", "cw/hook-secret"], io::empty()).await.ok();
+    assert!(rotated.output.contains("1 repaired"), "{}", rotated.output);
     let asked = place.type_in(&["webhook", "remove", "cw"], io::empty()).await.refused();
     assert!(asked.contains("--yes") && !tenant.callbacks().is_empty(), "{asked}");
     let removed = place.type_in(&["--yes", "webhook", "remove", "cw"], io::empty()).await.ok();

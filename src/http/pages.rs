@@ -1,10 +1,11 @@
 //! Pages for people: server-rendered, no script, each with a typed context. Everything shown is escaped by askama.
 //!
-//! Every page but sign-in needs a session. Every POST needs the `Origin` of our own site and, where there is a session,
+//! Every page but sign-in and enrolment needs a session. Every POST needs the `Origin` of our own site and, where there is a session,
 //! its form token. What somebody may not see is answered like what is not there.
 
 mod access;
 mod claim;
+mod enroll;
 mod reveal;
 mod sign_in;
 mod visitor;
@@ -36,6 +37,9 @@ pub(super) fn routes(app: &mut web::ServiceConfig) {
         .service(resource("/").route(web::get().to(access::show)))
         .service(resource("/sign-in").route(web::get().to(sign_in::show)).route(web::post().to(sign_in::enter)))
         .service(resource("/sign-out").route(web::post().to(sign_in::leave)))
+        .service(resource("/enroll/{token}").route(web::get().to(enroll::show)).route(web::post().to(enroll::choose)))
+        .service(resource("/enroll/{token}/code").route(web::post().to(enroll::confirm)))
+        .service(resource(enroll::DONE).route(web::get().to(enroll::done)))
         .service(resource("/claim/{grant}").route(web::get().to(claim::show)))
         .service(resource("/claim/{grant}/reveal").route(web::post().to(claim::reveal)))
         .service(resource("/claim/{grant}/end").route(web::post().to(claim::end)))

@@ -2,6 +2,7 @@
 
 mod claim;
 mod doors;
+mod enroll;
 mod hooks;
 mod stand_ins;
 
@@ -127,10 +128,8 @@ impl Site {
         let id = PersonId::parse(person).unwrap();
         let enrolment = Enrolment::begin(id, Secret::new(PASSWORD.to_owned())).unwrap();
         let app = enrolment.one_time().clone();
-        enrolment
-            .finish(&app.code(self.clock.now()), By::Service, &*self.store, &self.seal, self.clock.now())
-            .await
-            .unwrap();
+        let now = self.clock.now();
+        enrolment.finish(&app.code(now), By::Service, &*self.store, &self.seal, now).await.unwrap();
         self.apps.insert(person, app);
         self.clock.pass(Duration::from_secs(30));
     }
@@ -272,6 +271,7 @@ fn config(listen: SocketAddr, key_file: KeyFile) -> Config {
     Config {
         data_dir: "data".into(),
         key_file,
+        generation_file: "generation".into(),
         listen,
         metrics_listen: None,
         public_url: format!("http://{listen}/").parse().unwrap(),

@@ -1,14 +1,13 @@
 //! Enrolment: a person gets a password and a one-time-code secret, both confirmed before anything is kept.
 
 use latchkey_contract::{PersonId, Secret, SecretId, Timestamp};
-use serde_json::json;
 
 use super::{BadPassword, OneTime, check_rules, hash};
 use crate::{
-    audit::{AuditEntry, By, Code},
+    audit::By,
     random,
     seal::Seal,
-    store::{CommitName, Factors, Store, StoreError, Transition},
+    store::{Enrolled, Factors, SealedRow, Store, StoreError},
 };
 
 const PURPOSE: &str = "one-time code";
@@ -67,26 +66,21 @@ impl Enrolment {
         now: Timestamp,
     ) -> Result<(), EnrollError> {
         let step = self.one_time.step(code, now).ok_or(EnrollError::Code)?;
-        let before = store.factors(&self.person).await?;
-        let id = random::secret_id(&random::SystemRandom, now);
-        let row = seal.seal(id.clone(), None, PURPOSE, &self.one_time.bytes());
-        store.commit(Transition { seal: vec![row], ..Transition::new(CommitName::Command, now) }).await?;
+        let sealed = sealed(seal, &self.one_time, now);
         let (password, person) = (self.password.clone(), self.person.clone());
         let password_hash =
             tokio::task::spawn_blocking(move || hash(&password)).await.map_err(|e| StoreError::Engine(Box::new(e)))?;
-        let entry = AuditEntry::new(Code::PersonEnrolled, now, by, json!({ "is_first": before.is_none() }));
-        let entry = AuditEntry { person: Some(person.clone()), ..entry };
-        store
-            .set_factors(&Factors { person: person.clone(), password_hash, totp: id, enrolled_at: now }, entry)
-            .await?;
-        store.use_step(&person, step).await?;
-        if let Some(before) = before {
-            let gone = Transition { destroy: vec![before.totp], ..Transition::new(CommitName::Command, now) };
-            store.commit(gone).await?;
-        }
+        let factors = Factors { person: person.clone(), password_hash, totp: sealed.id.clone(), enrolled_at: now };
+        let enrolled = Enrolled { factors, sealed: Some(sealed), step, invitation: None, by };
+        store.enroll(&enrolled).await?;
         tracing::info!(%person, "enrolled");
         Ok(())
     }
+}
+
+/// The secret as it is kept.
+pub(super) fn sealed(seal: &Seal, one_time: &OneTime, now: Timestamp) -> SealedRow {
+    seal.seal(random::secret_id(&random::SystemRandom, now), None, PURPOSE, &one_time.bytes())
 }
 
 /// A person's one-time-code secret; `None` when it is not there or does not open (which is logged).

@@ -30,11 +30,11 @@ const CHECKS_AT_ONCE: usize = 2;
 /// Signs people in and out.
 #[derive(Debug)]
 pub struct People {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    seal: Arc<Seal>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) seal: Arc<Seal>,
     live: Arc<Live>,
-    checks: Semaphore,
+    pub(super) checks: Semaphore,
     nobody: Nobody,
 }
 
@@ -210,7 +210,7 @@ impl People {
         }
     }
 
-    async fn is_welcome(&self, person: &PersonId) -> bool {
+    pub(super) async fn is_welcome(&self, person: &PersonId) -> bool {
         let world = self.live.current().await;
         let is_held = world.rules.hold(&HoldOn::Person(person.clone())).is_some();
         world.rules.records.person(person).is_some() && !is_held

@@ -22,15 +22,20 @@ pub struct Throttled;
 
 /// Whose failures are counted together. Unknown names count like known ones.
 #[derive(Debug, Clone)]
-pub(super) struct Counted([(String, u32); 3]);
+pub(super) struct Counted(Vec<(String, u32)>);
 
 impl Counted {
     pub(super) fn new(person: &str, address: IpAddr) -> Self {
-        Self([
+        Self(vec![
             (format!("person-address:{person}@{address}"), PERSON_FROM_ADDRESS),
             (format!("person:{person}"), PERSON),
             (format!("address:{address}"), ADDRESS),
         ])
+    }
+
+    /// Somebody who names nobody: a link that is not good.
+    pub(super) fn stranger(address: IpAddr) -> Self {
+        Self(vec![(format!("address:{address}"), ADDRESS)])
     }
 
     pub(super) async fn check(&self, store: &dyn Store, now: Timestamp) -> Result<Result<(), Throttled>, StoreError> {

@@ -5,6 +5,7 @@
 //! pointer ([`Rules`]), so that deciding reads no SQL.
 
 mod alerts;
+mod bindings;
 mod check;
 mod diff;
 mod document;
@@ -20,6 +21,7 @@ use latchkey_contract::{ConnectionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use alerts::{AlertKind, Alerts, BadSubscriber, GlobalSettings, Subscriber, Switch};
+pub use bindings::{Binding, Bound, Rebound};
 pub use check::{Fault, Faults};
 pub use diff::{Change, Difference};
 pub use document::Rulebook;
@@ -30,7 +32,7 @@ pub use mapping::{ActorRule, FieldTrigger, Mapping, Statuses};
 pub use policy::{
     AdminsWord, AllWord, BadTemplate, Delivery, NameTemplate, Policy, Reason, Source, Technicians, Where, typed_name,
 };
-pub use records::{Bound, Companies, Connection, ConnectionKind, Customer, Customers, Members, Person, Records, Role};
+pub use records::{Companies, Connection, ConnectionKind, Customer, Customers, Members, Person, Records, Role};
 
 /// Everything that is in force, with its revision.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

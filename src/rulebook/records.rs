@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use latchkey_contract::{CompanyId, ConnectionId, CustomerId, MemberId, PersonId, Timestamp};
+use latchkey_contract::{CompanyId, ConnectionId, CustomerId, MemberId, PersonId};
 use serde::{Deserialize, Serialize};
 
-use super::{Faults, check, policy::AllWord};
+use super::{Bound, Faults, check, policy::AllWord};
 use crate::mail::MailAddress;
 
 /// The whole document. Unknown keys are refused.
@@ -44,6 +44,41 @@ pub enum ConnectionKind {
 }
 
 impl ConnectionKind {
+    /// The word that it goes by in the document.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::ConnectWise(_) => "connectwise",
+            Self::Entra(_) => "entra",
+        }
+    }
+
+    /// Where it leads, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::ConnectWise(settings) => {
+                format!("{} at {}", settings.company, settings.site.host_str().unwrap_or_default())
+            }
+            Self::Entra(settings) => format!("tenant {}", settings.tenant),
+        }
+    }
+
+    /// Tickets live there.
+    #[must_use]
+    pub const fn is_psa(&self) -> bool {
+        matches!(self, Self::ConnectWise(_))
+    }
+
+    /// Holds accounts; else it is a PSA.
+    #[must_use]
+    pub const fn is_directory(&self) -> bool {
+        match self {
+            Self::Entra(_) => true,
+            Self::ConnectWise(_) => false,
+        }
+    }
+
     /// The same PSA instance, or the same tenant.
     fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
@@ -152,15 +187,6 @@ pub struct Members {
     pub bound: BTreeMap<MemberId, Bound>,
 }
 
-/// Since when a PSA member is bound to a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bound {
-    /// Since when.
-    pub since: Timestamp,
-    /// An owner has confirmed it, so that it need not cool down.
-    pub is_confirmed: bool,
-}
-
 /// For which customers a person works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -182,6 +208,14 @@ impl Records {
         Ok(records)
     }
 
+    /// Judges records that were changed since they were read.
+    ///
+    /// # Errors
+    /// As [`Records::parse`].
+    pub fn check(&self) -> Result<(), Faults> {
+        check::records(self)
+    }
+
     /// Connections that keep their id and lead somewhere else: grants and accounts made at the old place would be looked
     /// for, and not found, at the new one. A new place needs a new id.
     #[must_use]
@@ -199,31 +233,6 @@ impl Records {
         let mut records = self.clone();
         records.people.iter_mut().flat_map(|p| &mut p.members).for_each(|m| m.bound.clear());
         toml::to_string_pretty(&records)
-    }
-
-    /// Gives each binding of a PSA member the time since which it stands: kept while it is the same person's, `now`
-    /// otherwise. Where nobody was bound before there is nobody to be robbed: the first bindings need not cool down.
-    #[must_use]
-    pub fn bound_since(mut self, before: &Self, now: Timestamp) -> Self {
-        let is_first = before.people.iter().all(|p| p.members.iter().all(|m| m.ids.is_empty()));
-        for person in &mut self.people {
-            for members in &mut person.members {
-                let of = |id: &MemberId| before.bound(&person.id, &members.connection, id);
-                let new = Bound { since: now, is_confirmed: is_first };
-                members.bound = members.ids.iter().map(|id| (id.clone(), of(id).unwrap_or(new))).collect();
-            }
-        }
-        self
-    }
-
-    /// Since when a PSA member is this person; `None` when it is not.
-    #[must_use]
-    pub fn bound(&self, person: &PersonId, connection: &ConnectionId, member: &MemberId) -> Option<Bound> {
-        let members = &self.person(person)?.members;
-        let found = members.iter().find(|m| m.connection == *connection && m.ids.contains(member))?;
-        // A binding of which nothing is remembered is older than remembering.
-        let old = Bound { since: Timestamp::from_millis(0), is_confirmed: true };
-        Some(found.bound.get(member).copied().unwrap_or(old))
     }
 
     /// The records that differ, as `person/jane`.

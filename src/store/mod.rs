@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 pub use crate::audit::{AuditEntry, BrokenChain, verify_chain};
 use crate::{
     access::{Account, Grant, trigger::Sighting},
-    audit::{AuditFilter, AuditRow, Checkpoint, Code, Head, Prunable},
+    audit::{AuditFilter, AuditRow, By, Checkpoint, Code, Head, Prunable},
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
@@ -107,6 +107,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn grants_of_person(&self, person: &PersonId, limit: u32) -> Result<Vec<Grant>, StoreError>;
     /// An account by id.
     async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError>;
+    /// Every account of a directory that there ever was, by id, after `after`, at most `limit`.
+    async fn accounts_in(
+        &self,
+        directory: &ConnectionId,
+        after: Option<&AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError>;
     /// The standard account of a person in a directory, or every burner account there that has open grants.
     async fn accounts_of(
         &self,
@@ -114,6 +121,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         directory: &ConnectionId,
         mode: Mode,
     ) -> Result<Vec<Account>, StoreError>;
+
+    /// All accounts, by id, from `after` on, at most `limit`.
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError>;
 
     /// What is remembered of a ticket under a mapping.
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError>;
@@ -157,8 +167,19 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Sign-in factors of a person.
     async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError>;
-    /// Sets them (enrolment) together with the entry that says who did, ending every session of that person.
-    async fn set_factors(&self, factors: &Factors, entry: AuditEntry) -> Result<(), StoreError>;
+    /// Sets them, and what goes with it: every session, every invitation and the former secret of that person end, the
+    /// code that confirmed it is used up, and it is audited. [`StoreError::Conflict`] when its invitation is not good
+    /// any more.
+    async fn enroll(&self, enrolled: &Enrolled) -> Result<(), StoreError>;
+    /// Makes an invitation, in the place of an earlier one of the same person.
+    async fn invite(&self, invitation: &Invitation, by: &By, at: Timestamp) -> Result<(), StoreError>;
+    /// Takes a person's invitation back, if there is one.
+    async fn uninvite(&self, person: &PersonId) -> Result<(), StoreError>;
+    /// An invitation by the hash of its token, if it is good at `now`.
+    async fn invitation(&self, token_hash: &str, now: Timestamp) -> Result<Option<Invitation>, StoreError>;
+    /// Keeps what was chosen under an invitation until it is confirmed, in the place of what was chosen before.
+    /// [`StoreError::Conflict`] when the invitation is not good any more.
+    async fn choose(&self, token_hash: &str, chosen: &Chosen, now: Timestamp) -> Result<(), StoreError>;
     /// Marks a one-time-code step as used. `false` when it or a later one was used already.
     async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError>;
     /// Counts a failed sign-in; answers how many failed since `since`.
@@ -194,6 +215,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError>;
     /// The last wall time that was written by [`Store::heartbeat`].
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Which generation of the database this is, and whether it is being compared with the directories.
+    async fn generation(&self) -> Result<Generation, StoreError>;
+    /// Raises the generation above itself and above `seen`; answers the new one. A comparison is over with this.
+    async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError>;
+    /// Notes that this is an older copy, which is compared with the directories before it acts. The first note stays.
+    async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError>;
 }
 
 /// Why a verb failed, named for what the caller can do.
@@ -317,6 +345,24 @@ pub struct StoredDelivery {
     pub outcome: Option<String>,
 }
 
+/// How old this copy of the database is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Generation {
+    /// Counts starts and backups; `None` before the first start that counted.
+    pub number: Option<i64>,
+    /// Set while this is known to be an older copy.
+    pub comparing: Option<Comparing>,
+}
+
+/// An older copy of the database, which is compared with the directories before it acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comparing {
+    /// Since when this is known.
+    pub since: Timestamp,
+    /// Up to when the copy knows what happened, as far as that is known.
+    pub knows_until: Option<Timestamp>,
+}
+
 /// A task as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskRow {
@@ -345,6 +391,45 @@ pub struct Factors {
     pub totp: SecretId,
     /// Since when.
     pub enrolled_at: Timestamp,
+}
+
+/// An enrolment that is to be kept.
+#[derive(Debug, Clone)]
+pub struct Enrolled {
+    /// What is set.
+    pub factors: Factors,
+    /// The sealed secret, unless it was kept with an invitation already.
+    pub sealed: Option<SealedRow>,
+    /// The one-time-code step that confirmed it.
+    pub step: i64,
+    /// The hash of the invitation's token, where it came by one.
+    pub invitation: Option<String>,
+    /// Who did it, for the audit.
+    pub by: By,
+}
+
+/// A link by which one person enrols, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// Who.
+    pub person: PersonId,
+    /// SHA-256 of the token in hex: the token itself is not kept.
+    pub token_hash: String,
+    /// The secret that the person had when it was made: another enrolment since voids it.
+    pub beside: Option<SecretId>,
+    /// Until when it is good.
+    pub until: Timestamp,
+    /// What was chosen and is not confirmed yet: the password's hash, and the sealed secret.
+    pub chosen: Option<(String, SecretId)>,
+}
+
+/// What somebody chose under an invitation.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// Argon2id, in PHC form.
+    pub password_hash: String,
+    /// The sealed one-time-code secret.
+    pub sealed: SealedRow,
 }
 
 /// A signed-in browser.

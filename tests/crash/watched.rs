@@ -15,12 +15,13 @@ use std::{
 
 use latchkey::{
     access::{Account, Grant, trigger::Sighting},
-    audit::{AuditFilter, AuditRow, Checkpoint, Code, Head, Prunable},
+    audit::{AuditFilter, AuditRow, By, Checkpoint, Code, Head, Prunable},
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        Alert, AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, OwedMail, QueueState, Recorded, Revision,
-        Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition,
+        Alert, AuditEntry, Chosen, Claim, Comparing, Enrolled, Factors, Finish, Generation, Invitation, NewDelivery,
+        Notice, OwedMail, QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError,
+        StoredDelivery, TaskRow, Transition,
     },
 };
 use latchkey_contract::{
@@ -249,6 +250,14 @@ impl Store for Watched {
     async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
         self.inner.account(id).await
     }
+    async fn accounts_in(
+        &self,
+        directory: &ConnectionId,
+        after: Option<&AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError> {
+        self.inner.accounts_in(directory, after, limit).await
+    }
     async fn accounts_of(
         &self,
         person: &PersonId,
@@ -256,6 +265,9 @@ impl Store for Watched {
         mode: Mode,
     ) -> Result<Vec<Account>, StoreError> {
         self.inner.accounts_of(person, directory, mode).await
+    }
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        self.inner.accounts(after, limit).await
     }
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError> {
         self.inner.sighting(ticket, mapping).await
@@ -314,8 +326,20 @@ impl Store for Watched {
     async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError> {
         self.inner.factors(person).await
     }
-    async fn set_factors(&self, factors: &Factors, entry: AuditEntry) -> Result<(), StoreError> {
-        self.around("commit set-factors", self.inner.set_factors(factors, entry)).await
+    async fn enroll(&self, enrolled: &Enrolled) -> Result<(), StoreError> {
+        self.around("commit enroll", self.inner.enroll(enrolled)).await
+    }
+    async fn invite(&self, invitation: &Invitation, by: &By, at: Timestamp) -> Result<(), StoreError> {
+        self.around("commit invite", self.inner.invite(invitation, by, at)).await
+    }
+    async fn uninvite(&self, person: &PersonId) -> Result<(), StoreError> {
+        self.around("commit uninvite", self.inner.uninvite(person)).await
+    }
+    async fn invitation(&self, token_hash: &str, now: Timestamp) -> Result<Option<Invitation>, StoreError> {
+        self.inner.invitation(token_hash, now).await
+    }
+    async fn choose(&self, token_hash: &str, chosen: &Chosen, now: Timestamp) -> Result<(), StoreError> {
+        self.around("commit choose", self.inner.choose(token_hash, chosen, now)).await
     }
     async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError> {
         self.around("commit use-step", self.inner.use_step(person, step)).await
@@ -386,5 +410,14 @@ impl Store for Watched {
     }
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.last_seen().await
+    }
+    async fn generation(&self) -> Result<Generation, StoreError> {
+        self.inner.generation().await
+    }
+    async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError> {
+        self.inner.raise_generation(seen).await
+    }
+    async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {
+        self.inner.compare_first(comparing).await
     }
 }

@@ -2,17 +2,16 @@
 
 use latchkey_contract::text::one_line;
 
-use super::{
-    rulebook::{READER, World, has},
-    *,
-};
+use super::rulebook::{READER, World, has};
 use crate::{audit::Code, store::Store};
 
 /// F55, F57: a dry run answers with the decision, the rule that decides, and what limits the length; and changes nothing.
 #[tokio::test]
 async fn what_if_answers_with_the_rule_that_decides() {
     let world = World::new().await;
-    let file = world.file(&[("[[policy]]", "[[customer_group]]\nid = \"careful\"\nname = \"Careful\"\ncustomers = [\"contoso\"]\nmax_length = \"2h\"\n\n[[policy]]")]);
+    let careful =
+        "[[customer_group]]\nid = \"careful\"\nname = \"Careful\"\ncustomers = [\"contoso\"]\nmax_length = \"2h\"\n\n";
+    let file = world.file(&[("[[policy]]", &format!("{careful}[[policy]]"))]);
     world.type_in(&["rulebook", "load", &file]).await.ok();
     let ticket = world.ticket();
     let revision = world.revision().await;

@@ -76,7 +76,7 @@ async fn nobody_but_the_requester_learns_that_the_grant_exists() {
     assert_eq!(browser.post("/claim/g1/end", &[]).await, (404, theirs));
     assert!(site.ends.0.lock().unwrap().is_empty());
     assert!(site.audit_codes().await.is_empty());
-    assert!(!browser.get("/").await.1.contains("g1"));
+    assert!(!browser.get("/").await.1.contains("claim/g1"));
 }
 
 #[tokio::test]

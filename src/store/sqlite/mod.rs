@@ -6,6 +6,9 @@
 mod audit;
 mod audit_read;
 mod commit;
+pub mod copy;
+mod enroll;
+mod generation;
 mod intake;
 mod keys;
 mod open;
@@ -31,12 +34,13 @@ use tokio::{
 
 use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
 use super::{
-    Alert, AuditEntry, Claim, Factors, Finish, NewDelivery, Notice, OwedMail, QueueState, Recorded, Revision,
-    Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition, row,
+    Alert, AuditEntry, Chosen, Claim, Comparing, Enrolled, Factors, Finish, Generation, Invitation, NewDelivery,
+    Notice, OwedMail, QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError,
+    StoredDelivery, TaskRow, Transition, row,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
-    audit::{AuditFilter, AuditRow, Checkpoint, Code, Head, Prunable},
+    audit::{AuditFilter, AuditRow, By, Checkpoint, Code, Head, Prunable},
     jobs::task::{Lease, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
@@ -294,6 +298,17 @@ impl Store for Sqlite {
         Ok(self.docs("accounts", query).await?.pop())
     }
 
+    async fn accounts_in(
+        &self,
+        directory: &ConnectionId,
+        after: Option<&AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError> {
+        let sql = "SELECT id, doc FROM accounts WHERE directory = $1 AND id > $2 ORDER BY id LIMIT $3";
+        let after = after.map_or("", AccountId::as_str);
+        self.docs("accounts", sqlx::query_as(sql).bind(directory.as_str()).bind(after).bind(limit)).await
+    }
+
     async fn accounts_of(
         &self,
         person: &PersonId,
@@ -307,6 +322,11 @@ impl Store for Sqlite {
              ORDER BY id";
         let query = sqlx::query_as(sql).bind(person.as_str()).bind(directory.as_str()).bind(commit::mode_name(mode));
         self.docs("accounts", query).await
+    }
+
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        let sql = "SELECT id, doc FROM accounts WHERE id > $1 ORDER BY id LIMIT $2";
+        self.docs("accounts", sqlx::query_as(sql).bind(after.map_or("", AccountId::as_str)).bind(limit)).await
     }
 
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError> {
@@ -411,8 +431,24 @@ impl Store for Sqlite {
         }))
     }
 
-    async fn set_factors(&self, factors: &Factors, entry: AuditEntry) -> Result<(), StoreError> {
-        self.write(people::SetFactors(factors.clone(), entry)).await
+    async fn enroll(&self, enrolled: &Enrolled) -> Result<(), StoreError> {
+        self.write(enroll::Enroll(enrolled.clone())).await
+    }
+
+    async fn invite(&self, invitation: &Invitation, by: &By, at: Timestamp) -> Result<(), StoreError> {
+        self.write(enroll::Invite { invitation: invitation.clone(), by: by.clone(), at }).await
+    }
+
+    async fn uninvite(&self, person: &PersonId) -> Result<(), StoreError> {
+        self.write(enroll::Uninvite(person.clone())).await
+    }
+
+    async fn invitation(&self, token_hash: &str, now: Timestamp) -> Result<Option<Invitation>, StoreError> {
+        enroll::invitation(&self.readers, token_hash, now).await
+    }
+
+    async fn choose(&self, token_hash: &str, chosen: &Chosen, now: Timestamp) -> Result<(), StoreError> {
+        self.write(enroll::Choose { token_hash: token_hash.to_owned(), chosen: chosen.clone(), now }).await
     }
 
     async fn use_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError> {
@@ -516,6 +552,18 @@ impl Store for Sqlite {
             .await
             .map_err(engine)?;
         found.map(|ms| row::parse("meta", "last-seen", &ms).map(Timestamp::from_millis)).transpose()
+    }
+
+    async fn generation(&self) -> Result<Generation, StoreError> {
+        generation::read(&self.readers).await
+    }
+
+    async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError> {
+        self.write(generation::Raise(seen)).await
+    }
+
+    async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {
+        self.write(generation::CompareFirst(comparing)).await
     }
 }
 

@@ -1,49 +1,17 @@
-//! Sign-in: factors, used steps, failures, sessions; and the heartbeat.
+//! Sign-in: used steps, failures, sessions; and the heartbeat.
 
 use async_trait::async_trait;
 use latchkey_contract::{PersonId, Timestamp};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{
-    StoreError,
-    audit::Append,
-    engine,
+    StoreError, engine,
     writer::{Room, Write},
 };
-use crate::store::{AuditEntry, Factors, Session, row};
+use crate::store::{Session, row};
 
 /// Failures older than this count for nobody and are forgotten.
 const FAILURES_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
-
-pub(super) struct SetFactors(pub(super) Factors, pub(super) AuditEntry);
-
-#[async_trait]
-impl Write for SetFactors {
-    type Out = ();
-
-    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<(), StoreError> {
-        let factors = &self.0;
-        // A new secret has no used steps.
-        sqlx::query(
-            "INSERT INTO factors (person, password_hash, totp, enrolled_at) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (person) DO UPDATE SET password_hash = excluded.password_hash, totp = excluded.totp,
-                 enrolled_at = excluded.enrolled_at, last_step = NULL",
-        )
-        .bind(factors.person.as_str())
-        .bind(&factors.password_hash)
-        .bind(factors.totp.as_str())
-        .bind(factors.enrolled_at.millis())
-        .execute(&mut *conn)
-        .await
-        .map_err(engine)?;
-        sqlx::query("DELETE FROM sessions WHERE person = $1")
-            .bind(factors.person.as_str())
-            .execute(&mut *conn)
-            .await
-            .map_err(engine)?;
-        Append::default().run(conn, std::slice::from_ref(&self.1), room).await
-    }
-}
 
 pub(super) struct UseStep(pub(super) PersonId, pub(super) i64);
 

@@ -9,13 +9,13 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use super::{
     StoreError,
     audit::Append,
-    engine, tasks,
+    engine, enroll, tasks,
     writer::{Class, Room, Write},
 };
 use crate::{
     audit::{AuditEntry, By, Code},
     jobs::task::{NewTask, Priority, Work},
-    rulebook::{Hold, HoldCause, HoldOn, Records, Rulebook, Rules},
+    rulebook::{Hold, HoldCause, HoldOn, Rebound, Records, Rulebook, Rules},
     store::{Revision, Scope, row},
 };
 
@@ -215,8 +215,21 @@ impl Write for SaveRules {
         put_records(conn, next, "connection", &now.connections, &old.connections, |c| c.id.as_str()).await?;
         put_records(conn, next, "customer", &now.customers, &old.customers, |c| c.id.as_str()).await?;
         put_records(conn, next, "person", &now.people, &old.people, |p| p.id.as_str()).await?;
-        let entry = self.change.entry(Code::RulesSaved, next, json!({ "changed": changed }));
-        Append::default().run(conn, &[entry], room).await?;
+        for gone in old.people.iter().filter(|person| now.person(&person.id).is_none()) {
+            enroll::forget(conn, &gone.id).await?;
+        }
+        let mut entries = vec![self.change.entry(Code::RulesSaved, next, json!({ "changed": changed }))];
+        for (what, binding) in now.rebound(old) {
+            let detail = json!({ "member": format!("{}/{}", binding.connection, binding.member) });
+            let code = match what {
+                Rebound::Added => Code::BindingAdded,
+                Rebound::Confirmed => Code::BindingConfirmed,
+                Rebound::Removed => Code::BindingRemoved,
+            };
+            let entry = self.change.entry(code, next, detail);
+            entries.push(AuditEntry { person: Some(binding.person), ..entry });
+        }
+        Append::default().run(conn, &entries, room).await?;
         look_again(conn, &Scope::Everything, self.change.at, room).await?;
         Ok(next)
     }
@@ -288,6 +301,9 @@ impl Write for SetHold {
             .execute(&mut *conn)
             .await
             .map_err(engine)?;
+        }
+        if let HoldOn::Person(person) = &hold.on {
+            enroll::shut_out(conn, person).await?;
         }
         let entry = change.entry(Code::HoldSet, next, json!({ "on": target, "cause": hold.cause }));
         self.append.run(conn, &[entry], room).await?;

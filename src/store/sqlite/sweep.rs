@@ -5,7 +5,7 @@ use latchkey_contract::{ConnectionId, TicketRef, Timestamp};
 use sqlx::SqliteConnection;
 
 use super::{
-    StoreError, engine, intake, tasks,
+    StoreError, engine, enroll, intake, tasks,
     writer::{Class, Room, Write},
 };
 use crate::{
@@ -32,6 +32,7 @@ impl Write for Sweep {
     }
 
     async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<u64, StoreError> {
+        enroll::forget_old(conn, self.0).await?;
         let mut missing = due(conn).await?;
         missing.extend(converge(conn, self.0).await?);
         if room == Room::Free {

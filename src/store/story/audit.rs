@@ -3,7 +3,7 @@
 use latchkey_contract::Timestamp;
 use serde_json::json;
 
-use super::{people::factors, sample::*};
+use super::{people::enrolled, sample::*};
 use crate::{
     access::State,
     audit::{AuditEntry, AuditFilter, By, Chain, Checkpoint, Code, Head, Prunable},
@@ -105,7 +105,7 @@ pub(crate) async fn without_the_chain_nothing_is_given_and_removals_go_on(store:
     assert!(store.commit(given.clone()).await.is_err(), "no entry, no giving");
     assert!(store.grant(&"g9".parse().unwrap()).await.unwrap().is_none());
     assert!(claim(store, START).await.is_empty());
-    assert!(store.set_factors(&factors(), entry("enrol")).await.is_err());
+    assert!(store.enroll(&enrolled("totp-x")).await.is_err());
     assert!(store.factors(&"jdoe".parse().unwrap()).await.unwrap().is_none());
 
     for (id, steps) in [("g1", ["b", "c"]), ("g2", ["d", "e"])] {

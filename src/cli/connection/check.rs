@@ -1,0 +1,168 @@
+//! `latchkey connection test`: does a connection work, and which ids does its vendor know? Changes nothing.
+//!
+//! One line per thing, its id first, columns apart by tabs: the ids are what records and rulebook are written with.
+//! Whatever a vendor calls a thing is free text of somebody else, and is made harmless for the terminal.
+
+use std::fmt::Display;
+
+use anyhow::bail;
+use latchkey_contract::{
+    CallError, Check, ConnectionId, Directory, TicketSystem, Verdict,
+    directory::{DirectoryWants, Marked},
+    text::one_line,
+    ticket::{Board, Catalogue, Member},
+};
+
+use super::super::{Desk, Terminal};
+use crate::registry::Connector;
+
+const LONGEST_NAME: usize = 120;
+
+pub(super) async fn check(desk: &Desk, terminal: &mut Terminal, connection: &ConnectionId) -> anyhow::Result<()> {
+    desk.connection(connection).await?;
+    let live = desk.live().await?.known();
+    let mut report = Report { terminal, red: 0 };
+    match live.registry.connector(connection)? {
+        Connector::TicketSystem(system) => ticket_system(&mut report, &**system).await?,
+        Connector::Directory(directory) => a_directory(&mut report, desk, &**directory).await?,
+    }
+    match report.red {
+        0 => Ok(()),
+        1 => bail!("one check of {connection} failed; it says above what to do"),
+        many => bail!("{many} checks of {connection} failed; each says above what to do"),
+    }
+}
+
+struct Report<'a> {
+    terminal: &'a mut Terminal,
+    red: usize,
+}
+
+impl Report<'_> {
+    fn outcome(&mut self, what: &str, result: Result<impl Display, impl Display>) -> anyhow::Result<()> {
+        match result {
+            Ok(found) => self.terminal.say(format!("ok\t{what}\t{found}"))?,
+            Err(to_do) => {
+                self.red += 1;
+                self.terminal.say(format!("FAILED\t{what}\t{to_do}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn title(&mut self, title: &str) -> anyhow::Result<()> {
+        self.terminal.say(format!("\n{title}"))
+    }
+
+    fn row(&mut self, id: impl Display, columns: &[&str]) -> anyhow::Result<()> {
+        let columns = columns.iter().filter(|column| !column.is_empty());
+        let columns: Vec<String> = columns.map(|column| one_line(column, LONGEST_NAME)).collect();
+        self.terminal.say(format!("{id}\t{}", columns.join("\t")))
+    }
+}
+
+async fn ticket_system(report: &mut Report<'_>, system: &dyn TicketSystem) -> anyhow::Result<()> {
+    let catalogue = system.catalogue().await;
+    let read = catalogue.as_ref().map(|_| "the PSA accepts the keys, and all that is listed below can be read");
+    report.outcome("sign-in", read.map_err(to_do))?;
+    let Ok(catalogue) = catalogue else { return Ok(()) };
+    let webhooks = system.webhooks().await;
+    let ours = webhooks.map(|all| format!("{} of ours at the PSA", all.len()));
+    report.outcome("webhooks", ours.map_err(|error| to_do(&error)))?;
+    list(report, &catalogue)
+}
+
+fn list(report: &mut Report<'_>, catalogue: &Catalogue) -> anyhow::Result<()> {
+    for board in &catalogue.boards {
+        list_board(report, board)?;
+    }
+    report.title("ticket fields: id, name, choices (length_field of a mapping)")?;
+    for field in &catalogue.fields {
+        report.row(&field.id, &[&field.name, &field.options.join(", ")])?;
+    }
+    report.title("companies: id, name (companies of a customer)")?;
+    for company in &catalogue.companies {
+        report.row(&company.id, &[&company.name])?;
+    }
+    report.title("members: id, sign-in name, full name (members of a person)")?;
+    for member in &catalogue.members {
+        report.row(&member.id, &[&member.name, &member.full_name, what_kind(member)])?;
+    }
+    Ok(())
+}
+
+fn list_board(report: &mut Report<'_>, board: &Board) -> anyhow::Result<()> {
+    let state = if board.is_active { "" } else { "inactive" };
+    report.title("board: id, name; then its statuses: id, name")?;
+    report.row(&board.id, &[&board.name, state])?;
+    for status in &board.statuses {
+        let closing = if status.is_closing { "closes the ticket" } else { "" };
+        let state = if status.is_active { "" } else { "inactive" };
+        report.row(format_args!("  {}", status.id), &[&status.name, closing, state])?;
+    }
+    Ok(())
+}
+
+const fn what_kind(member: &Member) -> &'static str {
+    match (member.is_human, member.is_active) {
+        (true, true) => "person",
+        (true, false) => "person, inactive",
+        (false, _) => "no person: may not ask for access",
+    }
+}
+
+async fn a_directory(report: &mut Report<'_>, desk: &Desk, directory: &dyn Directory) -> anyhow::Result<()> {
+    let checks = directory.preflight(&DirectoryWants::default()).await;
+    for Check { what, verdict } in &checks {
+        match verdict {
+            Verdict::Ok(found) => report.outcome(what, Ok::<_, &str>(found))?,
+            Verdict::Note(know) => report.terminal.say(format!("note\t{what}\t{know}"))?,
+            Verdict::Red(to_do) => report.outcome(what, Err::<&str, _>(to_do))?,
+        }
+    }
+    if checks.iter().all(Check::is_red) {
+        return Ok(());
+    }
+    match directory.catalogue().await {
+        Err(error) => report.outcome("roles and groups", Err::<&str, _>(to_do(&error)))?,
+        Ok(entitlements) => {
+            report.title("roles and groups: id, name (entitlements of a policy)")?;
+            for entitlement in entitlements {
+                let mark = if entitlement.is_privileged { "privileged" } else { "" };
+                report.row(&entitlement.id, &[&entitlement.name, mark])?;
+            }
+        }
+    }
+    match directory.find_marked().await {
+        Err(error) => report.outcome("accounts with our mark", Err::<&str, _>(to_do(&error))),
+        Ok(accounts) => list_marked(report, desk, &accounts).await,
+    }
+}
+
+/// An account that carries a mark of ours and is not in this database was left by another installation, or marked by
+/// somebody else: a person has to look at it.
+async fn list_marked(report: &mut Report<'_>, desk: &Desk, accounts: &[Marked]) -> anyhow::Result<()> {
+    report.title("accounts with our mark: object id, sign-in name")?;
+    for Marked { mark, object, name, is_enabled } in accounts {
+        let is_known = match mark {
+            Some(id) => desk.store.account(id).await?.is_some(),
+            None => false,
+        };
+        let state = if *is_enabled { "enabled" } else { "disabled" };
+        report.row(object, &[name, state, if is_known { "" } else { "not in this database" }])?;
+    }
+    Ok(())
+}
+
+/// What failed, to its cause, and what an operator can do about it.
+pub(in crate::cli) fn to_do(error: &CallError) -> String {
+    let to_do = match error {
+        CallError::Transient { .. } => "try again; if it stays, check the address, the network and the vendor's status",
+        CallError::Unauthorized { .. } | CallError::Refused { .. } | CallError::Protected { .. } => {
+            "check the credential and the rights in the connector's README"
+        }
+        CallError::Malformed { .. } => "the address may be another product's, or the vendor changed its answer",
+    };
+    let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(" ({cause})"));
+    one_line(&format!("{error}{cause}: {to_do}"), 400)
+}
