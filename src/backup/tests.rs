@@ -166,7 +166,7 @@ async fn a_restored_database_compares_first_and_signs_everybody_out() {
         until: Timestamp::from_millis(i64::MAX),
         idle_until: Timestamp::from_millis(i64::MAX),
     };
-    store.open_session(&session).await.unwrap();
+    store.open_session(&session, vec![], NOW).await.unwrap();
     place.make(&store, "one.tar").await.unwrap();
     store.close().await;
     place.restore("one.tar").await.unwrap();

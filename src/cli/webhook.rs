@@ -1,6 +1,6 @@
 //! `latchkey webhook sync | list | remove`.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use latchkey_contract::{BoardId, ConnectionId, Secret, TicketSystem};
@@ -90,10 +90,7 @@ async fn system(desk: &Desk, connection: &ConnectionId) -> anyhow::Result<Arc<dy
 }
 
 async fn boards(desk: &Desk, connection: &ConnectionId) -> anyhow::Result<Vec<BoardId>> {
-    let rules = desk.store.rules().await?;
-    let mappings = rules.rulebook.mappings.iter().filter(|mapping| mapping.connection == *connection);
-    let boards: BTreeSet<BoardId> = mappings.flat_map(|mapping| mapping.boards.iter().cloned()).collect();
-    Ok(boards.into_iter().collect())
+    Ok(desk.store.rules().await?.rulebook.boards(connection).into_iter().collect())
 }
 
 fn address(desk: &Desk, connection: &ConnectionId, secret: &Secret<String>) -> Url {

@@ -10,7 +10,8 @@ use super::{Mapping, Rulebook};
 const SETTINGS: &str = "\
 What is set once for the whole installation. Lengths are whole minutes, hours or days: 90m, 4h, 3d.
 binding_cools_for: for this long a newly bound PSA member asks for nothing, unless an owner confirms the binding.
-waiting_lapses_after: a request that waits for approvers lapses after this.";
+waiting_lapses_after: a request that waits for approvers lapses after this.
+poll_minutes: so often each PSA is asked which tickets were saved, so that a lost webhook loses no request; 1 to 60.";
 
 const ALERTS: &str = "\
 Mails. on: it is sent; to: who gets it: owners, admins, a person's id, or a mail address.

@@ -9,12 +9,13 @@ pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod story;
 mod transition;
+mod watched;
 
 use std::sync::Arc;
 
 use latchkey_contract::{
-    AccountId, ConnectionId, CustomerId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp,
-    directory::Mode,
+    AccountId, ConnectionId, CustomerId, GrantId, MailId, MappingId, PersonId, SecretId, TicketId, TicketRef,
+    Timestamp, directory::Mode, ticket::TicketChanged,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -23,13 +24,14 @@ pub use crate::audit::{AuditEntry, BrokenChain, verify_chain};
 use crate::{
     access::{Account, Grant, trigger::Sighting},
     audit::{AuditFilter, AuditRow, By, Checkpoint, Code, Head, Prunable},
-    jobs::task::{Lease, Task},
+    jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
 pub use alert::{Alert, Happening, MailState, OwedMail};
 pub use transition::{
     BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Rewrapped, SealedRow, Transition,
 };
+pub use watched::{Cursor, Trouble, TroubleKind, Watched};
 
 /// The engine behind which everything is remembered. Every engine tells the same story (`story.rs`); SQLite is the one there is.
 #[async_trait::async_trait]
@@ -58,6 +60,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The rulebook as it was at a revision; `None` before the first.
     async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError>;
     /// Sets a hold. Goes first, may use what is reserved, and never loses a race; a graver hold on the same stays.
+    /// A person who is held is signed out everywhere.
     async fn set_hold(&self, hold: &Hold) -> Result<i64, StoreError>;
     /// Lifts a hold of this cause or a lesser one. `false` when there is none.
     async fn lift_hold(
@@ -186,8 +189,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn count_failure(&self, key: &str, at: Timestamp, since: Timestamp) -> Result<u32, StoreError>;
     /// How many sign-ins failed since `since`.
     async fn failures(&self, key: &str, since: Timestamp) -> Result<u32, StoreError>;
-    /// Opens a session.
-    async fn open_session(&self, session: &Session) -> Result<(), StoreError>;
+    /// Opens a session, with what follows from it. A conflict when the person is held.
+    async fn open_session(&self, session: &Session, tasks: Vec<NewTask>, now: Timestamp) -> Result<(), StoreError>;
     /// A session by the hash of its token, if it is not over at `now`; being seen moves its idle end.
     async fn session(
         &self,
@@ -208,6 +211,19 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
     /// Depth and age of the queue, dead letters included.
     async fn queue(&self, now: Timestamp) -> Result<QueueState, StoreError>;
+    /// Up to where a PSA was asked for saved tickets; `None` before the first poll.
+    async fn cursor(&self, connection: &ConnectionId) -> Result<Option<Cursor>, StoreError>;
+    /// What is wrong with a connection, of this kind.
+    async fn trouble(&self, connection: &ConnectionId, kind: TroubleKind) -> Result<Option<Trouble>, StoreError>;
+    /// Everything that is wrong with any connection.
+    async fn troubles(&self) -> Result<Vec<Trouble>, StoreError>;
+    /// Which of these saves nobody has looked at, and nobody is about to.
+    async fn unseen(&self, connection: &ConnectionId, changed: &[TicketChanged]) -> Result<Vec<TicketId>, StoreError>;
+    /// How many looks of a PSA's tickets wait that nobody has begun.
+    async fn looks_ahead(&self, connection: &ConnectionId) -> Result<u64, StoreError>;
+    /// Who has access, waits for it, or is signed in.
+    async fn people_here(&self, now: Timestamp) -> Result<Vec<PersonId>, StoreError>;
+
     /// Re-creates tasks that rows say must exist and do not; answers how many.
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
 

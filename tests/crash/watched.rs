@@ -16,16 +16,17 @@ use std::{
 use latchkey::{
     access::{Account, Grant, trigger::Sighting},
     audit::{AuditFilter, AuditRow, By, Checkpoint, Code, Head, Prunable},
-    jobs::task::{Lease, Task},
+    jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        Alert, AuditEntry, Chosen, Claim, Comparing, Enrolled, Factors, Finish, Generation, Invitation, NewDelivery,
-        Notice, OwedMail, QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError,
-        StoredDelivery, TaskRow, Transition,
+        Alert, AuditEntry, Chosen, Claim, Comparing, Cursor, Enrolled, Factors, Finish, Generation, Invitation,
+        NewDelivery, Notice, OwedMail, QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store,
+        StoreError, StoredDelivery, TaskRow, Transition, Trouble, TroubleKind,
     },
 };
 use latchkey_contract::{
-    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketId, TicketRef, Timestamp,
+    directory::Mode, ticket::TicketChanged,
 };
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::sync::Notify;
@@ -350,8 +351,8 @@ impl Store for Watched {
     async fn failures(&self, key: &str, since: Timestamp) -> Result<u32, StoreError> {
         self.inner.failures(key, since).await
     }
-    async fn open_session(&self, session: &Session) -> Result<(), StoreError> {
-        self.around("commit open-session", self.inner.open_session(session)).await
+    async fn open_session(&self, session: &Session, tasks: Vec<NewTask>, now: Timestamp) -> Result<(), StoreError> {
+        self.around("commit open-session", self.inner.open_session(session, tasks, now)).await
     }
     async fn session(
         &self,
@@ -397,6 +398,24 @@ impl Store for Watched {
     }
     async fn queue(&self, now: Timestamp) -> Result<QueueState, StoreError> {
         self.inner.queue(now).await
+    }
+    async fn cursor(&self, connection: &ConnectionId) -> Result<Option<Cursor>, StoreError> {
+        self.inner.cursor(connection).await
+    }
+    async fn trouble(&self, connection: &ConnectionId, kind: TroubleKind) -> Result<Option<Trouble>, StoreError> {
+        self.inner.trouble(connection, kind).await
+    }
+    async fn troubles(&self) -> Result<Vec<Trouble>, StoreError> {
+        self.inner.troubles().await
+    }
+    async fn unseen(&self, connection: &ConnectionId, changed: &[TicketChanged]) -> Result<Vec<TicketId>, StoreError> {
+        self.inner.unseen(connection, changed).await
+    }
+    async fn looks_ahead(&self, connection: &ConnectionId) -> Result<u64, StoreError> {
+        self.inner.looks_ahead(connection).await
+    }
+    async fn people_here(&self, now: Timestamp) -> Result<Vec<PersonId>, StoreError> {
+        self.inner.people_here(now).await
     }
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         let made = self.inner.sweep(now).await?;

@@ -23,3 +23,4 @@ mod restore;
 mod secrets;
 mod storage;
 mod the_main_job;
+mod watching;

@@ -191,9 +191,10 @@ fn brake() -> BoxedStrategy<Brake> {
 }
 
 pub(in crate::rulebook) fn rulebook() -> BoxedStrategy<Rulebook> {
-    let settings = (length(), length()).prop_map(|(binding_cools_for, waiting_lapses_after)| GlobalSettings {
-        binding_cools_for,
-        waiting_lapses_after,
+    let settings = (length(), length(), any::<u32>()).prop_map(|(cools, lapses, poll_minutes)| GlobalSettings {
+        binding_cools_for: cools,
+        waiting_lapses_after: lapses,
+        poll_minutes,
     });
     let groups = (vec(technician_group(), 0..3), vec(customer_group(), 0..3));
     (settings, alerts(), groups, vec(policy(), 0..3), vec(mapping(), 0..3), vec(brake(), 0..3))

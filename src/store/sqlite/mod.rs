@@ -19,12 +19,14 @@ mod sweep;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod watched;
 mod writer;
 
 use std::{path::Path, sync::Arc};
 
 use latchkey_contract::{
-    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketId, TicketRef, Timestamp,
+    directory::Mode, ticket::TicketChanged,
 };
 use sqlx::SqlitePool;
 use tokio::{
@@ -34,14 +36,14 @@ use tokio::{
 
 use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
 use super::{
-    Alert, AuditEntry, Chosen, Claim, Comparing, Enrolled, Factors, Finish, Generation, Invitation, NewDelivery,
-    Notice, OwedMail, QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError,
-    StoredDelivery, TaskRow, Transition, row,
+    Alert, AuditEntry, Chosen, Claim, Comparing, Cursor, Enrolled, Factors, Finish, Generation, Invitation,
+    NewDelivery, Notice, OwedMail, QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store,
+    StoreError, StoredDelivery, TaskRow, Transition, Trouble, TroubleKind, row,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
     audit::{AuditFilter, AuditRow, By, Checkpoint, Code, Head, Prunable},
-    jobs::task::{Lease, Task},
+    jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
 pub use open::{OpenError, Options};
@@ -469,8 +471,8 @@ impl Store for Sqlite {
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    async fn open_session(&self, session: &Session) -> Result<(), StoreError> {
-        self.write(people::OpenSession(session.clone())).await
+    async fn open_session(&self, session: &Session, tasks: Vec<NewTask>, now: Timestamp) -> Result<(), StoreError> {
+        self.write(people::OpenSession { session: session.clone(), tasks, now }).await
     }
 
     async fn session(
@@ -536,6 +538,30 @@ impl Store for Sqlite {
             dead: count(dead),
             oldest_due: oldest.map(Timestamp::from_millis),
         })
+    }
+
+    async fn cursor(&self, connection: &ConnectionId) -> Result<Option<Cursor>, StoreError> {
+        watched::cursor(&self.readers, connection).await
+    }
+
+    async fn trouble(&self, connection: &ConnectionId, kind: TroubleKind) -> Result<Option<Trouble>, StoreError> {
+        watched::trouble(&self.readers, connection, kind).await
+    }
+
+    async fn troubles(&self) -> Result<Vec<Trouble>, StoreError> {
+        watched::troubles(&self.readers).await
+    }
+
+    async fn unseen(&self, connection: &ConnectionId, changed: &[TicketChanged]) -> Result<Vec<TicketId>, StoreError> {
+        watched::unseen(&self.readers, connection, changed).await
+    }
+
+    async fn looks_ahead(&self, connection: &ConnectionId) -> Result<u64, StoreError> {
+        watched::looks_ahead(&self.readers, connection).await
+    }
+
+    async fn people_here(&self, now: Timestamp) -> Result<Vec<PersonId>, StoreError> {
+        watched::people_here(&self.readers, now).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -339,6 +339,7 @@ pub(super) fn migrator_up_to(last: i64) -> Migrator {
         (5, "rules", include_str!("../../../migrations/sqlite/0005_rules.sql")),
         (6, "audit", include_str!("../../../migrations/sqlite/0006_audit.sql")),
         (7, "mail", include_str!("../../../migrations/sqlite/0007_mail.sql")),
+        (9, "watch", include_str!("../../../migrations/sqlite/0009_watch.sql")),
         (10, "invitations", include_str!("../../../migrations/sqlite/0010_invitations.sql")),
     ];
     let all = all.into_iter().filter(|(version, ..)| *version <= last);

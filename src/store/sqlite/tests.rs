@@ -91,6 +91,10 @@ story::tell!(fresh:
     failures_are_counted_per_key_and_time,
     a_session_ends_by_its_end_by_idling_by_closing_and_by_enrolment,
     the_last_wall_time_is_remembered,
+    trouble_begins_once_and_ends_once,
+    a_save_that_nobody_saw_is_found,
+    who_is_held_is_not_here,
+    the_sweep_makes_who_watches,
 );
 
 #[tokio::test]

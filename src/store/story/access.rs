@@ -296,8 +296,14 @@ pub(crate) async fn data_keys_are_wrapped_anew_and_a_retired_key_takes_no_more(s
 pub(crate) async fn sightings_and_notices_are_replaced(store: &dyn Store) {
     let mapping = "helpdesk".parse().unwrap();
     assert!(store.sighting(&ticket("4711"), &mapping).await.unwrap().is_none());
-    let mut seen =
-        Sighting { ticket: ticket("4711"), mapping: mapping.clone(), is_armed: true, consumed: None, seen_at: START };
+    let mut seen = Sighting {
+        ticket: ticket("4711"),
+        mapping: mapping.clone(),
+        is_armed: true,
+        consumed: None,
+        seen_at: START,
+        covers: None,
+    };
     store.commit(Transition { sightings: vec![seen.clone()], ..transition() }).await.unwrap();
     seen.is_armed = false;
     store.commit(Transition { sightings: vec![seen.clone()], ..transition() }).await.unwrap();
