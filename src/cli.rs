@@ -20,12 +20,14 @@ mod grants;
 mod hands;
 mod key;
 mod load;
+mod mapping;
 mod names;
 mod operator;
 mod person;
 mod reconcile;
 mod records;
 mod revoke;
+mod rulebook;
 mod secret;
 mod serve;
 mod terminal;
@@ -52,8 +54,10 @@ use audit::Audit;
 use desk::Desk;
 pub(crate) use desk::ServiceDesk;
 use grants::Wanted;
+use mapping::Mapping;
 pub(crate) use operator::Operator;
 use revoke::{LockOn, Target};
+use rulebook::Rulebook;
 pub(crate) use terminal::{Ends, LARGEST_FILE};
 pub use terminal::{Overwrite, Terminal};
 
@@ -106,9 +110,12 @@ enum Command {
     /// Connections, customers and people, as one document.
     #[command(subcommand)]
     Records(records::Command),
-    /// Policies and mappings.
+    /// Policies, mappings, groups, brakes and alerts: one document.
     #[command(subcommand)]
-    Rulebook(Load),
+    Rulebook(Rulebook),
+    /// Which tickets ask for what.
+    #[command(subcommand)]
+    Mapping(Mapping),
     /// PSA instances and directories.
     #[command(subcommand)]
     Connection(connection::Command),
@@ -224,15 +231,6 @@ enum Secret {
     },
     /// List the names of the secrets that are set.
     List,
-}
-
-#[derive(Debug, Subcommand)]
-enum Load {
-    /// Check a TOML file as a whole and put it in force.
-    Load {
-        /// The file.
-        file: PathBuf,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -393,7 +391,8 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Secret(Secret::Rotate { name, public_key }) => secret::rotate(desk, terminal, name, public_key).await,
         Command::Secret(Secret::List) => secret::list(desk, terminal).await,
         Command::Records(command) => records::run(command, desk, terminal).await,
-        Command::Rulebook(Load::Load { file }) => load::rulebook(desk, terminal, &file).await,
+        Command::Rulebook(command) => rulebook::run(command, desk, terminal).await,
+        Command::Mapping(command) => mapping::run(command, desk, terminal).await,
         Command::Connection(command) => connection::run(command, desk, terminal).await,
         Command::Webhook(Webhook::Sync { connection, new_path }) => {
             webhook::sync(desk, terminal, connection, new_path).await

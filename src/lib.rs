@@ -28,7 +28,7 @@
 //! | room | what lives there |
 //! | --- | --- |
 //! | [`access`] | the pure heart: states, decisions, targets, proofs |
-//! | [`rulebook`] | policies and mappings; connections, customers, people: two checked documents |
+//! | [`rulebook`] | policies and mappings; connections, customers, people: two checked documents; what changes between two, what of one is inert |
 //! | [`store`] | what is remembered, in our verbs; SQLite, one writer that commits together what waits |
 //! | [`audit`] | who did what, chained: the closed list of codes, verifying, heads, exports |
 //! | [`jobs`] | the work: intake, converge, tell, due; the queue they run on; the sweep under it |

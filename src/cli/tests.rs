@@ -7,12 +7,15 @@ mod connection;
 mod customer;
 mod invite;
 mod key;
+mod mapping;
 mod people;
 mod readme;
 mod reconcile;
 mod records;
 mod rotate;
+mod rulebook;
 mod service;
+mod what_if;
 
 use std::{
     io::{self, BufReader, Cursor, Read},
@@ -290,7 +293,8 @@ async fn a_mapping_keeps_the_time_since_which_it_watches() {
     };
     place.type_in(&["rulebook", "load", &file], io::empty()).await.ok();
     let first = since().await;
-    place.type_in(&["rulebook", "load", &file], io::empty()).await.ok();
+    let renamed = place.write("renamed.toml", &RULEBOOK.replace("Helpdesk Administrator", "Desk"));
+    place.type_in(&["rulebook", "load", &renamed], io::empty()).await.ok();
     assert_eq!(since().await, first);
     let moved = place.write("moved.toml", &RULEBOOK.replace("\"7\"", "\"8\""));
     place.type_in(&["rulebook", "load", &moved], io::empty()).await.ok();
@@ -390,7 +394,7 @@ async fn webhooks_are_made_listed_given_a_new_path_and_removed() {
     assert!(unset.contains("latchkey secret set cw/private-key"), "{unset}");
     place.type_in(&["secret", "set", "cw/private-key"], Cursor::new(api.private_key.clone())).await.ok();
     let unmapped = place.type_in(&["webhook", "sync", "cw"], io::empty()).await.refused();
-    assert!(unmapped.contains("latchkey rulebook load"), "{unmapped}");
+    assert!(unmapped.contains("latchkey rulebook import"), "{unmapped}");
     place.type_in(&["rulebook", "load", &rulebook], io::empty()).await.ok();
 
     let synced = place.type_in(&["webhook", "sync", "cw"], io::empty()).await.ok();

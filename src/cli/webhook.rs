@@ -23,7 +23,9 @@ pub(super) async fn sync(
     let system = system(desk, &connection).await?;
     let boards = boards(desk, &connection).await?;
     if boards.is_empty() {
-        bail!("no mapping watches a board of {connection}; load a rulebook with one: latchkey rulebook load FILE");
+        bail!(
+            "no mapping watches a board of {connection}; put a rulebook with one in force: latchkey rulebook import FILE"
+        );
     }
     let seal = desk.seal().await?;
     let path = HookPath::new(&*desk.store, &seal, &connection);

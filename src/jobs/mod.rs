@@ -5,11 +5,13 @@
 
 pub mod advance;
 pub mod alert;
+pub(crate) mod asked;
 pub(crate) mod audit_head;
 pub mod backoff;
 pub mod converge;
 mod due;
 mod end;
+mod inert;
 pub mod intake;
 mod mail;
 mod poll;
@@ -30,6 +32,7 @@ use latchkey_contract::{CallError, Clock};
 
 pub use mail::Post;
 pub use start::NotDecided;
+pub(crate) use start::{Home, home, unusable};
 
 use crate::{
     clock_guard::Trust,

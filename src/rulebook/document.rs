@@ -50,14 +50,12 @@ impl Rulebook {
         Ok(book)
     }
 
-    /// The document as TOML, to be read back without loss: what Latchkey itself remembers with it is left out.
+    /// Checks a document that was read before.
     ///
     /// # Errors
-    /// When it cannot be written as TOML, which the types rule out.
-    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
-        let mut book = self.clone();
-        book.mappings.iter_mut().for_each(|mapping| mapping.watched_since = None);
-        toml::to_string_pretty(&book)
+    /// [`Faults`], as in [`Rulebook::parse`].
+    pub fn check(&self) -> Result<(), Faults> {
+        check::rulebook(self)
     }
 
     /// A policy by id.

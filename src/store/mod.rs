@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 pub use crate::audit::{AuditEntry, BrokenChain, verify_chain};
 use crate::{
     access::{Account, Grant, trigger::Sighting},
-    audit::{AuditFilter, AuditRow, By, Checkpoint, Head, Prunable},
+    audit::{AuditFilter, AuditRow, By, Checkpoint, Code, Head, Prunable},
     jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
@@ -55,6 +55,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn touch(&self, changed: &[String], by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError>;
     /// The newest revisions, newest first, at most `limit`.
     async fn history(&self, limit: u32) -> Result<Vec<Revision>, StoreError>;
+    /// The newest revisions that changed the rulebook, newest first, at most `limit`.
+    async fn rulebook_history(&self, limit: u32) -> Result<Vec<Revision>, StoreError>;
     /// The rulebook as it was at a revision; `None` before the first.
     async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError>;
     /// Sets a hold. Goes first, may use what is reserved, and never loses a race; a graver hold on the same stays.
@@ -69,8 +71,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         reason: &str,
         at: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// How many grants of a scope have ids from `since` on (a ULID): what was never given does not count, what waits does.
-    async fn count_grants(&self, scope: &Scope, since: &str) -> Result<u32, StoreError>;
+    /// How many grants of a scope have ids from `since` on (a ULID), and below `before` where that is named: what was never
+    /// given does not count, what waits does.
+    async fn count_grants(&self, scope: &Scope, since: &str, before: Option<&str>) -> Result<u32, StoreError>;
     /// Grants of a scope that are not final, by id, after `after`, at most `limit`.
     async fn open_grants_in(
         &self,
@@ -147,6 +150,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn retire_key(&self, key_id: &str) -> Result<u64, StoreError>;
     /// Audit entries from `after` on, in order, at most `limit`.
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+    /// The newest entries with one of these codes, newest first, at most `limit`.
+    async fn newest_audit(&self, codes: &[Code], limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
     /// The same as they are stored, those that `filter` wants: what is checked and exported, page by page.
     async fn audit_rows(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
     /// The newest entry's number and hash.

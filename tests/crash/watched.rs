@@ -15,7 +15,7 @@ use std::{
 
 use latchkey::{
     access::{Account, Grant, trigger::Sighting},
-    audit::{AuditFilter, AuditRow, By, Checkpoint, Head, Prunable},
+    audit::{AuditFilter, AuditRow, By, Checkpoint, Code, Head, Prunable},
     jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
@@ -176,6 +176,9 @@ impl Store for Watched {
     async fn history(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
         self.inner.history(limit).await
     }
+    async fn rulebook_history(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        self.inner.rulebook_history(limit).await
+    }
     async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError> {
         self.inner.rulebook_at(revision).await
     }
@@ -192,8 +195,8 @@ impl Store for Watched {
     ) -> Result<bool, StoreError> {
         self.around("commit lift-hold", self.inner.lift_hold(on, up_to, by, reason, at)).await
     }
-    async fn count_grants(&self, scope: &Scope, since: &str) -> Result<u32, StoreError> {
-        self.inner.count_grants(scope, since).await
+    async fn count_grants(&self, scope: &Scope, since: &str, before: Option<&str>) -> Result<u32, StoreError> {
+        self.inner.count_grants(scope, since, before).await
     }
     async fn open_grants_in(
         &self,
@@ -296,6 +299,9 @@ impl Store for Watched {
     }
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         self.inner.audit(after, limit).await
+    }
+    async fn newest_audit(&self, codes: &[Code], limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        self.inner.newest_audit(codes, limit).await
     }
     async fn audit_rows(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
         self.inner.audit_rows(filter, after, limit).await

@@ -65,7 +65,8 @@ async fn every_act_is_tied_to_a_person_a_ticket_and_a_grant() {
     for entry in &entries {
         *codes.entry(entry.code.to_string()).or_default() += 1;
         let by = entry.by.as_ref().expect("somebody acted");
-        let about_access = !matches!(entry.code, Code::PersonEnrolled | Code::SecretSet | Code::RulesSaved);
+        let about_access =
+            !matches!(entry.code, Code::PersonEnrolled | Code::SecretSet | Code::RulesSaved | Code::BindingAdded);
         assert_eq!(about_access, entry.ticket.is_some() && entry.grant.is_some(), "{entry:?}");
         let is_unknown = entry.ticket.as_ref().is_some_and(|t| t.ticket.as_str() == refused.to_string());
         assert_eq!(
@@ -75,7 +76,7 @@ async fn every_act_is_tied_to_a_person_a_ticket_and_a_grant() {
         );
         let wanted = match entry.code {
             Code::RequestGranted | Code::SecretRevealed => jane(),
-            Code::PersonEnrolled | Code::SecretSet | Code::RulesSaved => By::operator("test"),
+            Code::PersonEnrolled | Code::SecretSet | Code::RulesSaved | Code::BindingAdded => By::operator("test"),
             Code::GrantEnding if entry.ticket.as_ref() == Some(&grant.ticket) => jane(),
             _ => By::Service,
         };

@@ -221,6 +221,9 @@ impl Directory for Tenant {
     async fn catalogue(&self) -> Result<Vec<dir::Entitlement>, CallError> {
         unreachable!()
     }
+    async fn missing(&self, _: &[EntitlementId]) -> Result<Vec<EntitlementId>, CallError> {
+        unreachable!()
+    }
     async fn preflight(&self, _: &dir::DirectoryWants) -> Vec<Check> {
         unreachable!()
     }

@@ -50,7 +50,7 @@ impl Write for Commit {
             return Err(StoreError::Conflict);
         }
         for brake in &t.brakes {
-            let counted = rules::count_grants(&mut *conn, &brake.scope, &brake.since).await?;
+            let counted = rules::count_grants(&mut *conn, &brake.scope, &brake.since, None).await?;
             if counted >= brake.most {
                 return Err(StoreError::Conflict);
             }

@@ -42,7 +42,7 @@ use super::{
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
-    audit::{AuditFilter, AuditRow, By, Checkpoint, Head, Prunable},
+    audit::{AuditFilter, AuditRow, By, Checkpoint, Code, Head, Prunable},
     jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
@@ -207,6 +207,10 @@ impl Store for Sqlite {
         rules::history(&self.readers, limit).await
     }
 
+    async fn rulebook_history(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        rules::rulebook_history(&self.readers, limit).await
+    }
+
     async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError> {
         rules::rulebook_at(&self.readers, revision).await
     }
@@ -227,8 +231,8 @@ impl Store for Sqlite {
         self.write(rules::LiftHold { on: on.clone(), up_to, change }).await
     }
 
-    async fn count_grants(&self, scope: &Scope, since: &str) -> Result<u32, StoreError> {
-        rules::count_grants(&self.readers, scope, since).await
+    async fn count_grants(&self, scope: &Scope, since: &str, before: Option<&str>) -> Result<u32, StoreError> {
+        rules::count_grants(&self.readers, scope, since, before).await
     }
 
     async fn open_grants_in(
@@ -373,6 +377,10 @@ impl Store for Sqlite {
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let rows = self.audit_rows(&AuditFilter::default(), after, limit).await?;
         rows.iter().map(AuditRow::entry).collect()
+    }
+
+    async fn newest_audit(&self, codes: &[Code], limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        audit_read::newest(&self.readers, codes, limit).await
     }
 
     async fn audit_rows(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {

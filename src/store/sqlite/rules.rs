@@ -68,13 +68,28 @@ async fn of_kind<T: DeserializeOwned>(conn: &mut SqliteConnection, kind: &str) -
 
 /// The newest revisions, newest first.
 pub(super) async fn history<'e>(conn: impl SqliteExecutor<'e>, limit: u32) -> Result<Vec<Revision>, StoreError> {
-    let rows: Vec<(i64, String, String, i64, String)> = sqlx::query_as(
-        "SELECT revision, author, reason, saved_at, changed FROM revisions ORDER BY revision DESC LIMIT $1",
-    )
-    .bind(limit)
-    .fetch_all(conn)
-    .await
-    .map_err(engine)?;
+    const SQL: &str =
+        "SELECT revision, author, reason, saved_at, changed FROM revisions ORDER BY revision DESC LIMIT $1";
+    revisions(conn, SQL, limit).await
+}
+
+/// Those that changed the rulebook.
+pub(super) async fn rulebook_history<'e>(
+    conn: impl SqliteExecutor<'e>,
+    limit: u32,
+) -> Result<Vec<Revision>, StoreError> {
+    const SQL: &str = "SELECT revision, author, reason, saved_at, changed FROM revisions
+         WHERE revision IN (SELECT revision FROM rulebooks) ORDER BY revision DESC LIMIT $1";
+    revisions(conn, SQL, limit).await
+}
+
+async fn revisions<'e>(
+    conn: impl SqliteExecutor<'e>,
+    sql: &'static str,
+    limit: u32,
+) -> Result<Vec<Revision>, StoreError> {
+    let rows: Vec<(i64, String, String, i64, String)> =
+        sqlx::query_as(sql).bind(limit).fetch_all(conn).await.map_err(engine)?;
     let read = |(revision, author, reason, at, changed): (i64, String, String, i64, String)| {
         let changed = row::decode("revisions", &revision.to_string(), &changed)?;
         Ok(Revision { revision, author, reason, at: Timestamp::from_millis(at), changed })
@@ -87,19 +102,21 @@ pub(super) async fn count_grants<'e>(
     conn: impl SqliteExecutor<'e>,
     scope: &Scope,
     since: &str,
+    before: Option<&str>,
 ) -> Result<u32, StoreError> {
     let sql = match scope {
         Scope::Person(_) => {
-            "SELECT count(*) FROM grants WHERE person = $2 AND id >= $1 AND state NOT IN ('refused', 'denied', 'lapsed')"
+            "SELECT count(*) FROM grants WHERE person = $2 AND id >= $1 AND ($3 IS NULL OR id < $3) AND state NOT IN ('refused', 'denied', 'lapsed')"
         }
         Scope::Customer(_) => {
-            "SELECT count(*) FROM grants WHERE customer = $2 AND id >= $1 AND state NOT IN ('refused', 'denied', 'lapsed')"
+            "SELECT count(*) FROM grants WHERE customer = $2 AND id >= $1 AND ($3 IS NULL OR id < $3) AND state NOT IN ('refused', 'denied', 'lapsed')"
         }
         Scope::Everything => {
-            "SELECT count(*) FROM grants WHERE id >= $1 AND $2 = '' AND state NOT IN ('refused', 'denied', 'lapsed')"
+            "SELECT count(*) FROM grants WHERE id >= $1 AND $2 = '' AND ($3 IS NULL OR id < $3) AND state NOT IN ('refused', 'denied', 'lapsed')"
         }
     };
-    let count: i64 = sqlx::query_scalar(sql).bind(since).bind(scope.of()).fetch_one(conn).await.map_err(engine)?;
+    let count: i64 =
+        sqlx::query_scalar(sql).bind(since).bind(scope.of()).bind(before).fetch_one(conn).await.map_err(engine)?;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 

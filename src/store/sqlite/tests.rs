@@ -389,6 +389,6 @@ async fn rules_of_an_earlier_release_are_carried_over() {
     let held: Vec<_> = rules.holds.iter().map(|h| (h.on.to_string(), h.cause)).collect();
     assert_eq!(held, [("person/ann".to_owned(), HoldCause::Blocked)]);
     assert_eq!(store.history(10).await.unwrap().len(), 2);
-    assert_eq!(store.count_grants(&Scope::Customer("acme".parse().unwrap()), "").await.unwrap(), 1);
+    assert_eq!(store.count_grants(&Scope::Customer("acme".parse().unwrap()), "", None).await.unwrap(), 1);
     assert_eq!(store.save_rules(&rules, "jdoe", "goes on", START).await.unwrap(), 3);
 }

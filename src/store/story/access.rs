@@ -74,6 +74,9 @@ pub(crate) async fn records_and_rulebook_have_histories_of_their_own(store: &dyn
     let changed: Vec<_> = history.iter().map(|r| (r.revision, r.changed.join(" "))).collect();
     let expected = [(3, "rulebook"), (2, "person/ann person/cleo"), (1, "person/ann person/bob rulebook")];
     assert_eq!(changed, expected.map(|(n, text)| (n, text.to_owned())));
+    let of_the_rulebook: Vec<_> = store.rulebook_history(10).await.unwrap().iter().map(|r| r.revision).collect();
+    assert_eq!(of_the_rulebook, [3, 1]);
+    assert_eq!(store.rulebook_history(1).await.unwrap().len(), 1);
     assert_eq!(store.rulebook_at(2).await.unwrap(), Some(book("one")));
     assert_eq!(store.rulebook_at(0).await.unwrap(), None);
     assert_eq!(store.history(1).await.unwrap().len(), 1);
@@ -141,10 +144,12 @@ pub(crate) async fn a_brake_is_counted_again_where_it_is_written(store: &dyn Sto
     store.commit(Transition { grants, ..transition() }).await.unwrap();
     let scopes = [Scope::Everything, Scope::Person("jdoe".parse().unwrap()), Scope::Customer("acme".parse().unwrap())];
     for scope in &scopes {
-        assert_eq!(store.count_grants(scope, &ulid_floor(START)).await.unwrap(), 2, "{scope:?}");
-        assert_eq!(store.count_grants(scope, &ulid_floor(after(50))).await.unwrap(), 1, "{scope:?}");
+        assert_eq!(store.count_grants(scope, &ulid_floor(START), None).await.unwrap(), 2, "{scope:?}");
+        assert_eq!(store.count_grants(scope, &ulid_floor(after(50)), None).await.unwrap(), 1, "{scope:?}");
+        let before = ulid_floor(after(50));
+        assert_eq!(store.count_grants(scope, &ulid_floor(START), Some(&before)).await.unwrap(), 1, "{scope:?}");
     }
-    assert_eq!(store.count_grants(&Scope::Person("ann".parse().unwrap()), "").await.unwrap(), 0);
+    assert_eq!(store.count_grants(&Scope::Person("ann".parse().unwrap()), "", None).await.unwrap(), 0);
     let brake = |most| BrakeCount { scope: scopes[1].clone(), since: ulid_floor(START), most };
     let next =
         |most| Transition { brakes: vec![brake(most)], grants: vec![at(after(200), 5, granting())], ..transition() };
