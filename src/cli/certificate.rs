@@ -33,7 +33,7 @@ pub(super) async fn make(
          (Certificates & secrets), and set credential = \"certificate\" on connection {connection}.\n\
          Where that is set already, the new key is in force from now on: the tenant refuses every call of this \
          connection, removals included, until the certificate is uploaded. Do it now, then run: \
-         latchkey connection check {connection}"
+         latchkey connection test {connection}"
     ))?;
     Ok(())
 }
