@@ -41,7 +41,6 @@ use clap::{Args, Parser, Subcommand};
 use latchkey_contract::{ConnectionId, GrantId, PersonId};
 
 use crate::{
-    access::Length,
     config::Config,
     lock::{self, LockError},
     registry::SecretName,
@@ -143,9 +142,9 @@ enum Command {
         /// Why: for the tickets and the audit log.
         #[arg(long, default_value = "")]
         reason: String,
-        /// How long to wait while nothing moves. What is left is worked on by the service all the same.
-        #[arg(long, default_value = "10m", value_parser = length)]
-        wait: Length,
+        /// How many minutes to wait while nothing moves. What is left is worked on by the service all the same.
+        #[arg(long, value_name = "MINUTES", default_value_t = 10)]
+        wait: u32,
     },
     /// What is locked, and lifting it.
     #[command(subcommand)]
@@ -274,10 +273,6 @@ struct Most {
     /// At most so many.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
-}
-
-fn length(text: &str) -> Result<Length, String> {
-    Length::parse(text).map_err(|error| error.to_string())
 }
 
 /// Runs one command.

@@ -312,6 +312,17 @@ pub fn may_approve(grant: &Grant, by: &PersonId, role: Role) -> Result<(), &'sta
     Ok(())
 }
 
+/// Whether somebody with this role may say no to this request: as for a yes, and who said yes may think again.
+///
+/// # Errors
+/// A sentence that says why not.
+pub fn may_deny(grant: &Grant, by: &PersonId, role: Role) -> Result<(), &'static str> {
+    match &grant.state {
+        State::Held { waiting, .. } if grant.person != *by && waiting.approved.iter().any(|a| a.by == *by) => Ok(()),
+        _ => may_approve(grant, by, role),
+    }
+}
+
 /// The life cycle. Pure: the same state, event and time give the same step.
 ///
 /// # Errors

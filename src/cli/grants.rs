@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::Args;
-use latchkey_contract::{CustomerId, GrantId, PersonId, TicketRef, text::one_line};
+use latchkey_contract::{CustomerId, GrantId, PersonId, TicketRef, Timestamp, text::one_line};
 use serde_json::Value;
 
 use super::{Desk, Terminal, audit::ticket};
@@ -86,7 +86,12 @@ pub(super) async fn why(desk: &Desk, terminal: &mut Terminal, id: GrantId) -> an
         Some(_) => format!("the audit log has no decision about {id} any more; it was pruned"),
         None => format!("there is no grant {id}; latchkey grants lists them"),
     })?;
-    terminal.say(format!("{id}: {}, {}", decision.code.says(), decision.at))?;
+    let decided = match decision.code {
+        Code::RequestGranted => "granted",
+        Code::RequestWaiting => "to wait for approvers",
+        _ => "refused",
+    };
+    terminal.say(format!("{id} was decided {}: {decided}.", decision.at))?;
     if let Some(grant) = &grant {
         terminal.say(format!(
             "  policy {} by mapping {}, at revision {} of the rulebook",
@@ -105,7 +110,7 @@ pub(super) async fn why(desk: &Desk, terminal: &mut Terminal, id: GrantId) -> an
         said(terminal, living)?;
     }
     terminal.say("afterwards:")?;
-    for entry in entries.iter().filter(|entry| entry.at >= decision.at && entry.code != decision.code) {
+    for entry in entries.iter().filter(|entry| entry.code != decision.code) {
         let by = entry.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
         terminal.say(format!("  {} {}{by}: {}", entry.at, entry.code.as_str(), entry.code.says()))?;
     }
@@ -116,7 +121,11 @@ pub(super) async fn why(desk: &Desk, terminal: &mut Terminal, id: GrantId) -> an
 fn said(terminal: &mut Terminal, value: &Value) -> anyhow::Result<()> {
     let Value::Object(fields) = value else { return terminal.say(format!("  {}", plain(value))) };
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-        terminal.say(format!("  {}: {}", name.replace('_', " "), plain(value)))?;
+        let value = match value.as_i64() {
+            Some(millis) if name.ends_with("_at") => Timestamp::from_millis(millis).to_string(),
+            _ => plain(value),
+        };
+        terminal.say(format!("  {}: {value}", name.replace('_', " ")))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use latchkey_contract::{CustomerId, GrantId, PersonId, text::one_line};
 
 use super::{Desk, Terminal, answer, desk::explain, grants};
 use crate::{
-    access::{Grant, Length, State},
+    access::{Grant, State},
     rulebook::{Hold, HoldCause, HoldOn},
     store::Scope,
 };
@@ -56,10 +56,10 @@ pub(super) async fn revoke(
     terminal: &mut Terminal,
     target: Target,
     reason: &str,
-    wait: Length,
+    minutes: u32,
 ) -> anyhow::Result<()> {
     let on = match target {
-        Target { grant: Some(id), .. } => return one(desk, terminal, id, reason, wait).await,
+        Target { grant: Some(id), .. } => return one(desk, terminal, id, reason, minutes).await,
         Target { customer: Some(id), .. } => HoldOn::Customer(id),
         Target { person: Some(id), .. } => HoldOn::Person(id),
         Target { all: true, .. } => HoldOn::Everything,
@@ -71,7 +71,7 @@ pub(super) async fn revoke(
     ))?;
     lock(desk, &on, reason).await?;
     terminal.say(format!("Locked: {on}. Nothing new is given there."))?;
-    gone(desk, terminal, &scope, wait).await?;
+    gone(desk, terminal, &scope, minutes).await?;
     let lift = on.to_string();
     terminal.hint(format!("The lock stays. An owner lifts it with: latchkey lock lift {lift} --as PERSON"))
 }
@@ -113,7 +113,7 @@ async fn lock(desk: &Desk, on: &HoldOn, reason: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn one(desk: &Desk, terminal: &mut Terminal, id: GrantId, reason: &str, wait: Length) -> anyhow::Result<()> {
+async fn one(desk: &Desk, terminal: &mut Terminal, id: GrantId, reason: &str, minutes: u32) -> anyhow::Result<()> {
     let grant = desk.store.grant(&id).await?;
     let grant = grant.with_context(|| format!("there is no grant {id}; latchkey grants lists them"))?;
     if grant.state.is_final() {
@@ -125,7 +125,7 @@ async fn one(desk: &Desk, terminal: &mut Terminal, id: GrantId, reason: &str, wa
         work.jobs.end_by_operator(&id, &by, reason).await.with_context(|| format!("grant {id} was not ended"))?;
     }
     work.begin();
-    let mut watch = Watch::new(desk, terminal, wait);
+    let mut watch = Watch::new(desk, terminal, minutes);
     let done = watch
         .until(async || Ok(desk.store.grant(&id).await?.into_iter().filter(|grant| !grant.state.is_final()).collect()));
     let done = done.await;
@@ -134,10 +134,10 @@ async fn one(desk: &Desk, terminal: &mut Terminal, id: GrantId, reason: &str, wa
 }
 
 /// Waits until nothing of a scope is open, and says of each grant when it is.
-async fn gone(desk: &Desk, terminal: &mut Terminal, scope: &Scope, wait: Length) -> anyhow::Result<()> {
+async fn gone(desk: &Desk, terminal: &mut Terminal, scope: &Scope, minutes: u32) -> anyhow::Result<()> {
     let work = desk.work().await?;
     work.begin();
-    let mut watch = Watch::new(desk, terminal, wait);
+    let mut watch = Watch::new(desk, terminal, minutes);
     let done = watch.until(async || {
         // What the hold stops and is not being taken away yet gets its task; a sweep does a part at a time.
         if desk.store.sweep(desk.clock.now()).await? > 0 {
@@ -176,8 +176,15 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(desk: &'a Desk, terminal: &'a mut Terminal, wait: Length) -> Self {
-        Self { desk, terminal, patience: wait.duration(), open: None, quiet: Duration::ZERO, off: 0 }
+    fn new(desk: &'a Desk, terminal: &'a mut Terminal, minutes: u32) -> Self {
+        Self {
+            desk,
+            terminal,
+            patience: Duration::from_secs(u64::from(minutes) * 60),
+            open: None,
+            quiet: Duration::ZERO,
+            off: 0,
+        }
     }
 
     async fn until(&mut self, left: impl AsyncFn() -> anyhow::Result<Vec<Grant>>) -> anyhow::Result<()> {

@@ -16,13 +16,13 @@ use crate::{
     access::{
         Account, Event, Grant, Holds, Refusal, Request, State,
         decide::{Living, Terms, refuse},
-        grant::{Step, Waiting, begin, may_approve, wait},
+        grant::{Step, Waiting, begin, may_approve, may_deny, wait},
     },
     audit::{By, Code},
     clock_guard::Doubt,
     random::{account_id, grant_id, secret_id},
     registry::InForce,
-    rulebook::{Policy, typed_name},
+    rulebook::{Policy, Role, typed_name},
     store::{CommitName, StoreError, Transition},
 };
 
@@ -122,7 +122,7 @@ impl Jobs {
     pub async fn approve(&self, id: &GrantId, by: &PersonId) -> Result<u32, NotDecided> {
         for _ in 0..TRIES {
             let world = self.live.current().await;
-            let grant = self.held_grant(&world, id, by).await?;
+            let grant = self.held_grant(&world, id, by, may_approve).await?;
             if let Some(doubt) = self.trust.doubt() {
                 return Err(NotDecided::No(format!("{}: nothing new is given", Doubt::sentence(doubt))));
             }
@@ -170,7 +170,7 @@ impl Jobs {
     pub async fn deny(&self, id: &GrantId, by: &PersonId, why: &str) -> Result<(), NotDecided> {
         for _ in 0..TRIES {
             let world = self.live.current().await;
-            let grant = self.held_grant(&world, id, by).await?;
+            let grant = self.held_grant(&world, id, by, may_deny).await?;
             let others = self.store.open_grants(&grant.account).await?;
             let mut transition = Transition::new(CommitName::Approved, self.clock.now());
             let event = Event::Denied { by: by.clone(), why: one_line(why, 200) };
@@ -192,11 +192,17 @@ impl Jobs {
         Err(NotDecided::No(why.to_owned()))
     }
 
-    async fn held_grant(&self, world: &InForce, id: &GrantId, by: &PersonId) -> Result<Grant, NotDecided> {
+    async fn held_grant(
+        &self,
+        world: &InForce,
+        id: &GrantId,
+        by: &PersonId,
+        may: fn(&Grant, &PersonId, Role) -> Result<(), &'static str>,
+    ) -> Result<Grant, NotDecided> {
         let grant = self.store.grant(id).await?;
         let grant = grant.ok_or_else(|| NotDecided::No(format!("there is no grant {id}")))?;
         let role = world.rules.records.person(by).map(|p| p.role).unwrap_or_default();
-        may_approve(&grant, by, role).map_err(|why| NotDecided::No(why.to_owned()))?;
+        may(&grant, by, role).map_err(|why| NotDecided::No(why.to_owned()))?;
         Ok(grant)
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use latchkey_contract::Clock;
 
+pub(crate) use crate::harness::TestClock;
 use crate::harness::*;
 
 /// Minutes that really pass, whatever the wall clock says; stops at each of them.

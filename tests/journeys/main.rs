@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod access_ends;
+mod alerts;
 mod asking;
 mod audit;
 mod canary;
@@ -13,6 +14,10 @@ mod door;
 #[expect(dead_code, reason = "some verbs are for the tests that kill the service")]
 mod harness;
 mod intake;
+#[allow(dead_code, reason = "the tests of the mailer itself need more")]
+#[path = "../mail/server.rs"]
+mod mail_server;
+mod operating;
 mod psa_trouble;
 mod storage;
 mod the_main_job;

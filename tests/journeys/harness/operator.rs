@@ -1,12 +1,17 @@
 //! What an operator and an onlooker do besides: change rules and secrets, look at health, read what a note handed over.
 
-use std::sync::Arc;
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
 
 use latchkey::{
     access::Grant,
     app::{App, Parts},
     audit::By,
+    cli::{self, Cli, Terminal},
     config::Config,
+    mail::Settings,
     registry::{SecretKind, SecretName, set_secrets},
     rulebook::{ConnectionKind, Rules},
     seal,
@@ -15,6 +20,18 @@ use latchkey_contract::{Clock, Directory, Secret};
 use latchkey_entra::{Credential, Entra};
 
 use super::{BoardIds, Browser, CLIENT_SECRET, TestApp};
+
+#[derive(Clone, Default)]
+struct Screen(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 impl TestApp {
     pub(crate) const fn config(&self) -> &Config {
@@ -63,6 +80,44 @@ impl TestApp {
         set_secrets(store.as_ref(), &seal, &By::operator("test"), &[(name, Secret::new(secret.to_owned()))], now)
             .await
             .unwrap();
+    }
+
+    /// Starts the service again with this mail server.
+    pub(crate) async fn up_with_mail(&mut self, settings: Settings, password: &str) {
+        self.down().await;
+        self.config.mail = Some(settings);
+        let now = self.clock.now();
+        self.open_store().await;
+        let store = self.store();
+        let seal = seal::unlock(&self.config.key_file, store.as_ref(), now).await.unwrap();
+        let password = [(SecretName::MailPassword, Secret::new(password.to_owned()))];
+        set_secrets(store.as_ref(), &seal, &By::operator("test"), &password, now).await.unwrap();
+        drop(store);
+        self.close_store().await;
+        self.up().await;
+    }
+
+    /// What an operator types, and what they read: results, then hints, then why it failed.
+    pub(crate) async fn type_in(&self, words: &[&str], input: &str) -> Result<String, String> {
+        let file = self.write_config();
+        let words = [&["latchkey", "--config", &file], words].concat();
+        let cli = Cli::read(words.into_iter().map(Into::into)).unwrap();
+        let screen = Screen::default();
+        let input = Box::new(std::io::Cursor::new(input.to_owned().into_bytes()));
+        let mut terminal = Terminal::piped(input, Box::new(screen.clone()), Box::new(screen.clone()));
+        let done = cli::run(cli, &mut terminal).await;
+        let text = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
+        done.map(|()| text.clone()).map_err(|error| format!("{text}{error:#}"))
+    }
+
+    fn write_config(&self) -> String {
+        let file = self.dir.path().join("latchkey.toml");
+        let port = self.port;
+        let text = format!(
+            "data_dir = \"data\"\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
     }
 
     /// The Entra connector as the service uses it.

@@ -1,0 +1,205 @@
+//! What operators do at the command line while access is out: look, end, revoke, lock, approve.
+
+use std::time::Duration;
+
+use latchkey_contract::Clock;
+use latchkey_simulators::fault::Act;
+use serde_json::Value;
+
+use crate::harness::*;
+
+const MARK_OWNS: (&str, &str) = ("name = \"Mark Smith\"", "name = \"Mark Smith\"\nrole = \"owner\"");
+const JANE_APPROVES: (&str, &str) = ("name = \"Jane Doe\"", "name = \"Jane Doe\"\nrole = \"approver\"");
+const TIGHT: (&str, &str) = (
+    "[[technician_group]]",
+    "[[brake]]\nid = \"busy\"\nper = \"msp\"\ngrants = 1\nwithin = \"8h\"\n[[technician_group]]",
+);
+
+/// The command waits for something; meanwhile a second passes every 20 ms.
+async fn type_and_wait(app: &TestApp, words: &[&str]) -> Result<String, String> {
+    let clock = app.clock.clone();
+    let passing = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            clock.pass(Duration::from_secs(1));
+        }
+    });
+    let typed = app.type_in(words, "").await;
+    passing.abort();
+    typed
+}
+
+fn code(app: &TestApp, of: &latchkey::people::OneTime) -> String {
+    of.code(app.clock.now())
+}
+
+/// F180: what is listed can be filtered, and each grant says by which rule it was decided.
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_are_listed_and_explained() {
+    let app = TestApp::start().await;
+    let ticket = app.active().await;
+    let refused = app.psa.ticket();
+    app.psa.ask_as("gone", refused);
+    app.run().await;
+    let id = app.grant(ticket).await.id;
+    let all = app.type_in(&["grants"], "").await.unwrap();
+    assert_eq!(all.lines().count(), 1, "{all}");
+    assert!(all.starts_with(&format!("{id}\tactive\tuntil ")), "{all}");
+    for (words, found) in [
+        (vec!["--open", "--person", "jane"], true),
+        (vec!["--person", "mark"], false),
+        (vec!["--customer", "acme"], true),
+        (vec!["--ticket", "cw/1"], false),
+    ] {
+        let said = app.type_in(&[&["grants"], words.as_slice()].concat(), "").await.unwrap();
+        assert_eq!(said.contains(id.as_str()), found, "{words:?}: {said}");
+    }
+    let why = app.type_in(&["why", id.as_str()], "").await.unwrap();
+    for part in
+        ["policy helpdesk by mapping desk, at revision ", "customer: acme", "is active", "the person has access"]
+    {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    let unknown = app.type_in(&["why", "01JZ5GQ2ZP3M8T0V6WXYZ12345"], "").await.unwrap_err();
+    assert!(unknown.contains("latchkey grants lists them"), "{unknown}");
+    app.minutes(61).await;
+    let open = app.type_in(&["grants", "--open"], "").await.unwrap();
+    assert_eq!(open, "");
+    let deliveries = app.type_in(&["deliveries", "--limit", "5"], "").await.unwrap();
+    assert!(deliveries.contains("\tcw\t"), "{deliveries}");
+    app.end().await;
+}
+
+/// F124, F180: an operator ends one grant; who and why stand in the ticket's note and in the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_grant_is_ended() {
+    let app = TestApp::start().await;
+    let ticket = app.active().await;
+    let id = app.grant(ticket).await.id;
+    let said = app.type_in(&["end", id.as_str(), "--reason", "the wrong customer"], "").await.unwrap();
+    assert!(said.contains("is being taken away"), "{said}");
+    app.minutes(2).await;
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    assert!(!app.entra.is_enabled());
+    let notes = app.psa.notes(ticket);
+    assert!(notes.iter().any(|note| note.contains("the wrong customer")), "{notes:?}");
+    let again = app.type_in(&["end", id.as_str()], "").await.unwrap_err();
+    assert!(again.contains("was not ended"), "{again}");
+    app.end().await;
+}
+
+/// F128: everything goes at one word, with the PSA down; nothing new is given until an owner lifts the lock.
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_revoked_with_the_psa_down_and_stays_locked() {
+    let app = TestApp::start_with(&[MARK_OWNS]).await;
+    let (first, second) = (app.active().await, app.active_on(app.psa.projects).await);
+    let held_back = app.type_in(&["revoke", "--all"], "").await.unwrap_err();
+    assert!(held_back.contains("run it again with --yes"), "{held_back}");
+    assert_eq!(app.state(first).await.name(), "active", "nothing without an answer");
+    app.psa.fail(|_| true, Act::Answer { status: 503, retry_after: None, body: Value::Null });
+    let said = type_and_wait(&app, &["revoke", "--all", "--yes", "--reason", "breach"]).await.unwrap();
+    assert!(
+        said.contains("Locked: all.") && said.contains("2 to take away.") && said.contains("Nothing is left."),
+        "{said}"
+    );
+    assert!(!app.entra.is_enabled() && app.entra.roles().is_empty());
+    for ticket in [first, second] {
+        assert_eq!(app.state(ticket).await.name(), "ended");
+    }
+    app.psa.sim.faults().clear();
+    app.minutes(10).await;
+    let refused = app.psa.ticket();
+    app.psa.ask(refused);
+    app.run().await;
+    assert_eq!(app.state_or_none(refused).await, None);
+    let notes = app.psa.notes(refused);
+    assert!(notes.iter().any(|note| note.contains("all access is locked")), "{notes:?}");
+
+    let list = app.type_in(&["lock", "list"], "").await.unwrap();
+    assert!(list.starts_with("all\tall access is locked\tsince ") && list.contains("breach"), "{list}");
+    let not_hers = app.type_in(&["lock", "lift", "all", "--as", "jane"], &code(&app, &app.jane)).await.unwrap_err();
+    assert!(not_hers.contains("jane is no owner"), "{not_hers}");
+    let wrong = app.type_in(&["lock", "lift", "all", "--as", "mark"], "000000").await.unwrap_err();
+    assert!(wrong.contains("nothing was changed"), "{wrong}");
+    app.type_in(&["lock", "lift", "all", "--as", "mark"], &code(&app, &app.mark)).await.unwrap();
+    let again = app.psa.ticket();
+    app.psa.ask(again);
+    app.run().await;
+    assert_eq!(app.state(again).await.name(), "active");
+    app.minutes(61).await;
+    app.end().await;
+}
+
+/// F128: one customer, one person; and a name that is nobody's changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_person_is_revoked_and_the_others_stay() {
+    let app = TestApp::start().await;
+    let ticket = app.active().await;
+    type_and_wait(&app, &["revoke", "--person", "mark", "--yes"]).await.unwrap();
+    assert_eq!(app.state(ticket).await.name(), "active");
+    let unknown = type_and_wait(&app, &["revoke", "--customer", "acmee", "--yes"]).await.unwrap_err();
+    assert!(unknown.contains("neither in the records nor has it any grant"), "{unknown}");
+    let two = type_and_wait(&app, &["revoke", "--customer", "acme", "--yes"]).await.unwrap();
+    assert!(two.contains("1 to take away.") && two.contains("\tended\toff "), "{two}");
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    app.end().await;
+}
+
+/// F128: a directory that does not answer: the list says what is left, and the work goes on after the command.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_taken_away_yet_is_listed_and_goes_on() {
+    let app = TestApp::start().await;
+    let ticket = app.active().await;
+    app.entra.fail(|_| true, Act::ResetBefore);
+    let id = app.grant(ticket).await.id;
+    let left = type_and_wait(&app, &["revoke", "--grant", id.as_str(), "--wait", "0", "--yes"]).await;
+    let left = left.unwrap_err();
+    for part in ["1 to take away.", "Still to be seen off: 1", "1 of them are not off yet; the service goes on"] {
+        assert!(left.contains(part), "{left}");
+    }
+    app.entra.sim.faults().clear();
+    app.minutes(20).await;
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    app.end().await;
+}
+
+/// F128: where no service runs, the command does the work itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_service_the_command_takes_away_by_itself() {
+    let mut app = TestApp::start().await;
+    let ticket = app.active().await;
+    app.down().await;
+    let said = type_and_wait(&app, &["revoke", "--all", "--yes"]).await.unwrap();
+    assert!(said.contains("Nothing is left."), "{said}");
+    assert!(!app.entra.is_enabled() && app.entra.roles().is_empty());
+    app.up().await;
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    app.end().await;
+}
+
+/// F58: a brake holds the second request until two people, none of them who asked, let it pass.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brake_is_answered_by_two_people() {
+    let app = TestApp::start_with(&[MARK_OWNS, JANE_APPROVES, TIGHT]).await;
+    app.active().await;
+    let ticket = app.psa.ticket();
+    app.psa.ask(ticket);
+    app.run().await;
+    let id = app.grant(ticket).await.id;
+    assert_eq!(app.state(ticket).await.name(), "held");
+    let own = app.type_in(&["approve", id.as_str(), "--as", "jane"], &code(&app, &app.jane)).await.unwrap_err();
+    assert!(!own.is_empty(), "nobody approves what they asked for");
+    let one = app.type_in(&["approve", id.as_str(), "--as", "mark"], &code(&app, &app.mark)).await.unwrap();
+    assert!(one.contains("1 more must approve"), "{one}");
+    app.minutes(1).await;
+    let twice = app.type_in(&["approve", id.as_str(), "--as", "mark"], &code(&app, &app.mark)).await;
+    assert!(twice.is_err(), "{twice:?}");
+    app.minutes(1).await;
+    app.type_in(&["deny", id.as_str(), "--as", "mark", "--reason", "not today"], &code(&app, &app.mark)).await.unwrap();
+    app.run().await;
+    assert_eq!(app.state(ticket).await.name(), "denied");
+    let notes = app.psa.notes(ticket);
+    assert!(notes.iter().any(|note| note.contains("not today")), "{notes:?}");
+    app.minutes(61).await;
+    app.end().await;
+}
