@@ -13,7 +13,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    mail,
+    durable, mail,
     seal::KeyFile,
     telemetry::{LogFormat, LogLevel},
 };
@@ -25,6 +25,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the master key comes from.
     pub key_file: KeyFile,
+    /// Counts starts and backups, apart from the data: so an older copy of the database is noticed.
+    pub generation_file: PathBuf,
     /// Pages and hooks.
     pub listen: SocketAddr,
     /// Metrics; `None` offers none.
@@ -77,6 +79,8 @@ pub enum ConfigError {
 struct Document {
     data_dir: PathBuf,
     key_file: String,
+    #[serde(default)]
+    generation_file: Option<PathBuf>,
     listen: SocketAddr,
     #[serde(default)]
     metrics_listen: Option<SocketAddr>,
@@ -171,6 +175,11 @@ fn check(document: Document, base: &Path, credentials: Option<&Path>) -> Result<
         let what = "must lie outside data_dir: whoever copies the data must not get the key with it";
         return Err(("key_file", what.to_owned()));
     }
+    let generation_file = generation_file(document.generation_file.as_deref(), &key_file, base)?;
+    if generation_file.starts_with(&data_dir) {
+        let what = "must lie outside data_dir: restored with the data, it could not tell that the data is older";
+        return Err(("generation_file", what.to_owned()));
+    }
     for (key, at) in [("listen", Some(document.listen)), ("metrics_listen", document.metrics_listen)] {
         if at.is_some_and(|at| !at.ip().is_loopback()) {
             let what = "must be a loopback address such as 127.0.0.1:8080: this version speaks plain HTTP, \
@@ -181,6 +190,7 @@ fn check(document: Document, base: &Path, credentials: Option<&Path>) -> Result<
     Ok(Config {
         data_dir,
         key_file,
+        generation_file,
         listen: document.listen,
         metrics_listen: document.metrics_listen,
         public_url: public_url(document.public_url)?,
@@ -204,6 +214,19 @@ fn key_file(text: &str, base: &Path, credentials: Option<&Path>) -> Result<KeyFi
             "key_file",
             "a credential is meant, but systemd gave none (CREDENTIALS_DIRECTORY is not set); \
              start through the systemd unit, or name a file"
+                .to_owned(),
+        )),
+    }
+}
+
+fn generation_file(named: Option<&Path>, key_file: &KeyFile, base: &Path) -> Result<PathBuf, Fault> {
+    match (named, key_file) {
+        (Some(path), _) => Ok(base.join(path)),
+        (None, KeyFile::Own(key)) => Ok(durable::beside(key, "generation")),
+        (None, KeyFile::Credential(_)) => Err((
+            "generation_file",
+            "must be named where the key is a credential, since nothing can be kept beside that: a file outside data_dir \
+             that the service may write, such as /etc/latchkey/generation"
                 .to_owned(),
         )),
     }
@@ -260,6 +283,15 @@ mod tests {
     }
 
     #[test]
+    fn the_generation_lies_beside_the_key_and_not_with_the_data() {
+        assert_eq!(parse(EXAMPLE).unwrap().generation_file, Path::new("/etc/latchkey/master.key.generation"));
+        let named = parse(&format!("{EXAMPLE}\ngeneration_file = \"counter\"\n")).unwrap();
+        assert_eq!(named.generation_file, Path::new("/etc/latchkey/counter"));
+        let error = parse(&format!("{EXAMPLE}\ngeneration_file = \"/var/lib/latchkey/counter\"\n")).unwrap_err();
+        assert!(error.to_string().contains("outside data_dir"), "{error}");
+    }
+
+    #[test]
     fn a_public_url_is_an_origin_with_tls() {
         for bad in ["http://latchkey.example.com", "https://example.com/latchkey", "https://a:b@example.com"] {
             let error = parse(&EXAMPLE.replace("https://latchkey.example.com", bad)).unwrap_err().to_string();
@@ -270,8 +302,11 @@ mod tests {
 
     #[test]
     fn a_systemd_credential_is_looked_for_where_systemd_puts_it() {
-        let text = EXAMPLE.replace("/etc/latchkey/master.key", "credential:latchkey.key");
+        let unnamed = EXAMPLE.replace("/etc/latchkey/master.key", "credential:latchkey.key");
         let path = Path::new("/etc/latchkey/latchkey.toml");
+        let error = Config::parse(&unnamed, path, Some(Path::new("/run"))).unwrap_err();
+        assert!(error.to_string().contains("generation_file"), "{error}");
+        let text = format!("{unnamed}\ngeneration_file = \"generation\"\n");
         let config = Config::parse(&text, path, Some(Path::new("/run/credentials/latchkey.service"))).unwrap();
         let expected = KeyFile::Credential("/run/credentials/latchkey.service/latchkey.key".into());
         assert_eq!(config.key_file, expected);

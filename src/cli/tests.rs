@@ -1,6 +1,7 @@
 //! The command line as an operator types it, against real files and, where it calls out, pretend vendors.
 
 mod audit;
+mod backup;
 mod binding;
 mod connection;
 mod customer;
@@ -8,7 +9,9 @@ mod invite;
 mod key;
 mod people;
 mod readme;
+mod reconcile;
 mod records;
+mod rotate;
 mod service;
 
 use std::{
@@ -345,7 +348,7 @@ async fn secrets_go_in_and_only_their_names_come_out() {
     let empty = place.type_in(&["secret", "set", "entra-contoso/client-secret"], Cursor::new("\n")).await.refused();
     assert!(empty.contains("empty"), "{empty}");
     let hook = place.type_in(&["secret", "set", "cw/hook-secret"], Cursor::new("x\n")).await.refused();
-    assert!(hook.contains("webhook sync cw --new-path"), "{hook}");
+    assert!(hook.contains("latchkey secret rotate cw/hook-secret"), "{hook}");
     for file in std::fs::read_dir(place.0.path().join("data")).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(6).any(|w| w == b"canary"), "a secret lies in the clear");
@@ -401,6 +404,10 @@ async fn webhooks_are_made_listed_given_a_new_path_and_removed() {
     let moved = place.type_in(&["webhook", "sync", "cw", "--new-path"], io::empty()).await.ok();
     assert_eq!(moved.output, "0 created, 1 repaired, 0 removed, 0 right as they were.\n");
     assert!(!tenant.callbacks()[0]["url"].as_str().unwrap().contains(&secret));
+    assert!(moved.hints.contains("the former one is accepted as well"), "{}", moved.hints);
+    assert!(moved.hints.contains("under way to the former path are accepted until"), "{}", moved.hints);
+    let rotated = place.type_in(&["secret", "rotate", "cw/hook-secret"], io::empty()).await.ok();
+    assert!(rotated.output.contains("1 repaired"), "{}", rotated.output);
     let asked = place.type_in(&["webhook", "remove", "cw"], io::empty()).await.refused();
     assert!(asked.contains("--yes") && !tenant.callbacks().is_empty(), "{asked}");
     let removed = place.type_in(&["--yes", "webhook", "remove", "cw"], io::empty()).await.ok();

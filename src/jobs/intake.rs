@@ -1,7 +1,7 @@
 //! From a proven delivery, or from a poll that found a change, to a decision: read the ticket, see whether a trigger's
 //! edge was crossed and by whom, decide.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use latchkey_contract::{
     FieldId, StatusId, TicketRef, TicketSystem, Timestamp,
@@ -37,6 +37,14 @@ use crate::{
 /// Characters of a field's text that are looked at.
 const LONGEST_FIELD: usize = 400;
 
+/// A delivery that speaks of another save than the one that asks.
+const ANOTHER_SAVE: &str = "another-save";
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// So long after a save its second is over, on clocks that are not quite the same.
+const SETTLED: Duration = Duration::from_secs(3);
+
 /// Why a ticket is looked at.
 pub(super) enum Hint {
     /// A proven delivery, by its row's id: what it says of the save that caused it.
@@ -52,6 +60,17 @@ pub(super) struct Reading {
     pub(super) hint: Hint,
     pub(super) at: TicketRef,
     pub(super) ticket: Ticket,
+    /// When it was asked for: what was saved after that may not be in it.
+    pub(super) asked_at: Timestamp,
+}
+
+impl Reading {
+    /// Up to which save, by the PSA's clock, everything is in what was read. PSAs count in whole seconds: while the last
+    /// save's second may still have been running, another one may have followed in it.
+    fn covers(&self) -> Option<Timestamp> {
+        let saved_at = self.ticket.updated_at?;
+        Some(if self.asked_at >= saved_at + SETTLED { saved_at } else { saved_at - SECOND })
+    }
 }
 
 impl Jobs {
@@ -75,9 +94,10 @@ impl Jobs {
     async fn look_at_ticket(&self, at: TicketRef, hint: Hint, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let world = self.live.current().await;
         let psa = world.registry.ticket_system(&at.connection)?;
+        let asked_at = self.clock.now();
         match psa.read(&at.ticket).await? {
             None => self.gone(&at, &hint, lease).await,
-            Some(ticket) => self.look_at(Reading { world, psa, hint, at, ticket }, lease).await,
+            Some(ticket) => self.look_at(Reading { world, psa, hint, at, ticket, asked_at }, lease).await,
         }
     }
 
@@ -113,15 +133,20 @@ impl Jobs {
         if reading.ticket.is_closed {
             self.withdraw(&mut transition, &reading.at).await?;
         }
-        let mut outcome = "nothing-asked";
+        let (mut outcome, mut is_about_another) = ("nothing-asked", false);
         let mappings = &reading.world.rules.rulebook.mappings;
         for mapping in mappings.iter().filter(|m| m.connection == reading.at.connection) {
             if let Some(said) = self.sight(&mut transition, &reading, mapping, now).await? {
+                is_about_another |= said == ANOTHER_SAVE;
                 outcome = said;
             }
         }
+        if is_about_another {
+            // The save that asks has not been judged: a poll may have to come back to it.
+            transition.sightings.iter_mut().for_each(|sighting| sighting.covers = None);
+        }
         if matches!(reading.hint, Hint::Poll) && matches!(outcome, "granted" | "refused" | "waiting") {
-            self.lost_delivery(&mut transition, &reading.at);
+            self.lost_delivery(&mut transition, &reading.at).await?;
         }
         self.settle(transition, &reading.hint, outcome, lease).await
     }
@@ -158,13 +183,14 @@ impl Jobs {
             is_armed,
             consumed: consumed.or_else(|| before.as_ref().and_then(|s| s.consumed.clone())),
             seen_at: now,
+            covers: reading.covers(),
         };
         let (asker, asked_at, change) = match seen {
             Look::Armed => {
                 transition.sightings.push(sighting(true, None));
                 return Ok(None);
             }
-            Look::AnotherSave => return Ok(Some("another-save")),
+            Look::AnotherSave => return Ok(Some(ANOTHER_SAVE)),
             Look::Standing => {
                 transition.sightings.push(sighting(false, None));
                 return Ok(Some("standing"));
@@ -333,11 +359,12 @@ impl Jobs {
     }
 
     /// A request that no delivery told of: the PSA's webhook did not come.
-    fn lost_delivery(&self, transition: &mut Transition, at: &TicketRef) {
+    async fn lost_delivery(&self, transition: &mut Transition, at: &TicketRef) -> Result<(), JobError> {
         metrics::counter!("webhook_lost_total").increment(1);
         tracing::error!(ticket.r#ref = %at, "a request was found by the poll alone: the PSA's webhook did not come");
         let entry = AuditEntry::new(Code::DeliveryLost, transition.now, By::Service, json!({}));
         transition.audit.push(AuditEntry { ticket: Some(at.clone()), ..entry });
+        self.webhook_lost(transition, &at.connection).await
     }
 }
 

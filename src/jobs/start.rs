@@ -11,6 +11,7 @@ use super::{
     JobError, Jobs,
     advance::{advance, write},
     intake::{Reading, decided},
+    task::presence_of,
 };
 use crate::{
     access::{
@@ -81,6 +82,7 @@ impl Jobs {
         transition.name = CommitName::Decided;
         transition.audit.push(decided(now, request, living, Code::RequestGranted, &grant.id, None));
         write(transition, &grant, &begun.effects, &housed.others, &By::Service, self.random.as_ref());
+        transition.tasks.extend(presence_of(&reading.world.rules.records, &grant.person, now));
         tracing::info!(grant.id = %grant.id, ticket.r#ref = %grant.ticket, policy = %grant.policy.id, "granted");
         Ok(Ok(()))
     }
@@ -111,6 +113,7 @@ impl Jobs {
         transition.name = CommitName::Decided;
         transition.audit.push(decided(now, request, living, Code::RequestWaiting, &grant.id, None));
         write(transition, &grant, &effects, &housed.others, &By::Service, self.random.as_ref());
+        transition.tasks.extend(presence_of(&reading.world.rules.records, &grant.person, now));
         tracing::warn!(grant.id = %grant.id, ticket.r#ref = %grant.ticket, "a brake was pulled: the request waits for approvers");
         Ok(Ok(()))
     }

@@ -59,6 +59,7 @@ impl Jobs {
         task: &Task,
         lease: &LeaseHandle,
     ) -> Result<Ran, JobError> {
+        self.notice_refusal(&scene.account.directory, &error).await;
         let is_giving = scene.target.gives();
         let is_refused =
             matches!(error, CallError::Refused { .. } | CallError::Unauthorized { .. } | CallError::Protected { .. });

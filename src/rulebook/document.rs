@@ -1,6 +1,8 @@
 //! The rulebook document: what may be given, which tickets ask for it, groups, brakes, alerts.
 
-use latchkey_contract::{GroupId, MappingId, PersonId, PolicyId, Timestamp};
+use std::collections::BTreeSet;
+
+use latchkey_contract::{BoardId, ConnectionId, GroupId, MappingId, PersonId, PolicyId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Alerts, Brake, CustomerGroup, Faults, GlobalSettings, Mapping, Policy, TechnicianGroup, check};
@@ -68,6 +70,13 @@ impl Rulebook {
     #[must_use]
     pub fn mapping(&self, id: &MappingId) -> Option<&Mapping> {
         self.mappings.iter().find(|m| m.id == *id)
+    }
+
+    /// The boards of a PSA that mappings watch.
+    #[must_use]
+    pub fn boards(&self, connection: &ConnectionId) -> BTreeSet<BoardId> {
+        let watching = self.mappings.iter().filter(|mapping| mapping.connection == *connection);
+        watching.flat_map(|mapping| mapping.boards.iter().cloned()).collect()
     }
 
     /// A technician group by id.

@@ -16,16 +16,17 @@ use std::{
 use latchkey::{
     access::{Account, Grant, trigger::Sighting},
     audit::{AuditFilter, AuditRow, By, Checkpoint, Head, Prunable},
-    jobs::task::{Lease, Task},
+    jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        Alert, AuditEntry, Chosen, Claim, Enrolled, Factors, Finish, Invitation, NewDelivery, Notice, OwedMail,
-        QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery,
-        TaskRow, Transition,
+        Alert, AuditEntry, Chosen, Claim, Comparing, Cursor, Enrolled, Factors, Finish, Generation, Invitation,
+        NewDelivery, Notice, OwedMail, QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store,
+        StoreError, StoredDelivery, TaskRow, Transition, Trouble, TroubleKind,
     },
 };
 use latchkey_contract::{
-    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketId, TicketRef, Timestamp,
+    directory::Mode, ticket::TicketChanged,
 };
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::sync::Notify;
@@ -263,6 +264,9 @@ impl Store for Watched {
     ) -> Result<Vec<Account>, StoreError> {
         self.inner.accounts_of(person, directory, mode).await
     }
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        self.inner.accounts(after, limit).await
+    }
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError> {
         self.inner.sighting(ticket, mapping).await
     }
@@ -341,8 +345,8 @@ impl Store for Watched {
     async fn failures(&self, key: &str, since: Timestamp) -> Result<u32, StoreError> {
         self.inner.failures(key, since).await
     }
-    async fn open_session(&self, session: &Session) -> Result<(), StoreError> {
-        self.around("commit open-session", self.inner.open_session(session)).await
+    async fn open_session(&self, session: &Session, tasks: Vec<NewTask>, now: Timestamp) -> Result<(), StoreError> {
+        self.around("commit open-session", self.inner.open_session(session, tasks, now)).await
     }
     async fn session(
         &self,
@@ -389,6 +393,24 @@ impl Store for Watched {
     async fn queue(&self, now: Timestamp) -> Result<QueueState, StoreError> {
         self.inner.queue(now).await
     }
+    async fn cursor(&self, connection: &ConnectionId) -> Result<Option<Cursor>, StoreError> {
+        self.inner.cursor(connection).await
+    }
+    async fn trouble(&self, connection: &ConnectionId, kind: TroubleKind) -> Result<Option<Trouble>, StoreError> {
+        self.inner.trouble(connection, kind).await
+    }
+    async fn troubles(&self) -> Result<Vec<Trouble>, StoreError> {
+        self.inner.troubles().await
+    }
+    async fn unseen(&self, connection: &ConnectionId, changed: &[TicketChanged]) -> Result<Vec<TicketId>, StoreError> {
+        self.inner.unseen(connection, changed).await
+    }
+    async fn looks_ahead(&self, connection: &ConnectionId) -> Result<u64, StoreError> {
+        self.inner.looks_ahead(connection).await
+    }
+    async fn people_here(&self, now: Timestamp) -> Result<Vec<PersonId>, StoreError> {
+        self.inner.people_here(now).await
+    }
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         let made = self.inner.sweep(now).await?;
         if made > 0 {
@@ -401,5 +423,14 @@ impl Store for Watched {
     }
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.last_seen().await
+    }
+    async fn generation(&self) -> Result<Generation, StoreError> {
+        self.inner.generation().await
+    }
+    async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError> {
+        self.inner.raise_generation(seen).await
+    }
+    async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {
+        self.inner.compare_first(comparing).await
     }
 }

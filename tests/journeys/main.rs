@@ -19,5 +19,8 @@ mod intake;
 mod mail_server;
 mod operating;
 mod psa_trouble;
+mod restore;
+mod secrets;
 mod storage;
 mod the_main_job;
+mod watching;

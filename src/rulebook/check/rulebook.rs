@@ -32,6 +32,9 @@ pub(in crate::rulebook) fn rulebook(book: &Rulebook) -> Result<(), Faults> {
         let at = format!("brake.{}.grants", brake.id);
         found.say(at, "a brake lets at least one grant pass; to stop everything, use latchkey revoke --all");
     }
+    if !(1..=60).contains(&book.settings.poll_minutes) {
+        found.say("settings.poll_minutes", "a PSA is asked every 1 to 60 minutes; 5 is usual");
+    }
     alerts(&mut found, book);
     found.done()
 }

@@ -117,3 +117,10 @@ fn a_connection_never_moves_under_its_id() {
     assert!(records(here, 10).moved(&records(here, 15)).is_empty());
     assert!(records(there, 15).moved(&Records::default()).is_empty());
 }
+
+#[test]
+fn nobody_is_called_what_stands_for_nobody() {
+    let text = "[[person]]\nid = \"unknown\"\nname = \"Jane\"\ncustomers = \"all\"\n";
+    let faults = Records::parse(text).unwrap_err().to_string();
+    assert!(faults.contains("person.unknown") && faults.contains("choose another one"), "{faults}");
+}

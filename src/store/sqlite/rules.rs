@@ -1,7 +1,7 @@
 //! What is in force: rulebook, records, holds, and the one number that counts their changes.
 
 use async_trait::async_trait;
-use latchkey_contract::Timestamp;
+use latchkey_contract::{PersonId, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use sqlx::{SqliteConnection, SqliteExecutor};
@@ -9,7 +9,7 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use super::{
     StoreError,
     audit::Append,
-    engine, enroll, tasks,
+    engine, enroll, sweep, tasks,
     writer::{Class, Room, Write},
 };
 use crate::{
@@ -214,6 +214,9 @@ impl Write for SaveRules {
         }
         Append::default().run(conn, &entries, room).await?;
         look_again(conn, &Scope::Everything, self.change.at, room).await?;
+        for task in sweep::polls(conn, self.change.at).await? {
+            tasks::add(conn, &task, self.change.at).await?;
+        }
         Ok(next)
     }
 }
@@ -285,10 +288,15 @@ impl Write for SetHold {
             .await
             .map_err(engine)?;
         }
+        let mut entry = change.entry(Code::HoldSet, next, json!({ "on": target, "cause": hold.cause }));
         if let HoldOn::Person(person) = &hold.on {
             enroll::shut_out(conn, person).await?;
+            entry.person = Some(person.clone());
         }
-        let entry = change.entry(Code::HoldSet, next, json!({ "on": target, "cause": hold.cause }));
+        if hold.cause == HoldCause::Left {
+            // The PSA said so; nobody was at the command line.
+            entry.by = Some(By::Service);
+        }
         self.append.run(conn, &[entry], room).await?;
         look_again(conn, &hold.on.scope(), hold.since, room).await?;
         Ok(next)
@@ -326,6 +334,14 @@ async fn hold_on(conn: &mut SqliteConnection, target: &str) -> Result<Option<Hol
         .await
         .map_err(engine)?;
     doc.map(|doc| row::decode("holds", target, &doc)).transpose()
+}
+
+/// Nobody who is held is let in or enrolled, whatever was looked at before.
+pub(super) async fn not_held(conn: &mut SqliteConnection, person: &PersonId) -> Result<(), StoreError> {
+    match hold_on(conn, &HoldOn::Person(person.clone()).to_string()).await? {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Conflict),
+    }
 }
 
 /// Tells every process that something outside the rules has changed (a secret), by a revision of its own.

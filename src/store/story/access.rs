@@ -241,6 +241,14 @@ pub(crate) async fn two_requests_cannot_make_two_standard_accounts(store: &dyn S
     assert_eq!(of(Mode::Burner).await, ["b1"]);
 }
 
+pub(crate) async fn accounts_are_listed_page_by_page(store: &dyn Store) {
+    let accounts = ["a2", "a1", "a3"].map(|id| account(id, Mode::Burner)).to_vec();
+    store.commit(Transition { accounts, ..transition() }).await.unwrap();
+    let ids = |page: Vec<crate::access::Account>| page.into_iter().map(|a| a.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(ids(store.accounts(None, 2).await.unwrap()), ["a1", "a2"]);
+    assert_eq!(ids(store.accounts(Some(&"a2".parse().unwrap()), 2).await.unwrap()), ["a3"]);
+}
+
 pub(crate) async fn a_destroyed_secret_is_gone_and_its_name_free(store: &dyn Store) {
     store.commit(Transition { seal: vec![sealed("s1", Some("cw/private-key"))], ..transition() }).await.unwrap();
     let taken = Transition { seal: vec![sealed("s2", Some("cw/private-key"))], ..transition() };
@@ -283,8 +291,14 @@ pub(crate) async fn data_keys_are_wrapped_anew_and_a_retired_key_takes_no_more(s
 pub(crate) async fn sightings_and_notices_are_replaced(store: &dyn Store) {
     let mapping = "helpdesk".parse().unwrap();
     assert!(store.sighting(&ticket("4711"), &mapping).await.unwrap().is_none());
-    let mut seen =
-        Sighting { ticket: ticket("4711"), mapping: mapping.clone(), is_armed: true, consumed: None, seen_at: START };
+    let mut seen = Sighting {
+        ticket: ticket("4711"),
+        mapping: mapping.clone(),
+        is_armed: true,
+        consumed: None,
+        seen_at: START,
+        covers: None,
+    };
     store.commit(Transition { sightings: vec![seen.clone()], ..transition() }).await.unwrap();
     seen.is_armed = false;
     store.commit(Transition { sightings: vec![seen.clone()], ..transition() }).await.unwrap();
