@@ -3,7 +3,7 @@
 //!
 //! Where a service runs, it is the service that runs the command, at its own desk, and this terminal is lent to it over
 //! the socket; where none runs, the command is alone with the database, under the lock. Either way it is the same code,
-//! [`at_the_desk`].
+//! `at_the_desk`.
 
 mod answer;
 mod at;
