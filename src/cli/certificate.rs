@@ -45,7 +45,7 @@ pub(super) async fn make(
         )
     } else {
         format!(
-            "Set credential = \"certificate\" on connection {connection}, and then run: latchkey connection check {connection}"
+            "Set credential = \"certificate\" on connection {connection}, and then run: latchkey connection test {connection}"
         )
     })?;
     Ok(())

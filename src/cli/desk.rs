@@ -134,7 +134,7 @@ impl Desk {
         let known: Vec<&str> = rules.records.connections.iter().map(|c| c.id.as_str()).collect();
         let found = rules.records.connection(id).cloned();
         found.with_context(|| match known.as_slice() {
-            [] => "there are no connections yet; write them into a file and run: latchkey records load FILE".to_owned(),
+            [] => "there are no connections yet; add one: latchkey connection add ID KIND KEY=VALUE…".to_owned(),
             known => format!("there is no connection {id}; there are: {}", known.join(", ")),
         })
     }

@@ -75,7 +75,7 @@ impl Jobs {
     pub(super) async fn notice_refusal(&self, connection: &ConnectionId, error: &CallError) {
         if let CallError::Unauthorized { .. } = error {
             let what = one_line(&error.to_string(), 200);
-            let remedy = format!("To see what is missing, run: latchkey connection check {connection}");
+            let remedy = format!("To see what is missing, run: latchkey connection test {connection}");
             self.noticed(Found { connection, kind: TroubleKind::Rights, what, remedy, is_loss: false }).await;
         }
     }

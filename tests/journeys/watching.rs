@@ -420,7 +420,7 @@ async fn refused_credentials_are_told_of_once_and_so_is_their_end() {
     assert_eq!((app.audited("connector.trouble").await, app.audited("connector.well").await), (1, 0));
     assert_eq!((app.state(ticket).await.name(), is_held(&app, "jane").await), ("active", None));
     let trouble = app.store().troubles().await.unwrap().pop().unwrap();
-    assert!(trouble.remedy.ends_with("latchkey connection check cw"), "{trouble:?}");
+    assert!(trouble.remedy.ends_with("latchkey connection test cw"), "{trouble:?}");
     app.psa.sim.faults().clear();
     app.minutes(6).await;
     assert_eq!((app.audited("connector.trouble").await, app.audited("connector.well").await), (1, 1));

@@ -123,7 +123,7 @@ impl Draft<'_> {
 
     fn choices(&self, text: &mut String) {
         for (id, listed) in self.directories {
-            comment(text, format_args!("What else {id} lists (all of it: latchkey connection check {id}):"));
+            comment(text, format_args!("What else {id} lists (all of it: latchkey connection test {id}):"));
             // Those without privileges first: a draft leads nobody to more than is needed.
             let mut sorted: Vec<&Entitlement> = listed.iter().collect();
             sorted.sort_by_key(|e| e.is_privileged);

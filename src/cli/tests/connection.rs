@@ -1,4 +1,4 @@
-//! `latchkey connection check` against a pretend PSA and a pretend tenant.
+//! `latchkey connection test` against a pretend PSA and a pretend tenant.
 
 use latchkey_simulators::{
     connectwise::FieldKind,
