@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use latchkey_contract::Clock;
+use latchkey_contract::{Clock, Timestamp};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{sync::Notify, task::JoinHandle};
 
@@ -17,19 +17,21 @@ use crate::{
     cli::ServiceDesk,
     clock_guard::{GuardedClock, Trust},
     config::Config,
+    generation::{Counter, CounterError, Standing},
     http::{self, Entrance, Health, HealthCheck, Web},
     jobs::{
-        Jobs, Post,
-        queue::{Queue, Run, Settings},
+        Jobs, Post, chain,
+        queue::{Gate, Queue, Run, Settings},
         sweep::Sweep,
     },
     lock::Lock,
     random::{Random, SystemRandom},
+    reconcile::Reconcile,
     registry::{Live, Vendors},
     seal,
     socket::{Door, Limits},
     store::{
-        Store, StoreError,
+        Comparing, Store, StoreError,
         sqlite::{Options, Sqlite},
     },
     tls::Tls,
@@ -112,8 +114,10 @@ impl App {
         }
         let wall = Arc::clone(&parts.clock);
         let tls = config.tls.clone().map(|files| Tls::open(files, Arc::clone(&wall))).transpose()?;
-        let guard = guarded(parts.clock, store.as_ref()).await?;
+        let (guard, last) = guarded(parts.clock, store.as_ref()).await?;
         let clock: Arc<dyn Clock> = Arc::<GuardedClock<_>>::clone(&guard);
+        let counter = Counter::at(&config.generation_file);
+        let copy = Copy::begin(&counter, store.as_ref(), last, clock.now()).await.context("the database failed")?;
         let seal = Arc::new(seal::unlock(&config.key_file, store.as_ref(), clock.now()).await?);
         // Tokens, certificates and one-time codes are judged by other people's clocks: they get the wall's time as it is.
         let vendors = Arc::new(Vendors::new(Arc::clone(&store), Arc::clone(&seal), Arc::clone(&wall)));
@@ -130,16 +134,23 @@ impl App {
             post: Arc::new(Post::new(config.mail.clone(), config.public_url.clone(), Arc::clone(&wall))),
         });
         let run: Arc<dyn Run> = Arc::<Jobs>::clone(&jobs);
-        let settings = Settings { random: Arc::clone(&random), ..Settings::default() };
+        let gate = if copy.comparing.is_some() { Gate::closed() } else { Gate::open() };
+        let settings = Settings { random: Arc::clone(&random), gate: gate.clone(), ..Settings::default() };
         let queue = Arc::new(Queue::start(Arc::clone(&store), Arc::clone(&clock), run, settings));
         let trust: Arc<dyn Trust> = Arc::<GuardedClock<_>>::clone(&guard);
         let sweep = Arc::new(Sweep::new(Arc::clone(&store), Arc::clone(&clock), trust));
+        let reconcile = copy.comparing.map(|comparing| {
+            let (store, live, clock) = (Arc::clone(&store), Arc::clone(&live), Arc::clone(&clock));
+            Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter, comparing, gate))
+        });
         let health: Arc<dyn Health> = Arc::new(Pulse {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             trust: guard,
             queue: Arc::clone(&queue),
             sweep: Arc::clone(&sweep),
+            reconcile: reconcile.clone(),
+            unraised: copy.unraised,
         });
         let mut app = Self {
             lock,
@@ -154,6 +165,10 @@ impl App {
         };
         let waking = Arc::clone(&app.queue);
         app.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
+        if let Some(reconcile) = reconcile {
+            let waking = Arc::clone(&app.queue);
+            app.background.push(tokio::spawn(async move { reconcile.run(move || waking.wake()).await }));
+        }
         let desk = Arc::new(ServiceDesk::new(config.clone(), Arc::clone(&wall), Arc::clone(&jobs)));
         let web = Arc::new(Web::new(config, store, wall, seal, live, jobs, Arc::clone(&health)));
         let entrance = app.entrance(config, tls, parts.reload)?;
@@ -246,13 +261,17 @@ impl App {
 }
 
 /// The wall's time, held against what the database saw last.
-async fn guarded(wall: Arc<dyn Clock>, store: &dyn Store) -> anyhow::Result<Arc<GuardedClock<Arc<dyn Clock>>>> {
+async fn guarded(wall: Arc<dyn Clock>, store: &dyn Store) -> anyhow::Result<Guarded> {
     let guard = Arc::new(GuardedClock::new(wall));
-    if let Some(last) = store.last_seen().await.context("the database cannot be read")? {
+    let last = store.last_seen().await.context("the database cannot be read")?;
+    if let Some(last) = last {
         guard.seen_before(last);
     }
-    Ok(guard)
+    Ok((guard, last))
 }
+
+/// The clock, and when the database was last written to.
+type Guarded = (Arc<GuardedClock<Arc<dyn Clock>>>, Option<Timestamp>);
 
 /// The service's work for a command that is alone with the database: the same parts, without pages, hooks and sweep.
 pub(crate) async fn jobs_alone(
@@ -262,7 +281,7 @@ pub(crate) async fn jobs_alone(
     seal: Arc<seal::Seal>,
     live: Arc<Live>,
 ) -> anyhow::Result<Arc<Jobs>> {
-    let guard = guarded(Arc::clone(&wall), store.as_ref()).await?;
+    let (guard, _) = guarded(Arc::clone(&wall), store.as_ref()).await?;
     Ok(Arc::new(Jobs {
         store,
         live,
@@ -286,6 +305,39 @@ pub async fn run(config: Config, parts: Parts, stop: impl Future<Output = ()>) -
     Ok(())
 }
 
+/// Which copy of the database the service begins with.
+struct Copy {
+    /// Set for an older one: it is compared before it acts.
+    comparing: Option<Comparing>,
+    /// Why the generation could not be raised in its file.
+    unraised: Option<String>,
+}
+
+impl Copy {
+    /// Raises the generation, or notes that this is an older copy: before anything else is written to it.
+    async fn begin(
+        counter: &Counter,
+        store: &dyn Store,
+        knows_until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        if let Standing::Older(why) = counter.standing(store).await? {
+            tracing::error!(why, "an older copy of the database: nothing is given or ended before it was compared");
+            let comparing = store.compare_first(Comparing { since: now, knows_until }).await?;
+            return Ok(Self { comparing: Some(comparing), unraised: None });
+        }
+        let unraised = match counter.raise(store).await {
+            Ok(_) => None,
+            Err(CounterError::Store(error)) => return Err(error),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the generation could not be raised");
+                Some(chain(&error))
+            }
+        };
+        Ok(Self { comparing: None, unraised })
+    }
+}
+
 /// What `/readyz` looks at.
 #[derive(Debug)]
 struct Pulse {
@@ -294,6 +346,8 @@ struct Pulse {
     trust: Arc<dyn Trust>,
     queue: Arc<Queue>,
     sweep: Arc<Sweep>,
+    reconcile: Option<Arc<Reconcile>>,
+    unraised: Option<String>,
 }
 
 impl Pulse {
@@ -326,6 +380,11 @@ impl Health for Pulse {
                 result: said(self.sweep.is_alive(), "the sweep has not run for three minutes"),
             },
             HealthCheck { name: "clock", result: clock },
+            HealthCheck {
+                name: "reconcile",
+                result: self.reconcile.as_ref().and_then(|r| r.waits()).map_or(Ok(()), Err),
+            },
+            HealthCheck { name: "generation", result: self.unraised.clone().map_or(Ok(()), Err) },
         ]
     }
 }

@@ -3,11 +3,12 @@
 //!
 //! Where a service runs, it is the service that runs the command, at its own desk, and this terminal is lent to it over
 //! the socket; where none runs, the command is alone with the database, under the lock. Either way it is the same code,
-//! [`at_the_desk`].
+//! `at_the_desk`.
 
 mod answer;
 mod at;
 mod audit;
+mod backup;
 mod binding;
 mod certificate;
 mod change;
@@ -20,11 +21,14 @@ mod hands;
 mod init;
 mod key;
 mod load;
+mod mapping;
 mod names;
 mod operator;
 mod person;
+mod reconcile;
 mod records;
 mod revoke;
+mod rulebook;
 mod secret;
 mod serve;
 mod terminal;
@@ -51,8 +55,10 @@ use audit::Audit;
 use desk::Desk;
 pub(crate) use desk::ServiceDesk;
 use grants::Wanted;
+use mapping::Mapping;
 pub(crate) use operator::Operator;
 use revoke::{LockOn, Target};
+use rulebook::Rulebook;
 pub(crate) use terminal::{Ends, LARGEST_FILE};
 pub use terminal::{Overwrite, Terminal};
 
@@ -107,9 +113,12 @@ enum Command {
     /// Connections, customers and people, as one document.
     #[command(subcommand)]
     Records(records::Command),
-    /// Policies and mappings.
+    /// Policies, mappings, groups, brakes and alerts: one document.
     #[command(subcommand)]
-    Rulebook(Load),
+    Rulebook(Rulebook),
+    /// Which tickets ask for what.
+    #[command(subcommand)]
+    Mapping(Mapping),
     /// PSA instances and directories.
     #[command(subcommand)]
     Connection(connection::Command),
@@ -122,6 +131,25 @@ enum Command {
     /// The master keys that seal every secret.
     #[command(subcommand)]
     Key(Key),
+    /// Copy the database, as it is now, to one file; the service may run. The master key is not in it.
+    Backup {
+        /// A file that is not there yet.
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the database, which is kept beside it. Only while no service runs.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+    },
+    /// Compare the database with the directories: after an older copy was put back, before anything is given or ended.
+    Reconcile {
+        /// Take unknown accounts away, and let the service go on.
+        #[arg(long)]
+        accept: bool,
+        /// Do without a directory that cannot be reached; may be repeated.
+        #[arg(long, requires = "accept", value_name = "CONNECTION")]
+        without: Vec<ConnectionId>,
+    },
     /// List grants, newest first.
     Grants(Wanted),
     /// Say how a grant was decided: by which rule, from what, and what came of it.
@@ -195,17 +223,17 @@ enum Secret {
         /// CONNECTION/KIND, such as cw/private-key or contoso/client-secret.
         name: SecretName,
     },
+    /// Try a new value at the vendor, and put it in force only if it works. The certificate is the one that
+    /// `certificate make --next` made; a hook-secret is made by Latchkey itself.
+    Rotate {
+        /// CONNECTION/KIND, such as cw/private-key, contoso/client-secret, contoso/certificate or cw/hook-secret.
+        name: SecretName,
+        /// ConnectWise: the public key that belongs to the new private key.
+        #[arg(long)]
+        public_key: Option<String>,
+    },
     /// List the names of the secrets that are set.
     List,
-}
-
-#[derive(Debug, Subcommand)]
-enum Load {
-    /// Check a TOML file as a whole and put it in force.
-    Load {
-        /// The file.
-        file: PathBuf,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -214,7 +242,7 @@ enum Webhook {
     Sync {
         /// As in the records.
         connection: ConnectionId,
-        /// Give the webhooks a new path secret first; the old one stops working.
+        /// Give the webhooks a new path secret first; the old one is accepted for an hour after the move.
         #[arg(long)]
         new_path: bool,
     },
@@ -239,6 +267,9 @@ enum Certificate {
         /// How long it is good for.
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=1095))]
         days: u32,
+        /// For later: the pair in force stays, until `secret rotate CONNECTION/certificate` has tried this one.
+        #[arg(long)]
+        next: bool,
     },
 }
 
@@ -287,8 +318,12 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
         return serve::run(&cli.config).await;
     }
     terminal.obey(&cli.words, cli.yes);
-    if let Command::Init(wanted) = cli.command {
-        return init::run(wanted, &cli.config, terminal).await;
+    // Files of the operator's, which a service that runs may not reach: never its work.
+    match cli.command {
+        Command::Init(wanted) => return init::run(wanted, &cli.config, terminal).await,
+        Command::Backup { file } => return backup::make(&cli.config, terminal, &file).await,
+        Command::Restore { file } => return backup::restore(&cli.config, terminal, &file).await,
+        _ => {}
     }
     // Nothing of this installation is needed for it.
     if let Command::Audit(Audit::Verify { file: Some(file), head }) = cli.command {
@@ -353,24 +388,29 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Person(command) => person::run(command, desk, terminal).await,
         Command::Binding(command) => binding::run(command, desk, terminal).await,
         Command::Customer(command) => customer::run(command, desk, terminal).await,
-        Command::Serve | Command::Init(_) => bail!("this is not done through a service that runs"),
+        Command::Serve | Command::Init(_) | Command::Backup { .. } | Command::Restore { .. } => {
+            bail!("this is run by itself, not through a service that runs")
+        }
         Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
+        Command::Secret(Secret::Rotate { name, public_key }) => secret::rotate(desk, terminal, name, public_key).await,
         Command::Secret(Secret::List) => secret::list(desk, terminal).await,
         Command::Records(command) => records::run(command, desk, terminal).await,
-        Command::Rulebook(Load::Load { file }) => load::rulebook(desk, terminal, &file).await,
+        Command::Rulebook(command) => rulebook::run(command, desk, terminal).await,
+        Command::Mapping(command) => mapping::run(command, desk, terminal).await,
         Command::Connection(command) => connection::run(command, desk, terminal).await,
         Command::Webhook(Webhook::Sync { connection, new_path }) => {
             webhook::sync(desk, terminal, connection, new_path).await
         }
         Command::Webhook(Webhook::List { connection }) => webhook::list(desk, terminal, &connection).await,
         Command::Webhook(Webhook::Remove { connection }) => webhook::remove(desk, terminal, &connection).await,
-        Command::Certificate(Certificate::Make { connection, days }) => {
-            certificate::make(desk, terminal, connection, days).await
+        Command::Certificate(Certificate::Make { connection, days, next }) => {
+            certificate::make(desk, terminal, connection, days, next).await
         }
         Command::Key(Key::List) => key::list(desk, terminal).await,
         Command::Key(Key::Rotate) => key::rotate(desk, terminal).await,
         Command::Key(Key::Retire) => key::retire(desk, terminal).await,
         Command::Key(Key::Next) => key::next(desk, terminal).await,
+        Command::Reconcile { accept, without } => reconcile::run(desk, terminal, accept, &without).await,
         Command::Grants(wanted) => grants::list(desk, terminal, wanted).await,
         Command::Why { grant } => grants::why(desk, terminal, grant).await,
         Command::End { grant, reason } => revoke::end(desk, terminal, &grant, &reason).await,

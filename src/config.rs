@@ -15,7 +15,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    mail,
+    durable, mail,
     seal::KeyFile,
     telemetry::{LogFormat, LogLevel},
     tls::TlsFiles,
@@ -28,6 +28,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the master key comes from.
     pub key_file: KeyFile,
+    /// Counts starts and backups, apart from the data: so an older copy of the database is noticed.
+    pub generation_file: PathBuf,
     /// Pages and hooks.
     pub listen: SocketAddr,
     /// Metrics; `None` offers none.
@@ -82,6 +84,8 @@ pub enum ConfigError {
 struct Document {
     data_dir: PathBuf,
     key_file: String,
+    #[serde(default)]
+    generation_file: Option<PathBuf>,
     listen: SocketAddr,
     #[serde(default)]
     metrics_listen: Option<SocketAddr>,
@@ -107,10 +111,15 @@ struct Pair {
 
 impl Document {
     fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|e| ConfigError::Shape {
+        let shape = |error: &toml::de::Error, key: Option<String>| ConfigError::Shape {
             path: path.to_owned(),
-            line: e.span().map_or(0, |s| text[..s.start.min(text.len())].matches('\n').count() + 1),
-            what: e.message().to_owned(),
+            line: error.span().map_or(0, |s| text[..s.start.min(text.len())].matches('\n').count() + 1),
+            what: format!("{}{}", key.map_or_else(String::new, |key| format!("{key}: ")), error.message()),
+        };
+        let document = toml::Deserializer::parse(text).map_err(|error| shape(&error, None))?;
+        serde_path_to_error::deserialize(document).map_err(|error| {
+            let key = error.path().iter().next().is_some().then(|| error.path().to_string());
+            shape(error.inner(), key)
         })
     }
 }
@@ -185,6 +194,11 @@ fn check(document: Document, base: &Path, credentials: Option<&Path>) -> Result<
         let what = "must lie outside data_dir: whoever copies the data must not get the key with it";
         return Err(("key_file", what.to_owned()));
     }
+    let generation_file = generation_file(document.generation_file.as_deref(), &key_file, base)?;
+    if generation_file.starts_with(&data_dir) {
+        let what = "must lie outside data_dir: restored with the data, it could not tell that the data is older";
+        return Err(("generation_file", what.to_owned()));
+    }
     let tls = document.tls.map(|pair| -> Result<TlsFiles, Fault> {
         let key = key_at("tls.key", &pair.key, base, credentials)?;
         Ok(TlsFiles { certificate: base.join(pair.certificate), key })
@@ -195,6 +209,7 @@ fn check(document: Document, base: &Path, credentials: Option<&Path>) -> Result<
     Ok(Config {
         data_dir,
         key_file,
+        generation_file,
         listen: document.listen,
         metrics_listen: document.metrics_listen,
         public_url: public_url(document.public_url)?,
@@ -219,6 +234,19 @@ fn key_at(key: &'static str, text: &str, base: &Path, credentials: Option<&Path>
             key,
             "a credential is meant, but systemd gave none (CREDENTIALS_DIRECTORY is not set); \
              start through the systemd unit, or name a file"
+                .to_owned(),
+        )),
+    }
+}
+
+fn generation_file(named: Option<&Path>, key_file: &KeyFile, base: &Path) -> Result<PathBuf, Fault> {
+    match (named, key_file) {
+        (Some(path), _) => Ok(base.join(path)),
+        (None, KeyFile::Own(key)) => Ok(durable::beside(key, "generation")),
+        (None, KeyFile::Credential(_)) => Err((
+            "generation_file",
+            "must be named where the key is a credential, since nothing can be kept beside that: a file outside data_dir \
+             that the service may write, such as /etc/latchkey/generation"
                 .to_owned(),
         )),
     }
@@ -307,6 +335,15 @@ mod tests {
     }
 
     #[test]
+    fn the_generation_lies_beside_the_key_and_not_with_the_data() {
+        assert_eq!(parse(EXAMPLE).unwrap().generation_file, Path::new("/etc/latchkey/master.key.generation"));
+        let named = parse(&format!("{EXAMPLE}\ngeneration_file = \"counter\"\n")).unwrap();
+        assert_eq!(named.generation_file, Path::new("/etc/latchkey/counter"));
+        let error = parse(&format!("{EXAMPLE}\ngeneration_file = \"/var/lib/latchkey/counter\"\n")).unwrap_err();
+        assert!(error.to_string().contains("outside data_dir"), "{error}");
+    }
+
+    #[test]
     fn a_public_url_is_an_origin_with_tls() {
         for bad in ["http://latchkey.example.com", "https://example.com/latchkey", "https://a:b@example.com"] {
             let error = parse(&EXAMPLE.replace("https://latchkey.example.com", bad)).unwrap_err().to_string();
@@ -317,8 +354,11 @@ mod tests {
 
     #[test]
     fn a_systemd_credential_is_looked_for_where_systemd_puts_it() {
-        let text = EXAMPLE.replace("/etc/latchkey/master.key", "credential:latchkey.key");
+        let unnamed = EXAMPLE.replace("/etc/latchkey/master.key", "credential:latchkey.key");
         let path = Path::new("/etc/latchkey/latchkey.toml");
+        let error = Config::parse(&unnamed, path, Some(Path::new("/run"))).unwrap_err();
+        assert!(error.to_string().contains("generation_file"), "{error}");
+        let text = format!("{unnamed}\ngeneration_file = \"generation\"\n");
         let config = Config::parse(&text, path, Some(Path::new("/run/credentials/latchkey.service"))).unwrap();
         let expected = KeyFile::Credential("/run/credentials/latchkey.service/latchkey.key".into());
         assert_eq!(config.key_file, expected);

@@ -9,11 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::unistd::Uid;
+
 /// How long a directory's lock is waited for. Whoever has it writes one small file.
 const LOCKED_FOR: Duration = Duration::from_secs(5);
 
-/// Replaces a file by one with this text, or makes it, mode 0600. A file that was there keeps its mode and its owner:
-/// an administrator's command must not take it away from the service.
+/// Replaces a file by one with this text, or makes it, mode 0600. A file that was there keeps its mode and its owner, and
+/// one that root makes belongs to whom its directory belongs: an administrator's command must not take it away from the
+/// service.
 ///
 /// # Errors
 /// The system's. The file is then as it was.
@@ -28,11 +31,16 @@ pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
         file.write_all(text)?;
+        let example = match &before {
+            Some(before) => Some(before.clone()),
+            None if Uid::effective().is_root() => Some(fs::metadata(directory_of(path))?),
+            None => None,
+        };
+        let made = file.metadata()?;
+        if let Some(example) = example.filter(|example| (example.uid(), example.gid()) != (made.uid(), made.gid())) {
+            fchown(&file, Some(example.uid()), Some(example.gid()))?;
+        }
         if let Some(before) = &before {
-            let made = file.metadata()?;
-            if (made.uid(), made.gid()) != (before.uid(), before.gid()) {
-                fchown(&file, Some(before.uid()), Some(before.gid()))?;
-            }
             file.set_permissions(Permissions::from_mode(before.mode() & 0o7777))?;
         }
         file.sync_all()?;

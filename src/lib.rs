@@ -28,7 +28,7 @@
 //! | room | what lives there |
 //! | --- | --- |
 //! | [`access`] | the pure heart: states, decisions, targets, proofs |
-//! | [`rulebook`] | policies and mappings; connections, customers, people: two checked documents |
+//! | [`rulebook`] | policies and mappings; connections, customers, people: two checked documents; what changes between two, what of one is inert |
 //! | [`store`] | what is remembered, in our verbs; SQLite, one writer that commits together what waits |
 //! | [`audit`] | who did what, chained: the closed list of codes, verifying, heads, exports |
 //! | [`jobs`] | the work: intake, converge, tell, due; the queue they run on; the sweep under it |
@@ -37,6 +37,7 @@
 //! | [`mail`] | what mails say, and the way to the mail server |
 //! | [`people`] | who may sign in: passwords, one-time codes, sessions |
 //! | [`seal`] | secrets at rest |
+//! | [`backup`], [`generation`], [`reconcile`] | copies of the database, made and put back; an older one is noticed, and compared before it acts |
 //! | [`clock`], [`clock_guard`], [`random`] | time and randomness, as parameters |
 //! | [`config`], [`telemetry`], [`lock`], `socket`, [`tls`], [`cli`], [`app`] | start and stop; `app` is the one file that knows every concrete type |
 //!
@@ -61,17 +62,20 @@
 pub mod access;
 pub mod app;
 pub mod audit;
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod clock_guard;
 pub mod config;
 mod durable;
+pub mod generation;
 pub mod http;
 pub mod jobs;
 pub mod lock;
 pub mod mail;
 pub mod people;
 pub mod random;
+pub mod reconcile;
 pub mod registry;
 pub mod rulebook;
 pub mod seal;

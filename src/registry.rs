@@ -3,18 +3,23 @@
 //! [`Live`] holds the rules of one revision with the connectors that were built from them, and builds anew when
 //! the revision has moved. A connection that cannot be built is named with what to do, and does not stop the others.
 
+mod hook_path;
 mod live;
 mod secrets;
+mod trial;
 mod vendors;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use latchkey_contract::{ConnectionId, Directory, TicketSystem};
+use latchkey_contract::{ConnectionId, Directory, TicketSystem, Timestamp};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
+pub use hook_path::{FORMER_LIVES, HookPath, PathError, Renewed};
 pub use live::{Assemble, InForce, Live};
+pub(crate) use secrets::Change;
 pub use secrets::{BadSecretName, NotSet, SecretKind, SecretName, set_secrets};
+pub use trial::NotAccepted;
 pub use vendors::Vendors;
 
 /// The connectors of one revision.
@@ -22,7 +27,7 @@ pub use vendors::Vendors;
 pub struct Registry {
     built: BTreeMap<ConnectionId, Connector>,
     broken: BTreeMap<ConnectionId, String>,
-    hooks: BTreeMap<ConnectionId, HookSecret>,
+    hooks: BTreeMap<ConnectionId, Hook>,
 }
 
 /// One vendor behind one of the two surfaces.
@@ -54,6 +59,33 @@ pub enum NoConnector {
 #[derive(Debug, Clone)]
 pub struct HookSecret([u8; 32]);
 
+/// What a connection's hook accepts: its path secret, and for a time the one before it.
+#[derive(Debug, Clone)]
+struct Hook {
+    secret: HookSecret,
+    former: Option<FormerHook>,
+}
+
+/// A path secret that webhooks are moved, or were moved, away from.
+#[derive(Debug, Clone)]
+pub struct FormerHook {
+    secret: HookSecret,
+    /// `None` while webhooks still lead to it.
+    until: Option<Timestamp>,
+}
+
+impl FormerHook {
+    /// Accepted until then; `None`: until the webhooks are moved.
+    #[must_use]
+    pub fn of(secret: &str, until: Option<Timestamp>) -> Self {
+        Self { secret: HookSecret::of(secret), until }
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
 impl HookSecret {
     /// Of a path secret in clear.
     #[must_use]
@@ -84,7 +116,16 @@ impl Registry {
     /// Adds the path secret of a connection's hook.
     #[must_use]
     pub fn with_hook(mut self, id: ConnectionId, secret: HookSecret) -> Self {
-        self.hooks.insert(id, secret);
+        self.hooks.insert(id, Hook { secret, former: None });
+        self
+    }
+
+    /// Adds the one before it, to a hook that has one now.
+    #[must_use]
+    pub fn with_former_hook(mut self, id: &ConnectionId, former: FormerHook) -> Self {
+        if let Some(hook) = self.hooks.get_mut(id) {
+            hook.former = Some(former);
+        }
         self
     }
 
@@ -110,15 +151,18 @@ impl Registry {
         }
     }
 
-    /// True when `offered` is the path secret of this connection's hook. Takes the same time for every connection,
-    /// known or not.
+    /// True when `offered` is the path secret of this connection's hook, or the one before it in its time. Takes the same
+    /// time for every connection, known or not.
     #[must_use]
-    pub fn hook_fits(&self, connection: Option<&ConnectionId>, offered: &str) -> bool {
+    pub fn hook_fits(&self, connection: Option<&ConnectionId>, offered: &str, now: Timestamp) -> bool {
         let offered = HookSecret::of(offered);
         let nobody = HookSecret([0; 32]);
         let kept = connection.and_then(|id| self.hooks.get(id));
-        let is_known = Choice::from(u8::from(kept.is_some()));
-        (kept.unwrap_or(&nobody).fits(&offered) & is_known).into()
+        let former = kept.and_then(|hook| hook.former.as_ref()).filter(|former| !former.is_over(now));
+        let fits = |secret: Option<&HookSecret>| {
+            secret.unwrap_or(&nobody).fits(&offered) & Choice::from(u8::from(secret.is_some()))
+        };
+        (fits(kept.map(|hook| &hook.secret)) | fits(former.map(|former| &former.secret))).into()
     }
 
     /// Connections that cannot be used, each with what to do.
@@ -144,12 +188,14 @@ mod tests {
         ConnectionId::parse(text).unwrap()
     }
 
+    const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
     #[test]
     fn a_path_secret_fits_its_own_connection_alone() {
         let registry = Registry::default()
             .with_hook(id("cw"), HookSecret::of("right"))
             .with_hook(id("other"), HookSecret::of("theirs"));
-        assert!(registry.hook_fits(Some(&id("cw")), "right"));
+        assert!(registry.hook_fits(Some(&id("cw")), "right", NOW));
         for (connection, secret) in [
             (Some(id("cw")), "theirs"),
             (Some(id("cw")), ""),
@@ -157,8 +203,22 @@ mod tests {
             (Some(id("unknown")), "right"),
             (None, "right"),
         ] {
-            assert!(!registry.hook_fits(connection.as_ref(), secret), "{connection:?} {secret}");
+            assert!(!registry.hook_fits(connection.as_ref(), secret, NOW), "{connection:?} {secret}");
         }
+    }
+
+    #[test]
+    fn a_former_path_secret_fits_until_its_end() {
+        let with = |until| {
+            let registry = Registry::default().with_hook(id("cw"), HookSecret::of("now"));
+            registry.with_former_hook(&id("cw"), FormerHook::of("former", until))
+        };
+        let fits = |registry: &Registry, secret| registry.hook_fits(Some(&id("cw")), secret, NOW);
+        let (moving, living) = (with(None), with(Some(Timestamp::from_millis(NOW.millis() + 1))));
+        assert!(fits(&moving, "former") && fits(&moving, "now"));
+        assert!(fits(&living, "former") && fits(&living, "now"));
+        let over = with(Some(NOW));
+        assert!(!fits(&over, "former") && fits(&over, "now"));
     }
 
     #[test]

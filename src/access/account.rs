@@ -7,7 +7,7 @@ use std::{
 
 use latchkey_contract::{
     AccountId, ConnectionId, CustomerId, EntitlementId, PersonId, SecretId, Timestamp,
-    directory::{AccountRef, Known, Mode, Observation, Step, Target, step_key},
+    directory::{AccountRef, Known, Marked, Mode, Observation, Password, Step, Target, step_key},
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,10 @@ use crate::rulebook::{HoldOn, Rules};
 
 /// The directory's own end lies this much after ours, so that ours comes first and PIM's five minutes fit.
 pub const NATIVE_MARGIN: Duration = Duration::from_secs(10 * 60);
+
+/// Stands for the person, or the customer, of an account that was found in a directory and is in no record. Nobody in the
+/// records has this id.
+pub const UNKNOWN: &str = "unknown";
 
 /// One account of one person in one directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,7 +56,8 @@ pub struct Account {
     pub first_off: Option<Observation>,
     /// When off was last proven; a later difference is somebody else's doing.
     pub off_since: Option<Timestamp>,
-    /// Somebody changed it outside Latchkey after off was proven; it is being cut again.
+    /// It is not as this database says, and no grant is the reason: somebody changed it outside Latchkey after off was
+    /// proven, or an older copy of the database was put back. It is being cut, and off is proven again.
     #[serde(default)]
     pub is_surprised: bool,
     /// The grant that used it last, and its ticket: where a later surprise is told.
@@ -133,6 +138,50 @@ impl Holds {
 }
 
 impl Account {
+    /// An account that was found in a directory under a mark of ours and is in no record: it has to go.
+    #[must_use]
+    pub fn found(
+        id: AccountId,
+        directory: ConnectionId,
+        customer: CustomerId,
+        marked: &Marked,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            version: 0,
+            directory,
+            customer,
+            person: PersonId::parse(UNKNOWN).expect("a constant of lower-case letters"),
+            mode: Mode::Burner,
+            name: marked.name.clone(),
+            display_name: String::new(),
+            known: Known { object: Some(marked.object.clone()), ..Known::default() },
+            is_giving: false,
+            last_step: None,
+            secret: None,
+            gave_at: None,
+            first_off: None,
+            off_since: None,
+            is_surprised: true,
+            last: None,
+            looks: vec![now],
+            overdue: None,
+        }
+    }
+
+    /// Owes it a look, and a proof that nothing is left, although no grant that is known is the reason; so no ticket is told.
+    #[must_use]
+    pub fn to_be_cut(mut self, now: Timestamp) -> Self {
+        self.last = None;
+        self.off_since = None;
+        self.is_surprised = true;
+        self.known.sessions_cut = None;
+        self.known.password = Password::Unknown;
+        self.looks.push(now);
+        self
+    }
+
     /// The account as it stands under this target: what was known before a turn is forgotten where it no longer counts.
     #[must_use]
     pub fn under(mut self, target: &Target) -> Self {

@@ -230,9 +230,7 @@ fn policy<'a>(
     if let Some(text) = request.policy_field.as_deref().map(str::trim).filter(|t| !t.is_empty()) {
         let usable = mapping.policies.iter().filter_map(|id| book.policy(id));
         let mut usable = usable.filter(|p| may_use(book, p, person, customer).is_ok());
-        let is_named =
-            |p: &&Policy| p.id.as_str().eq_ignore_ascii_case(text) || p.name.trim().eq_ignore_ascii_case(text);
-        return usable.find(is_named).ok_or_else(|| {
+        return usable.find(|p| p.answers_to(text)).ok_or_else(|| {
             let sentence = "the access that the ticket's field names is none that you may use at this customer";
             refuse("policy-unreadable", rule, sentence)
         });

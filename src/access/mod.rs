@@ -10,6 +10,7 @@ pub mod decide;
 pub mod grant;
 pub mod length;
 pub mod proof;
+pub mod replay;
 pub mod request;
 pub mod trigger;
 

@@ -17,6 +17,9 @@ pub struct Sighting {
     pub consumed: Option<String>,
     /// When this was last looked at.
     pub seen_at: Timestamp,
+    /// Every save up to this one, by the PSA's clock, is known by what was seen; `None` where that cannot be said.
+    #[serde(default)]
+    pub covers: Option<Timestamp>,
 }
 
 /// What a look at a ticket means for one mapping.
@@ -121,6 +124,7 @@ mod tests {
             is_armed,
             consumed: consumed.map(str::to_owned),
             seen_at: WATCHED,
+            covers: None,
         }
     }
 

@@ -72,6 +72,11 @@ codes! {
     PersonEnrolled = "person.enrolled", "a person got a password and a one-time code";
     WebhookSynced = "webhook.synced", "the PSA's webhooks were made what the rulebook needs";
     WebhookRemoved = "webhook.removed", "our webhooks were removed from the PSA";
+    ReconcileDone = "reconcile.done", "a database was compared with the directories, and what followed from it";
+    WebhookTrouble = "webhook.trouble", "the PSA's webhooks are missing, switched off, or lose deliveries";
+    WebhookWell = "webhook.well", "the PSA's webhooks are as they should be again";
+    ConnectorTrouble = "connector.trouble", "a connection cannot be used, its rights were refused, or it does not answer";
+    ConnectorWell = "connector.well", "the connection's trouble is over";
     AuditHead = "audit.head", "the head of the day";
     AuditPruned = "audit.pruned", "older entries went; the checkpoint that stays";
 }

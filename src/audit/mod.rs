@@ -48,6 +48,11 @@
 //! | `person.enrolled` | a person got a password and a one-time code |
 //! | `webhook.synced` | the PSA's webhooks were made what the rulebook needs |
 //! | `webhook.removed` | our webhooks were removed from the PSA |
+//! | `reconcile.done` | a database was compared with the directories, and what followed from it |
+//! | `webhook.trouble` | the PSA's webhooks are missing, switched off, or lose deliveries |
+//! | `webhook.well` | the PSA's webhooks are as they should be again |
+//! | `connector.trouble` | a connection cannot be used, its rights were refused, or it does not answer |
+//! | `connector.well` | the connection's trouble is over |
 //! | `audit.head` | the head of the day |
 //! | `audit.pruned` | older entries went; the checkpoint that stays |
 

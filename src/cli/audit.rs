@@ -106,7 +106,7 @@ async fn head(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
     Timestamp::parse(text)
         .or_else(day)

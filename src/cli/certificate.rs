@@ -14,26 +14,39 @@ pub(super) async fn make(
     terminal: &mut Terminal,
     connection: ConnectionId,
     days: u32,
+    next: bool,
 ) -> anyhow::Result<()> {
     if !matches!(desk.connection(&connection).await?.kind, ConnectionKind::Entra(_)) {
         bail!("{connection} is not a directory that signs in by certificate");
     }
+    let named = |kind| SecretName::new(connection.clone(), kind);
+    let (key_name, certificate_name) = if next {
+        (named(SecretKind::NextCertificateKey), named(SecretKind::NextCertificate))
+    } else {
+        (named(SecretKind::CertificateKey), named(SecretKind::Certificate))
+    };
+    if !next && desk.store.sealed_named(&certificate_name.to_string()).await?.is_some() {
+        bail!(
+            "{certificate_name} is in force; another one put in its place would be refused by the tenant until it is uploaded. \
+             Make one for later: latchkey certificate make {connection} --next"
+        );
+    }
     let (subject, now) = (format!("Latchkey {connection}"), desk.clock.now());
     let made = tokio::task::spawn_blocking(move || latchkey_entra::make_certificate(&subject, days, now));
     let (key, certificate) = made.await.context("making the key was broken off")??;
-    let named = |kind| SecretName::new(connection.clone(), kind);
-    desk.set(&[
-        (named(SecretKind::CertificateKey), key),
-        (named(SecretKind::Certificate), Secret::new(certificate.clone())),
-    ])
-    .await?;
+    desk.set(&[(key_name, key), (certificate_name, Secret::new(certificate.clone()))]).await?;
     terminal.say(certificate.trim_end())?;
     terminal.hint(format!(
-        "The key is sealed here and good for {days} days. Upload this certificate to the app registration \
-         (Certificates & secrets), and set credential = \"certificate\" on connection {connection}.\n\
-         Where that is set already, the new key is in force from now on: the tenant refuses every call of this \
-         connection, removals included, until the certificate is uploaded. Do it now, then run: \
-         latchkey connection check {connection}"
+        "The key is sealed here and good for {days} days. Upload this certificate to the app registration (Certificates & secrets)."
     ))?;
+    terminal.hint(if next {
+        format!(
+            "The pair in force stays in force. Some minutes after the upload, run: latchkey secret rotate {connection}/certificate"
+        )
+    } else {
+        format!(
+            "Set credential = \"certificate\" on connection {connection}, and then run: latchkey connection test {connection}"
+        )
+    })?;
     Ok(())
 }

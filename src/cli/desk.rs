@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     jobs::Jobs,
     lock::Lock,
-    registry::{Live, NotSet, SecretName, Vendors, set_secrets},
+    registry::{Change, Live, NotSet, SecretName, Vendors, set_secrets},
     rulebook::{Connection, Rules},
     seal::{Seal, unlock},
     socket::Obey,
@@ -90,9 +90,13 @@ impl Desk {
             jobs.live.current().await;
             return Ok(Arc::clone(&jobs.live));
         }
-        let vendors = Vendors::new(Arc::clone(&self.store), self.seal().await?, Arc::clone(&self.clock));
-        let live = Live::start(Arc::clone(&self.store), Arc::new(vendors)).await;
+        let live = Live::start(Arc::clone(&self.store), Arc::new(self.vendors().await?)).await;
         Ok(Arc::new(live.context("the connections cannot be loaded")?))
+    }
+
+    /// What builds connectors.
+    pub(super) async fn vendors(&self) -> anyhow::Result<Vendors> {
+        Ok(Vendors::new(Arc::clone(&self.store), self.seal().await?, Arc::clone(&self.clock)))
     }
 
     /// Saves rules as the next revision; answers its number.
@@ -102,11 +106,13 @@ impl Desk {
 
     pub(super) async fn set(&self, secrets: &[(SecretName, Secret<String>)]) -> anyhow::Result<()> {
         let seal = self.seal().await?;
-        set_secrets(&*self.store, &seal, &self.by(), secrets, self.clock.now()).await.map_err(|error| match error {
-            NotSet::Save(error) => explain(error),
-            NotSet::Tell(_) => anyhow::Error::new(error)
-                .context("a running service goes on with the old value; run the command again, or restart the service"),
-        })
+        set_secrets(&*self.store, &seal, &self.by(), secrets, self.clock.now()).await.map_err(not_set)
+    }
+
+    /// Puts secrets in force together with what `edit` makes of the rules.
+    pub(super) async fn change(&self, change: Change<'_>, edit: impl Fn(&mut Rules)) -> anyhow::Result<()> {
+        let seal = self.seal().await?;
+        change.put_in_force(&*self.store, &seal, &self.by(), self.clock.now(), edit).await.map_err(not_set)
     }
 
     /// Who is at the command line.
@@ -128,14 +134,14 @@ impl Desk {
         let known: Vec<&str> = rules.records.connections.iter().map(|c| c.id.as_str()).collect();
         let found = rules.records.connection(id).cloned();
         found.with_context(|| match known.as_slice() {
-            [] => "there are no connections yet; write them into a file and run: latchkey records load FILE".to_owned(),
+            [] => "there are no connections yet; add one: latchkey connection add ID KIND KEY=VALUE…".to_owned(),
             known => format!("there is no connection {id}; there are: {}", known.join(", ")),
         })
     }
 }
 
 /// What root makes in somebody else's directory, a service that runs as that user could not use.
-fn refuse_others(data_dir: &Path) -> anyhow::Result<()> {
+pub(super) fn refuse_others(data_dir: &Path) -> anyhow::Result<()> {
     let owner = std::fs::metadata(data_dir).with_context(|| format!("{} cannot be read", data_dir.display()))?.uid();
     if Uid::effective().is_root() && owner != 0 {
         let (owner, dir) = (operator::name(owner), data_dir.display());
@@ -152,6 +158,14 @@ pub(super) fn explain(error: StoreError) -> anyhow::Error {
         _ => "whether anything was changed is not known; look at the cause, and run the command again",
     };
     anyhow::Error::new(error).context(hint)
+}
+
+fn not_set(error: NotSet) -> anyhow::Error {
+    match error {
+        NotSet::Save(error) => explain(error),
+        NotSet::Tell(_) => anyhow::Error::new(error)
+            .context("a running service goes on with the old value; run the command again, or restart the service"),
+    }
 }
 
 /// The desk in the running service: a new one for each command, over the service's own parts.

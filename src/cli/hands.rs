@@ -6,9 +6,12 @@ use std::{
     time::Duration,
 };
 
+use anyhow::bail;
+
 use super::{Desk, Terminal};
 use crate::{
     app::jobs_alone,
+    generation::{Counter, Standing},
     jobs::{
         Jobs,
         queue::{Queue, Run, Settings},
@@ -22,6 +25,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(super) struct Hands {
     pub(super) jobs: Arc<Jobs>,
     is_ours: bool,
+    /// An older copy of the database, which is compared before it acts.
+    is_older: bool,
     queue: Mutex<Option<Queue>>,
 }
 
@@ -33,7 +38,13 @@ impl fmt::Debug for Hands {
 
 impl Hands {
     /// Works off everything that is due, until [`Hands::rest`]. A running service does already.
-    pub(super) fn begin(&self) {
+    pub(super) fn begin(&self) -> anyhow::Result<()> {
+        if self.is_older {
+            bail!(
+                "it is written down, and done later: this is an older copy of the database, and nothing is given or ended \
+                 before it was compared. Look at: latchkey reconcile"
+            );
+        }
         if self.is_ours {
             let Jobs { store, clock, random, .. } = &*self.jobs;
             let settings = Settings { random: Arc::clone(random), ..Settings::default() };
@@ -41,6 +52,7 @@ impl Hands {
             let queue = Queue::start(Arc::clone(store), Arc::clone(clock), run, settings);
             *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = Some(queue);
         }
+        Ok(())
     }
 
     pub(super) async fn rest(&self) {
@@ -60,7 +72,10 @@ impl Desk {
                 jobs_alone(&self.config, store, clock, self.seal().await?, self.live().await?).await?
             }
         };
-        Ok(Hands { jobs, is_ours: self.jobs().is_none(), queue: Mutex::default() })
+        let is_ours = self.jobs().is_none();
+        let counter = Counter::at(&self.config.generation_file);
+        let is_older = is_ours && counter.standing(&*self.store).await? != Standing::Current;
+        Ok(Hands { jobs, is_ours, is_older, queue: Mutex::default() })
     }
 
     /// What was asked for is written down; somebody has to do it.

@@ -1,11 +1,11 @@
-//! `latchkey records load`, `latchkey rulebook load`: a document is checked as a whole and saved as a revision.
+//! `latchkey records load`: the document is checked as a whole and saved as a revision.
 
 use std::path::Path;
 
 use anyhow::anyhow;
 
 use super::{Desk, Terminal};
-use crate::rulebook::{ConnectionKind, Faults, Records, Rulebook, Rules};
+use crate::rulebook::{Catalogues, Faults, Gravity, Records, Rules};
 
 const LONGEST: u64 = 4 * 1024 * 1024;
 
@@ -28,32 +28,10 @@ pub(super) async fn records(desk: &Desk, terminal: &mut Terminal, file: &Path) -
     warn(terminal, &rules)
 }
 
-pub(super) async fn rulebook(desk: &Desk, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
-    let rulebook = Rulebook::parse(&terminal.read_text(file, LONGEST)?).map_err(|faults| refused(file, &faults))?;
-    let before = desk.store.rules().await?;
-    let rules = before.next(rulebook, before.records.clone(), desk.clock.now());
-    let rules = rules.map_err(|why| anyhow!("{}: {why}; nothing was changed", file.display()))?;
-    let revision = desk.save(&rules, &format!("rulebook from {}", name(file))).await?;
-    terminal.say(format!(
-        "Revision {revision} is in force: {} policies, {} mappings.",
-        rules.rulebook.policies.len(),
-        rules.rulebook.mappings.len()
-    ))?;
-    warn(terminal, &rules)
-}
-
-/// What is not wrong in either document, but does nothing with the other one.
+/// What of the rulebook does nothing with these records.
 fn warn(terminal: &mut Terminal, rules: &Rules) -> anyhow::Result<()> {
-    for mapping in &rules.rulebook.mappings {
-        let connection = rules.records.connection(&mapping.connection);
-        if !connection.is_some_and(|c| matches!(c.kind, ConnectionKind::ConnectWise(_))) {
-            terminal.hint(format!(
-                "mapping.{}.connection: there is no PSA connection {} in the records, so this mapping does nothing",
-                mapping.id, mapping.connection
-            ))?;
-        }
-    }
-    Ok(())
+    let all = rules.rulebook.warnings(&rules.records, &Catalogues::default());
+    all.iter().filter(|warning| warning.gravity == Gravity::Inert).try_for_each(|warning| terminal.hint(warning))
 }
 
 fn refused(file: &Path, faults: &Faults) -> anyhow::Error {

@@ -124,7 +124,7 @@ async fn one(desk: &Desk, terminal: &mut Terminal, id: GrantId, reason: &str, mi
         let by = desk.operator.to_string();
         work.jobs.end_by_operator(&id, &by, reason).await.with_context(|| format!("grant {id} was not ended"))?;
     }
-    work.begin();
+    work.begin()?;
     let mut watch = Watch::new(desk, terminal, minutes);
     let done = watch
         .until(async || Ok(desk.store.grant(&id).await?.into_iter().filter(|grant| !grant.state.is_final()).collect()));
@@ -136,7 +136,7 @@ async fn one(desk: &Desk, terminal: &mut Terminal, id: GrantId, reason: &str, mi
 /// Waits until nothing of a scope is open, and says of each grant when it is.
 async fn gone(desk: &Desk, terminal: &mut Terminal, scope: &Scope, minutes: u32) -> anyhow::Result<()> {
     let work = desk.work().await?;
-    work.begin();
+    work.begin()?;
     let mut watch = Watch::new(desk, terminal, minutes);
     let done = watch.until(async || {
         // What the hold stops and is not being taken away yet gets its task; a sweep does a part at a time.

@@ -95,6 +95,11 @@ impl Terminal {
         self.agreed = yes;
     }
 
+    /// The command means what it says: nothing is asked.
+    pub(crate) fn agree(&mut self) {
+        self.agreed = true;
+    }
+
     /// Whether a person sits there.
     pub fn is_interactive(&self) -> bool {
         self.ends.is_interactive()

@@ -1,16 +1,22 @@
 //! The command line as an operator types it, against real files and, where it calls out, pretend vendors.
 
 mod audit;
+mod backup;
 mod binding;
 mod connection;
 mod customer;
 mod init;
 mod invite;
 mod key;
+mod mapping;
 mod people;
 mod readme;
+mod reconcile;
 mod records;
+mod rotate;
+mod rulebook;
 mod service;
+mod what_if;
 
 use std::{
     io::{self, BufReader, Cursor, Read},
@@ -288,7 +294,8 @@ async fn a_mapping_keeps_the_time_since_which_it_watches() {
     };
     place.type_in(&["rulebook", "load", &file], io::empty()).await.ok();
     let first = since().await;
-    place.type_in(&["rulebook", "load", &file], io::empty()).await.ok();
+    let renamed = place.write("renamed.toml", &RULEBOOK.replace("Helpdesk Administrator", "Desk"));
+    place.type_in(&["rulebook", "load", &renamed], io::empty()).await.ok();
     assert_eq!(since().await, first);
     let moved = place.write("moved.toml", &RULEBOOK.replace("\"7\"", "\"8\""));
     place.type_in(&["rulebook", "load", &moved], io::empty()).await.ok();
@@ -346,7 +353,7 @@ async fn secrets_go_in_and_only_their_names_come_out() {
     let empty = place.type_in(&["secret", "set", "entra-contoso/client-secret"], Cursor::new("\n")).await.refused();
     assert!(empty.contains("empty"), "{empty}");
     let hook = place.type_in(&["secret", "set", "cw/hook-secret"], Cursor::new("x\n")).await.refused();
-    assert!(hook.contains("webhook sync cw --new-path"), "{hook}");
+    assert!(hook.contains("latchkey secret rotate cw/hook-secret"), "{hook}");
     for file in std::fs::read_dir(place.0.path().join("data")).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(6).any(|w| w == b"canary"), "a secret lies in the clear");
@@ -388,7 +395,7 @@ async fn webhooks_are_made_listed_given_a_new_path_and_removed() {
     assert!(unset.contains("latchkey secret set cw/private-key"), "{unset}");
     place.type_in(&["secret", "set", "cw/private-key"], Cursor::new(api.private_key.clone())).await.ok();
     let unmapped = place.type_in(&["webhook", "sync", "cw"], io::empty()).await.refused();
-    assert!(unmapped.contains("latchkey rulebook load"), "{unmapped}");
+    assert!(unmapped.contains("latchkey rulebook import"), "{unmapped}");
     place.type_in(&["rulebook", "load", &rulebook], io::empty()).await.ok();
 
     let synced = place.type_in(&["webhook", "sync", "cw"], io::empty()).await.ok();
@@ -402,6 +409,10 @@ async fn webhooks_are_made_listed_given_a_new_path_and_removed() {
     let moved = place.type_in(&["webhook", "sync", "cw", "--new-path"], io::empty()).await.ok();
     assert_eq!(moved.output, "0 created, 1 repaired, 0 removed, 0 right as they were.\n");
     assert!(!tenant.callbacks()[0]["url"].as_str().unwrap().contains(&secret));
+    assert!(moved.hints.contains("the former one is accepted as well"), "{}", moved.hints);
+    assert!(moved.hints.contains("under way to the former path are accepted until"), "{}", moved.hints);
+    let rotated = place.type_in(&["secret", "rotate", "cw/hook-secret"], io::empty()).await.ok();
+    assert!(rotated.output.contains("1 repaired"), "{}", rotated.output);
     let asked = place.type_in(&["webhook", "remove", "cw"], io::empty()).await.refused();
     assert!(asked.contains("--yes") && !tenant.callbacks().is_empty(), "{asked}");
     let removed = place.type_in(&["--yes", "webhook", "remove", "cw"], io::empty()).await.ok();

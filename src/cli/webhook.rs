@@ -1,6 +1,6 @@
 //! `latchkey webhook sync | list | remove`.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use latchkey_contract::{BoardId, ConnectionId, Secret, TicketSystem};
@@ -11,7 +11,7 @@ use super::{Desk, Terminal};
 use crate::{
     audit::Code,
     random,
-    registry::{SecretKind, SecretName},
+    registry::{HookPath, Renewed, SecretKind, SecretName},
 };
 
 pub(super) async fn sync(
@@ -23,15 +23,29 @@ pub(super) async fn sync(
     let system = system(desk, &connection).await?;
     let boards = boards(desk, &connection).await?;
     if boards.is_empty() {
-        bail!("no mapping watches a board of {connection}; load a rulebook with one: latchkey rulebook load FILE");
+        bail!(
+            "no mapping watches a board of {connection}; put a rulebook with one in force: latchkey rulebook import FILE"
+        );
     }
-    if new_path || path_secret(desk, &connection).await?.is_none() {
+    let seal = desk.seal().await?;
+    let path = HookPath::new(&*desk.store, &seal, &connection);
+    if new_path || path.secret().await?.is_none() {
         let name = SecretName::new(connection.clone(), SecretKind::HookSecret);
-        desk.set(&[(name.clone(), random::token())]).await?;
-        terminal.hint(format!("{name} is new."))?;
+        match path.renew(&desk.by(), desk.clock.now()).await? {
+            Renewed::First => terminal.hint(format!("{name} is new."))?,
+            Renewed::Another => terminal.hint(format!("{name} is new; the former one is accepted as well."))?,
+            Renewed::UnderWay => {
+                terminal.hint(format!("{name} is new since an earlier run, which is gone on with."))?
+            }
+        }
     }
-    let secret = path_secret(desk, &connection).await?.context("the path secret was removed meanwhile; run again")?;
-    let done = system.sync_webhooks(&address(desk, &connection, &secret), &boards).await?;
+    let secret = path.secret().await?.context("the path secret was removed meanwhile; run again")?;
+    let done = system.sync_webhooks(&address(desk, &connection, &secret), &boards).await.with_context(|| {
+        format!(
+            "the webhooks could not be made right; until they are, former paths are accepted. Run again: \
+             latchkey webhook sync {connection}"
+        )
+    })?;
     let detail = json!({
         "connection": connection, "created": done.created, "repaired": done.repaired, "removed": done.removed,
     });
@@ -40,6 +54,12 @@ pub(super) async fn sync(
         "{} created, {} repaired, {} removed, {} right as they were.",
         done.created, done.repaired, done.removed, done.kept
     ))?;
+    if let Some(until) = path.moved(&desk.by(), desk.clock.now()).await? {
+        terminal.hint(format!(
+            "Deliveries that are under way to the former path are accepted until {}.",
+            until.for_people()
+        ))?;
+    }
     Ok(())
 }
 
@@ -56,7 +76,8 @@ pub(super) async fn remove(desk: &Desk, terminal: &mut Terminal, connection: &Co
     terminal
         .confirm(format_args!("{connection} will ring no more: new requests are not heard until: webhook sync."))?;
     // Ours are known by host and path; the secret only makes the address whole.
-    let secret = path_secret(desk, connection).await?.unwrap_or_else(random::token);
+    let seal = desk.seal().await?;
+    let secret = HookPath::new(&*desk.store, &seal, connection).secret().await?.unwrap_or_else(random::token);
     let removed = system.remove_webhooks(&address(desk, connection, &secret)).await?;
     desk.record(Code::WebhookRemoved, json!({ "connection": connection, "removed": removed })).await?;
     terminal.say(format!("{removed} removed."))?;
@@ -69,18 +90,7 @@ async fn system(desk: &Desk, connection: &ConnectionId) -> anyhow::Result<Arc<dy
 }
 
 async fn boards(desk: &Desk, connection: &ConnectionId) -> anyhow::Result<Vec<BoardId>> {
-    let rules = desk.store.rules().await?;
-    let mappings = rules.rulebook.mappings.iter().filter(|mapping| mapping.connection == *connection);
-    let boards: BTreeSet<BoardId> = mappings.flat_map(|mapping| mapping.boards.iter().cloned()).collect();
-    Ok(boards.into_iter().collect())
-}
-
-async fn path_secret(desk: &Desk, connection: &ConnectionId) -> anyhow::Result<Option<Secret<String>>> {
-    let name = SecretName::new(connection.clone(), SecretKind::HookSecret).to_string();
-    match desk.store.sealed_named(&name).await? {
-        Some(row) => Ok(Some(desk.seal().await?.open_text(&row)?)),
-        None => Ok(None),
-    }
+    Ok(desk.store.rules().await?.rulebook.boards(connection).into_iter().collect())
 }
 
 fn address(desk: &Desk, connection: &ConnectionId, secret: &Secret<String>) -> Url {

@@ -10,7 +10,7 @@ use super::problem::Problem;
 /// One thing that must be well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheck {
-    /// Short and stable: `database`, `worker`, `sweep`, `clock`.
+    /// Short and stable: `database`, `worker`, `sweep`, `clock`, `reconcile`, `generation`.
     pub name: &'static str,
     /// `Err` says what is wrong; it is logged, and callers are told the name alone.
     pub result: Result<(), String>,

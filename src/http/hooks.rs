@@ -54,7 +54,7 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     let live = if is_stranger { web.live.known() } else { web.live.current().await };
     let path = request.match_info();
     let connection = ConnectionId::parse(path.query("connection")).ok();
-    let knows_path = live.registry.hook_fits(connection.as_ref(), path.query("secret"));
+    let knows_path = live.registry.hook_fits(connection.as_ref(), path.query("secret"), web.clock.now());
     let source = Source::new(address, knows_path);
     let is_spent = web.unproven.is_spent(source, now);
     let Some(connection) = connection.filter(|_| knows_path) else {

@@ -9,7 +9,7 @@ mod stand_ins;
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -85,6 +85,7 @@ pub(super) struct Site {
     pub(super) ends: Arc<Ends>,
     pub(super) ready: Arc<Ready>,
     pub(super) web: Arc<Web>,
+    pub(super) stand_ins: Arc<StandIns>,
     client: reqwest::Client,
     apps: BTreeMap<&'static str, OneTime>,
     _dir: tempfile::TempDir,
@@ -104,7 +105,9 @@ impl Site {
             ..Rules::default()
         };
         store.save_rules(&rules, "test", "test", clock.now()).await.unwrap();
-        let live = Live::start(Arc::<Sqlite>::clone(&store), Arc::new(StandIns)).await.unwrap();
+        let stand_ins = Arc::new(StandIns { store: Arc::clone(&store), meanwhile: Mutex::default() });
+        let assemble: Arc<StandIns> = Arc::clone(&stand_ins);
+        let live = Live::start(Arc::<Sqlite>::clone(&store), assemble).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = listener.local_addr().unwrap();
         let (ends, ready) = (Arc::new(Ends::default()), Arc::new(Ready::default()));
@@ -120,7 +123,19 @@ impl Site {
         tokio::spawn(serve(Arc::clone(&web), listener, Entrance::Loopback).unwrap());
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let apps = BTreeMap::new();
-        Self { base: format!("http://{listen}"), store, seal, clock, ends, ready, web, client, apps, _dir: dir }
+        Self {
+            base: format!("http://{listen}"),
+            store,
+            seal,
+            clock,
+            ends,
+            ready,
+            web,
+            stand_ins,
+            client,
+            apps,
+            _dir: dir,
+        }
     }
 
     /// Enrols somebody, and lets the code that confirmed it grow old.
@@ -218,14 +233,17 @@ impl Site {
 
     /// Blocks somebody, as an operator does.
     pub(super) async fn block(&self, person: &str) {
-        let hold = Hold {
+        self.store.set_hold(&self.blocked(person)).await.unwrap();
+    }
+
+    pub(super) fn blocked(&self, person: &str) -> Hold {
+        Hold {
             on: HoldOn::Person(person.parse().unwrap()),
             cause: HoldCause::Blocked,
             since: self.clock.now(),
             by: "test".to_owned(),
             reason: "test".to_owned(),
-        };
-        self.store.set_hold(&hold).await.unwrap();
+        }
     }
 }
 
@@ -271,6 +289,7 @@ fn config(listen: SocketAddr, key_file: KeyFile) -> Config {
     Config {
         data_dir: "data".into(),
         key_file,
+        generation_file: "generation".into(),
         listen,
         metrics_listen: None,
         public_url: format!("http://{listen}/").parse().unwrap(),

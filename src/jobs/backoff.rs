@@ -12,7 +12,7 @@ const FIRST: Duration = Duration::from_secs(1);
 pub const LONGEST: Duration = Duration::from_secs(5 * 60);
 
 /// Attempts of a delivery's intake, or of giving, before it is given up: four to eight hours of failures.
-/// Taking away and telling are never given up.
+/// Taking away, telling and watching are never given up.
 pub const ATTEMPTS: u32 = 100;
 
 /// The wait after attempt `attempt` (from 1).
@@ -33,7 +33,15 @@ pub fn wait(attempt: u32, asked: Option<Duration>, random: &dyn Random) -> Durat
 pub fn is_given_up(task: &Task) -> bool {
     let may_be = match task.work {
         Work::Intake { .. } | Work::Look { .. } | Work::Converge { .. } => task.priority != Priority::Removal,
-        Work::Due { .. } | Work::Tell { .. } | Work::Alert { .. } | Work::Mail { .. } | Work::AuditHead => false,
+        Work::Due { .. }
+        | Work::Tell { .. }
+        | Work::Alert { .. }
+        | Work::Mail { .. }
+        | Work::AuditHead
+        | Work::Poll { .. }
+        | Work::Webhooks { .. }
+        | Work::Presence { .. }
+        | Work::Recheck { .. } => false,
     };
     may_be && task.attempt >= ATTEMPTS
 }

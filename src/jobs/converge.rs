@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
-    AccountId, Directory, GrantId, Timestamp,
+    AccountId, Directory, EntitlementId, GrantId, Timestamp,
     directory::{Known, Next, Observation, Outcome, Password, Step, Target, step_key},
     outside::Urgency,
 };
@@ -80,10 +80,15 @@ impl Jobs {
             scene.account.known = Known::default();
         }
         match scene.directory.next(&scene.target, &seen, &scene.account.known, now) {
+            Next::Step(step) if step.is_giving() => match self.dead(&scene).await {
+                Ok(dead) if dead.is_empty() => self.take(scene, step, task, lease).await,
+                Ok(dead) => self.refuse_dead(scene, &dead, lease).await,
+                Err(error) => self.trouble(scene, None, error, task, lease).await,
+            },
             Next::Step(step) => self.take(scene, step, task, lease).await,
             Next::Wait { until, why } => self.wait(scene, until, why, lease).await,
             Next::Reached => self.reached(scene, seen, lease).await,
-            Next::Impossible { why } => self.impossible(scene, why, None, lease).await,
+            Next::Impossible { why } => self.impossible(scene, why, None, None, lease).await,
         }
     }
 
@@ -318,12 +323,14 @@ impl Jobs {
     }
 
     /// The account must not or cannot be what it should: giving ends, removal goes on and grows louder.
-    /// `outcome` is that of the step which showed it, if one was sent.
+    /// `outcome` is that of the step which showed it, if one was sent; `of` what that step was to give, so that grants
+    /// which do not want it go on.
     pub(super) async fn impossible(
         &self,
         mut scene: Scene,
         why: String,
         outcome: Option<AuditEntry>,
+        of: Option<&EntitlementId>,
         lease: &LeaseHandle,
     ) -> Result<Ran, JobError> {
         let now = self.clock.now();
@@ -332,7 +339,8 @@ impl Jobs {
         let gives = scene.target.gives();
         transition.audit.push(act(&scene, Code::AccountImpossible, gives, now, json!({ "why": why })));
         let nothing_sent = nothing_sent(&scene);
-        for grant in scene.grants.iter().filter(|g| g.state.is_living()) {
+        let is_hit = |g: &&Grant| g.state.is_living() && of.is_none_or(|of| g.policy.entitlements.contains(of));
+        for grant in scene.grants.iter().filter(is_hit) {
             let event = match grant.state {
                 State::Granting { .. } => Event::GrantingFailed { why: why.clone(), nothing_sent },
                 _ => Event::End(Cause::GrantingFailed { why: why.clone() }),
@@ -409,7 +417,7 @@ fn nothing_sent(scene: &Scene) -> bool {
 }
 
 /// When a living grant was begun: what lies before it cannot have been sent for it.
-fn begun(grant: &Grant) -> Option<Timestamp> {
+pub(super) fn begun(grant: &Grant) -> Option<Timestamp> {
     match &grant.state {
         State::Granting { latest_end, .. } => {
             Some(*latest_end - grant.length.duration() - crate::access::grant::GIVING_MARGIN)

@@ -1,25 +1,24 @@
 //! From a proven delivery, or from a poll that found a change, to a decision: read the ticket, see whether a trigger's
 //! edge was crossed and by whom, decide.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
-    FieldId, StatusId, TicketRef, TicketSystem, Timestamp,
-    text::one_line,
-    ticket::{self, Change, Member, Ticket},
+    StatusId, TicketRef, TicketSystem, Timestamp,
+    ticket::{self, Change, Ticket},
 };
 use serde_json::json;
 
 use super::{
     JobError, Jobs,
     advance::{advance, alert},
+    asked::{Asker, actor, count, is_triggered, living, request, unwatched},
 };
 use crate::{
     access::{
-        Cause, Decision, Event, Grant, Holds, Refusal, Request, State,
+        Cause, Decision, Event, Holds, Refusal, Request, State,
         decide::{Living, decide},
         grant::Telling,
-        request::Actor,
         trigger::{Look, Sight, Sighting, look},
     },
     audit::{AuditEntry, By, Code},
@@ -28,14 +27,19 @@ use crate::{
         queue::{LeaseHandle, Ran},
         task::{NewTask, Priority, Work},
     },
-    random::{grant_id, ulid, ulid_floor},
+    random::{grant_id, ulid},
     registry::InForce,
-    rulebook::{ActorRule, Brake, Mapping, Per},
-    store::{BrakeCount, CommitName, Finish, Happening, Notice, NoticeKind, NoticeState, Scope, Transition},
+    rulebook::{ActorRule, Mapping},
+    store::{BrakeCount, CommitName, Finish, Happening, Notice, NoticeKind, NoticeState, Transition},
 };
 
-/// Characters of a field's text that are looked at.
-const LONGEST_FIELD: usize = 400;
+/// A delivery that speaks of another save than the one that asks.
+const ANOTHER_SAVE: &str = "another-save";
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// So long after a save its second is over, on clocks that are not quite the same.
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// Why a ticket is looked at.
 pub(super) enum Hint {
@@ -52,6 +56,17 @@ pub(super) struct Reading {
     pub(super) hint: Hint,
     pub(super) at: TicketRef,
     pub(super) ticket: Ticket,
+    /// When it was asked for: what was saved after that may not be in it.
+    pub(super) asked_at: Timestamp,
+}
+
+impl Reading {
+    /// Up to which save, by the PSA's clock, everything is in what was read. PSAs count in whole seconds: while the last
+    /// save's second may still have been running, another one may have followed in it.
+    fn covers(&self) -> Option<Timestamp> {
+        let saved_at = self.ticket.updated_at?;
+        Some(if self.asked_at >= saved_at + SETTLED { saved_at } else { saved_at - SECOND })
+    }
 }
 
 impl Jobs {
@@ -75,9 +90,10 @@ impl Jobs {
     async fn look_at_ticket(&self, at: TicketRef, hint: Hint, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let world = self.live.current().await;
         let psa = world.registry.ticket_system(&at.connection)?;
+        let asked_at = self.clock.now();
         match psa.read(&at.ticket).await? {
             None => self.gone(&at, &hint, lease).await,
-            Some(ticket) => self.look_at(Reading { world, psa, hint, at, ticket }, lease).await,
+            Some(ticket) => self.look_at(Reading { world, psa, hint, at, ticket, asked_at }, lease).await,
         }
     }
 
@@ -113,15 +129,20 @@ impl Jobs {
         if reading.ticket.is_closed {
             self.withdraw(&mut transition, &reading.at).await?;
         }
-        let mut outcome = "nothing-asked";
+        let (mut outcome, mut is_about_another) = ("nothing-asked", false);
         let mappings = &reading.world.rules.rulebook.mappings;
         for mapping in mappings.iter().filter(|m| m.connection == reading.at.connection) {
             if let Some(said) = self.sight(&mut transition, &reading, mapping, now).await? {
+                is_about_another |= said == ANOTHER_SAVE;
                 outcome = said;
             }
         }
+        if is_about_another {
+            // The save that asks has not been judged: a poll may have to come back to it.
+            transition.sightings.iter_mut().for_each(|sighting| sighting.covers = None);
+        }
         if matches!(reading.hint, Hint::Poll) && matches!(outcome, "granted" | "refused" | "waiting") {
-            self.lost_delivery(&mut transition, &reading.at);
+            self.lost_delivery(&mut transition, &reading.at).await?;
         }
         self.settle(transition, &reading.hint, outcome, lease).await
     }
@@ -134,7 +155,7 @@ impl Jobs {
         now: Timestamp,
     ) -> Result<Option<&'static str>, JobError> {
         let ticket = &reading.ticket;
-        let is_watched = is_watched(mapping, ticket);
+        let is_watched = unwatched(mapping, ticket).is_none();
         let is_in = is_watched && is_triggered(mapping, ticket);
         let before = self.store.sighting(&reading.at, &mapping.id).await?;
         if !is_watched && before.is_none() {
@@ -158,13 +179,14 @@ impl Jobs {
             is_armed,
             consumed: consumed.or_else(|| before.as_ref().and_then(|s| s.consumed.clone())),
             seen_at: now,
+            covers: reading.covers(),
         };
         let (asker, asked_at, change) = match seen {
             Look::Armed => {
                 transition.sightings.push(sighting(true, None));
                 return Ok(None);
             }
-            Look::AnotherSave => return Ok(Some("another-save")),
+            Look::AnotherSave => return Ok(Some(ANOTHER_SAVE)),
             Look::Standing => {
                 transition.sightings.push(sighting(false, None));
                 return Ok(Some("standing"));
@@ -186,10 +208,11 @@ impl Jobs {
         name: &str,
         is_automation: bool,
     ) -> Result<Asker, JobError> {
+        let (records, at) = (&reading.world.rules.records, &reading.at.connection);
         let for_owner = is_automation && mapping.actor == ActorRule::Automation;
         if !for_owner {
             let member = reading.psa.member(name).await?;
-            return Ok(Asker { actor: Ok(actor(reading, name, member)), is_by_automation: false });
+            return Ok(Asker { actor: Ok(actor(records, at, name, member)), is_by_automation: false });
         }
         let Some(owner) = &reading.ticket.owner else {
             let why = "the ticket has no owner who could be given access".to_owned();
@@ -197,7 +220,7 @@ impl Jobs {
         };
         let member = reading.psa.member_by_id(owner).await?;
         let name = member.as_ref().map_or_else(|| owner.to_string(), |m| m.name.clone());
-        Ok(Asker { actor: Ok(actor(reading, &name, member)), is_by_automation: true })
+        Ok(Asker { actor: Ok(actor(records, at, &name, member)), is_by_automation: true })
     }
 
     async fn decide(
@@ -209,18 +232,19 @@ impl Jobs {
         asked_at: Timestamp,
     ) -> Result<&'static str, JobError> {
         let rules = &reading.world.rules;
-        let request = request(reading, mapping, asker, asked_at, transition.now);
-        let counted = self.brakes(&rules.rulebook.brakes, &request, transition.now).await?;
-        let living = self.living(&request, mapping, &counted).await?;
+        let ticket = (&reading.at, &reading.ticket);
+        let request = request(&rules.records, ticket, mapping, asker, asked_at, transition.now);
+        let counted = count(self.store.as_ref(), &rules.rulebook.brakes, &request, true).await?;
+        let living = living(self.store.as_ref(), &request, &counted).await?;
         let holds = Holds { clock: self.trust.doubt().map(Doubt::sentence), ..Holds::of(rules) };
         let refusal = match decide(rules, &holds, &request, &living) {
             Decision::Refuse(refusal) => refusal,
             Decision::Grant(terms) => {
                 // Counted again where it is written: two requests at one moment do not both find the last place.
-                let room = counted.iter().map(|(brake, scope, since, _)| BrakeCount {
-                    scope: scope.clone(),
-                    since: since.clone(),
-                    most: brake.grants,
+                let room = counted.iter().map(|c| BrakeCount {
+                    scope: c.scope.clone(),
+                    since: c.since.clone(),
+                    most: c.brake.grants,
                 });
                 transition.brakes.extend(room);
                 match self.start(transition, reading, &request, &living, &terms).await? {
@@ -238,43 +262,6 @@ impl Jobs {
         let link = reading.psa.link(&reading.at.ticket);
         self.refuse(transition, &request, &living, &refusal, link);
         Ok("refused")
-    }
-
-    /// What each brake that this request would count for counts now.
-    async fn brakes<'a>(
-        &self,
-        brakes: &'a [Brake],
-        request: &Request,
-        now: Timestamp,
-    ) -> Result<Vec<(&'a Brake, Scope, String, u32)>, JobError> {
-        let person = request.actor.as_ref().ok().and_then(|a| a.person.clone());
-        let mut counted = Vec::new();
-        for brake in brakes {
-            let scope = match brake.per {
-                Per::Technician => person.clone().map(Scope::Person),
-                Per::Customer => request.customer.clone().map(Scope::Customer),
-                Per::Msp => Some(Scope::Everything),
-            };
-            // Whoever is unknown is refused, and counts for nobody.
-            let Some(scope) = scope else { continue };
-            let since = ulid_floor(now - brake.within.duration());
-            let count = self.store.count_grants(&scope, &since).await?;
-            counted.push((brake, scope, since, count));
-        }
-        Ok(counted)
-    }
-
-    async fn living(
-        &self,
-        request: &Request,
-        mapping: &Mapping,
-        counted: &[(&Brake, Scope, String, u32)],
-    ) -> Result<Living, JobError> {
-        let person = request.actor.as_ref().ok().and_then(|a| a.person.as_ref());
-        let on_ticket = self.store.grants_of_ticket(&request.ticket).await?;
-        let is_same = |g: &Grant| g.state.is_wanted() && g.mapping == mapping.id && Some(&g.person) == person;
-        let counts: BTreeMap<_, _> = counted.iter().map(|(brake, _, _, count)| (brake.id.clone(), *count)).collect();
-        Ok(Living { same_ticket: on_ticket.iter().any(is_same), counts })
     }
 
     fn refuse(
@@ -333,36 +320,12 @@ impl Jobs {
     }
 
     /// A request that no delivery told of: the PSA's webhook did not come.
-    fn lost_delivery(&self, transition: &mut Transition, at: &TicketRef) {
+    async fn lost_delivery(&self, transition: &mut Transition, at: &TicketRef) -> Result<(), JobError> {
         metrics::counter!("webhook_lost_total").increment(1);
         tracing::error!(ticket.r#ref = %at, "a request was found by the poll alone: the PSA's webhook did not come");
         let entry = AuditEntry::new(Code::DeliveryLost, transition.now, By::Service, json!({}));
         transition.audit.push(AuditEntry { ticket: Some(at.clone()), ..entry });
-    }
-}
-
-/// Who asks, or why nobody can say.
-pub(super) struct Asker {
-    actor: Result<Actor, String>,
-    is_by_automation: bool,
-}
-
-impl Asker {
-    const fn doubtful(why: String) -> Self {
-        Self { actor: Err(why), is_by_automation: false }
-    }
-}
-
-fn is_watched(mapping: &Mapping, ticket: &Ticket) -> bool {
-    ticket.board.as_ref().is_some_and(|b| mapping.boards.contains(b))
-        && (mapping.types.is_empty() || ticket.kind.as_ref().is_some_and(|t| mapping.types.contains(t)))
-        && (mapping.sources.is_empty() || ticket.source.as_ref().is_some_and(|s| mapping.sources.contains(s)))
-}
-
-fn is_triggered(mapping: &Mapping, ticket: &Ticket) -> bool {
-    match &mapping.trigger_field {
-        Some(trigger) => trigger.asks(ticket.fields.get(&trigger.field)),
-        None => ticket.status.as_ref().is_some_and(|s| mapping.trigger_statuses.contains(s)),
+        self.webhook_lost(transition, &at.connection).await
     }
 }
 
@@ -390,43 +353,6 @@ fn is_of_another_save(mapping: &Mapping, reading: &Reading) -> bool {
             (Some(signed), Some(last)) => !signed.trim().eq_ignore_ascii_case(last.trim()),
             _ => false,
         },
-    }
-}
-
-fn actor(reading: &Reading, name: &str, member: Option<Member>) -> Actor {
-    let records = &reading.world.rules.records;
-    let person = member.as_ref().and_then(|m| records.person_of(&reading.at.connection, &m.id)).map(|p| p.id.clone());
-    Actor {
-        name: one_line(name, 60),
-        is_active: member.as_ref().is_some_and(|m| m.is_active),
-        is_human: member.as_ref().is_some_and(|m| m.is_human),
-        person,
-        member: member.map(|m| m.id),
-    }
-}
-
-fn request(reading: &Reading, mapping: &Mapping, asker: Asker, asked_at: Timestamp, now: Timestamp) -> Request {
-    let ticket = &reading.ticket;
-    let records = &reading.world.rules.records;
-    let customer = ticket.company.as_ref().and_then(|c| records.customer_of(&reading.at.connection, c));
-    let field = |field: &Option<FieldId>| {
-        field.as_ref().and_then(|f| ticket.fields.get(f)).map(|text| one_line(text, LONGEST_FIELD))
-    };
-    Request {
-        ticket: reading.at.clone(),
-        mapping: mapping.id.clone(),
-        asked_at,
-        decided_at: now,
-        is_closed: ticket.is_closed,
-        company: ticket.company.clone(),
-        customer: customer.map(|c| c.id.clone()),
-        actor: asker.actor,
-        is_by_automation: asker.is_by_automation,
-        policy_field: field(&mapping.policy_field),
-        length_field: field(&mapping.length_field),
-        reason_field: field(&mapping.reason_field),
-        user_name_field: field(&mapping.user_name_field),
-        reason: one_line(&ticket.summary, LONGEST_FIELD),
     }
 }
 

@@ -5,19 +5,25 @@
 
 pub mod advance;
 pub mod alert;
+pub(crate) mod asked;
 pub(crate) mod audit_head;
 pub mod backoff;
 pub mod converge;
 mod due;
 mod end;
+mod inert;
 pub mod intake;
 mod mail;
+mod poll;
+mod presence;
 pub mod queue;
 mod start;
 pub mod sweep;
 pub mod task;
 mod tell;
 mod trouble;
+mod watch;
+mod webhooks;
 pub mod words;
 
 use std::{sync::Arc, time::Duration};
@@ -26,6 +32,7 @@ use latchkey_contract::{CallError, Clock};
 
 pub use mail::Post;
 pub use start::NotDecided;
+pub(crate) use start::{Home, home, unusable};
 
 use crate::{
     clock_guard::Trust,
@@ -98,8 +105,15 @@ impl Run for Jobs {
             Work::Alert { alert } => self.alert(alert, &lease).await,
             Work::Mail { mail } => self.mail(mail, &lease).await,
             Work::Tell { ticket } => self.tell(ticket, &lease).await,
+            Work::Poll { connection } => self.poll(connection, &lease).await,
+            Work::Webhooks { connection } => self.webhooks(connection, &lease).await,
+            Work::Presence { connection } => self.presence(connection, &lease).await,
+            Work::Recheck { connection } => self.recheck(connection, &lease).await,
             Work::AuditHead => self.audit_head(&lease).await,
         };
+        if let (Err(error), Some(connection)) = (&result, task.work.connection()) {
+            self.notice(connection, error).await;
+        }
         result.unwrap_or_else(|error| {
             tracing::warn!(task = %task.lease.task, kind = task.work.name(), attempt = task.attempt,
                 error = &error as &dyn std::error::Error, "a job will be tried again");

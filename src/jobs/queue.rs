@@ -12,6 +12,7 @@
 
 mod engine;
 mod fetch;
+mod gate;
 mod health;
 mod lease;
 mod slots;
@@ -36,6 +37,7 @@ use crate::{
     random::{Random, SystemRandom},
     store::{Finish, Store, StoreError},
 };
+pub use gate::Gate;
 pub use health::Health;
 pub use lease::LeaseHandle;
 
@@ -75,6 +77,8 @@ pub struct Settings {
     pub lease: Duration,
     /// Jitter of the waits between attempts.
     pub random: Arc<dyn Random>,
+    /// While it is closed nothing is claimed.
+    pub gate: Gate,
 }
 
 impl Default for Settings {
@@ -85,6 +89,7 @@ impl Default for Settings {
             per_connection: 4,
             lease: Duration::from_secs(60),
             random: Arc::new(SystemRandom),
+            gate: Gate::open(),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{
     JobError, Jobs,
     advance::{advance, write},
     intake::{Reading, decided},
+    task::presence_of,
 };
 use crate::{
     access::{
@@ -22,8 +23,8 @@ use crate::{
     clock_guard::Doubt,
     random::{account_id, grant_id, secret_id},
     registry::InForce,
-    rulebook::{Policy, Role, typed_name},
-    store::{CommitName, StoreError, Transition},
+    rulebook::{Policy, Records, Role, typed_name},
+    store::{CommitName, Store, StoreError, Transition},
 };
 
 /// So many people let a held request pass.
@@ -81,6 +82,7 @@ impl Jobs {
         transition.name = CommitName::Decided;
         transition.audit.push(decided(now, request, living, Code::RequestGranted, &grant.id, None));
         write(transition, &grant, &begun.effects, &housed.others, &By::Service, self.random.as_ref());
+        transition.tasks.extend(presence_of(&reading.world.rules.records, &grant.person, now));
         tracing::info!(grant.id = %grant.id, ticket.r#ref = %grant.ticket, policy = %grant.policy.id, "granted");
         Ok(Ok(()))
     }
@@ -111,6 +113,7 @@ impl Jobs {
         transition.name = CommitName::Decided;
         transition.audit.push(decided(now, request, living, Code::RequestWaiting, &grant.id, None));
         write(transition, &grant, &effects, &housed.others, &By::Service, self.random.as_ref());
+        transition.tasks.extend(presence_of(&reading.world.rules.records, &grant.person, now));
         tracing::warn!(grant.id = %grant.id, ticket.r#ref = %grant.ticket, "a brake was pulled: the request waits for approvers");
         Ok(Ok(()))
     }
@@ -243,38 +246,68 @@ impl Jobs {
         grant: &GrantId,
         now: Timestamp,
     ) -> Result<Result<Housed, Refusal>, JobError> {
-        let mode = terms.policy.mode;
-        if mode == Mode::Standard
-            && let Some(found) = self.store.accounts_of(&terms.person, &terms.directory, mode).await?.pop()
-        {
-            let others = self.store.open_grants(&found.id).await?;
-            return Ok(Ok(Housed { account: found, others }));
-        }
-        let before_at = match &terms.user_name {
-            Some(typed) => typed_name(typed, mode, grant.as_str()),
-            None => terms.policy.user_name.name(mode, &terms.person, &terms.customer, grant.as_str()),
-        };
-        let before_at = match before_at {
-            Ok(name) => name,
-            Err(why) => return Ok(Err(refuse("user-name-unusable", policy_rule(&terms.policy), why))),
-        };
-        let domain = world.rules.records.customer(&terms.customer).and_then(|c| c.domain.clone()).unwrap_or_default();
-        let name = format!("{before_at}@{domain}");
-        if self.store.account_named(&terms.directory, &name).await?.is_some() {
-            let sentence = format!("the user name {name} is or was another account's; ask for another name");
-            return Ok(Err(refuse("account-name-taken", "one name, one account", sentence)));
-        }
-        let id = account_id(self.random.as_ref(), now);
-        let account = new_account(id, &terms.directory, &terms.customer, &terms.person, mode, name);
-        Ok(Ok(Housed { account, others: Vec::new() }))
+        let home = home(self.store.as_ref(), &world.rules.records, terms, grant).await?;
+        Ok(match home {
+            Err(refusal) => Err(refusal),
+            Ok(Home::Standing(account)) => {
+                let others = self.store.open_grants(&account.id).await?;
+                Ok(Housed { account: *account, others })
+            }
+            Ok(Home::New(name)) => {
+                let id = account_id(self.random.as_ref(), now);
+                let mode = terms.policy.mode;
+                let account = new_account(id, &terms.directory, &terms.customer, &terms.person, mode, name);
+                Ok(Housed { account, others: Vec::new() })
+            }
+        })
     }
+}
+
+/// Where a grant would live.
+#[derive(Debug)]
+pub(crate) enum Home {
+    /// The person's standing account there.
+    Standing(Box<Account>),
+    /// A new account of this name.
+    New(String),
+}
+
+/// The standing account of this person there, or the name of a new one. Changes nothing.
+pub(crate) async fn home(
+    store: &dyn Store,
+    records: &Records,
+    terms: &Terms,
+    grant: &GrantId,
+) -> Result<Result<Home, Refusal>, StoreError> {
+    let mode = terms.policy.mode;
+    if mode == Mode::Standard
+        && let Some(found) = store.accounts_of(&terms.person, &terms.directory, mode).await?.pop()
+    {
+        return Ok(Ok(Home::Standing(Box::new(found))));
+    }
+    let before_at = match &terms.user_name {
+        Some(typed) => typed_name(typed, mode, grant.as_str()),
+        None => terms.policy.user_name.name(mode, &terms.person, &terms.customer, grant.as_str()),
+    };
+    let before_at = match before_at {
+        Ok(name) => name,
+        Err(why) => return Ok(Err(refuse("user-name-unusable", policy_rule(&terms.policy), why))),
+    };
+    let domain = records.customer(&terms.customer).and_then(|c| c.domain.clone()).unwrap_or_default();
+    let name = format!("{before_at}@{domain}");
+    if store.account_named(&terms.directory, &name).await?.is_some() {
+        let sentence = format!("the user name {name} is or was another account's; ask for another name");
+        return Ok(Err(refuse("account-name-taken", "one name, one account", sentence)));
+    }
+    Ok(Ok(Home::New(name)))
 }
 
 fn policy_rule(policy: &Policy) -> String {
     format!("policy {}", policy.id)
 }
 
-fn unusable(directory: &ConnectionId) -> Refusal {
+/// The directory that a grant is for cannot be reached at all.
+pub(crate) fn unusable(directory: &ConnectionId) -> Refusal {
     let sentence = "the customer's directory connection is not usable now; an admin has to look at it";
     refuse("no-directory", format!("connection {directory}"), sentence)
 }

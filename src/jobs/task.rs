@@ -1,7 +1,9 @@
 //! A task: a row that says what is to be done when. Payloads hold ids only.
 
-use latchkey_contract::{AccountId, ConnectionId, GrantId, MailId, TicketRef, Timestamp};
+use latchkey_contract::{AccountId, ConnectionId, GrantId, MailId, PersonId, TicketRef, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::rulebook::Records;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +49,26 @@ pub enum Work {
     Tell {
         /// The ticket.
         ticket: TicketRef,
+    },
+    /// Ask a PSA which tickets were saved.
+    Poll {
+        /// The PSA.
+        connection: ConnectionId,
+    },
+    /// Compare a PSA's webhooks with what the mappings want.
+    Webhooks {
+        /// The PSA.
+        connection: ConnectionId,
+    },
+    /// Ask a PSA whether somebody who has access has left.
+    Presence {
+        /// The PSA.
+        connection: ConnectionId,
+    },
+    /// Look whether a connection's trouble is over.
+    Recheck {
+        /// The PSA or directory.
+        connection: ConnectionId,
     },
     /// Let the audit log's head leave the house; every day.
     AuditHead,
@@ -100,6 +122,13 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
+/// Whoever gets access or signs in is asked after, wherever they are bound: at once, and then for as long as they are here.
+pub fn presence_of(records: &Records, person: &PersonId, now: Timestamp) -> Vec<NewTask> {
+    let members = records.person(person).into_iter().flat_map(|p| &p.members).filter(|m| !m.ids.is_empty());
+    let work = members.map(|m| Work::Presence { connection: m.connection.clone() });
+    work.map(|work| NewTask { work, run_at: now, priority: Priority::Removal }).collect()
+}
+
 impl Work {
     /// One slot, one task.
     #[must_use]
@@ -113,6 +142,10 @@ impl Work {
             Self::Alert { alert } => format!("alert:{alert}"),
             Self::Mail { mail } => format!("mail:{mail}"),
             Self::AuditHead => self.name().to_owned(),
+            Self::Poll { connection }
+            | Self::Webhooks { connection }
+            | Self::Presence { connection }
+            | Self::Recheck { connection } => format!("{}:{connection}", self.name()),
         }
     }
 
@@ -124,10 +157,14 @@ impl Work {
             Self::Intake { delivery, ticket: None, .. } => format!("delivery:{delivery}"),
             Self::Due { grant } => format!("grant:{grant}"),
             Self::Converge { account, .. } => format!("account:{account}"),
-            Self::Tell { ticket } => format!("tell:{ticket}"),
-            Self::Alert { alert } => format!("alert:{alert}"),
-            Self::Mail { mail } => format!("mail:{mail}"),
-            Self::AuditHead => self.name().to_owned(),
+            Self::Tell { .. }
+            | Self::Alert { .. }
+            | Self::Mail { .. }
+            | Self::AuditHead
+            | Self::Poll { .. }
+            | Self::Webhooks { .. }
+            | Self::Presence { .. }
+            | Self::Recheck { .. } => self.slot(),
         }
     }
 
@@ -135,7 +172,11 @@ impl Work {
     #[must_use]
     pub const fn connection(&self) -> Option<&ConnectionId> {
         match self {
-            Self::Intake { connection, .. } => Some(connection),
+            Self::Intake { connection, .. }
+            | Self::Poll { connection }
+            | Self::Webhooks { connection }
+            | Self::Presence { connection }
+            | Self::Recheck { connection } => Some(connection),
             Self::Converge { directory, .. } => Some(directory),
             Self::Tell { ticket } | Self::Look { ticket } => Some(&ticket.connection),
             Self::Due { .. } | Self::Alert { .. } | Self::Mail { .. } | Self::AuditHead => None,
@@ -151,6 +192,10 @@ impl Work {
             Self::Due { .. } => "due",
             Self::Converge { .. } => "converge",
             Self::Tell { .. } => "tell",
+            Self::Poll { .. } => "poll",
+            Self::Webhooks { .. } => "webhooks",
+            Self::Presence { .. } => "presence",
+            Self::Recheck { .. } => "recheck",
             Self::Alert { .. } => "alert",
             Self::Mail { .. } => "mail",
             Self::AuditHead => "audit-head",

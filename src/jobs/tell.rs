@@ -230,6 +230,7 @@ impl Jobs {
             }
             Err(error) => {
                 tracing::warn!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error, "the status was refused");
+                self.notice_refusal(&one.notice.ticket.connection, &error).await;
                 false
             }
         };
@@ -241,6 +242,7 @@ impl Jobs {
                 is_armed: true,
                 consumed: before.and_then(|s| s.consumed),
                 seen_at: transition.now,
+                covers: None,
             });
         }
         Ok(())

@@ -59,6 +59,7 @@ impl Jobs {
         task: &Task,
         lease: &LeaseHandle,
     ) -> Result<Ran, JobError> {
+        self.notice_refusal(&scene.account.directory, &error).await;
         let is_giving = scene.target.gives();
         let is_refused =
             matches!(error, CallError::Refused { .. } | CallError::Unauthorized { .. } | CallError::Protected { .. });
@@ -76,8 +77,12 @@ impl Jobs {
             error.is_transient() || (matches!(error, CallError::Malformed { .. }) && task.attempt < UNREADABLE_TRIES);
         if is_giving && !may_pass {
             let why = sentence(&error, step.as_ref());
-            let outcome = step.map(|step| self.failed(&scene, &step, &error));
-            return self.impossible(scene, why, outcome, lease).await;
+            let outcome = step.as_ref().map(|step| self.failed(&scene, step, &error));
+            let of = match (&step, &error) {
+                (Some(Step::Give { entitlement, .. }), CallError::Refused { .. }) => Some(entitlement),
+                _ => None,
+            };
+            return self.impossible(scene, why, outcome, of, lease).await;
         }
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Looked, now);
@@ -181,13 +186,13 @@ fn owed_since(scene: &Scene) -> Option<Timestamp> {
 
 /// What the ticket says about a failure that will not pass by itself: our words, with the vendor's code.
 fn sentence(error: &CallError, step: Option<&Step>) -> String {
-    let doing = match step.map(Step::name) {
-        Some("create") => "making the account",
-        Some("set-password") => "setting its password",
-        Some("enable") => "enabling the account",
-        Some("give") => "giving a role or group",
-        Some(_) => "cleaning the account",
-        None => "looking at the account",
+    let doing = match step {
+        Some(Step::Create { .. }) => "making the account".to_owned(),
+        Some(Step::SetPassword { .. }) => "setting its password".to_owned(),
+        Some(Step::Enable) => "enabling the account".to_owned(),
+        Some(Step::Give { entitlement, .. }) => format!("giving {entitlement}"),
+        Some(_) => "cleaning the account".to_owned(),
+        None => "looking at the account".to_owned(),
     };
     match error {
         CallError::Unauthorized { code, .. } => {

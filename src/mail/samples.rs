@@ -120,7 +120,7 @@ pub(super) fn words(free: &Free<'_>, ticket_link: &str) -> Vec<Words> {
         Words::ConnectorTrouble {
             connection: "acme-entra".parse().unwrap(),
             what: trouble.clone(),
-            remedy: "Run: latchkey connection check acme-entra".to_owned(),
+            remedy: "Run: latchkey connection test acme-entra".to_owned(),
             since: at("20:00:00"),
         },
         Words::WebhookTrouble {

@@ -16,6 +16,7 @@ use super::{
     throttle::{Counted, Throttled},
 };
 use crate::{
+    jobs::task::presence_of,
     random,
     registry::Live,
     rulebook::HoldOn,
@@ -111,8 +112,14 @@ impl People {
         }
         match self.check(&attempt).await? {
             Some(person) => {
-                let signed_in = session::begin(person, self.clock.now());
-                self.store.open_session(&signed_in.session).await?;
+                let now = self.clock.now();
+                let watch = presence_of(&self.live.known().rules.records, &person, now);
+                let signed_in = session::begin(person, now);
+                match self.store.open_session(&signed_in.session, watch, now).await {
+                    // Held since they were looked at.
+                    Err(StoreError::Conflict) => return Err(SignInError::Refused),
+                    opened => opened?,
+                }
                 tracing::info!(person = %signed_in.session.person, "signed in");
                 count("ok");
                 Ok(signed_in)

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::{
     audit::{AuditEntry, By, Code},
     random,
+    rulebook::Rules,
     seal::Seal,
     store::{CommitName, Store, StoreError, Transition},
 };
@@ -23,14 +24,28 @@ pub enum SecretKind {
     CertificateKey,
     /// Entra: the certificate, PEM. Not secret, but kept with its key.
     Certificate,
+    /// Entra: the private key of the certificate that is to come. Not in force.
+    NextCertificateKey,
+    /// Entra: the certificate that is to come. Not in force.
+    NextCertificate,
     /// The random part of the hook's URL.
     HookSecret,
+    /// The one before it, with the end of its time.
+    FormerHookSecret,
 }
 
 impl SecretKind {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::PrivateKey, Self::ClientSecret, Self::CertificateKey, Self::Certificate, Self::HookSecret];
+    pub const ALL: [Self; 8] = [
+        Self::PrivateKey,
+        Self::ClientSecret,
+        Self::CertificateKey,
+        Self::Certificate,
+        Self::NextCertificateKey,
+        Self::NextCertificate,
+        Self::HookSecret,
+        Self::FormerHookSecret,
+    ];
 
     /// The second half of the name.
     #[must_use]
@@ -40,7 +55,10 @@ impl SecretKind {
             Self::ClientSecret => "client-secret",
             Self::CertificateKey => "certificate-key",
             Self::Certificate => "certificate",
+            Self::NextCertificateKey => "next-certificate-key",
+            Self::NextCertificate => "next-certificate",
             Self::HookSecret => "hook-secret",
+            Self::FormerHookSecret => "former-hook-secret",
         }
     }
 }
@@ -67,7 +85,8 @@ const MAIL_PASSWORD: &str = "mail/password";
 pub enum BadSecretName {
     /// No slash, or an unknown kind.
     #[error(
-        "write CONNECTION/KIND with one of these kinds: private-key, client-secret, certificate-key, certificate, hook-secret; or mail/password"
+        "write CONNECTION/KIND with one of these kinds: private-key, client-secret, certificate-key, certificate, \
+         next-certificate-key, next-certificate, hook-secret; or mail/password"
     )]
     Shape,
     /// The connection.
@@ -128,20 +147,79 @@ pub async fn set_secrets(
     secrets: &[(SecretName, Secret<String>)],
     now: Timestamp,
 ) -> Result<(), NotSet> {
-    let mut transition = Transition::new(CommitName::Command, now);
-    let mut names = Vec::new();
-    for (name, value) in secrets {
-        let name = name.to_string();
-        let id = random::secret_id(&random::SystemRandom, now);
-        transition.destroy.extend(store.sealed_named(&name).await.map_err(NotSet::Save)?.map(|row| row.id));
-        transition.seal.push(seal.seal(id, Some(name.clone()), &name, value));
-        names.push(name);
+    let names: Vec<String> = secrets.iter().map(|(name, _)| name.to_string()).collect();
+    let change = Change { secrets, forget: &[], reason: &format!("set {}", names.join(", ")) };
+    change.put_in_force(store, seal, by, now, |_| ()).await
+}
+
+/// Secrets that change together.
+#[derive(Debug)]
+pub(crate) struct Change<'a> {
+    /// What is set. Where a name has a value already, that is destroyed.
+    pub(crate) secrets: &'a [(SecretName, Secret<String>)],
+    /// What is destroyed.
+    pub(crate) forget: &'a [SecretName],
+    /// For the history of revisions.
+    pub(crate) reason: &'a str,
+}
+
+impl Change<'_> {
+    /// Commits it, and counts a revision with what `edit` makes of the rules: connectors are built anew from both at once.
+    pub(crate) async fn put_in_force(
+        &self,
+        store: &dyn Store,
+        seal: &Seal,
+        by: &By,
+        now: Timestamp,
+        edit: impl Fn(&mut Rules),
+    ) -> Result<(), NotSet> {
+        let mut transition = Transition::new(CommitName::Command, now);
+        let (set, forgotten) = self.names();
+        for name in set.iter().chain(&forgotten) {
+            let before = store.sealed_named(name).await.map_err(NotSet::Save)?;
+            transition.destroy.extend(before.map(|row| row.id));
+        }
+        for ((_, value), name) in self.secrets.iter().zip(&set) {
+            let id = random::secret_id(&random::SystemRandom, now);
+            transition.seal.push(seal.seal(id, Some(name.clone()), name, value));
+        }
+        let mut detail = json!({ "names": set });
+        if !forgotten.is_empty() {
+            detail["forgotten"] = json!(forgotten);
+        }
+        transition.audit.push(AuditEntry::new(Code::SecretSet, now, by.clone(), detail));
+        store.commit(transition).await.map_err(NotSet::Save)?;
+        let changed: Vec<String> = set.iter().chain(&forgotten).map(|name| format!("secret {name}")).collect();
+        tell(store, &by.to_string(), &changed, self.reason, now, edit).await.map_err(NotSet::Tell)
     }
-    transition.audit.push(AuditEntry::new(Code::SecretSet, now, by.clone(), json!({ "names": names })));
-    store.commit(transition).await.map_err(NotSet::Save)?;
-    let changed: Vec<String> = names.iter().map(|name| format!("secret {name}")).collect();
-    let reason = format!("set {}", names.join(", "));
-    store.touch(&changed, &by.to_string(), &reason, now).await.map(drop).map_err(NotSet::Tell)
+
+    fn names(&self) -> (Vec<String>, Vec<String>) {
+        let set = self.secrets.iter().map(|(name, _)| name.to_string()).collect();
+        (set, self.forget.iter().map(SecretName::to_string).collect())
+    }
+}
+
+/// Tried until nobody else saves between the reading and the saving: each turn lost is one that another saved.
+async fn tell(
+    store: &dyn Store,
+    by: &str,
+    changed: &[String],
+    reason: &str,
+    now: Timestamp,
+    edit: impl Fn(&mut Rules),
+) -> Result<(), StoreError> {
+    loop {
+        let before = store.rules().await?;
+        let mut rules = before.clone();
+        edit(&mut rules);
+        if rules == before {
+            return store.touch(changed, by, reason, now).await.map(drop);
+        }
+        match store.save_rules(&rules, by, reason, now).await {
+            Err(StoreError::Conflict) => {}
+            saved => return saved.map(drop),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use latchkey_contract::{Clock, ConnectionId, Secret, SecretId};
 use latchkey_entra::{Credential, CredentialKind, Entra};
 use tokio::sync::Mutex;
 
-use super::{Assemble, Connector, HookSecret, Registry, SecretKind, SecretName};
+use super::{Assemble, Connector, HookPath, HookSecret, Registry, SecretKind, SecretName};
 use crate::{
     rulebook::{Connection, ConnectionKind, Rules},
     seal::Seal,
@@ -35,14 +35,14 @@ pub struct Vendors {
 
 /// Everything a connector is made of. Secrets by their rows: a new value is a new row.
 #[derive(Debug, Clone, PartialEq)]
-struct Ingredients {
-    record: Connection,
-    rows: Vec<SecretId>,
-    ca_pem: Option<String>,
+pub(super) struct Ingredients {
+    pub(super) record: Connection,
+    pub(super) rows: Vec<SecretId>,
+    pub(super) ca_pem: Option<String>,
 }
 
 /// What stops one connection.
-enum Stop {
+pub(super) enum Stop {
     /// A sentence for the operator.
     Fault(String),
     /// The database failed: nobody's fault here.
@@ -77,7 +77,11 @@ impl Vendors {
         Ok(connector)
     }
 
-    fn build(&self, of: &Ingredients, mut secrets: BTreeMap<SecretKind, Secret<String>>) -> Result<Connector, Stop> {
+    pub(super) fn build(
+        &self,
+        of: &Ingredients,
+        mut secrets: BTreeMap<SecretKind, Secret<String>>,
+    ) -> Result<Connector, Stop> {
         let mut take = |kind| secrets.remove(&kind).ok_or_else(|| Stop::Fault(missing(&of.record, kind)));
         let (id, ca_pem, clock) = (of.record.id.clone(), of.ca_pem.clone(), Arc::clone(&self.clock));
         match &of.record.kind {
@@ -101,7 +105,11 @@ impl Vendors {
         }
     }
 
-    async fn secret(&self, record: &Connection, kind: SecretKind) -> Result<(SecretId, Secret<String>), Stop> {
+    pub(super) async fn secret(
+        &self,
+        record: &Connection,
+        kind: SecretKind,
+    ) -> Result<(SecretId, Secret<String>), Stop> {
         let name = SecretName::new(record.id.clone(), kind).to_string();
         let row = self.store.sealed_named(&name).await.map_err(Stop::Store)?;
         let row = row.ok_or_else(|| Stop::Fault(missing(record, kind)))?;
@@ -126,6 +134,9 @@ impl Assemble for Vendors {
                     Err(Stop::Fault(_)) => registry,
                     Err(Stop::Store(error)) => return Err(error),
                 };
+                if let Some(former) = HookPath::new(&*self.store, &self.seal, &record.id).former().await? {
+                    registry = registry.with_former_hook(&record.id, former);
+                }
             }
         }
         self.kept.lock().await.retain(|id, _| rules.records.connection(id).is_some());
@@ -133,7 +144,7 @@ impl Assemble for Vendors {
     }
 }
 
-const fn needed(record: &Connection) -> &'static [SecretKind] {
+pub(super) const fn needed(record: &Connection) -> &'static [SecretKind] {
     match &record.kind {
         ConnectionKind::ConnectWise(_) => &[SecretKind::PrivateKey],
         ConnectionKind::Entra(settings) => match settings.credential {
@@ -157,14 +168,14 @@ fn missing(record: &Connection, kind: SecretKind) -> String {
     }
 }
 
-fn ca_file(record: &Connection) -> Option<&PathBuf> {
+pub(super) fn ca_file(record: &Connection) -> Option<&PathBuf> {
     match &record.kind {
         ConnectionKind::ConnectWise(settings) => settings.ca_file.as_ref(),
         ConnectionKind::Entra(settings) => settings.ca_file.as_ref(),
     }
 }
 
-async fn ca(path: Option<&PathBuf>) -> Result<Option<String>, Stop> {
+pub(super) async fn ca(path: Option<&PathBuf>) -> Result<Option<String>, Stop> {
     let Some(path) = path else { return Ok(None) };
     let unreadable = |e: std::io::Error, path: &Path| Stop::Fault(format!("ca_file {}: {e}", path.display()));
     tokio::fs::read_to_string(path).await.map(Some).map_err(|e| unreadable(e, path))
@@ -282,10 +293,10 @@ credential = "secret"
     async fn a_path_secret_is_known_as_soon_as_it_is_set() {
         let place = Place::new(RECORDS).await;
         let id: ConnectionId = "cw".parse().unwrap();
-        assert!(!place.live.current().await.registry.hook_fits(Some(&id), "a-path-secret"));
+        assert!(!place.live.current().await.registry.hook_fits(Some(&id), "a-path-secret", NOW));
         place.set("cw/hook-secret", "a-path-secret").await;
-        assert!(place.live.current().await.registry.hook_fits(Some(&id), "a-path-secret"));
+        assert!(place.live.current().await.registry.hook_fits(Some(&id), "a-path-secret", NOW));
         place.set("cw/hook-secret", "another-one").await;
-        assert!(!place.live.current().await.registry.hook_fits(Some(&id), "a-path-secret"));
+        assert!(!place.live.current().await.registry.hook_fits(Some(&id), "a-path-secret", NOW));
     }
 }

@@ -1,6 +1,6 @@
 //! Alert switches and who subscribes, and the settings that are nobody else's.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use latchkey_contract::PersonId;
 use serde::{Deserialize, Serialize};
@@ -197,11 +197,21 @@ pub struct GlobalSettings {
     pub binding_cools_for: Length,
     /// A request that waits for approvers lapses after this.
     pub waiting_lapses_after: Length,
+    /// Every so many minutes each PSA is asked which tickets were saved, so that a lost webhook loses no request. 1 to 60.
+    pub poll_minutes: u32,
 }
 
 impl Default for GlobalSettings {
     fn default() -> Self {
-        Self { binding_cools_for: Length::ONE_HOUR, waiting_lapses_after: Length::EIGHT_HOURS }
+        Self { binding_cools_for: Length::ONE_HOUR, waiting_lapses_after: Length::EIGHT_HOURS, poll_minutes: 5 }
+    }
+}
+
+impl GlobalSettings {
+    /// Between two polls of a PSA.
+    #[must_use]
+    pub fn poll_every(&self) -> Duration {
+        Duration::from_secs(u64::from(self.poll_minutes) * 60)
     }
 }
 
@@ -232,6 +242,18 @@ mod tests {
         assert!(matches!(read("noc@msp.example").unwrap(), Subscriber::Address(_)));
         for bad in ["", "Jane Doe", "a@b\nBcc: c@d.example", "@", "a@"] {
             assert!(read(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    /// F10
+    #[test]
+    fn a_psa_is_asked_every_one_to_sixty_minutes() {
+        let read = |text: &str| Rulebook::parse(&format!("[settings]\n{text}\n"));
+        assert_eq!(read("").unwrap().settings.poll_every(), Duration::from_secs(300));
+        assert_eq!(read("poll_minutes = 60").unwrap().settings.poll_every(), Duration::from_secs(3600));
+        for bad in [0, 61] {
+            let said = read(&format!("poll_minutes = {bad}")).unwrap_err().to_string();
+            assert!(said.contains("settings.poll_minutes") && said.contains("1 to 60 minutes"), "{said}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The rulebook document: what may be given, which tickets ask for it, groups, brakes, alerts.
 
-use latchkey_contract::{GroupId, MappingId, PersonId, PolicyId, Timestamp};
+use std::collections::BTreeSet;
+
+use latchkey_contract::{BoardId, ConnectionId, GroupId, MappingId, PersonId, PolicyId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Alerts, Brake, CustomerGroup, Faults, GlobalSettings, Mapping, Policy, TechnicianGroup, check};
@@ -48,14 +50,12 @@ impl Rulebook {
         Ok(book)
     }
 
-    /// The document as TOML, to be read back without loss: what Latchkey itself remembers with it is left out.
+    /// Checks a document that was read before.
     ///
     /// # Errors
-    /// When it cannot be written as TOML, which the types rule out.
-    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
-        let mut book = self.clone();
-        book.mappings.iter_mut().for_each(|mapping| mapping.watched_since = None);
-        toml::to_string_pretty(&book)
+    /// [`Faults`], as in [`Rulebook::parse`].
+    pub fn check(&self) -> Result<(), Faults> {
+        check::rulebook(self)
     }
 
     /// A policy by id.
@@ -68,6 +68,13 @@ impl Rulebook {
     #[must_use]
     pub fn mapping(&self, id: &MappingId) -> Option<&Mapping> {
         self.mappings.iter().find(|m| m.id == *id)
+    }
+
+    /// The boards of a PSA that mappings watch.
+    #[must_use]
+    pub fn boards(&self, connection: &ConnectionId) -> BTreeSet<BoardId> {
+        let watching = self.mappings.iter().filter(|mapping| mapping.connection == *connection);
+        watching.flat_map(|mapping| mapping.boards.iter().cloned()).collect()
     }
 
     /// A technician group by id.

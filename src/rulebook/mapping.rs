@@ -104,6 +104,24 @@ impl FieldTrigger {
 }
 
 impl Mapping {
+    /// As it stands in a document: without what Latchkey itself remembers with it.
+    #[must_use]
+    pub fn as_written(&self) -> Self {
+        Self { watched_since: None, ..self.clone() }
+    }
+
+    /// Every field of the ticket that it reads, each under its key.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &FieldId)> {
+        let trigger = self.trigger_field.as_ref().map(|t| ("trigger_field", &t.field));
+        let named = [
+            ("policy_field", &self.policy_field),
+            ("length_field", &self.length_field),
+            ("reason_field", &self.reason_field),
+            ("user_name_field", &self.user_name_field),
+        ];
+        trigger.into_iter().chain(named.into_iter().filter_map(|(key, field)| Some((key, field.as_ref()?))))
+    }
+
     /// Every policy that a ticket may come to ask for here.
     pub fn named_policies(&self) -> impl Iterator<Item = &PolicyId> {
         self.policy.iter().chain(self.policies.iter())

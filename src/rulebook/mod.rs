@@ -7,9 +7,12 @@
 mod alerts;
 mod bindings;
 mod check;
+mod diff;
 mod document;
+mod export;
 mod groups;
 mod holds;
+mod inert;
 mod mapping;
 mod policy;
 mod records;
@@ -20,9 +23,11 @@ use serde::{Deserialize, Serialize};
 pub use alerts::{AlertKind, Alerts, BadSubscriber, GlobalSettings, Subscriber, Switch};
 pub use bindings::{Binding, Bound, Rebound};
 pub use check::{Fault, Faults};
+pub use diff::{Change, Difference};
 pub use document::Rulebook;
 pub use groups::{Brake, CustomerGroup, Everybody, Per, TechnicianGroup};
 pub use holds::{Hold, HoldCause, HoldOn};
+pub use inert::{Catalogues, Gravity, Warning};
 pub use mapping::{ActorRule, FieldTrigger, Mapping, Statuses};
 pub use policy::{
     AdminsWord, AllWord, BadTemplate, Delivery, NameTemplate, Policy, Reason, Source, Technicians, Where, typed_name,

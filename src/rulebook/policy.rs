@@ -54,12 +54,31 @@ const fn four_hours() -> Length {
     Length::FOUR_HOURS
 }
 
+impl Policy {
+    /// True when a ticket's field that holds this text means this policy: by id or name, letter case aside.
+    #[must_use]
+    pub fn answers_to(&self, text: &str) -> bool {
+        let text = text.trim();
+        self.id.as_str().eq_ignore_ascii_case(text) || self.name.trim().eq_ignore_ascii_case(text)
+    }
+}
+
 /// Which kind of directory a policy is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// Microsoft Entra ID.
     Entra,
+}
+
+impl Source {
+    /// What to say wherever this may be given, if it is more than a policy should hold. Asks nobody.
+    #[must_use]
+    pub fn warning(self, entitlement: &EntitlementId) -> Option<&'static str> {
+        match self {
+            Self::Entra => latchkey_entra::warning(entitlement),
+        }
+    }
 }
 
 /// How the credentials reach the person.

@@ -70,6 +70,15 @@ impl ConnectionKind {
         matches!(self, Self::ConnectWise(_))
     }
 
+    /// Holds accounts; else it is a PSA.
+    #[must_use]
+    pub const fn is_directory(&self) -> bool {
+        match self {
+            Self::Entra(_) => true,
+            Self::ConnectWise(_) => false,
+        }
+    }
+
     /// The same PSA instance, or the same tenant.
     fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {

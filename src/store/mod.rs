@@ -9,12 +9,13 @@ pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod story;
 mod transition;
+mod watched;
 
 use std::sync::Arc;
 
 use latchkey_contract::{
-    AccountId, ConnectionId, CustomerId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp,
-    directory::Mode,
+    AccountId, ConnectionId, CustomerId, GrantId, MailId, MappingId, PersonId, SecretId, TicketId, TicketRef,
+    Timestamp, directory::Mode, ticket::TicketChanged,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -22,14 +23,15 @@ use tokio::sync::Notify;
 pub use crate::audit::{AuditEntry, BrokenChain, verify_chain};
 use crate::{
     access::{Account, Grant, trigger::Sighting},
-    audit::{AuditFilter, AuditRow, By, Checkpoint, Head, Prunable},
-    jobs::task::{Lease, Task},
+    audit::{AuditFilter, AuditRow, By, Checkpoint, Code, Head, Prunable},
+    jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
 pub use alert::{Alert, Happening, MailState, OwedMail};
 pub use transition::{
     BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Rewrapped, SealedRow, Transition,
 };
+pub use watched::{Cursor, Trouble, TroubleKind, Watched};
 
 /// The engine behind which everything is remembered. Every engine tells the same story (`story.rs`); SQLite is the one there is.
 #[async_trait::async_trait]
@@ -53,9 +55,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn touch(&self, changed: &[String], by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError>;
     /// The newest revisions, newest first, at most `limit`.
     async fn history(&self, limit: u32) -> Result<Vec<Revision>, StoreError>;
+    /// The newest revisions that changed the rulebook, newest first, at most `limit`.
+    async fn rulebook_history(&self, limit: u32) -> Result<Vec<Revision>, StoreError>;
     /// The rulebook as it was at a revision; `None` before the first.
     async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError>;
     /// Sets a hold. Goes first, may use what is reserved, and never loses a race; a graver hold on the same stays.
+    /// A person who is held is signed out everywhere.
     async fn set_hold(&self, hold: &Hold) -> Result<i64, StoreError>;
     /// Lifts a hold of this cause or a lesser one. `false` when there is none.
     async fn lift_hold(
@@ -66,8 +71,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         reason: &str,
         at: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// How many grants of a scope have ids from `since` on (a ULID): what was never given does not count, what waits does.
-    async fn count_grants(&self, scope: &Scope, since: &str) -> Result<u32, StoreError>;
+    /// How many grants of a scope have ids from `since` on (a ULID), and below `before` where that is named: what was never
+    /// given does not count, what waits does.
+    async fn count_grants(&self, scope: &Scope, since: &str, before: Option<&str>) -> Result<u32, StoreError>;
     /// Grants of a scope that are not final, by id, after `after`, at most `limit`.
     async fn open_grants_in(
         &self,
@@ -119,6 +125,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         mode: Mode,
     ) -> Result<Vec<Account>, StoreError>;
 
+    /// All accounts, by id, from `after` on, at most `limit`.
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError>;
+
     /// What is remembered of a ticket under a mapping.
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError>;
     /// Notices of a ticket that are not done, in the order in which they were committed, whatever the clock said.
@@ -141,6 +150,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn retire_key(&self, key_id: &str) -> Result<u64, StoreError>;
     /// Audit entries from `after` on, in order, at most `limit`.
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+    /// The newest entries with one of these codes, newest first, at most `limit`.
+    async fn newest_audit(&self, codes: &[Code], limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
     /// The same as they are stored, those that `filter` wants: what is checked and exported, page by page.
     async fn audit_rows(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
     /// The newest entry's number and hash.
@@ -161,7 +172,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn factors(&self, person: &PersonId) -> Result<Option<Factors>, StoreError>;
     /// Sets them, and what goes with it: every session, every invitation and the former secret of that person end, the
     /// code that confirmed it is used up, and it is audited. [`StoreError::Conflict`] when its invitation is not good
-    /// any more.
+    /// any more, or the person is held.
     async fn enroll(&self, enrolled: &Enrolled) -> Result<(), StoreError>;
     /// Makes an invitation, in the place of an earlier one of the same person.
     async fn invite(&self, invitation: &Invitation, by: &By, at: Timestamp) -> Result<(), StoreError>;
@@ -178,8 +189,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn count_failure(&self, key: &str, at: Timestamp, since: Timestamp) -> Result<u32, StoreError>;
     /// How many sign-ins failed since `since`.
     async fn failures(&self, key: &str, since: Timestamp) -> Result<u32, StoreError>;
-    /// Opens a session.
-    async fn open_session(&self, session: &Session) -> Result<(), StoreError>;
+    /// Opens a session, with what follows from it. A conflict when the person is held.
+    async fn open_session(&self, session: &Session, tasks: Vec<NewTask>, now: Timestamp) -> Result<(), StoreError>;
     /// A session by the hash of its token, if it is not over at `now`; being seen moves its idle end.
     async fn session(
         &self,
@@ -200,6 +211,19 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
     /// Depth and age of the queue, dead letters included.
     async fn queue(&self, now: Timestamp) -> Result<QueueState, StoreError>;
+    /// Up to where a PSA was asked for saved tickets; `None` before the first poll.
+    async fn cursor(&self, connection: &ConnectionId) -> Result<Option<Cursor>, StoreError>;
+    /// What is wrong with a connection, of this kind.
+    async fn trouble(&self, connection: &ConnectionId, kind: TroubleKind) -> Result<Option<Trouble>, StoreError>;
+    /// Everything that is wrong with any connection.
+    async fn troubles(&self) -> Result<Vec<Trouble>, StoreError>;
+    /// Which of these saves nobody has looked at, and nobody is about to.
+    async fn unseen(&self, connection: &ConnectionId, changed: &[TicketChanged]) -> Result<Vec<TicketId>, StoreError>;
+    /// How many looks of a PSA's tickets wait that nobody has begun.
+    async fn looks_ahead(&self, connection: &ConnectionId) -> Result<u64, StoreError>;
+    /// Who has access, waits for it, or is signed in.
+    async fn people_here(&self, now: Timestamp) -> Result<Vec<PersonId>, StoreError>;
+
     /// Re-creates tasks that rows say must exist and do not; answers how many.
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
 
@@ -207,6 +231,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError>;
     /// The last wall time that was written by [`Store::heartbeat`].
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Which generation of the database this is, and whether it is being compared with the directories.
+    async fn generation(&self) -> Result<Generation, StoreError>;
+    /// Raises the generation above itself and above `seen`; answers the new one. A comparison is over with this.
+    async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError>;
+    /// Notes that this is an older copy, which is compared with the directories before it acts. The first note stays.
+    async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError>;
 }
 
 /// Why a verb failed, named for what the caller can do.
@@ -328,6 +359,24 @@ pub struct StoredDelivery {
     pub received_at: Timestamp,
     /// What became of it, once it is worked off.
     pub outcome: Option<String>,
+}
+
+/// How old this copy of the database is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Generation {
+    /// Counts starts and backups; `None` before the first start that counted.
+    pub number: Option<i64>,
+    /// Set while this is known to be an older copy.
+    pub comparing: Option<Comparing>,
+}
+
+/// An older copy of the database, which is compared with the directories before it acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comparing {
+    /// Since when this is known.
+    pub since: Timestamp,
+    /// Up to when the copy knows what happened, as far as that is known.
+    pub knows_until: Option<Timestamp>,
 }
 
 /// A task as it stands.

@@ -7,7 +7,7 @@ use crate::{
     access::{Account, Grant, grant::Telling, trigger::Sighting},
     audit::AuditEntry,
     jobs::task::{Lease, NewTask},
-    store::{Alert, OwedMail, Scope},
+    store::{Alert, OwedMail, Scope, Watched},
 };
 
 /// Everything that one transaction writes. Empty parts write nothing.
@@ -50,6 +50,8 @@ pub struct Transition {
     pub tasks: Vec<NewTask>,
     /// The delivery that is worked off by this, with its outcome.
     pub delivery_done: Option<(String, String)>,
+    /// What the service saw by itself.
+    pub watched: Vec<Watched>,
 }
 
 /// Every commit the code makes, by name. The fault tests are generated from this list.
@@ -98,11 +100,15 @@ pub enum CommitName {
     AuditHead,
     /// Credentials are about to be written into the ticket.
     HandingOver,
+    /// A poll asked which tickets were saved.
+    Polled,
+    /// A connection's trouble began, changed or ended.
+    Trouble,
 }
 
 impl CommitName {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Seen,
         Self::Refused,
         Self::Decided,
@@ -124,6 +130,8 @@ impl CommitName {
         Self::Command,
         Self::AuditHead,
         Self::HandingOver,
+        Self::Polled,
+        Self::Trouble,
     ];
 }
 
@@ -150,6 +158,7 @@ impl Transition {
             audit: Vec::new(),
             tasks: Vec::new(),
             delivery_done: None,
+            watched: Vec::new(),
         }
     }
 }

@@ -75,14 +75,16 @@ impl Bench {
         Orders { dir: dir.to_owned(), port, elapsed_ms, kill, command }
     }
 
-    /// Starts the service.
+    /// Starts the service; once more when it is killed as it starts.
     pub(crate) async fn up(&mut self) {
-        let mut service = Service::spawn(&self.orders(None));
-        *self.victim.process.lock().unwrap() = Some(service.process());
-        match service.hear().await {
-            Said::Line(line) if line == "ready" => self.service = Some(service),
-            Said::Line(line) => panic!("the service does not start: {line}"),
-            Said::Gone(status) => panic!("the service does not start: {status}; {}", self.log_tail()),
+        while self.service.is_none() {
+            let mut service = Service::spawn(&self.orders(None));
+            *self.victim.process.lock().unwrap() = Some(service.process());
+            match service.hear().await {
+                Said::Line(line) if line == "ready" => self.service = Some(service),
+                Said::Line(line) => panic!("the service does not start: {line}"),
+                Said::Gone(status) => self.died(status).await,
+            }
         }
     }
 
@@ -100,6 +102,7 @@ impl Bench {
         match said {
             Said::Line(line) => Some(line),
             Said::Gone(status) => {
+                self.service = None;
                 self.died(status).await;
                 self.up().await;
                 None

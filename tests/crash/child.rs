@@ -59,11 +59,19 @@ fn say(line: &str) {
     let _ = out.write_all(format!("{MARK}{line}\n").as_bytes()).and_then(|()| out.flush());
 }
 
+/// When something is due that moves a story. What only watches is due twice a minute: it is done whenever time is moved
+/// past it, and no story waits for it.
+async fn due(store: &Watched) -> Option<Timestamp> {
+    let watches = |slot: &str| ["presence:", "poll:", "look:", "webhooks:"].iter().any(|kind| slot.starts_with(kind));
+    let tasks = store.tasks(u32::MAX).await.ok()?;
+    tasks.iter().filter(|task| task.state != "dead" && !watches(&task.slot)).map(|task| task.at).min()
+}
+
 /// Whether it is at rest, and when something is due; given a moment to come to rest.
 async fn rest(store: &Watched) -> String {
     for _ in 0..20 {
         if store.is_quiet() {
-            let due = store.next_due().await.ok().flatten();
+            let due = due(store).await;
             return format!("quiet {}", due.map_or_else(|| "-".to_owned(), |due| due.millis().to_string()));
         }
         tokio::time::sleep(Duration::from_millis(2)).await;

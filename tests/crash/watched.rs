@@ -15,17 +15,18 @@ use std::{
 
 use latchkey::{
     access::{Account, Grant, trigger::Sighting},
-    audit::{AuditFilter, AuditRow, By, Checkpoint, Head, Prunable},
-    jobs::task::{Lease, Task},
+    audit::{AuditFilter, AuditRow, By, Checkpoint, Code, Head, Prunable},
+    jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        Alert, AuditEntry, Chosen, Claim, Enrolled, Factors, Finish, Invitation, NewDelivery, Notice, OwedMail,
-        QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery,
-        TaskRow, Transition,
+        Alert, AuditEntry, Chosen, Claim, Comparing, Cursor, Enrolled, Factors, Finish, Generation, Invitation,
+        NewDelivery, Notice, OwedMail, QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store,
+        StoreError, StoredDelivery, TaskRow, Transition, Trouble, TroubleKind,
     },
 };
 use latchkey_contract::{
-    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketId, TicketRef, Timestamp,
+    directory::Mode, ticket::TicketChanged,
 };
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::sync::Notify;
@@ -175,6 +176,9 @@ impl Store for Watched {
     async fn history(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
         self.inner.history(limit).await
     }
+    async fn rulebook_history(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        self.inner.rulebook_history(limit).await
+    }
     async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError> {
         self.inner.rulebook_at(revision).await
     }
@@ -191,8 +195,8 @@ impl Store for Watched {
     ) -> Result<bool, StoreError> {
         self.around("commit lift-hold", self.inner.lift_hold(on, up_to, by, reason, at)).await
     }
-    async fn count_grants(&self, scope: &Scope, since: &str) -> Result<u32, StoreError> {
-        self.inner.count_grants(scope, since).await
+    async fn count_grants(&self, scope: &Scope, since: &str, before: Option<&str>) -> Result<u32, StoreError> {
+        self.inner.count_grants(scope, since, before).await
     }
     async fn open_grants_in(
         &self,
@@ -263,6 +267,9 @@ impl Store for Watched {
     ) -> Result<Vec<Account>, StoreError> {
         self.inner.accounts_of(person, directory, mode).await
     }
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        self.inner.accounts(after, limit).await
+    }
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError> {
         self.inner.sighting(ticket, mapping).await
     }
@@ -292,6 +299,9 @@ impl Store for Watched {
     }
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         self.inner.audit(after, limit).await
+    }
+    async fn newest_audit(&self, codes: &[Code], limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        self.inner.newest_audit(codes, limit).await
     }
     async fn audit_rows(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
         self.inner.audit_rows(filter, after, limit).await
@@ -341,8 +351,8 @@ impl Store for Watched {
     async fn failures(&self, key: &str, since: Timestamp) -> Result<u32, StoreError> {
         self.inner.failures(key, since).await
     }
-    async fn open_session(&self, session: &Session) -> Result<(), StoreError> {
-        self.around("commit open-session", self.inner.open_session(session)).await
+    async fn open_session(&self, session: &Session, tasks: Vec<NewTask>, now: Timestamp) -> Result<(), StoreError> {
+        self.around("commit open-session", self.inner.open_session(session, tasks, now)).await
     }
     async fn session(
         &self,
@@ -389,6 +399,24 @@ impl Store for Watched {
     async fn queue(&self, now: Timestamp) -> Result<QueueState, StoreError> {
         self.inner.queue(now).await
     }
+    async fn cursor(&self, connection: &ConnectionId) -> Result<Option<Cursor>, StoreError> {
+        self.inner.cursor(connection).await
+    }
+    async fn trouble(&self, connection: &ConnectionId, kind: TroubleKind) -> Result<Option<Trouble>, StoreError> {
+        self.inner.trouble(connection, kind).await
+    }
+    async fn troubles(&self) -> Result<Vec<Trouble>, StoreError> {
+        self.inner.troubles().await
+    }
+    async fn unseen(&self, connection: &ConnectionId, changed: &[TicketChanged]) -> Result<Vec<TicketId>, StoreError> {
+        self.inner.unseen(connection, changed).await
+    }
+    async fn looks_ahead(&self, connection: &ConnectionId) -> Result<u64, StoreError> {
+        self.inner.looks_ahead(connection).await
+    }
+    async fn people_here(&self, now: Timestamp) -> Result<Vec<PersonId>, StoreError> {
+        self.inner.people_here(now).await
+    }
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         let made = self.inner.sweep(now).await?;
         if made > 0 {
@@ -401,5 +429,14 @@ impl Store for Watched {
     }
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.last_seen().await
+    }
+    async fn generation(&self) -> Result<Generation, StoreError> {
+        self.inner.generation().await
+    }
+    async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError> {
+        self.inner.raise_generation(seen).await
+    }
+    async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {
+        self.inner.compare_first(comparing).await
     }
 }

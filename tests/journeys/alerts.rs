@@ -16,7 +16,8 @@ const JANES_MAIL: (&str, &str) = ("name = \"Jane Doe\"", "name = \"Jane Doe\"\nm
 /// To whom, and the subject, oldest first.
 async fn mails(app: &TestApp) -> Vec<(String, String)> {
     let mut mails = app.store().mails(100).await.unwrap();
-    mails.reverse();
+    // Those of one moment are in no order of their own.
+    mails.sort_by_key(|mail| (mail.at, mail.to.to_string()));
     mails.into_iter().map(|mail| (mail.to.to_string(), mail.words.write().subject)).collect()
 }
 

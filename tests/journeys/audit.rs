@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use clap::Parser as _;
 use latchkey::{
     access::Grant,
     app::database,
@@ -66,13 +65,18 @@ async fn every_act_is_tied_to_a_person_a_ticket_and_a_grant() {
     for entry in &entries {
         *codes.entry(entry.code.to_string()).or_default() += 1;
         let by = entry.by.as_ref().expect("somebody acted");
-        let about_access = !matches!(entry.code, Code::PersonEnrolled | Code::SecretSet);
+        let about_access =
+            !matches!(entry.code, Code::PersonEnrolled | Code::SecretSet | Code::RulesSaved | Code::BindingAdded);
         assert_eq!(about_access, entry.ticket.is_some() && entry.grant.is_some(), "{entry:?}");
         let is_unknown = entry.ticket.as_ref().is_some_and(|t| t.ticket.as_str() == refused.to_string());
-        assert_eq!(entry.person.is_none(), is_unknown || entry.code == Code::SecretSet, "{entry:?}");
+        assert_eq!(
+            entry.person.is_none(),
+            is_unknown || matches!(entry.code, Code::SecretSet | Code::RulesSaved),
+            "{entry:?}"
+        );
         let wanted = match entry.code {
             Code::RequestGranted | Code::SecretRevealed => jane(),
-            Code::PersonEnrolled | Code::SecretSet => By::operator("test"),
+            Code::PersonEnrolled | Code::SecretSet | Code::RulesSaved | Code::BindingAdded => By::operator("test"),
             Code::GrantEnding if entry.ticket.as_ref() == Some(&grant.ticket) => jane(),
             _ => By::Service,
         };
@@ -210,7 +214,9 @@ async fn command(app: &mut TestApp, words: &[&str]) -> (Result<(), String>, Stri
     app.down().await;
     let screen = Screen::default();
     let mut terminal = Terminal::piped(Box::new(io::empty()), Box::new(screen.clone()), Box::new(io::sink()));
-    let cli = Cli::parse_from([&["latchkey", "--config", config.to_str().unwrap()], words].concat());
+    let cli =
+        Cli::read([&["latchkey", "--config", config.to_str().unwrap()], words].concat().into_iter().map(Into::into))
+            .unwrap();
     let result = cli::run(cli, &mut terminal).await.map_err(|error| format!("{error:#}"));
     let said = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
     (result, said)

@@ -323,14 +323,81 @@ async fn without_a_directory_role_the_end_is_not_called_proven() {
     app.end().await;
 }
 
-/// F79, F126: the policy names a role that is no more: said so, and what was made ready is taken away with proof.
+const DEAD: &str = "00000000-0000-4000-8000-00000000dead";
+
+/// F42, F79: a policy that names a role which is no more gives nothing, not even its other half: it is refused before
+/// anything is made, with the role's name. The rest of the rulebook works.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_that_no_longer_exists_is_told_and_nothing_is_left() {
-    let app = TestApp::start_with(&[(EXCHANGE_ROLE, "00000000-0000-4000-8000-00000000dead")]).await;
+async fn a_role_that_no_longer_exists_is_refused_before_anything_is_made_and_the_rest_works() {
+    let app = TestApp::start_with(&[(HELPDESK_ROLE, DEAD)]).await;
+    let ticket = app.psa.ticket();
+    app.psa.ask(ticket);
+    app.run().await;
+    assert_eq!(app.state(ticket).await.name(), "refused", "{:?}", app.psa.notes(ticket));
+    let why =
+        format!("the directory has no role:{DEAD}, which policy helpdesk gives; an admin has to look at the policy");
+    assert!(app.psa.notes(ticket).iter().any(|n| n.contains(&why)), "{:?}", app.psa.notes(ticket));
+    assert_eq!((app.psa.status(ticket), app.entra.writes()), (app.psa.desk.refused, vec![]));
+    app.active_on(app.psa.projects).await;
+    app.end().await;
+}
+
+/// F42: a request that must be refused for a dead group takes nothing from what lives on the same account.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_group_cuts_nobody_who_has_access_already() {
+    let app = TestApp::start().await;
+    let living = app.active_on(app.psa.projects).await;
+    app.minutes(1).await;
+    app.change_rules(|rules| rules.rulebook.policies[0].entitlements.push(format!("group:{DEAD}").try_into().unwrap()))
+        .await;
+    let writes = app.entra.writes().len();
+    let ticket = app.psa.ticket();
+    app.psa.ask(ticket);
+    app.run().await;
+    assert_eq!(app.state(ticket).await.name(), "refused", "{:?}", app.psa.notes(ticket));
+    assert_eq!((app.state(living).await.name(), app.entra.writes().len()), ("active", writes));
+    app.end().await;
+}
+
+/// F12: a mapping whose board is no more does nothing, and the others go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_board_that_no_longer_exists_stops_nobody_elses_tickets() {
+    let app = TestApp::start().await;
+    let board = app.psa.desk.board.to_string().parse().unwrap();
+    app.change_rules(|rules| {
+        let mapping = rules.rulebook.mappings.iter_mut().find(|m| m.boards.contains(&board)).unwrap();
+        mapping.boards = vec!["999999".parse().unwrap()];
+    })
+    .await;
+    let dead = app.psa.ticket();
+    app.psa.ask(dead);
+    app.run().await;
+    assert!(app.grants(dead).await.is_empty());
+    assert!(app.psa.notes(dead).is_empty(), "{:?}", app.psa.notes(dead));
+    app.active_on(app.psa.projects).await;
+    app.end().await;
+}
+
+/// F79, F126: the role dies while the account is being made ready: said so, and what was made is taken away with proof.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_dies_on_the_way_is_told_and_nothing_is_left() {
+    let app = TestApp::start().await;
+    let gone = |status, code: &str| Act::Answer {
+        status,
+        retry_after: None,
+        body: json!({"error": {"code": code, "message": "The role definition is not there."}}),
+    };
+    app.entra.fail(|c| c.op == "POST /roleManagement/directory/roleAssignments", gone(400, "RoleNotFound"));
+    let died =
+        |c: &Call| c.op.starts_with("GET /roleManagement/directory/roleDefinitions/") && c.path.contains(EXCHANGE_ROLE);
+    let looks = app.entra.sim.faults().add(Fault::when(died, gone(404, "Request_ResourceNotFound")).skip(1));
     let ticket = asked(&app, 2).await;
+    assert!(looks.count() > 0);
     is_over(&app, ticket).await;
-    let why = "the directory refused giving a role or group (RoleNotFound); an admin has to look at the policy.\n";
-    assert_eq!(count(&app, ticket, why), 2, "{:?}", app.psa.notes(ticket));
+    let why = format!(
+        "the directory refused giving role:{EXCHANGE_ROLE} (RoleNotFound); an admin has to look at the policy.\n"
+    );
+    assert_eq!(count(&app, ticket, &why), 2, "{:?}", app.psa.notes(ticket));
     assert_eq!(count(&app, ticket, "access granted"), 0);
     app.end().await;
 }

@@ -384,7 +384,7 @@ async fn a_lost_message_is_made_good_by_the_next_save() {
         let ticket = app.psa.ticket();
         app.run().await;
         app.psa.ask(ticket_that_is_lost(&app, ticket));
-        app.minutes(10).await;
+        app.minutes(1).await;
         assert!(app.grants(ticket).await.is_empty() && app.psa.notes(ticket).is_empty());
         app.psa.tenant.acting(saver).touch(ticket).unwrap();
         app.run().await;

@@ -262,8 +262,10 @@ fn shown(row: wire::Callback) -> Webhook {
     let object = row.object_id.map(|id| id.to_string()).unwrap_or_default();
     let kind = row.kind.unwrap_or_default().to_lowercase();
     let level = row.level.unwrap_or_default().to_lowercase();
+    let board = row.object_id.filter(|_| kind == "ticket" && level == "board");
     Webhook {
         id: row.id.to_string(),
+        board: board.and_then(|id| BoardId::parse(id.to_string()).ok()),
         watches: if kind == "ticket" { format!("{level} {object}") } else { format!("{kind} {level} {object}") },
         target,
         is_active: row.inactive_flag != Some(true),
@@ -293,6 +295,9 @@ mod tests {
             "type": "ticket", "level": "Board"});
         let hook = shown(serde_json::from_value(row).unwrap());
         assert_eq!((hook.target.as_str(), hook.watches.as_str()), ("jit.example.com:8443/hooks/cw/", "board 63"));
+        assert_eq!(hook.board.as_ref().map(BoardId::as_str), Some("63"));
+        let row = json!({"id": 1, "objectId": 63, "type": "company", "level": "board"});
+        assert_eq!(shown(serde_json::from_value(row).unwrap()).board, None);
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub trait Directory: Send + Sync + std::fmt::Debug {
     /// Roles and groups that may be given, privileged ones marked.
     async fn catalogue(&self) -> Result<Vec<Entitlement>, CallError>;
 
+    /// Which of these are not, or no longer, in the directory. Asked before anything is made for a grant; what the
+    /// directory does not let us read is not named.
+    async fn missing(&self, entitlements: &[EntitlementId]) -> Result<Vec<EntitlementId>, CallError>;
+
     /// What must be true before a grant can work here, line by line: each is one live question that changes nothing.
     /// A call that fails is its own line's verdict. Lines that cannot be judged while an earlier one is red are left out.
     async fn preflight(&self, want: &DirectoryWants) -> Vec<Check>;

@@ -281,6 +281,9 @@ pub struct Webhook {
     pub id: String,
     /// What it watches, for people: `board 63`.
     pub watches: String,
+    /// The board whose tickets it watches; `None` when it watches something else.
+    #[serde(default)]
+    pub board: Option<BoardId>,
     /// Host and path without the path secret.
     pub target: String,
     /// The PSA will send.

@@ -11,6 +11,7 @@ mod api;
 mod assertion;
 mod catalogue;
 mod emergency;
+mod missing;
 mod need;
 mod next;
 mod observe;
@@ -143,6 +144,10 @@ impl Directory for Entra {
 
     async fn catalogue(&self) -> Result<Vec<Entitlement>, CallError> {
         self.list_entitlements().await
+    }
+
+    async fn missing(&self, entitlements: &[EntitlementId]) -> Result<Vec<EntitlementId>, CallError> {
+        self.not_there(entitlements).await
     }
 
     async fn preflight(&self, want: &DirectoryWants) -> Vec<Check> {

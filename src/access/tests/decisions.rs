@@ -33,7 +33,7 @@ trigger_statuses = ["512"]
 policy = "helpdesk"
 "#;
 
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     let mut records = Records::default();
     let document = r#"
 [[customer]]
@@ -67,7 +67,7 @@ public_key = "public"
     Rules { revision: 1, rulebook: Rulebook::parse(RULEBOOK).unwrap(), records, holds: vec![] }
 }
 
-fn request() -> Request {
+pub(super) fn request() -> Request {
     Request {
         ticket: grant("g", &[1], granting()).ticket,
         mapping: "helpdesk".parse().unwrap(),

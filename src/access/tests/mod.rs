@@ -3,5 +3,6 @@
 mod decisions;
 mod life;
 mod proofs;
+mod replays;
 pub(crate) mod samples;
 mod union;

@@ -1,4 +1,4 @@
-//! `latchkey connection check` against a pretend PSA and a pretend tenant.
+//! `latchkey connection test` against a pretend PSA and a pretend tenant.
 
 use latchkey_simulators::{
     connectwise::FieldKind,
@@ -7,15 +7,15 @@ use latchkey_simulators::{
 
 use super::*;
 
-const TENANT: &str = "8f0c2c1e-0000-4000-8000-000000000000";
-const APP: &str = "8f0c2c1e-0000-4000-8000-000000000001";
+pub(super) const TENANT: &str = "8f0c2c1e-0000-4000-8000-000000000000";
+pub(super) const APP: &str = "8f0c2c1e-0000-4000-8000-000000000001";
 const START_MS: i64 = 1_790_000_000_000;
 
-async fn psa(authority: &Authority) -> ConnectWise {
+pub(super) async fn psa(authority: &Authority) -> ConnectWise {
     ConnectWise::start(Options::secure(authority, SimClock::new(|| START_MS))).await.unwrap()
 }
 
-fn psa_records(psa: &ConnectWise, public_key: &str, ca: &str) -> String {
+pub(super) fn psa_records(psa: &ConnectWise, public_key: &str, ca: &str) -> String {
     format!(
         "[[connection]]\nid = \"cw\"\nkind = \"connectwise\"\nsite = {:?}\ncompany = \"examplemsp\"\n\
          client_id = \"6b1f0c3e-0000-4000-8000-000000000001\"\npublic_key = {public_key:?}\nnetwork = \"private\"\nca_file = {ca:?}\n",
@@ -113,7 +113,7 @@ async fn a_tenant_is_checked_and_its_roles_groups_and_marked_accounts_are_listed
     shut.refused();
 }
 
-const PERMISSIONS: [&str; 6] = [
+pub(super) const PERMISSIONS: [&str; 6] = [
     "User.ReadWrite.All",
     "User-PasswordProfile.ReadWrite.All",
     "RoleManagement.ReadWrite.Directory",
@@ -122,7 +122,7 @@ const PERMISSIONS: [&str; 6] = [
     "Domain.Read.All",
 ];
 
-async fn tenant(authority: &Authority) -> Graph {
+pub(super) async fn tenant(authority: &Authority) -> Graph {
     let options = graph::Options {
         tls: Some(authority.server_config(&[])),
         host: "localhost".to_owned(),

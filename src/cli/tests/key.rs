@@ -69,8 +69,8 @@ async fn a_missing_key_is_listed_with_what_to_do() {
 
 /// A credential as systemd shows it.
 async fn desk_with_credential(place: &Place) -> Desk {
-    let text = "data_dir = \"data\"\nkey_file = \"credential:master.key\"\nlisten = \"127.0.0.1:8080\"\n\
-                public_url = \"https://latchkey.example.com\"\n";
+    let text = "data_dir = \"data\"\nkey_file = \"credential:master.key\"\ngeneration_file = \"generation\"\n\
+                listen = \"127.0.0.1:8080\"\npublic_url = \"https://latchkey.example.com\"\n";
     let config =
         Config::parse(text, &place.0.path().join("latchkey.toml"), Some(&place.0.path().join("keys"))).unwrap();
     Desk::alone(config).await.unwrap()

@@ -76,7 +76,7 @@ async fn nobody_but_the_requester_learns_that_the_grant_exists() {
     assert_eq!(browser.post("/claim/g1/end", &[]).await, (404, theirs));
     assert!(site.ends.0.lock().unwrap().is_empty());
     assert!(site.audit_codes().await.is_empty());
-    assert!(!browser.get("/").await.1.contains("g1"));
+    assert!(!browser.get("/").await.1.contains("claim/g1"));
 }
 
 #[tokio::test]
@@ -208,4 +208,23 @@ async fn after_the_end_the_proof_is_shown_with_what_it_could_not_check() {
         assert!(page.contains(shown), "{shown} in {page}");
     }
     assert!(!page.contains("<svg") && !page.contains("End now"));
+}
+
+/// F31: the hold falls after it was looked at whether there is one, and before the reveal is written down: it wins.
+#[tokio::test]
+async fn a_block_that_falls_while_revealing_wins() {
+    let mut site = Site::start().await;
+    site.enroll("jdoe").await;
+    site.active("g1", "jdoe").await;
+    let browser = site.sign_in("jdoe").await;
+    let code = site.fresh_code("jdoe");
+    // Both the door and the reveal look at the rules: between the two they move, and under the second the hold falls.
+    site.store.touch(&[], "test", "test", site.clock.now()).await.unwrap();
+    site.stand_ins.meanwhile.lock().unwrap().extend([None, Some(site.blocked("jdoe"))]);
+    let (status, page) = browser.post("/claim/g1/reveal", &[("code", &code)]).await;
+    assert!(site.stand_ins.meanwhile.lock().unwrap().is_empty(), "it did fall");
+    assert_eq!((status, page.contains(SECRET)), (409, false), "{page}");
+    assert!(page.contains("Nothing is shown: jdoe is blocked."), "{page}");
+    assert!(site.audit_codes().await.iter().all(|code| code != "secret.revealed"));
+    assert_eq!(browser.get("/claim/g1").await.0, 303, "and is signed out");
 }

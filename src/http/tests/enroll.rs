@@ -77,6 +77,7 @@ async fn a_link_enrols_its_person_once() {
     assert_eq!(sign_in(CHOSEN[0].1, &one_time.code(site.clock.now())).await, 303);
 }
 
+/// F180: a link that was replaced, overtaken, is over or whose person is held enrols nobody, and does not say why.
 #[tokio::test]
 async fn every_link_that_is_not_good_is_answered_alike() {
     let mut site = Site::start().await;

@@ -268,6 +268,26 @@ async fn a_connection_at_its_limit_is_skipped_while_removals_pass() {
     assert_eq!(worked.slots().len(), 7);
 }
 
+/// F175: what one PSA has to be asked, however much it is, waits for itself alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_looks_at_one_psa_hold_up_no_other_connection() {
+    let bench = Bench::new().await;
+    let (open, job) = gate();
+    let (queue, worked) = bench.start(settings(), job);
+    let look = |n: u32| Work::Look { ticket: crate::store::story::ticket(&n.to_string()) };
+    bench.add((0..1000).map(|n| task(look(n), START, Priority::Telling)).collect()).await;
+    until("the limit is reached", async || worked.slots().len() == 4).await;
+    let presence = Work::Presence { connection: "cw".parse().unwrap() };
+    let other = (0..4).map(|n| task(converge(&format!("a{n}"), "other"), after(0), Priority::Telling));
+    bench.add(other.chain([task(presence, START, Priority::Removal)]).collect()).await;
+    until("the others run", async || worked.slots().len() == 9).await;
+    let looks = worked.slots().iter().filter(|slot| slot.starts_with("look:")).count();
+    assert_eq!(looks, 4, "{:?}", worked.slots());
+    open.add_permits(2000);
+    until("idle", async || queue.idle().await).await;
+    assert_eq!(worked.slots().len(), 1005);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn some_slots_are_for_removals_alone() {
     let bench = Bench::new().await;

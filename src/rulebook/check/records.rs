@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Faults, Found};
-use crate::rulebook::{ConnectionKind, Customers, Records};
+use crate::{
+    access::account::UNKNOWN,
+    rulebook::{ConnectionKind, Customers, Records},
+};
 
 /// Names of secrets begin with a connection's id, or with one of these.
 const RESERVED: [&str; 2] = ["latchkey", "mail"];
@@ -16,6 +19,12 @@ pub(in crate::rulebook) fn records(records: &Records) -> Result<(), Faults> {
     }
     found.unique("customer", records.customers.iter().map(|c| c.id.as_str()));
     found.unique("person", records.people.iter().map(|p| p.id.as_str()));
+    if records.people.iter().any(|p| p.id.as_str() == UNKNOWN) {
+        found.say(
+            format!("person.{UNKNOWN}"),
+            "this id stands for accounts of which nobody knows whose they are; choose another one",
+        );
+    }
     let is_psa = |id| matches!(records.connection(id).map(|c| &c.kind), Some(ConnectionKind::ConnectWise(_)));
     let is_directory = |id| matches!(records.connection(id).map(|c| &c.kind), Some(ConnectionKind::Entra(_)));
     let (mut companies, mut members, mut directories) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());

@@ -3,10 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use latchkey_contract::GroupId;
+use latchkey_contract::{GroupId, text::one_line};
 
 use super::{Faults, Found};
-use crate::rulebook::{AlertKind, Delivery, Mapping, Policy, Rulebook, Technicians, Where};
+use crate::rulebook::{AlertKind, Delivery, Everybody, Mapping, Policy, Rulebook, Technicians, Where};
+
+/// Characters of a name: it stands in notes and lists.
+const LONGEST_NAME: usize = 120;
+
+/// Characters of a description.
+const LONGEST_DESCRIPTION: usize = 1000;
 
 pub(in crate::rulebook) fn rulebook(book: &Rulebook) -> Result<(), Faults> {
     let mut found = Found::default();
@@ -15,6 +21,7 @@ pub(in crate::rulebook) fn rulebook(book: &Rulebook) -> Result<(), Faults> {
     found.unique("technician_group", book.technician_groups.iter().map(|g| g.id.as_str()));
     found.unique("customer_group", book.customer_groups.iter().map(|g| g.id.as_str()));
     found.unique("brake", book.brakes.iter().map(|b| b.id.as_str()));
+    words(&mut found, book);
     for policy in &book.policies {
         lengths(&mut found, policy);
         delivery(&mut found, policy);
@@ -22,18 +29,62 @@ pub(in crate::rulebook) fn rulebook(book: &Rulebook) -> Result<(), Faults> {
     }
     for (n, mapping) in book.mappings.iter().enumerate() {
         trigger(&mut found, mapping);
+        statuses(&mut found, book, mapping);
         asked_for(&mut found, book, mapping);
         for other in book.mappings[..n].iter().filter(|other| mapping.collides(other)) {
             let at = format!("mapping.{}.{}", mapping.id, trigger_key(mapping));
             found.say(at, format!("mapping {} already asks by this on this board", other.id));
         }
     }
+    groups(&mut found, book);
     for brake in book.brakes.iter().filter(|b| b.grants == 0) {
         let at = format!("brake.{}.grants", brake.id);
         found.say(at, "a brake lets at least one grant pass; to stop everything, use latchkey revoke --all");
     }
+    if !(1..=60).contains(&book.settings.poll_minutes) {
+        found.say("settings.poll_minutes", "a PSA is asked every 1 to 60 minutes; 5 is usual");
+    }
     alerts(&mut found, book);
     found.done()
+}
+
+/// What people read must be there, and must fit where it is shown: a note, a mail, a line of a list.
+fn words(found: &mut Found, book: &Rulebook) {
+    let policies = book.policies.iter().map(|p| (format!("policy.{}.name", p.id), &p.name));
+    let people = book.technician_groups.iter().map(|g| (format!("technician_group.{}.name", g.id), &g.name));
+    let customers = book.customer_groups.iter().map(|g| (format!("customer_group.{}.name", g.id), &g.name));
+    for (path, name) in policies.chain(people).chain(customers) {
+        if name.trim().is_empty() {
+            found.say(path, "give it a name that people know it by");
+        } else if *name != one_line(name, LONGEST_NAME) {
+            found.say(path, format!("a name is one line of at most {LONGEST_NAME} plain characters"));
+        }
+    }
+    for policy in &book.policies {
+        let is_long = |text: &String| text.chars().count() > LONGEST_DESCRIPTION;
+        if policy.description.as_ref().is_some_and(is_long) {
+            let what = format!("a description has at most {LONGEST_DESCRIPTION} characters");
+            found.say(format!("policy.{}.description", policy.id), what);
+        }
+    }
+}
+
+fn twice<T: Ord + std::fmt::Display>(found: &mut Found, path: &str, named: &[T]) {
+    let mut seen = BTreeSet::new();
+    for twice in named.iter().filter(|item| !seen.insert(*item)) {
+        found.say(path, format!("{twice} is named twice"));
+    }
+}
+
+fn groups(found: &mut Found, book: &Rulebook) {
+    for group in &book.technician_groups {
+        if let Everybody::Only(members) = &group.members {
+            twice(found, &format!("technician_group.{}.members", group.id), members);
+        }
+    }
+    for group in &book.customer_groups {
+        twice(found, &format!("customer_group.{}.customers", group.id), &group.customers);
+    }
 }
 
 fn lengths(found: &mut Found, policy: &Policy) {
@@ -41,10 +92,8 @@ fn lengths(found: &mut Found, policy: &Policy) {
     if policy.entitlements.is_empty() {
         found.say(at("entitlements"), "a policy must give at least one role or group");
     }
-    let mut seen = BTreeSet::new();
-    for twice in policy.entitlements.iter().filter(|e| !seen.insert(*e)) {
-        found.say(at("entitlements"), format!("{twice} is named twice"));
-    }
+    twice(found, &at("entitlements"), &policy.entitlements);
+    twice(found, &at("lengths"), &policy.lengths);
     if policy.lengths.is_empty() {
         found.say(at("lengths"), "a policy must allow at least one length");
     }
@@ -75,6 +124,7 @@ fn scope(found: &mut Found, book: &Rulebook, policy: &Policy) {
         if named.is_empty() {
             found.say(at(field), "an empty list lets nobody use it; name groups, or leave the key out");
         }
+        twice(found, &at(field), named);
         for group in named.iter().filter(|g| !is_known(g)) {
             found.say(at(field), format!("there is no {kind} {group}"));
         }
@@ -99,14 +149,39 @@ fn trigger(found: &mut Found, mapping: &Mapping) {
     match (&mapping.trigger_field, mapping.trigger_statuses.is_empty()) {
         (None, true) => found.say(at("trigger_statuses"), "name at least one status, or a trigger_field"),
         (Some(_), false) => found.say(at("trigger_field"), "a mapping asks by statuses or by a field, not by both"),
-        (Some(trigger), true) if trigger.values.iter().all(|v| v.trim().is_empty()) => {
+        (Some(trigger), true) if trigger.values.is_empty() => {
             found.say(at("trigger_field.values"), "name at least one text with which the field asks");
         }
         (None, false) | (Some(_), true) => {}
     }
+    if let Some(trigger) = &mapping.trigger_field {
+        if trigger.values.iter().any(|value| value.trim().is_empty()) {
+            found.say(
+                at("trigger_field.values"),
+                "an empty text would ask from every ticket; name what the field holds",
+            );
+        }
+        let values: Vec<String> =
+            trigger.values.iter().map(|v| one_line(v.trim(), LONGEST_NAME).to_lowercase()).collect();
+        twice(found, &at("trigger_field.values"), &values);
+    }
+    twice(found, &at("boards"), &mapping.boards);
+    twice(found, &at("types"), &mapping.types);
+    twice(found, &at("sources"), &mapping.sources);
+    twice(found, &at("trigger_statuses"), &mapping.trigger_statuses);
+}
+
+/// A status that Latchkey sets never asks: neither here nor by another mapping of the same PSA.
+fn statuses(found: &mut Found, book: &Rulebook, mapping: &Mapping) {
     let ours = [&mapping.statuses.granted, &mapping.statuses.refused, &mapping.statuses.ended];
-    for status in ours.into_iter().flatten().filter(|s| mapping.trigger_statuses.contains(s)) {
-        found.say(at("statuses"), format!("status {status} is the trigger; Latchkey must not set it"));
+    for status in ours.into_iter().flatten() {
+        let same_psa = book.mappings.iter().filter(|m| m.connection == mapping.connection);
+        let mut asking = same_psa.filter(|m| m.trigger_statuses.contains(status));
+        if let Some(asking) = asking.next() {
+            let whose = if asking.id == mapping.id { String::new() } else { format!(" of mapping {}", asking.id) };
+            let what = format!("status {status} is the trigger{whose}; Latchkey must not set it");
+            found.say(format!("mapping.{}.statuses", mapping.id), what);
+        }
     }
 }
 
@@ -126,10 +201,26 @@ fn asked_for(found: &mut Found, book: &Rulebook, mapping: &Mapping) {
         }
         (None, true) | (Some(_), false) => {}
     }
+    twice(found, &at("policies"), &mapping.policies);
+    alike(found, book, mapping);
     let fields = [&mapping.policy_field, &mapping.length_field, &mapping.reason_field, &mapping.user_name_field];
     let mut seen: BTreeSet<_> = mapping.trigger_field.iter().map(|t| &t.field).collect();
     for twice in fields.into_iter().flatten().filter(|f| !seen.insert(*f)) {
         found.say(format!("mapping.{}", mapping.id), format!("field {twice} is used for two things"));
+    }
+}
+
+/// What a ticket's field says must mean one policy.
+fn alike(found: &mut Found, book: &Rulebook, mapping: &Mapping) {
+    let chosen: Vec<&Policy> = mapping.policies.iter().filter_map(|id| book.policy(id)).collect();
+    for (n, policy) in chosen.iter().enumerate() {
+        let means = |other: &&&Policy| {
+            other.id != policy.id && (other.answers_to(&policy.name) || other.answers_to(policy.id.as_str()))
+        };
+        if let Some(other) = chosen[..n].iter().find(means) {
+            let what = format!("a field cannot tell {} and {} apart by their names; rename one", other.id, policy.id);
+            found.say(format!("mapping.{}.policies", mapping.id), what);
+        }
     }
 }
 
@@ -139,5 +230,6 @@ fn alerts(found: &mut Found, book: &Rulebook) {
         if switch.on && switch.to.is_empty() {
             found.say(format!("alerts.{}.to", kind.key()), "it is on, but nobody is named who gets it");
         }
+        twice(found, &format!("alerts.{}.to", kind.key()), &switch.to);
     }
 }

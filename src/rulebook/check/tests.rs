@@ -64,6 +64,124 @@ fn every_fault_is_named_with_its_path() {
     }
 }
 
+/// F41, F56: what a document cannot mean is told where it stands, unknown keys with line and path.
+#[test]
+fn nonsense_is_told_where_it_stands() {
+    let policy = "entitlements = [\"role:729827e3-9c14-49f7-bb1b-9608f156bbb8\"]";
+    let status = "trigger_statuses = [\"512\"]";
+    let group = "[[technician_group]]\nid = \"g\"\nname = \"G\"\nmembers = [\"jane\"]\n\n[[policy]]";
+    let table = [
+        (
+            ("source = \"entra\"", "source = \"entra\"\nsurprise = 1"),
+            "line 6, policy.helpdesk.surprise: unknown field `surprise`",
+        ),
+        (("max_length = \"8h\"", "max_length = \"8 hours\""), "line 9, policy.helpdesk.max_length: "),
+        (("[[mapping]]", "[alert]\n[[mapping]]"), "line 12, alert: unknown field `alert`"),
+        (
+            (status, "trigger_statuses = [\"512\"]\nstatuses = { granted = \"1\", gone = \"2\" }"),
+            "mapping.helpdesk.statuses.gone",
+        ),
+        ((status, "trigger_statuses = [\"512\""), "line "),
+        ((status, "trigger_statuses = [\"512\"]\ntrigger_statuses = [\"513\"]"), "line 17: duplicate key"),
+        (("name = \"Helpdesk administrator\"", "name = \" \""), "policy.helpdesk.name: give it a name"),
+        (("name = \"Helpdesk administrator\"", "name = \"a\\nb\""), "policy.helpdesk.name: a name is one line"),
+        (("name = \"Helpdesk administrator\"", "name = \"a\\u202Eb\""), "policy.helpdesk.name: a name is one line"),
+        ((policy, "entitlements = [\"role:1\", \"role:1\"]"), "policy.helpdesk.entitlements: role:1 is named twice"),
+        (("\"1h\", \"4h\"", "\"1h\", \"4h\", \"240m\""), "policy.helpdesk.lengths: 4h is named twice"),
+        ((policy, "entitlements = [\"role:1\"]\ntechnicians = []"), "policy.helpdesk.technicians: an empty list"),
+        (
+            (policy, "entitlements = [\"role:1\"]\ntechnicians = [\"x\"]"),
+            "policy.helpdesk.technicians: there is no technician_group x",
+        ),
+        (
+            (policy, "entitlements = [\"role:1\"]\ncustomers = [\"x\"]"),
+            "policy.helpdesk.customers: there is no customer_group x",
+        ),
+        (
+            (policy, "entitlements = [\"role:1\"]\nuser_name = \"admin\""),
+            "policy.helpdesk.user_name: \"admin\" cannot name accounts",
+        ),
+        (("boards = [\"63\"]", "boards = [\"63\", \"63\"]"), "mapping.helpdesk.boards: 63 is named twice"),
+        ((status, "trigger_statuses = [\"512\", \"512\"]"), "mapping.helpdesk.trigger_statuses: 512 is named twice"),
+        ((status, ""), "mapping.helpdesk.trigger_statuses: name at least one status, or a trigger_field"),
+        (
+            (status, "trigger_field = { field = \"5\", values = [] }"),
+            "mapping.helpdesk.trigger_field.values: name at least one",
+        ),
+        (
+            (status, "trigger_field = { field = \"5\", values = [\"yes\", \" \"] }"),
+            "mapping.helpdesk.trigger_field.values: an empty text",
+        ),
+        (
+            (status, "trigger_field = { field = \"5\", values = [\"yes\", \"YES \"] }"),
+            "mapping.helpdesk.trigger_field.values: yes is named twice",
+        ),
+        (
+            (status, "trigger_statuses = [\"512\"]\npolicy_field = \"5\""),
+            "mapping.helpdesk.policies: name the policies",
+        ),
+        (
+            (status, "trigger_statuses = [\"512\"]\npolicies = [\"helpdesk\"]"),
+            "mapping.helpdesk.policy_field: policies has no meaning",
+        ),
+        (
+            (status, "trigger_statuses = [\"512\"]\nlength_field = \"5\"\nreason_field = \"5\""),
+            "mapping.helpdesk: field 5 is used for two",
+        ),
+        (
+            ("[[mapping]]", "[[brake]]\nid = \"b\"\nper = \"msp\"\ngrants = 0\nwithin = \"1h\"\n\n[[mapping]]"),
+            "brake.b.grants: ",
+        ),
+        (
+            ("[[policy]]", "[alerts]\ngrant_ended = { on = true }\n[[policy]]"),
+            "alerts.grant_ended.to: it is on, but nobody",
+        ),
+        (
+            ("[[policy]]", "[alerts]\ngrant_ended = { on = true, to = [\"owners\", \"owners\"] }\n[[policy]]"),
+            "alerts.grant_ended.to: owners is named twice",
+        ),
+        (
+            ("[[policy]]", &group.replace("\"jane\"", "\"jane\", \"jane\"")),
+            "technician_group.g.members: jane is named twice",
+        ),
+        (("[[policy]]", &group.replace("\"G\"", "\"\"")), "technician_group.g.name: give it a name"),
+        (
+            ("[[policy]]", &format!("{}{group}", group.replace("[[policy]]", ""))),
+            "technician_group.g: this id is used twice",
+        ),
+    ];
+    for ((from, to), wanted) in table {
+        let said = faults(&[(from, to)]);
+        assert!(said.contains(wanted), "{to}: {said:?} does not say {wanted:?}");
+    }
+}
+
+/// F12: a status that Latchkey sets on one mapping's tickets must not ask by another.
+#[test]
+fn a_status_that_is_set_is_nobodys_trigger() {
+    let second = "[[mapping]]\nid = \"other\"\nconnection = \"cw\"\nboards = [\"64\"]\ntrigger_statuses = [\"600\"]\n\
+                  policy = \"helpdesk\"\nstatuses = { ended = \"512\" }\n";
+    let both = Rulebook::parse(&format!("{GOOD}\n{second}")).unwrap_err().to_string();
+    assert_eq!(both, "mapping.other.statuses: status 512 is the trigger of mapping helpdesk; Latchkey must not set it");
+    let elsewhere = second.replace("connection = \"cw\"", "connection = \"other-psa\"");
+    assert!(
+        Rulebook::parse(&format!("{GOOD}\n{elsewhere}")).is_ok(),
+        "ids of two PSAs have nothing to do with each other"
+    );
+}
+
+/// F12: a field that names a policy must mean one.
+#[test]
+fn policies_that_a_field_chooses_among_have_names_of_their_own() {
+    let policy = GOOD.split("[[mapping]]").next().unwrap();
+    let twin = policy.replace("id = \"helpdesk\"", "id = \"twin\"").replace("Helpdesk administrator", "HELPDESK");
+    let mapping = "[[mapping]]\nid = \"m\"\nconnection = \"cw\"\nboards = [\"63\"]\ntrigger_statuses = [\"512\"]\n\
+                   policy_field = \"5\"\npolicies = [\"helpdesk\", \"twin\"]\n";
+    let said = Rulebook::parse(&format!("{policy}{twin}{mapping}")).unwrap_err().to_string();
+    assert_eq!(said, "mapping.m.policies: a field cannot tell helpdesk and twin apart by their names; rename one");
+    assert!(Rulebook::parse(&format!("{policy}{}{mapping}", twin.replace("HELPDESK", "Twin"))).is_ok());
+}
+
 #[test]
 fn two_mappings_never_ask_by_the_same_status() {
     let second = "[[mapping]]\nid = \"other\"\nconnection = \"cw\"\nboards = [\"63\"]\ntrigger_statuses = [\"512\"]\npolicy = \"helpdesk\"\n";
@@ -116,4 +234,11 @@ fn a_connection_never_moves_under_its_id() {
     assert_eq!(records(there, 15).moved(&records(here, 15)).len(), 1);
     assert!(records(here, 10).moved(&records(here, 15)).is_empty());
     assert!(records(there, 15).moved(&Records::default()).is_empty());
+}
+
+#[test]
+fn nobody_is_called_what_stands_for_nobody() {
+    let text = "[[person]]\nid = \"unknown\"\nname = \"Jane\"\ncustomers = \"all\"\n";
+    let faults = Records::parse(text).unwrap_err().to_string();
+    assert!(faults.contains("person.unknown") && faults.contains("choose another one"), "{faults}");
 }

@@ -5,7 +5,10 @@ use serde::Deserialize;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{StoreError, engine};
-use crate::audit::{AuditFilter, AuditRow, Checkpoint, Head, Prunable};
+use crate::{
+    audit::{AuditEntry, AuditFilter, AuditRow, Checkpoint, Code, Head, Prunable},
+    store::row,
+};
 
 pub(super) const HEAD: &str = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1";
 
@@ -50,7 +53,21 @@ pub(super) async fn rows(
     .fetch_all(readers)
     .await
     .map_err(engine)?;
-    Ok(rows.into_iter().map(row).collect())
+    Ok(rows.into_iter().map(file).collect())
+}
+
+/// The newest entries with one of these codes, newest first.
+pub(super) async fn newest(readers: &SqlitePool, codes: &[Code], limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT seq, at, code, grant_id, ticket, doc, hash FROM audit
+         WHERE code IN (SELECT value FROM json_each($1)) ORDER BY seq DESC LIMIT $2",
+    )
+    .bind(row::encode(&codes)?)
+    .bind(limit)
+    .fetch_all(readers)
+    .await
+    .map_err(engine)?;
+    rows.into_iter().map(|found| file(found).entry()).collect()
 }
 
 /// What a text says of the columns beside it.
@@ -63,7 +80,7 @@ struct Filed {
     ticket: Option<TicketRef>,
 }
 
-fn row((seq, at, code, grant, ticket, text, hash): Row) -> AuditRow {
+fn file((seq, at, code, grant, ticket, text, hash): Row) -> AuditRow {
     let says = serde_json::from_str::<Filed>(&text).ok();
     let is_filed_rightly = says.is_some_and(|f| {
         (f.seq, f.at, f.code, f.grant, f.ticket.map(|t| t.to_string())) == (seq, at, code, grant, ticket)

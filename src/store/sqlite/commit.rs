@@ -7,7 +7,7 @@ use sqlx::{SqliteConnection, sqlite::SqliteQueryResult};
 use super::{
     StoreError,
     audit::Append,
-    engine, keys, rules, tasks,
+    engine, keys, rules, tasks, watched,
     writer::{Class, Room, Write},
 };
 use crate::{
@@ -50,7 +50,7 @@ impl Write for Commit {
             return Err(StoreError::Conflict);
         }
         for brake in &t.brakes {
-            let counted = rules::count_grants(&mut *conn, &brake.scope, &brake.since).await?;
+            let counted = rules::count_grants(&mut *conn, &brake.scope, &brake.since, None).await?;
             if counted >= brake.most {
                 return Err(StoreError::Conflict);
             }
@@ -77,6 +77,9 @@ impl Write for Commit {
         }
         for notice in &t.notices {
             put_notice(conn, notice).await?;
+        }
+        for seen in &t.watched {
+            watched::put(conn, seen).await?;
         }
         for alert in &t.alerts {
             put_alert(conn, alert).await?;
@@ -111,7 +114,7 @@ impl Write for Commit {
 }
 
 /// A row that was to be changed has moved, or is not there.
-fn one(done: &SqliteQueryResult) -> Result<(), StoreError> {
+pub(super) fn one(done: &SqliteQueryResult) -> Result<(), StoreError> {
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
 }
 

@@ -8,7 +8,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 use super::{
     StoreError,
     audit::Append,
-    engine, keys,
+    engine, keys, rules,
     writer::{Room, Write},
 };
 use crate::{
@@ -25,6 +25,7 @@ impl Write for Enroll {
     async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<(), StoreError> {
         let Enrolled { factors, sealed, step, invitation, by } = &self.0;
         let (person, totp, at) = (factors.person.as_str(), factors.totp.as_str(), factors.enrolled_at);
+        rules::not_held(conn, &factors.person).await?;
         if let Some(token_hash) = invitation {
             let used = sqlx::query(
                 "DELETE FROM invitations

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use latchkey_contract::SecretId;
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{SqliteConnection, SqliteExecutor, SqlitePool};
 
 use super::{
     StoreError, engine,
@@ -19,7 +19,7 @@ pub(super) async fn by_id(readers: &SqlitePool, id: &SecretId) -> Result<Option<
     found.map(read).transpose()
 }
 
-pub(super) async fn by_name(readers: &SqlitePool, name: &str) -> Result<Option<SealedRow>, StoreError> {
+pub(super) async fn by_name(readers: impl SqliteExecutor<'_>, name: &str) -> Result<Option<SealedRow>, StoreError> {
     let sql = "SELECT id, name, purpose, key_id, wrapped_key, sealed FROM sealed WHERE name = $1";
     let found = sqlx::query_as(sql).bind(name).fetch_optional(readers).await.map_err(engine)?;
     found.map(read).transpose()

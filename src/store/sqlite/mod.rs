@@ -6,7 +6,9 @@
 mod audit;
 mod audit_read;
 mod commit;
+pub mod copy;
 mod enroll;
+mod generation;
 mod intake;
 mod keys;
 mod open;
@@ -17,12 +19,14 @@ mod sweep;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod watched;
 mod writer;
 
 use std::{path::Path, sync::Arc};
 
 use latchkey_contract::{
-    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketRef, Timestamp, directory::Mode,
+    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketId, TicketRef, Timestamp,
+    directory::Mode, ticket::TicketChanged,
 };
 use sqlx::SqlitePool;
 use tokio::{
@@ -32,14 +36,14 @@ use tokio::{
 
 use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
 use super::{
-    Alert, AuditEntry, Chosen, Claim, Enrolled, Factors, Finish, Invitation, NewDelivery, Notice, OwedMail, QueueState,
-    Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError, StoredDelivery, TaskRow, Transition,
-    row,
+    Alert, AuditEntry, Chosen, Claim, Comparing, Cursor, Enrolled, Factors, Finish, Generation, Invitation,
+    NewDelivery, Notice, OwedMail, QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store,
+    StoreError, StoredDelivery, TaskRow, Transition, Trouble, TroubleKind, row,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
-    audit::{AuditFilter, AuditRow, By, Checkpoint, Head, Prunable},
-    jobs::task::{Lease, Task},
+    audit::{AuditFilter, AuditRow, By, Checkpoint, Code, Head, Prunable},
+    jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
 pub use open::{OpenError, Options};
@@ -203,6 +207,10 @@ impl Store for Sqlite {
         rules::history(&self.readers, limit).await
     }
 
+    async fn rulebook_history(&self, limit: u32) -> Result<Vec<Revision>, StoreError> {
+        rules::rulebook_history(&self.readers, limit).await
+    }
+
     async fn rulebook_at(&self, revision: i64) -> Result<Option<Rulebook>, StoreError> {
         rules::rulebook_at(&self.readers, revision).await
     }
@@ -223,8 +231,8 @@ impl Store for Sqlite {
         self.write(rules::LiftHold { on: on.clone(), up_to, change }).await
     }
 
-    async fn count_grants(&self, scope: &Scope, since: &str) -> Result<u32, StoreError> {
-        rules::count_grants(&self.readers, scope, since).await
+    async fn count_grants(&self, scope: &Scope, since: &str, before: Option<&str>) -> Result<u32, StoreError> {
+        rules::count_grants(&self.readers, scope, since, before).await
     }
 
     async fn open_grants_in(
@@ -318,6 +326,11 @@ impl Store for Sqlite {
         self.docs("accounts", query).await
     }
 
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        let sql = "SELECT id, doc FROM accounts WHERE id > $1 ORDER BY id LIMIT $2";
+        self.docs("accounts", sqlx::query_as(sql).bind(after.map_or("", AccountId::as_str)).bind(limit)).await
+    }
+
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError> {
         let sql = "SELECT ticket, doc FROM sightings WHERE ticket = $1 AND mapping = $2";
         let query = sqlx::query_as(sql).bind(ticket.to_string()).bind(mapping.as_str());
@@ -364,6 +377,10 @@ impl Store for Sqlite {
     async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let rows = self.audit_rows(&AuditFilter::default(), after, limit).await?;
         rows.iter().map(AuditRow::entry).collect()
+    }
+
+    async fn newest_audit(&self, codes: &[Code], limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        audit_read::newest(&self.readers, codes, limit).await
     }
 
     async fn audit_rows(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
@@ -454,8 +471,8 @@ impl Store for Sqlite {
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    async fn open_session(&self, session: &Session) -> Result<(), StoreError> {
-        self.write(people::OpenSession(session.clone())).await
+    async fn open_session(&self, session: &Session, tasks: Vec<NewTask>, now: Timestamp) -> Result<(), StoreError> {
+        self.write(people::OpenSession { session: session.clone(), tasks, now }).await
     }
 
     async fn session(
@@ -523,6 +540,30 @@ impl Store for Sqlite {
         })
     }
 
+    async fn cursor(&self, connection: &ConnectionId) -> Result<Option<Cursor>, StoreError> {
+        watched::cursor(&self.readers, connection).await
+    }
+
+    async fn trouble(&self, connection: &ConnectionId, kind: TroubleKind) -> Result<Option<Trouble>, StoreError> {
+        watched::trouble(&self.readers, connection, kind).await
+    }
+
+    async fn troubles(&self) -> Result<Vec<Trouble>, StoreError> {
+        watched::troubles(&self.readers).await
+    }
+
+    async fn unseen(&self, connection: &ConnectionId, changed: &[TicketChanged]) -> Result<Vec<TicketId>, StoreError> {
+        watched::unseen(&self.readers, connection, changed).await
+    }
+
+    async fn looks_ahead(&self, connection: &ConnectionId) -> Result<u64, StoreError> {
+        watched::looks_ahead(&self.readers, connection).await
+    }
+
+    async fn people_here(&self, now: Timestamp) -> Result<Vec<PersonId>, StoreError> {
+        watched::people_here(&self.readers, now).await
+    }
+
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.write(sweep::Sweep(now)).await
     }
@@ -537,6 +578,18 @@ impl Store for Sqlite {
             .await
             .map_err(engine)?;
         found.map(|ms| row::parse("meta", "last-seen", &ms).map(Timestamp::from_millis)).transpose()
+    }
+
+    async fn generation(&self) -> Result<Generation, StoreError> {
+        generation::read(&self.readers).await
+    }
+
+    async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError> {
+        self.write(generation::Raise(seen)).await
+    }
+
+    async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {
+        self.write(generation::CompareFirst(comparing)).await
     }
 }
 

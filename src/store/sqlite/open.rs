@@ -19,7 +19,7 @@ const APPLICATION_ID: i64 = 1_280_592_729;
 
 /// How long a write waits for somebody else's lock. A request may come just after such a wait began and
 /// then wait through a second one: together still below two seconds.
-const LOCKED: Duration = Duration::from_millis(900);
+pub(super) const LOCKED: Duration = Duration::from_millis(900);
 
 const READERS: u32 = 4;
 
@@ -158,6 +158,16 @@ impl Opener {
         Self { path: path.to_owned(), options }
     }
 
+    /// Of a file that nobody serves, in whatever state it is.
+    pub(super) fn of(path: &Path, options: SqliteConnectOptions) -> Self {
+        let options = options.filename(path).create_if_missing(false).foreign_keys(true).disable_statement_logging();
+        Self { path: path.to_owned(), options }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) async fn connect(&self) -> sqlx::Result<SqliteConnection> {
         self.options.connect().await
     }
@@ -216,7 +226,7 @@ impl Opener {
         Ok(true)
     }
 
-    async fn check(&self, conn: &mut SqliteConnection) -> Result<(), OpenError> {
+    pub(super) async fn check(&self, conn: &mut SqliteConnection) -> Result<(), OpenError> {
         let found: String = self.ask(conn, "PRAGMA quick_check(1)").await?;
         if found != "ok" {
             return Err(OpenError::Corrupt { path: self.path.clone(), found });
@@ -230,7 +240,7 @@ impl Opener {
         Ok(())
     }
 
-    async fn migrate(&self, conn: &mut SqliteConnection) -> Result<(), OpenError> {
+    pub(super) async fn migrate(&self, conn: &mut SqliteConnection) -> Result<(), OpenError> {
         let path = || self.path.clone();
         migrator().run(&mut *conn).await.map_err(|error| match error {
             MigrateError::VersionMissing(migration) => OpenError::Newer { path: path(), migration },
@@ -288,14 +298,14 @@ impl Opener {
         beside(&self.path, "id")
     }
 
-    async fn ask<T>(&self, conn: &mut SqliteConnection, sql: &'static str) -> Result<T, OpenError>
+    pub(super) async fn ask<T>(&self, conn: &mut SqliteConnection, sql: &'static str) -> Result<T, OpenError>
     where
         T: for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + Unpin,
     {
         sqlx::query_scalar(sql).fetch_one(conn).await.map_err(|error| self.failed(error))
     }
 
-    fn failed(&self, source: sqlx::Error) -> OpenError {
+    pub(super) fn failed(&self, source: sqlx::Error) -> OpenError {
         let path = self.path.clone();
         match super::code(&source).map(|code| code & 0xff) {
             Some(5 | 6) => OpenError::Locked(path),
@@ -314,7 +324,7 @@ pub(super) fn beside(path: &Path, what: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn migrator() -> Migrator {
+pub(super) fn migrator() -> Migrator {
     migrator_up_to(i64::MAX)
 }
 
@@ -329,6 +339,7 @@ pub(super) fn migrator_up_to(last: i64) -> Migrator {
         (5, "rules", include_str!("../../../migrations/sqlite/0005_rules.sql")),
         (6, "audit", include_str!("../../../migrations/sqlite/0006_audit.sql")),
         (7, "mail", include_str!("../../../migrations/sqlite/0007_mail.sql")),
+        (9, "watch", include_str!("../../../migrations/sqlite/0009_watch.sql")),
         (10, "invitations", include_str!("../../../migrations/sqlite/0010_invitations.sql")),
     ];
     let all = all.into_iter().filter(|(version, ..)| *version <= last);

@@ -5,10 +5,13 @@ use latchkey_contract::{PersonId, Timestamp};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{
-    StoreError, engine,
+    StoreError, engine, rules, tasks,
     writer::{Room, Write},
 };
-use crate::store::{Session, row};
+use crate::{
+    jobs::task::NewTask,
+    store::{Session, row},
+};
 
 /// Failures older than this count for nobody and are forgotten.
 const FAILURES_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -64,14 +67,23 @@ impl Write for CountFailure {
     }
 }
 
-pub(super) struct OpenSession(pub(super) Session);
+pub(super) struct OpenSession {
+    pub(super) session: Session,
+    pub(super) tasks: Vec<NewTask>,
+    pub(super) now: Timestamp,
+}
 
 #[async_trait]
 impl Write for OpenSession {
     type Out = ();
 
+    fn wakes(&self) -> bool {
+        true
+    }
+
     async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
-        let session = &self.0;
+        let session = &self.session;
+        rules::not_held(conn, &session.person).await?;
         sqlx::query(
             "INSERT INTO sessions (token_hash, person, form_token, until_at, idle_until) VALUES ($1, $2, $3, $4, $5)",
         )
@@ -80,9 +92,12 @@ impl Write for OpenSession {
         .bind(&session.form_token)
         .bind(session.until.millis())
         .bind(session.idle_until.millis())
-        .execute(conn)
+        .execute(&mut *conn)
         .await
         .map_err(engine)?;
+        for task in &self.tasks {
+            tasks::add(conn, task, self.now).await?;
+        }
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What is in force: rulebook, records, holds, and the one number that counts their changes.
 
 use async_trait::async_trait;
-use latchkey_contract::Timestamp;
+use latchkey_contract::{PersonId, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use sqlx::{SqliteConnection, SqliteExecutor};
@@ -9,7 +9,7 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use super::{
     StoreError,
     audit::Append,
-    engine, enroll, tasks,
+    engine, enroll, sweep, tasks,
     writer::{Class, Room, Write},
 };
 use crate::{
@@ -68,13 +68,28 @@ async fn of_kind<T: DeserializeOwned>(conn: &mut SqliteConnection, kind: &str) -
 
 /// The newest revisions, newest first.
 pub(super) async fn history<'e>(conn: impl SqliteExecutor<'e>, limit: u32) -> Result<Vec<Revision>, StoreError> {
-    let rows: Vec<(i64, String, String, i64, String)> = sqlx::query_as(
-        "SELECT revision, author, reason, saved_at, changed FROM revisions ORDER BY revision DESC LIMIT $1",
-    )
-    .bind(limit)
-    .fetch_all(conn)
-    .await
-    .map_err(engine)?;
+    const SQL: &str =
+        "SELECT revision, author, reason, saved_at, changed FROM revisions ORDER BY revision DESC LIMIT $1";
+    revisions(conn, SQL, limit).await
+}
+
+/// Those that changed the rulebook.
+pub(super) async fn rulebook_history<'e>(
+    conn: impl SqliteExecutor<'e>,
+    limit: u32,
+) -> Result<Vec<Revision>, StoreError> {
+    const SQL: &str = "SELECT revision, author, reason, saved_at, changed FROM revisions
+         WHERE revision IN (SELECT revision FROM rulebooks) ORDER BY revision DESC LIMIT $1";
+    revisions(conn, SQL, limit).await
+}
+
+async fn revisions<'e>(
+    conn: impl SqliteExecutor<'e>,
+    sql: &'static str,
+    limit: u32,
+) -> Result<Vec<Revision>, StoreError> {
+    let rows: Vec<(i64, String, String, i64, String)> =
+        sqlx::query_as(sql).bind(limit).fetch_all(conn).await.map_err(engine)?;
     let read = |(revision, author, reason, at, changed): (i64, String, String, i64, String)| {
         let changed = row::decode("revisions", &revision.to_string(), &changed)?;
         Ok(Revision { revision, author, reason, at: Timestamp::from_millis(at), changed })
@@ -87,19 +102,21 @@ pub(super) async fn count_grants<'e>(
     conn: impl SqliteExecutor<'e>,
     scope: &Scope,
     since: &str,
+    before: Option<&str>,
 ) -> Result<u32, StoreError> {
     let sql = match scope {
         Scope::Person(_) => {
-            "SELECT count(*) FROM grants WHERE person = $2 AND id >= $1 AND state NOT IN ('refused', 'denied', 'lapsed')"
+            "SELECT count(*) FROM grants WHERE person = $2 AND id >= $1 AND ($3 IS NULL OR id < $3) AND state NOT IN ('refused', 'denied', 'lapsed')"
         }
         Scope::Customer(_) => {
-            "SELECT count(*) FROM grants WHERE customer = $2 AND id >= $1 AND state NOT IN ('refused', 'denied', 'lapsed')"
+            "SELECT count(*) FROM grants WHERE customer = $2 AND id >= $1 AND ($3 IS NULL OR id < $3) AND state NOT IN ('refused', 'denied', 'lapsed')"
         }
         Scope::Everything => {
-            "SELECT count(*) FROM grants WHERE id >= $1 AND $2 = '' AND state NOT IN ('refused', 'denied', 'lapsed')"
+            "SELECT count(*) FROM grants WHERE id >= $1 AND $2 = '' AND ($3 IS NULL OR id < $3) AND state NOT IN ('refused', 'denied', 'lapsed')"
         }
     };
-    let count: i64 = sqlx::query_scalar(sql).bind(since).bind(scope.of()).fetch_one(conn).await.map_err(engine)?;
+    let count: i64 =
+        sqlx::query_scalar(sql).bind(since).bind(scope.of()).bind(before).fetch_one(conn).await.map_err(engine)?;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
@@ -214,6 +231,9 @@ impl Write for SaveRules {
         }
         Append::default().run(conn, &entries, room).await?;
         look_again(conn, &Scope::Everything, self.change.at, room).await?;
+        for task in sweep::polls(conn, self.change.at).await? {
+            tasks::add(conn, &task, self.change.at).await?;
+        }
         Ok(next)
     }
 }
@@ -285,10 +305,15 @@ impl Write for SetHold {
             .await
             .map_err(engine)?;
         }
+        let mut entry = change.entry(Code::HoldSet, next, json!({ "on": target, "cause": hold.cause }));
         if let HoldOn::Person(person) = &hold.on {
             enroll::shut_out(conn, person).await?;
+            entry.person = Some(person.clone());
         }
-        let entry = change.entry(Code::HoldSet, next, json!({ "on": target, "cause": hold.cause }));
+        if hold.cause == HoldCause::Left {
+            // The PSA said so; nobody was at the command line.
+            entry.by = Some(By::Service);
+        }
         self.append.run(conn, &[entry], room).await?;
         look_again(conn, &hold.on.scope(), hold.since, room).await?;
         Ok(next)
@@ -326,6 +351,14 @@ async fn hold_on(conn: &mut SqliteConnection, target: &str) -> Result<Option<Hol
         .await
         .map_err(engine)?;
     doc.map(|doc| row::decode("holds", target, &doc)).transpose()
+}
+
+/// Nobody who is held is let in or enrolled, whatever was looked at before.
+pub(super) async fn not_held(conn: &mut SqliteConnection, person: &PersonId) -> Result<(), StoreError> {
+    match hold_on(conn, &HoldOn::Person(person.clone()).to_string()).await? {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Conflict),
+    }
 }
 
 /// Tells every process that something outside the rules has changed (a secret), by a revision of its own.

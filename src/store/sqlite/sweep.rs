@@ -35,9 +35,12 @@ impl Write for Sweep {
         enroll::forget_old(conn, self.0).await?;
         let mut missing = due(conn).await?;
         missing.extend(converge(conn, self.0).await?);
+        missing.extend(presence(conn, self.0).await?);
         if room == Room::Free {
             missing.extend(tell(conn, self.0).await?);
             missing.extend(deliveries(conn).await?);
+            missing.extend(polls(conn, self.0).await?);
+            missing.extend(rechecks(conn, self.0).await?);
             missing.extend(alerts(conn, self.0).await?);
             missing.extend(mails(conn, self.0).await?);
             missing.extend(audit_head(conn, self.0).await?);
@@ -182,6 +185,62 @@ async fn deliveries(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreEr
         let connection: ConnectionId = row::parse("deliveries", &id, &connection)?;
         let event = row::decode("deliveries", &id, &event)?;
         Ok(intake::task(id, connection, &event, Timestamp::from_millis(at)))
+    }))
+}
+
+/// A PSA is polled while a mapping watches it.
+pub(super) async fn polls(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT m.value ->> 'connection' FROM rulebooks AS b, json_each(b.doc, '$.mapping') AS m
+         WHERE b.revision = (SELECT max(revision) FROM rulebooks)
+           AND NOT EXISTS (SELECT 1 FROM tasks AS t
+                           WHERE t.slot = 'poll:' || (m.value ->> 'connection') AND t.state <> 'dead')",
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    Ok(readable(rows, |id| {
+        let work = Work::Poll { connection: row::parse("rulebooks", &id, &id)? };
+        Ok(NewTask { work, run_at: now, priority: Priority::Telling })
+    }))
+}
+
+/// Whether somebody has left is asked while somebody is here: wherever they are bound.
+async fn presence(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT m.value ->> 'connection' FROM records AS r, json_each(r.doc, '$.members') AS m
+         WHERE r.kind = 'person' AND r.doc IS NOT NULL
+           AND r.revision = (SELECT max(n.revision) FROM records AS n WHERE n.kind = r.kind AND n.id = r.id)
+           AND (EXISTS (SELECT 1 FROM grants AS g WHERE g.person = r.id AND g.is_open = 1 AND g.state <> 'ending')
+                OR EXISTS (SELECT 1 FROM sessions AS s
+                           WHERE s.person = r.id AND s.until_at > $1 AND s.idle_until > $1))
+           AND NOT EXISTS (SELECT 1 FROM holds AS h WHERE h.target = 'person/' || r.id)
+           AND NOT EXISTS (SELECT 1 FROM tasks AS t
+                           WHERE t.slot = 'presence:' || (m.value ->> 'connection') AND t.state <> 'dead')",
+    )
+    .bind(now.millis())
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    Ok(readable(rows, |id| {
+        let work = Work::Presence { connection: row::parse("records", &id, &id)? };
+        Ok(NewTask { work, run_at: now, priority: Priority::Removal })
+    }))
+}
+
+/// Trouble whose end nobody else would notice is looked at until it is over.
+async fn rechecks(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT w.connection FROM watched AS w
+         WHERE w.kind IN ('rights', 'setup')
+           AND NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.slot = 'recheck:' || w.connection AND t.state <> 'dead')",
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(engine)?;
+    Ok(readable(rows, |id| {
+        let work = Work::Recheck { connection: row::parse("watched", &id, &id)? };
+        Ok(NewTask { work, run_at: now, priority: Priority::Telling })
     }))
 }
 

@@ -64,6 +64,7 @@ story::tell!(fresh:
     a_transition_is_written_whole_and_read_back,
     a_version_that_moved_changes_nothing,
     two_requests_cannot_make_two_standard_accounts,
+    accounts_are_listed_page_by_page,
     a_destroyed_secret_is_gone_and_its_name_free,
     data_keys_are_wrapped_anew_and_a_retired_key_takes_no_more,
     sightings_and_notices_are_replaced,
@@ -90,6 +91,10 @@ story::tell!(fresh:
     failures_are_counted_per_key_and_time,
     a_session_ends_by_its_end_by_idling_by_closing_and_by_enrolment,
     the_last_wall_time_is_remembered,
+    trouble_begins_once_and_ends_once,
+    a_save_that_nobody_saw_is_found,
+    who_is_held_is_not_here,
+    the_sweep_makes_who_watches,
 );
 
 #[tokio::test]
@@ -384,6 +389,6 @@ async fn rules_of_an_earlier_release_are_carried_over() {
     let held: Vec<_> = rules.holds.iter().map(|h| (h.on.to_string(), h.cause)).collect();
     assert_eq!(held, [("person/ann".to_owned(), HoldCause::Blocked)]);
     assert_eq!(store.history(10).await.unwrap().len(), 2);
-    assert_eq!(store.count_grants(&Scope::Customer("acme".parse().unwrap()), "").await.unwrap(), 1);
+    assert_eq!(store.count_grants(&Scope::Customer("acme".parse().unwrap()), "", None).await.unwrap(), 1);
     assert_eq!(store.save_rules(&rules, "jdoe", "goes on", START).await.unwrap(), 3);
 }

@@ -74,6 +74,9 @@ pub(crate) async fn records_and_rulebook_have_histories_of_their_own(store: &dyn
     let changed: Vec<_> = history.iter().map(|r| (r.revision, r.changed.join(" "))).collect();
     let expected = [(3, "rulebook"), (2, "person/ann person/cleo"), (1, "person/ann person/bob rulebook")];
     assert_eq!(changed, expected.map(|(n, text)| (n, text.to_owned())));
+    let of_the_rulebook: Vec<_> = store.rulebook_history(10).await.unwrap().iter().map(|r| r.revision).collect();
+    assert_eq!(of_the_rulebook, [3, 1]);
+    assert_eq!(store.rulebook_history(1).await.unwrap().len(), 1);
     assert_eq!(store.rulebook_at(2).await.unwrap(), Some(book("one")));
     assert_eq!(store.rulebook_at(0).await.unwrap(), None);
     assert_eq!(store.history(1).await.unwrap().len(), 1);
@@ -141,10 +144,12 @@ pub(crate) async fn a_brake_is_counted_again_where_it_is_written(store: &dyn Sto
     store.commit(Transition { grants, ..transition() }).await.unwrap();
     let scopes = [Scope::Everything, Scope::Person("jdoe".parse().unwrap()), Scope::Customer("acme".parse().unwrap())];
     for scope in &scopes {
-        assert_eq!(store.count_grants(scope, &ulid_floor(START)).await.unwrap(), 2, "{scope:?}");
-        assert_eq!(store.count_grants(scope, &ulid_floor(after(50))).await.unwrap(), 1, "{scope:?}");
+        assert_eq!(store.count_grants(scope, &ulid_floor(START), None).await.unwrap(), 2, "{scope:?}");
+        assert_eq!(store.count_grants(scope, &ulid_floor(after(50)), None).await.unwrap(), 1, "{scope:?}");
+        let before = ulid_floor(after(50));
+        assert_eq!(store.count_grants(scope, &ulid_floor(START), Some(&before)).await.unwrap(), 1, "{scope:?}");
     }
-    assert_eq!(store.count_grants(&Scope::Person("ann".parse().unwrap()), "").await.unwrap(), 0);
+    assert_eq!(store.count_grants(&Scope::Person("ann".parse().unwrap()), "", None).await.unwrap(), 0);
     let brake = |most| BrakeCount { scope: scopes[1].clone(), since: ulid_floor(START), most };
     let next =
         |most| Transition { brakes: vec![brake(most)], grants: vec![at(after(200), 5, granting())], ..transition() };
@@ -241,6 +246,14 @@ pub(crate) async fn two_requests_cannot_make_two_standard_accounts(store: &dyn S
     assert_eq!(of(Mode::Burner).await, ["b1"]);
 }
 
+pub(crate) async fn accounts_are_listed_page_by_page(store: &dyn Store) {
+    let accounts = ["a2", "a1", "a3"].map(|id| account(id, Mode::Burner)).to_vec();
+    store.commit(Transition { accounts, ..transition() }).await.unwrap();
+    let ids = |page: Vec<crate::access::Account>| page.into_iter().map(|a| a.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(ids(store.accounts(None, 2).await.unwrap()), ["a1", "a2"]);
+    assert_eq!(ids(store.accounts(Some(&"a2".parse().unwrap()), 2).await.unwrap()), ["a3"]);
+}
+
 pub(crate) async fn a_destroyed_secret_is_gone_and_its_name_free(store: &dyn Store) {
     store.commit(Transition { seal: vec![sealed("s1", Some("cw/private-key"))], ..transition() }).await.unwrap();
     let taken = Transition { seal: vec![sealed("s2", Some("cw/private-key"))], ..transition() };
@@ -283,8 +296,14 @@ pub(crate) async fn data_keys_are_wrapped_anew_and_a_retired_key_takes_no_more(s
 pub(crate) async fn sightings_and_notices_are_replaced(store: &dyn Store) {
     let mapping = "helpdesk".parse().unwrap();
     assert!(store.sighting(&ticket("4711"), &mapping).await.unwrap().is_none());
-    let mut seen =
-        Sighting { ticket: ticket("4711"), mapping: mapping.clone(), is_armed: true, consumed: None, seen_at: START };
+    let mut seen = Sighting {
+        ticket: ticket("4711"),
+        mapping: mapping.clone(),
+        is_armed: true,
+        consumed: None,
+        seen_at: START,
+        covers: None,
+    };
     store.commit(Transition { sightings: vec![seen.clone()], ..transition() }).await.unwrap();
     seen.is_armed = false;
     store.commit(Transition { sightings: vec![seen.clone()], ..transition() }).await.unwrap();

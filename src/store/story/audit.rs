@@ -32,6 +32,8 @@ pub(crate) async fn the_audit_is_one_chain(store: &dyn Store) {
     let page = store.audit(2, 1).await.unwrap();
     assert_eq!(page, all[2..3]);
     assert!(verify_chain((2, &all[1].hash), &page).is_ok());
+    assert_eq!(store.newest_audit(&[Code::StepDone], 2).await.unwrap(), [all[3].clone(), all[2].clone()]);
+    assert!(store.newest_audit(&[Code::RequestGranted, Code::RequestRefused], 9).await.unwrap().is_empty());
     let mut forged = all.clone();
     forged[1].person = None;
     assert_eq!(verify_chain((0, ""), &forged).unwrap_err().seq, 2);

@@ -7,12 +7,14 @@ mod audit;
 mod people;
 mod sample;
 mod tasks;
+mod watched;
 
 pub(crate) use access::*;
 pub(crate) use audit::*;
 pub(crate) use people::*;
 pub(crate) use sample::*;
 pub(crate) use tasks::*;
+pub(crate) use watched::*;
 
 /// One test per chapter. `$fresh` is an async function that answers a guard and a fresh store.
 macro_rules! tell {

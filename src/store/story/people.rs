@@ -93,7 +93,7 @@ pub(crate) async fn an_invitation_enrols_once(store: &dyn Store) {
     assert!(good("third", 1).await.is_none());
     store.invite(&invitation("fourth", Some("totp-b")), &By::Service, START).await.unwrap();
     store.choose("fourth", &chosen("totp-d"), START).await.unwrap();
-    store.open_session(&session("t1")).await.unwrap();
+    store.open_session(&session("t1"), vec![], START).await.unwrap();
     store.set_hold(&hold_on(HoldOn::Person(jdoe.clone()))).await.unwrap();
     assert!(good("fourth", 1).await.is_none() && store.sealed(&secret("totp-d")).await.unwrap().is_none());
     assert!(store.session("t1", after(1), after(601)).await.unwrap().is_none());
@@ -113,7 +113,7 @@ pub(crate) async fn who_is_removed_takes_their_factors_along(store: &dyn Store) 
     let rules = Rules { records: Records::parse(with).unwrap(), ..Rules::default() };
     store.save_rules(&rules, "test", "test", START).await.unwrap();
     store.enroll(&enrolled("totp-jdoe")).await.unwrap();
-    store.open_session(&session("t1")).await.unwrap();
+    store.open_session(&session("t1"), vec![], START).await.unwrap();
     store.invite(&invitation("link", Some("totp-jdoe")), &By::Service, START).await.unwrap();
     let mut rules = store.rules().await.unwrap();
     rules.records.people.retain(|p| p.id != jdoe);
@@ -177,7 +177,7 @@ pub(crate) async fn failures_are_counted_per_key_and_time(store: &dyn Store) {
 pub(crate) async fn a_session_ends_by_its_end_by_idling_by_closing_and_by_enrolment(store: &dyn Store) {
     store.enroll(&enrolled("totp-jdoe")).await.unwrap();
     for token in ["t1", "t2", "t3"] {
-        store.open_session(&session(token)).await.unwrap();
+        store.open_session(&session(token), vec![], START).await.unwrap();
     }
     assert!(store.session("forged", after(1), after(601)).await.unwrap().is_none());
     let seen = store.session("t1", after(500), after(1100)).await.unwrap().unwrap();
@@ -185,7 +185,7 @@ pub(crate) async fn a_session_ends_by_its_end_by_idling_by_closing_and_by_enrolm
     assert!(store.session("t2", after(600), after(1200)).await.unwrap().is_none(), "idle for too long");
     assert!(store.session("t1", after(1000), after(9999)).await.unwrap().is_some());
     assert!(store.session("t1", after(3600), after(9999)).await.unwrap().is_none(), "over");
-    store.open_session(&session("t4")).await.unwrap();
+    store.open_session(&session("t4"), vec![], START).await.unwrap();
     store.close_session("t4").await.unwrap();
     assert!(store.session("t4", after(1), after(601)).await.unwrap().is_none());
     store.enroll(&enrolled("totp-again")).await.unwrap();

@@ -15,7 +15,7 @@ fn error(text: &str) -> String {
     text.to_owned()
 }
 
-async fn one(store: &dyn Store, now: latchkey_contract::Timestamp) -> Task {
+pub(crate) async fn one(store: &dyn Store, now: latchkey_contract::Timestamp) -> Task {
     let mut tasks = claim(store, now).await;
     assert_eq!(tasks.len(), 1, "{tasks:?}");
     tasks.remove(0)

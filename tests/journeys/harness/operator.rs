@@ -16,7 +16,7 @@ use latchkey::{
     rulebook::{ConnectionKind, Rules},
     seal,
 };
-use latchkey_contract::{Clock, Directory, Secret};
+use latchkey_contract::{Clock, ConnectionId, Directory, Secret};
 use latchkey_entra::{Credential, Entra};
 
 use super::{BoardIds, Browser, CLIENT_SECRET, TestApp};
@@ -73,13 +73,14 @@ impl TestApp {
     }
 
     pub(crate) async fn set_client_secret(&self, secret: &str) {
-        let now = self.clock.now();
-        let store = self.store();
+        self.set_secret(&"acme-entra".parse().unwrap(), SecretKind::ClientSecret, secret).await;
+    }
+
+    pub(crate) async fn set_secret(&self, connection: &ConnectionId, kind: SecretKind, value: &str) {
+        let (store, now) = (self.store(), self.clock.now());
         let seal = seal::unlock(&self.config.key_file, store.as_ref(), now).await.unwrap();
-        let name = SecretName::new("acme-entra".parse().unwrap(), SecretKind::ClientSecret);
-        set_secrets(store.as_ref(), &seal, &By::operator("test"), &[(name, Secret::new(secret.to_owned()))], now)
-            .await
-            .unwrap();
+        let secret = (SecretName::new(connection.clone(), kind), Secret::new(value.to_owned()));
+        set_secrets(store.as_ref(), &seal, &By::operator("test"), &[secret], now).await.unwrap();
     }
 
     /// Starts the service again with this mail server.

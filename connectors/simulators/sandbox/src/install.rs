@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use latchkey::{
     cli::{self, Cli, Terminal},
     people::OneTime,
@@ -73,7 +72,7 @@ impl Desk<'_> {
 
     async fn at(&self, mut terminal: Terminal, command: &[&str]) -> anyhow::Result<()> {
         let words = ["latchkey", "--config", self.config].into_iter().chain(command.iter().copied());
-        let cli = Cli::try_parse_from(words)?;
+        let cli = Cli::read(words.map(Into::into))?;
         cli::run(cli, &mut terminal).await.with_context(|| format!("latchkey {}", command.join(" ")))
     }
 

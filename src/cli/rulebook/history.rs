@@ -1,0 +1,39 @@
+//! `latchkey rulebook history | rollback`.
+
+use anyhow::anyhow;
+
+use super::{Desk, Terminal, at, import};
+use crate::{rulebook::Rulebook, store::Revision};
+
+pub(super) async fn list(desk: &Desk, terminal: &mut Terminal, limit: u32) -> anyhow::Result<()> {
+    let revisions = desk.store.rulebook_history(limit).await?;
+    if revisions.is_empty() {
+        return terminal.hint("There is no rulebook yet. Put one in force: latchkey rulebook import FILE --reason WHY");
+    }
+    for Revision { revision, author, reason, at, .. } in &revisions {
+        terminal.say(format_args!("{revision}\t{}\t{author}\t{reason}", at.for_people()))?;
+        for line in changed(desk, *revision).await? {
+            terminal.say(format_args!("  {line}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a revision changed, each thing on one line.
+async fn changed(desk: &Desk, revision: i64) -> anyhow::Result<Vec<String>> {
+    let now = desk.store.rulebook_at(revision).await?.unwrap_or_default();
+    let before: Rulebook = desk.store.rulebook_at(revision - 1).await?.unwrap_or_default();
+    let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
+    Ok(now.differences(&before)?.iter().map(|difference| first_line(difference.to_string())).collect())
+}
+
+/// The way of an import: records and holds stay as they are.
+pub(super) async fn rollback(desk: &Desk, terminal: &mut Terminal, revision: i64, reason: &str) -> anyhow::Result<()> {
+    let book = at(desk, revision).await?;
+    book.check().map_err(|faults| {
+        anyhow!(
+            "the rulebook of revision {revision} would be refused today; export it, mend it, and import it:\n{faults}"
+        )
+    })?;
+    import::propose(desk, terminal, book, reason).await
+}

@@ -1,0 +1,67 @@
+//! `latchkey backup | restore` as an operator types them.
+
+use super::*;
+use crate::{
+    lock::Lock,
+    store::sqlite::{Options as StoreOptions, Sqlite},
+};
+
+async fn installed() -> Place {
+    let place = Place::new();
+    let records = place.write("records.toml", RECORDS);
+    place.type_in(&["records", "load", &records], io::empty()).await.ok();
+    place.type_in(&["secret", "set", "entra-contoso/client-secret"], Cursor::new("canary\n")).await.ok();
+    place
+}
+
+/// F177: one command each; putting back is asked for, and what was there is kept.
+#[tokio::test]
+async fn a_backup_is_made_and_put_back_by_one_command_each() {
+    let place = installed().await;
+    let file = place.0.path().join("backup.tar").to_str().unwrap().to_owned();
+    let made = place.type_in(&["backup", &file], io::empty()).await.ok();
+    assert!(made.output.contains("holds the database as it was on"), "{made:?}");
+    assert!(made.hints.contains("keys/master.key"), "{made:?}");
+    let again = place.type_in(&["backup", &file], io::empty()).await.refused();
+    assert!(again.contains("is there already, and is not overwritten"), "{again}");
+
+    place.type_in(&["certificate", "make", "entra-contoso"], io::empty()).await.ok();
+    let unasked = place.type_in(&["restore", &file], io::empty()).await;
+    assert!(unasked.hints.contains("blocked people and paused customers"), "{unasked:?}");
+    assert!(unasked.refused().contains("--yes"));
+    let after = place.type_in(&["secret", "list"], io::empty()).await.ok().output;
+    assert!(after.contains("entra-contoso/certificate"), "nothing was changed: {after}");
+
+    let restored = place.type_in(&["restore", &file, "--yes"], io::empty()).await.ok();
+    assert!(restored.output.contains("is kept as") && restored.hints.contains("latchkey reconcile"), "{restored:?}");
+    let back = place.type_in(&["secret", "list"], io::empty()).await.ok().output;
+    assert_eq!(back, "entra-contoso/client-secret\n");
+}
+
+/// F177: while somebody works on the database, it is not replaced under them.
+#[tokio::test]
+async fn nothing_is_put_back_under_a_service_that_runs() {
+    let place = installed().await;
+    let file = place.0.path().join("backup.tar").to_str().unwrap().to_owned();
+    place.type_in(&["backup", &file], io::empty()).await.ok();
+    let service = Lock::for_service(&place.0.path().join("data")).await.unwrap();
+    let refused = place.type_in(&["restore", &file, "--yes"], io::empty()).await.refused();
+    assert!(refused.contains("is in use") && refused.contains("systemctl stop latchkey"), "{refused}");
+    place.type_in(&["backup", &format!("{file}.beside")], io::empty()).await.ok();
+    drop(service);
+    // Somebody who knows no lock has it open.
+    let other = Sqlite::open(&place.0.path().join("data/latchkey.db"), StoreOptions::default()).await.unwrap();
+    let refused = place.type_in(&["restore", &file, "--yes"], io::empty()).await.refused();
+    assert!(refused.contains("is in use"), "{refused}");
+    other.close().await;
+}
+
+/// F177: where nothing is, nothing is made by asking for a copy of it.
+#[tokio::test]
+async fn there_is_no_backup_of_nothing() {
+    let place = Place::new();
+    let file = place.0.path().join("backup.tar").to_str().unwrap().to_owned();
+    let refused = place.type_in(&["backup", &file], io::empty()).await.refused();
+    assert!(refused.contains("nothing to copy"), "{refused}");
+    assert!(!place.0.path().join("keys").exists() && !place.0.path().join("data/latchkey.db").exists());
+}

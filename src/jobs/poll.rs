@@ -1,0 +1,155 @@
+//! The poll: which tickets were saved since the last one, whoever told us or not. A webhook that was lost loses no request.
+//!
+//! Slow and bounded: one page at a time, and no further page before what was found was looked at.
+
+use std::time::Duration;
+
+use latchkey_contract::{BoardId, ConnectionId, TicketRef, Timestamp, ticket::TicketChanged};
+
+use super::{JobError, Jobs};
+use crate::{
+    jobs::{
+        queue::{LeaseHandle, Ran},
+        task::{NewTask, Priority, Work},
+    },
+    store::{CommitName, Cursor, Finish, Transition, TroubleKind, Watched},
+};
+
+/// Saves asked for at once.
+const PAGE: usize = 200;
+
+/// Between two pages, and between two looks whether what was found is worked off.
+const PACE: Duration = Duration::from_secs(10);
+
+/// A delivery may be under way for so long before its ticket is looked at without it.
+const LATE: Duration = Duration::from_secs(60);
+
+/// A PSA may show a save only so long after the time that it gives it; and its clock may be behind ours.
+const OVERLAP: Duration = Duration::from_secs(120);
+
+/// Between two comparisons of the webhooks.
+const COMPARED: Duration = Duration::from_secs(3600);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Jobs {
+    pub(super) async fn poll(&self, connection: &ConnectionId, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let now = self.clock.now();
+        let world = self.live.current().await;
+        for (broken, why) in world.registry.broken() {
+            self.notice_broken(broken, why).await;
+        }
+        let boards: Vec<BoardId> = world.rules.rulebook.boards(connection).into_iter().collect();
+        if boards.is_empty() || world.rules.records.connection(connection).is_none() {
+            return self.stop_polling(connection, lease).await;
+        }
+        let every = world.rules.rulebook.settings.poll_every();
+        let Some(cursor) = self.store.cursor(connection).await? else {
+            // What was saved before is nobody's request.
+            let first = Cursor { connection: connection.clone(), from: now, newest: now, compared_at: now };
+            return self.asked(first, Vec::new(), now + every, lease).await;
+        };
+        if self.store.looks_ahead(connection).await? > 0 {
+            return Ok(Ran::Finish(Finish::At(now + PACE)));
+        }
+        let psa = world.registry.ticket_system(connection)?;
+        let found = psa.changed_since(cursor.from, &boards, PAGE).await?;
+        let unseen = self.store.unseen(connection, &found).await?;
+        let looks = found.iter().filter(|saved| unseen.contains(&saved.id)).map(|saved| {
+            let ticket = TicketRef { connection: connection.clone(), ticket: saved.id.clone() };
+            let run_at = (saved.at + LATE).clamp(now, now + LATE);
+            NewTask { work: Work::Look { ticket }, run_at, priority: Priority::Telling }
+        });
+        let mut tasks: Vec<NewTask> = looks.collect();
+        let mut next = after(&cursor, &found, now);
+        let is_in_trouble = self.store.trouble(connection, TroubleKind::Webhooks).await?.is_some();
+        if is_in_trouble || now.since(cursor.compared_at) >= COMPARED {
+            next.compared_at = now;
+            let work = Work::Webhooks { connection: connection.clone() };
+            tasks.push(NewTask { work, run_at: now, priority: Priority::Telling });
+        }
+        let again = if found.len() < PAGE { every } else { PACE };
+        tracing::debug!(%connection, found = found.len(), looks = tasks.len(), "polled");
+        self.asked(next, tasks, self.clock.now() + again, lease).await
+    }
+
+    async fn asked(
+        &self,
+        cursor: Cursor,
+        tasks: Vec<NewTask>,
+        next: Timestamp,
+        lease: &LeaseHandle,
+    ) -> Result<Ran, JobError> {
+        let mut transition = Transition::new(CommitName::Polled, self.clock.now());
+        transition.watched.push(Watched::Asked(cursor));
+        transition.tasks = tasks;
+        transition.lease = Some((lease.lease(), Finish::At(next)));
+        self.store.commit(transition).await?;
+        Ok(Ran::Committed)
+    }
+
+    /// No mapping watches it any more. When one does again, the poll begins anew.
+    async fn stop_polling(&self, connection: &ConnectionId, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let mut transition = Transition::new(CommitName::Polled, self.clock.now());
+        transition.watched.push(Watched::NotAsked(connection.clone()));
+        self.is_well(&mut transition, connection, TroubleKind::Webhooks).await?;
+        transition.lease = Some((lease.lease(), Finish::Done));
+        self.store.commit(transition).await?;
+        Ok(Ran::Committed)
+    }
+}
+
+/// Where the next question begins. After a full page: right behind it. Otherwise a little before this one was asked;
+/// but never behind what the PSA's own clock has come to, which may be behind ours.
+fn after(cursor: &Cursor, found: &[TicketChanged], asked_at: Timestamp) -> Cursor {
+    let newest = found.iter().map(|saved| saved.at).max().unwrap_or(cursor.newest).max(cursor.newest);
+    let behind = whole_second(newest) + SECOND;
+    let from = match found.last() {
+        Some(last) if found.len() >= PAGE => whole_second(last.at) + SECOND,
+        _ => behind.min(asked_at - OVERLAP),
+    };
+    Cursor { from: from.max(cursor.from), newest, ..cursor.clone() }
+}
+
+const fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.seconds() * 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(1_790_000_000_000 + seconds * 1000)
+    }
+
+    fn cursor(from: i64, newest: i64) -> Cursor {
+        Cursor { connection: "cw".parse().unwrap(), from: at(from), newest: at(newest), compared_at: at(0) }
+    }
+
+    fn saved(times: impl IntoIterator<Item = i64>) -> Vec<TicketChanged> {
+        let ticket = |(n, seconds): (usize, i64)| TicketChanged { id: n.to_string().parse().unwrap(), at: at(seconds) };
+        times.into_iter().enumerate().map(ticket).collect()
+    }
+
+    #[test]
+    fn after_a_full_page_the_next_question_begins_right_behind_it() {
+        let full = saved((0..200).map(|n| 1000 + n / 10));
+        assert_eq!(after(&cursor(900, 900), &full, at(5000)), cursor(1020, 1019));
+    }
+
+    #[test]
+    fn otherwise_it_begins_a_little_before_this_one_was_asked() {
+        assert_eq!(after(&cursor(0, 0), &saved([100, 999]), at(1000)), cursor(880, 999), "it may show late");
+        assert_eq!(after(&cursor(880, 999), &saved([999]), at(1300)), cursor(1000, 999), "quiet since then");
+        assert_eq!(after(&cursor(1000, 999), &[], at(9000)), cursor(1000, 999));
+    }
+
+    /// Whatever our clock says, nothing is skipped that the PSA's clock has not come to.
+    #[test]
+    fn a_psa_whose_clock_is_behind_loses_nothing() {
+        assert_eq!(after(&cursor(0, 0), &saved([400]), at(1000)), cursor(401, 400));
+        assert_eq!(after(&cursor(401, 400), &saved([450]), at(700)).from, at(451));
+        assert_eq!(after(&cursor(401, 400), &[], at(420)).from, at(401), "it never goes back");
+    }
+}
