@@ -178,7 +178,7 @@ async fn a_person_at_a_terminal_gets_the_link_drawn() {
     // Light modules are what is drawn; each character is two of them, one above the other.
     let is_light = |x: usize, y: usize| match drawn[y / 2][x] {
         '█' => true,
-        '▀' => y % 2 == 0,
+        '▀' => y.is_multiple_of(2),
         '▄' => y % 2 == 1,
         _ => false,
     };
