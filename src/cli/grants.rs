@@ -130,9 +130,26 @@ fn said(terminal: &mut Terminal, value: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A value in words: `person jane, member 176` for an object. What could be known or not is stored under `Ok` or `Err`.
 fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => one_line(text, 300),
-        other => one_line(&other.to_string(), 300),
-    }
+    let words = match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) if fields.is_empty() => "none".to_owned(),
+        Value::Object(fields) => match (fields.get("Ok"), fields.get("Err")) {
+            (Some(known), _) => plain(known),
+            (_, Some(why)) => format!("not known: {}", plain(why)),
+            _ => fields
+                .iter()
+                .map(|(name, value)| format!("{} {}", name.replace('_', " "), plain(value)))
+                .collect::<Vec<_>>()
+                .join(", "),
+        },
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Null => "nothing".to_owned(),
+        Value::Number(number) => number.to_string(),
+    };
+    one_line(&words, 300)
 }

@@ -132,7 +132,7 @@ async fn check(desk: &Desk, terminal: &mut Terminal, file: &Path) -> anyhow::Res
     }
     let (policies, mappings) = (book.policies.len(), book.mappings.len());
     terminal.say(format_args!(
-        "{policies} policies, {mappings} mappings: no faults, {} things to know.",
+        "No faults. Policies: {policies}, mappings: {mappings}, things to know: {}.",
         warnings.len() + silent.len()
     ))
 }
