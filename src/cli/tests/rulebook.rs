@@ -219,7 +219,7 @@ async fn a_file_is_checked_by_itself_by_the_records_and_by_the_vendors() {
 
     world.entra.rotate_secret(APP, "another");
     let silent = check(&[]).await.ok().output;
-    has(&silent, &["not asked\tcontoso could not be asked", "no faults, 1 things to know."]);
+    has(&silent, &["not asked\tcontoso could not be asked", "No faults. Policies: 1, mappings: 1, things to know: 1."]);
     assert_eq!(world.revision().await, 3, "nothing was saved");
 }
 

@@ -82,7 +82,7 @@ impl Noted {
             fact("CW_PRIVATE_KEY", "API member's private key", &psa.api.private_key),
         ];
         let tenant = vec![
-            fact("ENTRA_HOST", "Host of sign-in and Graph", &tenant.sim.base_url()),
+            fact("ENTRA_HOST", "Host of sign-in and Graph", tenant.sim.base_url()),
             fact("ENTRA_TENANT", "Directory (tenant) id", TENANT),
             fact("ENTRA_CLIENT_ID", "Application (client) id", CLIENT),
             fact("ENTRA_CLIENT_SECRET", "Client secret", &tenant.client_secret),
@@ -110,7 +110,7 @@ pub(crate) async fn run(options: &VendorsOptions) -> anyhow::Result<()> {
     let noted = Noted::down(&vendors, data.path())?;
     let mut described = described(&vendors, &data.path().join("ca.pem"));
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
-    let pages = pages::serve(bind, Site::Vendors(vendors, noted)).await;
+    let pages = pages::serve(bind, Site::Vendors(Box::new(vendors), noted)).await;
     let pages = pages.with_context(|| format!("port {} cannot be used; name another with --port", options.port))?;
     described["pages"] = json!(format!("http://{}", pages.addr));
     let mut out = std::io::stdout();

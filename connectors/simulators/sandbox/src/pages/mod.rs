@@ -27,7 +27,7 @@ pub(crate) enum Site {
     /// The vendors', with the service beside them.
     Whole(Arc<Sandbox>),
     /// The vendors' alone: the service is somebody else's to run.
-    Vendors(Vendors, Noted),
+    Vendors(Box<Vendors>, Noted),
 }
 
 impl Site {
