@@ -1,5 +1,7 @@
 //! On which terms access is given: for whom, by which policy, under which name; and what of that stays as it was.
 
+use std::collections::BTreeSet;
+
 use latchkey::access::Length;
 use latchkey_contract::{EntitlementId, directory::Mode};
 use latchkey_simulators::connectwise::{FieldKind, NewTicket};
@@ -58,11 +60,17 @@ async fn a_policy_that_changes_changes_no_access_that_was_given() {
         (policy.default_length, policy.max_length) = (policy.lengths[0], policy.lengths[0]);
     })
     .await;
-    app.minutes(45).await;
+    app.minutes(40).await;
+    // Another grant on the same account has it looked at.
+    let other = app.active_on(app.psa.projects).await;
     assert_eq!((app.state(ticket).await.name(), app.grant(ticket).await.policy), ("active", frozen));
-    assert_eq!((app.entra.roles(), app.entra.groups().len()), (vec![HELPDESK_ROLE.to_owned()], 1));
-    app.minutes(16).await;
-    assert_eq!(app.state(ticket).await.name(), "ended");
+    let held: BTreeSet<String> = app.entra.roles().into_iter().collect();
+    assert_eq!(held, [HELPDESK_ROLE, EXCHANGE_ROLE].map(str::to_owned).into());
+    assert_eq!(app.entra.groups().len(), 1);
+    app.minutes(21).await;
+    assert_eq!((app.state(ticket).await.name(), app.entra.roles()), ("ended", vec![EXCHANGE_ROLE.to_owned()]));
+    app.minutes(41).await;
+    assert_eq!(app.state(other).await.name(), "ended");
     assert_eq!((app.entra.object(), app.entra.is_enabled()), (object, false), "standard: it stays");
     let next = app.active().await;
     assert_eq!(app.grant(next).await.policy.mode, Mode::Burner);

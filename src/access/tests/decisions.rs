@@ -214,6 +214,13 @@ fn a_field_chooses_among_what_may_be_used_here() {
     let unknown = refused(&rules, &asks("domain-admin"));
     rules.rulebook.policies[1].technicians = Technicians::default();
     assert_eq!(refused(&rules, &asks("exchange")), unknown, "invisible is like absent");
+    rules.rulebook.policies[1].technicians = rules.rulebook.policies[0].technicians.clone();
+    assert_eq!(decided(&rules, &asks("exchange")).policy.id.as_str(), "exchange");
+    rules.rulebook.policies[1].customers = Where::Groups(vec!["gold".parse().unwrap()]);
+    assert_eq!(refused(&rules, &asks("exchange")), unknown, "and so it is elsewhere");
+    let elsewhere = Policy { id: "not-named".parse().unwrap(), ..rules.rulebook.policies[0].clone() };
+    rules.rulebook.policies.push(elsewhere);
+    assert_eq!(refused(&rules, &asks("not-named")), unknown, "not one that the mapping does not name");
     rules.rulebook.mappings[0].policy = None;
     assert_eq!(refused(&rules, &asks("")).code, "policy-unreadable");
 }
