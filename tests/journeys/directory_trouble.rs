@@ -104,7 +104,7 @@ async fn graph_down_for_ten_minutes_while_giving_only_delays() {
     app.end().await;
 }
 
-/// F126, F175: throttled, with and without a wait asked for, while giving and while taking: both come to their end.
+/// F126: throttled, with and without a wait asked for, while giving and while taking: both come to their end.
 #[tokio::test(flavor = "multi_thread")]
 async fn throttling_delays_giving_and_taking_and_stops_neither() {
     for wait in [Some(20), None] {

@@ -95,7 +95,7 @@ async fn a_request_waits_for_the_ticket_to_be_readable() {
     app.end().await;
 }
 
-/// F7, F175: throttled for three minutes: nobody is hammered, and everything arrives.
+/// F7: throttled for three minutes: nobody is hammered, and everything arrives.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_429_is_waited_out() {
     let app = TestApp::start().await;
