@@ -232,7 +232,7 @@ async fn a_held_request_is_given_when_two_people_have_approved() {
     app.end().await;
 }
 
-/// F9: webhooks are made, listed, repaired and removed by command, and another product's are left alone.
+/// F9: webhooks are made, listed, repaired and removed by command, and what points elsewhere is left alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_are_made_listed_repaired_and_removed_by_command() {
     let app = TestApp::start().await;
@@ -243,6 +243,7 @@ async fn webhooks_are_made_listed_repaired_and_removed_by_command() {
     assert!(said.contains("0 created, 0 repaired, 0 removed, 2 right as they were."), "{said}");
     app.psa.tenant.set_callback_inactive(ours, true);
     let listed = app.type_in(&list, "").await.unwrap();
+    // A copy of ours that points elsewhere is shown as well.
     assert_eq!((listed.lines().count(), listed.matches("\tswitched off at the PSA").count()), (3, 1), "{listed}");
     assert!(!listed.contains(HOOK_SECRET), "{listed}");
     let said = app.type_in(&sync, "").await.unwrap();
