@@ -154,6 +154,7 @@ async fn last_word(stream: &mut UnixStream) -> (Order, String) {
     }
 }
 
+/// F162: a command that is typed is done by the service, in a talk over its socket.
 #[tokio::test]
 async fn what_is_asked_and_said_goes_through_the_socket() {
     let place = Place::new();
@@ -285,6 +286,7 @@ async fn a_service_that_stops_waits_for_nobody_who_does_not_come_to_an_end() {
     assert!(matches!(knock(place.dir.path()).await.unwrap(), Knock::Nobody));
 }
 
+/// F162: the socket is the owner's alone, and one service's.
 #[tokio::test]
 async fn the_socket_of_a_dead_service_is_replaced_and_never_a_living_ones() {
     let mut place = Place::new();
@@ -305,6 +307,7 @@ async fn the_socket_of_a_dead_service_is_replaced_and_never_a_living_ones() {
     assert!(path(place.dir.path()).exists());
 }
 
+/// F162
 #[test]
 fn only_root_and_the_services_own_user_are_welcome() {
     let own = Uid::effective().as_raw();

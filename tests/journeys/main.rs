@@ -22,6 +22,7 @@ mod psa_trouble;
 mod restore;
 mod secrets;
 mod storage;
+mod terms;
 mod the_main_job;
 mod tls;
 mod watching;

@@ -10,6 +10,10 @@ use crate::harness::*;
 
 const MARK_OWNS: (&str, &str) = ("name = \"Mark Smith\"", "name = \"Mark Smith\"\nrole = \"owner\"");
 const JANE_APPROVES: (&str, &str) = ("name = \"Jane Doe\"", "name = \"Jane Doe\"\nrole = \"approver\"");
+const LEE_APPROVES: (&str, &str) = (
+    "[[person]]\nid = \"mark\"",
+    "[[person]]\nid = \"lee\"\nname = \"Lee Park\"\nrole = \"approver\"\ncustomers = []\n\n[[person]]\nid = \"mark\"",
+);
 const TIGHT: (&str, &str) = (
     "[[technician_group]]",
     "[[brake]]\nid = \"busy\"\nper = \"msp\"\ngrants = 1\nwithin = \"8h\"\n[[technician_group]]",
@@ -200,6 +204,62 @@ async fn a_brake_is_answered_by_two_people() {
     assert_eq!(app.state(ticket).await.name(), "denied");
     let notes = app.psa.notes(ticket);
     assert!(notes.iter().any(|note| note.contains("not today")), "{notes:?}");
+    app.minutes(61).await;
+    app.end().await;
+}
+
+/// F58: when the second person has approved it is given, as if it had been asked for then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_request_is_given_when_two_people_have_approved() {
+    let app = TestApp::start_with(&[MARK_OWNS, LEE_APPROVES, TIGHT]).await;
+    let lee = app.enroll("lee").await;
+    app.active().await;
+    let ticket = app.psa.ticket_on(app.psa.projects);
+    app.psa.ask(ticket);
+    app.run().await;
+    let id = app.grant(ticket).await.id;
+    app.minutes(90).await;
+    app.type_in(&["approve", id.as_str(), "--as", "mark"], &code(&app, &app.mark)).await.unwrap();
+    app.run().await;
+    assert_eq!((app.state(ticket).await.name(), app.entra.is_enabled()), ("held", false), "nobody alone");
+    app.type_in(&["approve", id.as_str(), "--as", "lee"], &code(&app, &lee)).await.unwrap();
+    app.run().await;
+    assert_eq!((app.state(ticket).await.name(), app.entra.roles()), ("active", vec![EXCHANGE_ROLE.to_owned()]));
+    app.minutes(55).await;
+    assert_eq!(app.state(ticket).await.name(), "active", "the hour begins with the approval");
+    app.minutes(6).await;
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    app.end().await;
+}
+
+/// F9: webhooks are made, listed, repaired and removed by command, and what points elsewhere is left alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_are_made_listed_repaired_and_removed_by_command() {
+    let app = TestApp::start().await;
+    let ours = app.psa.tenant.callbacks()[0]["id"].as_i64().unwrap();
+    app.psa.tenant.add_callback_for_all("https://other.example/hook");
+    let (sync, list) = (["webhook", "sync", "cw"], ["webhook", "list", "cw"]);
+    let said = app.type_in(&sync, "").await.unwrap();
+    assert!(said.contains("0 created, 0 repaired, 0 removed, 2 right as they were."), "{said}");
+    app.psa.tenant.set_callback_inactive(ours, true);
+    let listed = app.type_in(&list, "").await.unwrap();
+    // A copy of ours that points elsewhere is shown as well.
+    assert_eq!((listed.lines().count(), listed.matches("\tswitched off at the PSA").count()), (3, 1), "{listed}");
+    assert!(!listed.contains(HOOK_SECRET), "{listed}");
+    let said = app.type_in(&sync, "").await.unwrap();
+    assert!(said.contains("0 created, 1 repaired,"), "{said}");
+    app.psa.tenant.remove_callback(ours);
+    let said = app.type_in(&sync, "").await.unwrap();
+    assert!(said.contains("1 created, 0 repaired,"), "{said}");
+    assert_eq!(app.type_in(&list, "").await.unwrap().matches("/hooks/cw/\tactive\n").count(), 2);
+
+    assert!(app.type_in(&["webhook", "remove", "cw"], "").await.unwrap_err().contains("--yes"));
+    let said = app.type_in(&["webhook", "remove", "cw", "--yes"], "").await.unwrap();
+    assert!(said.contains("2 removed."), "{said}");
+    let left = app.psa.tenant.callbacks();
+    assert!(left.len() == 1 && left[0]["url"].as_str().is_some_and(|url| url.contains("other.example")), "{left:?}");
+    app.type_in(&sync, "").await.unwrap();
+    app.active().await;
     app.minutes(61).await;
     app.end().await;
 }

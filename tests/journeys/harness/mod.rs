@@ -284,7 +284,7 @@ async fn install(
     (jane, mark)
 }
 
-async fn enroll(store: &Sqlite, seal: &seal::Seal, person: &str, now: Timestamp) -> OneTime {
+async fn enroll(store: &dyn Store, seal: &seal::Seal, person: &str, now: Timestamp) -> OneTime {
     let person = PersonId::parse(person).unwrap();
     let enrolment = Enrolment::begin(person.clone(), Secret::new(PASSWORD.to_owned())).unwrap();
     let again = OneTime::new(&enrolment.one_time().bytes(), &person).unwrap();
