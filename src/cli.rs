@@ -340,7 +340,15 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
     if let Command::Audit(Audit::Verify { file: Some(file), head }) = cli.command {
         return audit::verify::file(&file, head, terminal);
     }
-    match way(&cli).await? {
+    let is_doctor = matches!(cli.command, Command::Doctor { .. });
+    if is_doctor && let Some(shut) = doctor::before(&cli.config).await {
+        return doctor::say(&shut, terminal);
+    }
+    let way = match way(&cli).await {
+        Err(why) if is_doctor => return doctor::say(&doctor::without_desk(&cli.config, &why).await, terminal),
+        way => way?,
+    };
+    match way {
         Way::Service(stream) => socket::ask(stream, for_the_service(&cli.words)?, terminal).await,
         Way::Alone(desk) => {
             let done = at_the_desk(cli.command, &desk, terminal).await;

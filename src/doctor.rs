@@ -1,15 +1,19 @@
-//! `latchkey doctor`: every line is a live look at one thing, and says `ok`, `note`, or `FAILED` with what to do.
+//! `latchkey doctor`: every line is a live look at one thing, and says `ok`, `note`, or `fault` with what to do.
 //!
-//! Reading order: [`line`](Line) says what a line is; then an area each: `place` (database, disk, key file, clock), `work`
-//! (queue, removals, holds, audit log), `address`, `mail`, `vendors`, with `wants` for what the rules in force want of
-//! them. In each, what is judged is apart from what is asked. No area waits for another's verdict, each has its time,
-//! and nothing is changed but the database's last seen time and what a test mail leaves behind.
+//! Reading order: [`line`](Line) says what a line is and how it is printed; then an area each: `place` (database, disk, key
+//! file, clock), `tls`, `address`, `mail`, `connections`, with `wants` for what the rules in force want of them, `rulebook`,
+//! `work` (queue, removals, holds, audit log); `shut` is what is left where there is no database. In each, what is judged
+//! is apart from what is asked. No area waits for another's verdict, each has its time, and nothing is changed but the
+//! database's last seen time and what a test mail leaves behind.
 
 mod address;
+mod connections;
 mod line;
 mod mail;
 mod place;
-mod vendors;
+mod rulebook;
+mod shut;
+mod tls;
 mod wants;
 mod work;
 
@@ -17,13 +21,15 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::Clock;
 
+pub(crate) use connections::Connections;
 pub use line::{Line, Report};
 pub use mail::TestMail;
+pub use shut::{Shut, without_database};
 
 use crate::{
     config::Config,
     jobs::{Jobs, Post, chain},
-    registry::{InForce, Live, Vendors},
+    registry::{self, InForce, Live},
     rulebook::Rules,
     seal::Seal,
     store::Store,
@@ -52,52 +58,70 @@ pub struct Doctor {
 impl Doctor {
     /// Looks at everything.
     pub async fn look(&self) -> Report {
-        let mut lines = Box::pin(within("database", HERE, place::database(self))).await;
+        let mut lines = vec![self.service()];
+        lines.extend(Box::pin(within("database", HERE, place::database(self))).await);
+        let rules = self.rules(&mut lines).await;
         let (key, seal) = Box::pin(place::key(self)).await;
         lines.extend(key);
         lines.extend(within("clock", HERE, place::clock(self)).await);
-        let rules = match tokio::time::timeout(HERE, self.store.rules()).await {
-            Ok(Ok(rules)) => rules,
-            Ok(Err(error)) => {
-                lines.push(Line::red("database", "rules", chain(&error)));
-                Rules::default()
-            }
-            Err(_) => {
-                lines.push(slow("database", "rules", HERE));
-                Rules::default()
-            }
-        };
-        let (here, address, mail, vendors) = tokio::join!(
+        let (own, certificate) = tls::own(&self.config, &*self.clock);
+        lines.extend(own);
+        let (work, address, mail, vendors) = tokio::join!(
             Box::pin(work::look(self, &rules)),
-            Box::pin(address::look(self)),
+            Box::pin(within("address", HERE * 2, address::look(&self.config, &*self.clock, certificate.as_ref()))),
             Box::pin(mail::look(self, &rules, seal.as_deref())),
             Box::pin(self.vendors(&rules, seal.as_ref())),
         );
-        lines.extend([address, mail, vendors, here].into_iter().flatten());
+        lines.extend([address, mail, vendors, work].into_iter().flatten());
         Report { lines }
+    }
+
+    fn service(&self) -> Line {
+        const WHAT: &str = "running";
+        match &self.jobs {
+            Some(_) => {
+                Line::ok("service", WHAT, format!("Latchkey {}, which looks by itself", env!("CARGO_PKG_VERSION")))
+            }
+            None => {
+                let know =
+                    "no service runs here, so nothing is given and nothing ends: start it (systemctl start latchkey)";
+                Line::note("service", WHAT, know)
+            }
+        }
+    }
+
+    async fn rules(&self, lines: &mut Vec<Line>) -> Rules {
+        match tokio::time::timeout(HERE, self.store.rules()).await {
+            Ok(Ok(rules)) => return rules,
+            Ok(Err(error)) => lines.push(Line::red("database", "rules", chain(&error))),
+            Err(_) => lines.push(slow("database", "rules", HERE)),
+        }
+        Rules::default()
     }
 
     async fn vendors(&self, rules: &Rules, seal: Option<&Arc<Seal>>) -> Vec<Line> {
         if rules.records.connections.is_empty() {
-            let know = "there are none yet: write them into a file and run: latchkey records load FILE";
+            let know = "there are none yet: latchkey connection add ID KIND KEY=VALUE…";
             return vec![Line::note("connections", "records", know)];
         }
         let Some(seal) = seal else {
             let know = "not looked at, since their secrets cannot be opened: mend the key file first";
             return vec![Line::note("connections", "secrets", know)];
         };
-        match tokio::time::timeout(HERE, self.in_force(seal)).await {
-            Ok(Ok(live)) => vendors::look(self, &live, seal).await,
-            Ok(Err(why)) => vec![Line::red("connections", "load", why)],
-            Err(_) => vec![slow("connections", "load", HERE)],
-        }
+        let live = match tokio::time::timeout(HERE, self.in_force(seal)).await {
+            Ok(Ok(live)) => live,
+            Ok(Err(why)) => return vec![Line::red("connections", "load", why)],
+            Err(_) => return vec![slow("connections", "load", HERE)],
+        };
+        let (config, store, seal) = (self.config.clone(), Arc::clone(&self.store), Arc::clone(seal));
+        Connections { config, store, seal, live }.look().await
     }
 
     async fn in_force(&self, seal: &Arc<Seal>) -> Result<Arc<InForce>, String> {
         if let Some(jobs) = &self.jobs {
             return Ok(jobs.live.current().await);
         }
-        let vendors = Vendors::new(Arc::clone(&self.store), Arc::clone(seal), Arc::clone(&self.clock));
+        let vendors = registry::Vendors::new(Arc::clone(&self.store), Arc::clone(seal), Arc::clone(&self.clock));
         let live = Live::start(Arc::clone(&self.store), Arc::new(vendors)).await.map_err(|error| chain(&error))?;
         Ok(live.known())
     }

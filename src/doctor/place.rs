@@ -8,10 +8,13 @@ use super::{Doctor, HERE, Line, slow};
 use crate::{
     app::database as file_of,
     config::Config,
+    generation::{Counter, Standing},
     jobs::chain,
     seal::{KeyFile, ROOT_NAME, Seal, Tally, tally, unlock},
-    store::StoreError,
+    store::{StoreError, sqlite::newest_migration},
 };
+
+const DATABASE: &str = "database";
 
 /// Below this the next day may fill it.
 const LITTLE_ROOM: u64 = 1024 * 1024 * 1024;
@@ -23,16 +26,57 @@ const NO_ROOM: u64 = 64 * 1024 * 1024;
 const SET_BACK: Duration = Duration::from_secs(120);
 
 pub(super) async fn database(doctor: &Doctor) -> Vec<Line> {
-    let mut lines = vec![written(touch(doctor).await)];
+    let path = file_of(&doctor.config);
+    let mut lines = vec![file(&path), written(touch(doctor).await)];
     lines.push(match doctor.store.revision().await {
-        Ok(revision) => Line::ok("database", "schema", format!("this program's; revision {revision} is in force")),
-        Err(error) => Line::red("database", "schema", chain(&error)),
+        Ok(revision) => {
+            let found = format!("this program's, migration {}; revision {revision} is in force", newest_migration());
+            Line::ok(DATABASE, "schema", found)
+        }
+        Err(error) => Line::red(DATABASE, "schema", chain(&error)),
     });
-    lines.push(disk(room(&doctor.config.data_dir)));
-    let mut reserve = file_of(&doctor.config).into_os_string();
-    reserve.push(".reserve");
-    lines.push(reserved(Path::new(&reserve).exists()));
+    let standing = Counter::at(&doctor.config.generation_file).standing(&*doctor.store).await;
+    lines.push(age(standing));
+    lines.extend(disk_of(&doctor.config));
     lines
+}
+
+/// Its disk, and what is kept on it.
+pub(super) fn disk_of(config: &Config) -> [Line; 2] {
+    let mut reserve = file_of(config).into_os_string();
+    reserve.push(".reserve");
+    [disk(room(&config.data_dir)), reserved(Path::new(&reserve).exists())]
+}
+
+/// A file that is deleted under a service goes on for that service, and is lost as it stops.
+fn file(path: &Path) -> Line {
+    const WHAT: &str = "file";
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() && found.len() > 0 => Line::ok(DATABASE, WHAT, "it is there, and opens"),
+        Ok(_) => Line::red(DATABASE, WHAT, gone(path, "is empty")),
+        Err(error) => Line::red(DATABASE, WHAT, gone(path, &error.to_string())),
+    }
+}
+
+fn gone(path: &Path, what: &str) -> String {
+    format!(
+        "{}: {what}. Make a backup while the service still runs (latchkey backup FILE), then stop it and restore that",
+        path.display()
+    )
+}
+
+fn age(standing: Result<Standing, StoreError>) -> Line {
+    const WHAT: &str = "age";
+    match standing {
+        Ok(Standing::Current) => Line::ok(DATABASE, WHAT, "it is the one that was used last"),
+        Ok(Standing::Older(why)) => {
+            let to_do = format!(
+                "{why}, and a service that starts on it gives and ends nothing before it is compared: latchkey reconcile"
+            );
+            Line::red(DATABASE, WHAT, to_do)
+        }
+        Err(error) => Line::red(DATABASE, WHAT, chain(&error)),
+    }
 }
 
 /// A time in doubt is not written down: alone, the time that stands there is written again.
@@ -49,13 +93,11 @@ async fn touch(doctor: &Doctor) -> Result<(), StoreError> {
 fn written(done: Result<(), StoreError>) -> Line {
     const WHAT: &str = "writing";
     match done {
-        Ok(()) => Line::ok("database", WHAT, "a row was written, durably"),
+        Ok(()) => Line::ok(DATABASE, WHAT, "a row was written, durably"),
         Err(StoreError::Full) => {
-            Line::red("database", WHAT, "the disk is full, and only removals are written: make room in data_dir")
+            Line::red(DATABASE, WHAT, "the disk is full, and only removals are written: make room where data_dir lies")
         }
-        Err(error) => {
-            Line::red("database", WHAT, format!("{}: look at data_dir, its owner and its disk", chain(&error)))
-        }
+        Err(error) => Line::red(DATABASE, WHAT, format!("{}: look at data_dir, its owner and its disk", chain(&error))),
     }
 }
 
@@ -68,27 +110,27 @@ fn disk(free: Result<u64, std::io::Error>) -> Line {
     const WHAT: &str = "disk";
     let mib = |bytes: u64| bytes / (1024 * 1024);
     match free {
-        Err(error) => Line::note("database", WHAT, format!("how much is free cannot be told: {error}")),
+        Err(error) => Line::note(DATABASE, WHAT, format!("how much is free cannot be told: {error}")),
         Ok(free) if free < NO_ROOM => {
             let to_do =
                 format!("{} MiB are free: make room where data_dir lies, or nothing is granted soon", mib(free));
-            Line::red("database", WHAT, to_do)
+            Line::red(DATABASE, WHAT, to_do)
         }
         Ok(free) if free < LITTLE_ROOM => {
-            Line::note("database", WHAT, format!("{} MiB are free where data_dir lies: make room soon", mib(free)))
+            Line::note(DATABASE, WHAT, format!("{} MiB are free where data_dir lies: make room soon", mib(free)))
         }
-        Ok(free) => Line::ok("database", WHAT, format!("{} MiB are free", mib(free))),
+        Ok(free) => Line::ok(DATABASE, WHAT, format!("{} MiB are free", mib(free))),
     }
 }
 
 fn reserved(is_there: bool) -> Line {
     const WHAT: &str = "reserve";
     if is_there {
-        return Line::ok("database", WHAT, "room is kept for removals");
+        return Line::ok(DATABASE, WHAT, "room is kept for removals");
     }
     let to_do = "the room that is kept for removals was given up, or cannot be made: make room where data_dir lies; it is \
                  made again by itself";
-    Line::red("database", WHAT, to_do)
+    Line::red(DATABASE, WHAT, to_do)
 }
 
 /// The lines, and the seal if it opens. The file is read now, whatever a running service has in memory.
@@ -144,6 +186,15 @@ fn sealed(tally: &Tally) -> Line {
     }
 }
 
+/// Where there is no database that says whether it is the right one.
+pub(super) fn key_alone(config: &Config) -> [Line; 2] {
+    let file = match config.key_file.load(true) {
+        Ok(_) => Line::note("key", "file", "it can be read; whether it opens the database is not known"),
+        Err(error) => Line::red("key", "file", chain(&error)),
+    };
+    [beside(config), file]
+}
+
 /// The configuration refuses such a path as it is written; a link may still lead there.
 fn beside(config: &Config) -> Line {
     const WHAT: &str = "place";
@@ -192,9 +243,9 @@ mod tests {
     #[test]
     fn a_disk_is_noted_before_it_is_red() {
         let word = |mib: u64| disk(Ok(mib * 1024 * 1024)).word();
-        assert_eq!([word(63), word(64), word(1023), word(1024)], ["FAILED", "note", "note", "ok"]);
+        assert_eq!([word(63), word(64), word(1023), word(1024)], ["fault", "note", "note", "ok"]);
         assert_eq!(disk(Err(std::io::Error::other("no"))).word(), "note");
-        assert_eq!([reserved(true).word(), reserved(false).word()], ["ok", "FAILED"]);
+        assert_eq!([reserved(true).word(), reserved(false).word()], ["ok", "fault"]);
     }
 
     #[test]
@@ -209,7 +260,7 @@ mod tests {
     fn a_clock_behind_what_was_seen_is_red() {
         let now = Timestamp::from_millis(1_790_000_000_000);
         let word = |ahead: u64| judged(Some(now + Duration::from_secs(ahead)), now).word();
-        assert_eq!([word(0), word(120), word(121)], ["ok", "ok", "FAILED"]);
+        assert_eq!([word(0), word(120), word(121)], ["ok", "ok", "fault"]);
         assert_eq!(judged(None, now).word(), "ok");
     }
 

@@ -30,7 +30,7 @@ pub(super) fn of_directory(rules: &Rules, directory: &ConnectionId) -> Directory
     want
 }
 
-pub(super) fn is_usable(rules: &Rules, policy: &Policy, customer: &Customer) -> bool {
+fn is_usable(rules: &Rules, policy: &Policy, customer: &Customer) -> bool {
     match &policy.customers {
         Where::All(_) => true,
         Where::Groups(groups) => {

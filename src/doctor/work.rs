@@ -195,7 +195,7 @@ mod tests {
         assert!(dead_ones.check.is_red() && dead_ones.to_string().contains("latchkey tasks"), "{dead_ones}");
         assert_eq!(dead(&QueueState::default()).word(), "ok");
         let of = |late: u64| QueueState { oldest_due: Some(NOW - Duration::from_secs(late)), ..QueueState::default() };
-        assert_eq!([waiting(&of(300), true, NOW).word(), waiting(&of(301), true, NOW).word()], ["ok", "FAILED"]);
+        assert_eq!([waiting(&of(300), true, NOW).word(), waiting(&of(301), true, NOW).word()], ["ok", "fault"]);
         assert!(waiting(&of(301), false, NOW).to_string().contains("start it"));
         assert_eq!(waiting(&QueueState::default(), true, NOW).word(), "ok");
     }
