@@ -37,15 +37,12 @@ pub(super) async fn database(doctor: &Doctor) -> Vec<Line> {
     });
     let standing = Counter::at(&doctor.config.generation_file).standing(&*doctor.store).await;
     lines.push(age(standing));
-    lines.extend(disk_of(&doctor.config));
+    lines.extend([disk_of(&doctor.config), reserved(path.with_extension("db.reserve").exists())]);
     lines
 }
 
-/// Its disk, and what is kept on it.
-pub(super) fn disk_of(config: &Config) -> [Line; 2] {
-    let mut reserve = file_of(config).into_os_string();
-    reserve.push(".reserve");
-    [disk(room(&config.data_dir)), reserved(Path::new(&reserve).exists())]
+pub(super) fn disk_of(config: &Config) -> Line {
+    disk(room(&config.data_dir))
 }
 
 /// A file that is deleted under a service goes on for that service, and is lost as it stops.

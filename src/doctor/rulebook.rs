@@ -46,12 +46,12 @@ pub(super) fn lines(rules: &Rules, listed: &Catalogues, silent: &BTreeSet<Connec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rulebook::Rulebook;
+    use crate::rulebook::{Records, Rulebook};
 
     fn said(entitlement: &str) -> Vec<Line> {
         let text = format!(
             "[[policy]]\nid = \"all\"\nname = \"All\"\nsource = \"entra\"\nmode = \"standard\"\nentitlements = [{entitlement:?}]\n\
-             lengths = [\"1h\"]\nmax_length = \"4h\"\ndelivery = \"claim-link\"\n"
+             lengths = [\"1h\"]\nmax_length = \"1h\"\ndelivery = \"claim-link\"\n"
         );
         let rules = Rules { rulebook: Rulebook::parse(&text).unwrap(), ..Rules::default() };
         lines(&rules, &Catalogues::default(), &BTreeSet::new())
@@ -69,10 +69,12 @@ mod tests {
 
     #[test]
     fn a_rulebook_without_fault_is_one_line() {
-        let silent = ["cw".parse().unwrap()].into();
-        let none = lines(&Rules::default(), &Catalogues::default(), &BTreeSet::new());
-        assert_eq!((none.len(), none[0].word()), (1, "ok"));
-        let unheard = lines(&Rules::default(), &Catalogues::default(), &silent);
+        let owner = "[[person]]\nid = \"jane\"\nname = \"Jane\"\nrole = \"owner\"\nmail = \"jane@msp.example\"\ncustomers = \"all\"\n";
+        let rules = Rules { records: Records::parse(owner).unwrap(), ..Rules::default() };
+        let of = |silent| lines(&rules, &Catalogues::default(), &silent);
+        let none = of(BTreeSet::new());
+        assert!(none.len() == 1 && none[0].word() == "ok", "{none:?}");
+        let unheard = of(["cw".parse().unwrap()].into());
         assert!(unheard.len() == 1 && unheard[0].to_string().starts_with("note rulebook: against cw"), "{unheard:?}");
     }
 }

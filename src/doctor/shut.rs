@@ -55,8 +55,7 @@ impl Shut {
 
 /// Looks at what needs no database.
 pub async fn without_database(config: &Config, clock: Arc<dyn Clock>, Shut(why): Shut) -> Report {
-    let mut lines = vec![why];
-    lines.extend(place::disk_of(config));
+    let mut lines = vec![why, place::disk_of(config)];
     lines.extend(place::key_alone(config));
     let (own, certificate) = tls::own(config, &*clock);
     lines.extend(own);
