@@ -13,8 +13,8 @@ const COLUMNS: usize = 80;
 /// Where the thing begins: behind the word.
 const THING: usize = 9;
 
-/// Longer names of things stand apart from the column of the sentences.
-const WIDEST: usize = 28;
+/// Longer names of things stand apart from the column of the sentences, which the id of a role or group fits into.
+const WIDEST: usize = 26;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -88,7 +88,7 @@ async fn test(doctor: &Doctor, mailer: &Mailer, to: &[MailAddress]) -> Result<()
 fn sent(done: Result<(), MailError>, many: usize) -> Line {
     const WHAT: &str = "test mail";
     match done {
-        Ok(()) => Line::ok("mail", WHAT, format!("the mail server took it, for {many}: see that it arrives")),
+        Ok(()) => Line::ok("mail", WHAT, format!("the mail server took it (recipients: {many}): see that it arrives")),
         Err(error) => Line::red("mail", WHAT, error.to_string()),
     }
 }

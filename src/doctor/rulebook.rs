@@ -17,15 +17,12 @@ pub(super) fn lines(rules: &Rules, listed: &Catalogues, silent: &BTreeSet<Connec
     let warnings = rules.rulebook.warnings(&rules.records, listed);
     let mut lines: Vec<Line> = warnings
         .iter()
-        .map(|warning| {
-            let to_do = match warning.gravity {
-                Gravity::Loud => "take it out of the policy, unless nothing less will do",
-                Gravity::Inert | Gravity::Warning => {
-                    "correct it: latchkey rulebook export FILE, and then latchkey rulebook import FILE"
-                }
-                Gravity::Note => "see that the policy is meant to give it",
-            };
-            Line::note(AREA, &warning.path, format!("{}. To do: {to_do}", warning.what))
+        .map(|warning| match warning.gravity {
+            Gravity::Inert | Gravity::Warning => {
+                let to_do = "correct the rule (latchkey rulebook export, then import), or what it names";
+                Line::note(AREA, &warning.path, format!("{}: {to_do}", warning.what))
+            }
+            Gravity::Loud | Gravity::Note => Line::note(AREA, &warning.path, &warning.what),
         })
         .collect();
     let unheard = |id: &ConnectionId| {

@@ -63,7 +63,7 @@ fn dead(state: &QueueState) -> Line {
     const WHAT: &str = "dead tasks";
     match state.dead {
         0 => Line::ok("queue", WHAT, "none"),
-        dead => Line::red("queue", WHAT, format!("{dead} were given up: see why with: latchkey tasks")),
+        dead => Line::red("queue", WHAT, format!("given up: {dead}; see why with: latchkey tasks")),
     }
 }
 
@@ -99,7 +99,7 @@ fn removals(open: &[Grant], now: Timestamp) -> Line {
         return Line::ok("queue", WHAT, "none is late");
     };
     let to_do = format!(
-        "{} are late, the first since {since}: grant {} at {} for {}; mend that customer's connection, and see the \
+        "late: {}, the first since {since}: grant {} at {} for {}; mend that customer's connection, and see the \
          cause with: latchkey tasks",
         late.len(),
         first.id,
@@ -113,7 +113,11 @@ fn held(open: &[Grant]) -> Line {
     const WHAT: &str = "brakes";
     match open.iter().filter(|grant| matches!(grant.state, State::Held { .. })).count() {
         0 => Line::ok("queue", WHAT, "no request is held"),
-        held => Line::note("queue", WHAT, format!("{held} requests are held and wait for approvers")),
+        held => Line::note(
+            "queue",
+            WHAT,
+            format!("requests that are held and wait for approvers: {held} (latchkey grants --open)"),
+        ),
     }
 }
 
@@ -175,10 +179,14 @@ fn owed(owed: u64, is_running: bool) -> Line {
     const WHAT: &str = "owed entries";
     match owed {
         0 => Line::ok("audit", WHAT, "none"),
-        owed if is_running => {
-            Line::note("audit", WHAT, format!("{owed} entries of removals wait to be chained; it is done by itself"))
+        owed if is_running => Line::note(
+            "audit",
+            WHAT,
+            format!("entries of removals that wait to be chained: {owed}; it is done by itself"),
+        ),
+        owed => {
+            Line::note("audit", WHAT, format!("entries of removals that wait to be chained: {owed}; start the service"))
         }
-        owed => Line::note("audit", WHAT, format!("{owed} entries of removals wait to be chained: start the service")),
     }
 }
 

@@ -85,16 +85,8 @@ impl Clinic {
         let mut app = TestApp::installed(&EDITS, |psa, _| _ = psa.ticket()).await;
         app.up_with_mail(mail.settings.clone(), LOGIN.1).await;
         app.register_webhooks().await;
-        let (desk, tenant) = (app.psa.desk.board, &app.psa.tenant);
-        let (kind, source) = (tenant.add_type(desk, "Access"), tenant.add_source("Portal"));
         let closed = app.psa.projects.closed.to_string().parse().unwrap();
-        app.change_rules(|rules| {
-            let mappings = &mut rules.rulebook.mappings;
-            mappings[0].types.push(kind.to_string().parse().unwrap());
-            mappings[0].sources.push(source.to_string().parse().unwrap());
-            mappings[1].statuses.ended = Some(closed);
-        })
-        .await;
+        app.change_rules(|rules| rules.rulebook.mappings[1].statuses.ended = Some(closed)).await;
         let sim = &app.entra.sim;
         sim.set_permissions(TENANT, CLIENT, &PERMISSIONS);
         sim.set_licence(TENANT, Licence::P2);
@@ -152,12 +144,13 @@ async fn all_is_well_on_a_good_day_and_nothing_secret_is_printed() {
         [
             "address: reverse proxies",
             "connection acme-entra: permission Group.ReadWrite.All (optional)",
-            "rulebook: policy.exchange.entitlements",
+            "rulebook: mapping.desk.length_field",
+            "rulebook: mapping.projects.length_field",
             "rulebook: policy.helpdesk.entitlements",
         ],
         "{text}"
     );
-    assert!(text.contains("\n0 faults, 4 notes, "), "{text}");
+    assert!(text.contains("\n0 faults, 5 notes, "), "{text}");
     let mail = clinic.mail.mail().await;
     assert_eq!(mail["to"][0], "mark@msp.example", "the test mail went to the owner");
     for secret in [HOOK_SECRET, clinic.app.psa.keys.1.as_str(), super::harness::CLIENT_SECRET, LOGIN.1] {

@@ -6,16 +6,25 @@ use std::{
     path::PathBuf,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use latchkey::rulebook::{Hold, HoldCause, HoldOn};
 use latchkey_contract::Clock;
 use latchkey_simulators::fault::Act;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use sqlx::{Connection, SqliteConnection};
 
 use super::{super::harness::TestApp, Clinic};
 
 fn key_file(app: &TestApp) -> PathBuf {
     app.config().key_file.path().to_owned()
+}
+
+/// A line of a key file.
+fn another_key() -> String {
+    let digest = Sha256::new().chain_update(b"latchkey key id|").chain_update([7; 32]).finalize();
+    let id: String = digest[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("latchkey-key {id} {}\n", BASE64_STANDARD.encode([7; 32]))
 }
 
 /// Somebody else at the database.
@@ -60,9 +69,8 @@ async fn what_breaks_in_the_house_turns_its_own_line() {
     fs::set_permissions(key_file(&c.app), Permissions::from_mode(0o600)).unwrap();
     c.mended().await;
     c.turns(&[("key: secrets", "note")], "latchkey key rotate", async |c| {
-        let next = c.app.type_in(&["key", "next"], "").await.unwrap();
-        let lines = next.lines().filter(|line| line.starts_with("latchkey-key ")).map(|line| format!("{line}\n"));
-        fs::write(key_file(&c.app), lines.collect::<String>()).unwrap();
+        let path = key_file(&c.app);
+        fs::write(&path, [another_key(), fs::read_to_string(&path).unwrap()].concat()).unwrap();
     })
     .await;
     c.turns(&[("key: place", "note")], "move it elsewhere", async |c| {
@@ -71,10 +79,9 @@ async fn what_breaks_in_the_house_turns_its_own_line() {
         std::os::unix::fs::symlink(&moved, key_file(&c.app)).unwrap();
     })
     .await;
-    c.turns(&[("key: file", "fault")], "put the file back", async |c| {
-        fs::remove_file(c.app.data_dir().join("master.key")).unwrap();
-    })
-    .await;
+    fs::rename(c.app.data_dir().join("master.key"), key_file(&c.app)).unwrap();
+    c.mended().await;
+    c.turns(&[("key: file", "fault")], "put the file back", async |c| fs::remove_file(key_file(&c.app)).unwrap()).await;
     c.turns(&[("clock: last seen", "fault")], "timedatectl", async |c| c.app.clock.set_wall(-60)).await;
 
     c.turns(&[("mail: test mail", "fault")], "unknown@msp.example", async |c| {
@@ -98,8 +105,8 @@ async fn what_is_not_done_turns_its_own_line() {
     let c = &mut clinic;
     c.turns(&[("queue: removals", "fault")], "latchkey tasks", async |c| {
         c.app.active().await;
-        let busy = Act::Answer { status: 503, retry_after: None, body: Value::Null };
-        c.app.entra.fail(|call| call.method == "PATCH", busy);
+        let odd = Act::Answer { status: 400, retry_after: None, body: Value::Null };
+        c.app.entra.fail(|call| call.method == "PATCH", odd);
         c.app.minutes(70).await;
     })
     .await;
@@ -110,10 +117,10 @@ async fn what_is_not_done_turns_its_own_line() {
         assert_eq!(c.app.state(ticket).await.name(), "held");
     })
     .await;
-    c.turns(&[("holds: all", "note")], "drill", async |c| {
+    c.turns(&[("holds: person/mark", "note")], "drill", async |c| {
         let (since, by, reason) = (c.app.clock.now(), "jane".to_owned(), "drill".to_owned());
-        let hold = Hold { on: HoldOn::Everything, cause: HoldCause::Panic, since, by, reason };
-        c.app.store().set_hold(&hold).await.unwrap();
+        let on = HoldOn::Person("mark".parse().unwrap());
+        c.app.store().set_hold(&Hold { on, cause: HoldCause::Blocked, since, by, reason }).await.unwrap();
     })
     .await;
     c.turns(&[("queue: dead tasks", "fault")], "latchkey tasks", async |c| {

@@ -106,19 +106,25 @@ async fn what_a_mapping_names_and_the_psa_has_no_more_turns_its_own_line() {
     let Some(mut clinic) = Clinic::open().await else { return };
     let c = &mut clinic;
     let psa = c.app.psa.clone();
-    let rules = c.app.store().rules().await.unwrap();
-    let mapping = &rules.rulebook.mappings[0];
-    let (kind, source) = (mapping.types[0].to_string(), mapping.sources[0].to_string());
+    let (kind, source) = (psa.tenant.add_type(psa.desk.board, "Access"), psa.tenant.add_source("Portal"));
+    c.app
+        .change_rules(|rules| {
+            let mapping = &mut rules.rulebook.mappings[0];
+            mapping.types.push(kind.to_string().parse().unwrap());
+            mapping.sources.push(source.to_string().parse().unwrap());
+        })
+        .await;
+    c.mended().await;
     let kinds = format!("connection cw: type {kind}");
     c.turns(
         &[(&kinds, "fault"), ("rulebook: mapping.desk.types", "note"), ("rulebook: mapping.desk.types (2)", "note")],
         "Service Board > Types",
-        async |c| c.app.psa.tenant.set_type_inactive(kind.parse().unwrap(), true),
+        async |c| c.app.psa.tenant.set_type_inactive(kind, true),
     )
     .await;
     let sources = format!("connection cw: source {source}");
     c.turns(&[(&sources, "fault"), ("rulebook: mapping.desk.sources", "note")], "Service > Source", async |c| {
-        c.app.psa.tenant.remove_source(source.parse().unwrap());
+        c.app.psa.tenant.remove_source(source);
     })
     .await;
     let status = format!("connection cw: status {}", psa.desk.done);
@@ -126,17 +132,11 @@ async fn what_a_mapping_names_and_the_psa_has_no_more_turns_its_own_line() {
         c.app.psa.tenant.set_status_inactive(psa.desk.done, true);
     })
     .await;
-    let field = format!("connection cw: field {}", psa.length_field);
-    c.turns(
-        &[
-            (&field, "fault"),
-            ("rulebook: mapping.desk.length_field", "note"),
-            ("rulebook: mapping.projects.length_field", "note"),
-        ],
-        "Custom Fields",
-        async |c| c.app.psa.tenant.remove_field(psa.length_field),
-    )
+    c.cw(&format!("field {}", psa.length_field), "Custom Fields", async |c| {
+        c.app.psa.tenant.remove_field(psa.length_field)
+    })
     .await;
+    assert!(c.before["rulebook: mapping.desk.length_field"].1.contains("is read as empty"), "{:?}", c.before);
     let board = format!("connection cw: board {}", psa.projects.board);
     c.turns(
         &[

@@ -52,14 +52,18 @@ async fn what_breaks_at_a_tenant_turns_its_own_line() {
         c.app.entra.sim.set_domain(TENANT, "contoso.example", true, true);
     })
     .await;
-    for permission in [
-        "UserAuthenticationMethod.ReadWrite.All",
-        "User-PasswordProfile.ReadWrite.All",
-        "Domain.Read.All",
-        "GroupMember.ReadWrite.All",
-        "RoleManagement.ReadWrite.Directory",
-        "User.ReadWrite.All",
-    ] {
+    for permission in
+        ["UserAuthenticationMethod.ReadWrite.All", "User-PasswordProfile.ReadWrite.All", "Domain.Read.All"]
+    {
+        gone.push(permission);
+        c.entra(&format!("permission {permission}"), "API permissions", async |c| c.permit(&gone)).await;
+    }
+    // What is not listed to us, we cannot give.
+    gone.push("GroupMember.ReadWrite.All");
+    let groups = of("permission GroupMember.ReadWrite.All");
+    let both = [(groups.as_str(), "fault"), ("rulebook: policy.helpdesk.entitlements (2)", "note")];
+    c.turns(&both, "API permissions", async |c| c.permit(&gone)).await;
+    for permission in ["RoleManagement.ReadWrite.Directory", "User.ReadWrite.All"] {
         gone.push(permission);
         c.entra(&format!("permission {permission}"), "API permissions", async |c| c.permit(&gone)).await;
     }
@@ -73,7 +77,7 @@ async fn what_a_policy_gives_and_the_tenant_has_no_more_turns_its_own_line() {
     let Some(mut clinic) = Clinic::open().await else { return };
     let c = &mut clinic;
     let given = "rulebook: policy.exchange.entitlements";
-    c.turns(&[(&format!("{given} (2)"), "note"), (&format!("{given} (3)"), "note")], "", async |c| {
+    c.turns(&[(given, "note"), (&format!("{given} (2)"), "note")], "narrower role", async |c| {
         c.app
             .change_rules(|rules| {
                 let policy =
