@@ -75,21 +75,27 @@ fn recipients(wanted: &TestMail, rules: &Rules) -> Result<Vec<MailAddress>, Line
     }
 }
 
-async fn test(doctor: &Doctor, mailer: &Mailer, to: &[MailAddress]) -> Result<(), MailError> {
+/// Stops at the first that is not taken; says whose that was.
+async fn test<'a>(doctor: &Doctor, mailer: &Mailer, to: &'a [MailAddress]) -> Result<(), (&'a MailAddress, MailError)> {
     let at = doctor.clock.now();
     for to in to {
         let id = MailId::parse(random::id(at)).expect("a ULID is 26 letters and digits");
         let written = Words::Test { by: doctor.by.clone(), at }.write();
-        mailer.send(&Mail { id, to: to.clone(), written, at, is_repeat: false }).await?;
+        let sent = mailer.send(&Mail { id, to: to.clone(), written, at, is_repeat: false }).await;
+        sent.map_err(|error| (to, error))?;
     }
     Ok(())
 }
 
-fn sent(done: Result<(), MailError>, many: usize) -> Line {
+fn sent(done: Result<(), (&MailAddress, MailError)>, many: usize) -> Line {
     const WHAT: &str = "test mail";
     match done {
         Ok(()) => Line::ok("mail", WHAT, format!("the mail server took it (recipients: {many}): see that it arrives")),
-        Err(error) => Line::red("mail", WHAT, error.to_string()),
+        Err((to, error @ MailError::Refused { .. })) => {
+            let to_do = format!("to {to}: {error}; if the address is wrong, correct it in the records");
+            Line::red("mail", WHAT, to_do)
+        }
+        Err((to, error)) => Line::red("mail", WHAT, format!("to {to}: {error}")),
     }
 }
 

@@ -156,6 +156,11 @@ async fn all_is_well_on_a_good_day_and_nothing_secret_is_printed() {
     for secret in [HOOK_SECRET, clinic.app.psa.keys.1.as_str(), super::harness::CLIENT_SECRET, LOGIN.1] {
         assert!(!text.contains(secret), "a secret is printed:\n{text}");
     }
+    for id in ["cw", "acme-entra"] {
+        let tested = read(&clinic.app.type_in(&["connection", "test", id], "").await.unwrap());
+        let of_it = seen.iter().filter(|(name, _)| name.starts_with(&format!("connection {id}: ")));
+        assert!(tested.len() > 10 && tested.iter().eq(of_it), "connection test {id} says something else: {tested:?}");
+    }
     // Looked at again, it is the same: looking breaks nothing.
     clinic.turns(&[], "", async |_| ()).await;
     clinic.close().await;

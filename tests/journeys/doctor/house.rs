@@ -98,7 +98,7 @@ async fn what_breaks_in_the_house_turns_its_own_line() {
     clinic.close().await;
 }
 
-/// F125: what could not be taken away is loud here, too. F113: what waits and what is locked stays visible.
+/// F125: what could not be taken away is loud here, too, for as long as it is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_done_turns_its_own_line() {
     let Some(mut clinic) = Clinic::open().await else { return };
