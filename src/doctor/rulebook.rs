@@ -48,7 +48,7 @@ mod tests {
     fn said(entitlement: &str) -> Vec<Line> {
         let text = format!(
             "[[policy]]\nid = \"all\"\nname = \"All\"\nsource = \"entra\"\nmode = \"standard\"\nentitlements = [{entitlement:?}]\n\
-             lengths = [\"1h\"]\nmax_length = \"1h\"\ndelivery = \"claim-link\"\n"
+             lengths = [\"1h\"]\ndefault_length = \"1h\"\nmax_length = \"1h\"\ndelivery = \"claim-link\"\n"
         );
         let rules = Rules { rulebook: Rulebook::parse(&text).unwrap(), ..Rules::default() };
         lines(&rules, &Catalogues::default(), &BTreeSet::new())
