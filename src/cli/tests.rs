@@ -5,6 +5,7 @@ mod backup;
 mod binding;
 mod connection;
 mod customer;
+mod doctor;
 mod init;
 mod invite;
 mod key;

@@ -10,6 +10,7 @@ mod canary;
 mod clock;
 mod delivering;
 mod directory_trouble;
+mod doctor;
 mod door;
 #[expect(dead_code, reason = "some verbs are for the tests that kill the service")]
 mod harness;

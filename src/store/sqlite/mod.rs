@@ -46,7 +46,7 @@ use crate::{
     jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
-pub use open::{OpenError, Options};
+pub use open::{OpenError, Options, newest_migration};
 
 /// The store in a SQLite file.
 #[derive(Debug)]

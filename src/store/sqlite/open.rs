@@ -328,6 +328,12 @@ pub(super) fn migrator() -> Migrator {
     migrator_up_to(i64::MAX)
 }
 
+/// The last one that this program knows.
+#[must_use]
+pub fn newest_migration() -> i64 {
+    migrator().iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
 /// The migrations up to and with this number: databases of earlier releases are made with it in tests.
 pub(super) fn migrator_up_to(last: i64) -> Migrator {
     use sqlx::SqlSafeStr as _;

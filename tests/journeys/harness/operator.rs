@@ -46,6 +46,12 @@ impl TestApp {
         self.app = Some(App::start(&self.config, parts).await.unwrap());
     }
 
+    /// Starts the service with another configuration.
+    pub(crate) async fn up_configured(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.up().await;
+    }
+
     /// Starts the service again with `/metrics` on a port of its own.
     pub(crate) async fn up_with_metrics(&mut self, metrics: metrics_exporter_prometheus::PrometheusHandle) {
         self.config.metrics_listen = Some(([127, 0, 0, 1], 0).into());
