@@ -33,9 +33,16 @@ pub(super) async fn read(conn: &mut SqliteConnection) -> Result<Rules, StoreErro
         people: of_kind(conn, "person").await?,
     };
     let rows: Vec<(String, String)> =
-        sqlx::query_as("SELECT target, doc FROM holds ORDER BY target").fetch_all(conn).await.map_err(engine)?;
+        sqlx::query_as("SELECT target, doc FROM holds ORDER BY target").fetch_all(&mut *conn).await.map_err(engine)?;
     let holds = rows.iter().map(|(target, doc)| row::decode("holds", target, doc)).collect::<Result<_, _>>()?;
-    Ok(Rules { revision, rulebook, records, holds })
+    Ok(Rules { revision, rulebook, records, holds, was_bound: was_bound(conn).await? })
+}
+
+/// Also where the records of today bind nobody: removed ones stay in the history.
+async fn was_bound(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM records
+                              WHERE kind = 'person' AND doc IS NOT NULL AND json_array_length(doc, '$.members') > 0)";
+    sqlx::query_scalar(sql).fetch_one(conn).await.map_err(engine)
 }
 
 /// The rulebook as it was at a revision.
