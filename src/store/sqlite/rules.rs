@@ -1,7 +1,7 @@
 //! What is in force: rulebook, records, holds, and the one number that counts their changes.
 
 use async_trait::async_trait;
-use latchkey_contract::{PersonId, Timestamp};
+use latchkey_contract::{GrantId, PersonId, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use sqlx::{SqliteConnection, SqliteExecutor};
@@ -204,6 +204,12 @@ impl Write for SaveRules {
         if before.revision != self.rules.revision {
             return Err(StoreError::Conflict);
         }
+        // In this transaction: a request may be decided in the moment after somebody looked.
+        let gone = gone(&self.rules.records, &before.records);
+        let still_used = used(conn, &gone).await?;
+        if let Some((record, grant)) = still_used {
+            return Err(StoreError::StillUsed { record, grant });
+        }
         let mut changed = self.rules.records.changed(&before.records);
         let is_new_book = before.revision == 0 || before.rulebook != self.rules.rulebook;
         if is_new_book {
@@ -243,6 +249,39 @@ impl Write for SaveRules {
         }
         Ok(next)
     }
+}
+
+/// The records that are there no longer, by kind and id.
+fn gone<'a>(now: &Records, old: &'a Records) -> Vec<(&'static str, &'a str)> {
+    let connections = old.connections.iter().filter(|c| now.connection(&c.id).is_none());
+    let customers = old.customers.iter().filter(|c| now.customer(&c.id).is_none());
+    let people = old.people.iter().filter(|p| now.person(&p.id).is_none());
+    let connections = connections.map(|c| ("connection", c.id.as_str()));
+    let customers = customers.map(|c| ("customer", c.id.as_str()));
+    connections.chain(customers).chain(people.map(|p| ("person", p.id.as_str()))).collect()
+}
+
+/// The first of these records that a grant which is not over needs, and that grant.
+async fn used(
+    conn: &mut SqliteConnection,
+    records: &[(&'static str, &str)],
+) -> Result<Option<(String, GrantId)>, StoreError> {
+    for (kind, id) in records {
+        let sql = match *kind {
+            "connection" => {
+                "SELECT g.id FROM grants AS g JOIN accounts AS a ON a.id = g.account
+                 WHERE g.is_open = 1 AND (a.directory = $1 OR substr(g.ticket, 1, length($1) + 1) = $1 || '/') LIMIT 1"
+            }
+            "customer" => "SELECT id FROM grants WHERE is_open = 1 AND customer = $1 LIMIT 1",
+            _ => "SELECT id FROM grants WHERE is_open = 1 AND person = $1 LIMIT 1",
+        };
+        let found: Option<String> =
+            sqlx::query_scalar(sql).bind(id).fetch_optional(&mut *conn).await.map_err(engine)?;
+        if let Some(grant) = found {
+            return Ok(Some((format!("{kind}/{id}"), row::parse("grants", &grant, &grant)?)));
+        }
+    }
+    Ok(None)
 }
 
 /// Writes the records that differ, and for those that are gone a row that says so.
