@@ -87,6 +87,12 @@ impl Rules {
         })
     }
 
+    /// Owners who are not held.
+    pub fn free_owners(&self) -> impl Iterator<Item = &Person> {
+        let owners = self.records.people.iter().filter(|person| person.role == Role::Owner);
+        owners.filter(|person| self.hold(&HoldOn::Person(person.id.clone())).is_none())
+    }
+
     /// The hold on something, if there is one.
     #[must_use]
     pub fn hold(&self, on: &HoldOn) -> Option<&Hold> {
