@@ -62,7 +62,7 @@ pub(crate) use operator::Operator;
 use revoke::{LockOn, Target};
 use rulebook::Rulebook;
 pub(crate) use terminal::{Ends, LARGEST_FILE};
-pub use terminal::{Overwrite, Terminal};
+pub use terminal::{Overwrite, Piece, Terminal};
 
 /// Just-in-time administrator access, asked for by a PSA ticket, taken away on time, with proof.
 #[derive(Debug, Parser)]
@@ -168,7 +168,8 @@ enum Command {
         reason: String,
     },
     /// Take access away now, and give nothing there until an owner lifts the lock. Shows what is left until each is seen
-    /// to be off.
+    /// to be off. Where no service runs, this command takes away itself whatever is owed by now; tickets and mails wait for
+    /// the service.
     Revoke {
         #[command(flatten)]
         target: Target,

@@ -16,21 +16,20 @@ use crate::{
     lock::{Lock, LockError},
     seal,
     socket::{self, Knock},
-    store::sqlite::{Options, Sqlite},
+    store::sqlite::Sqlite,
 };
 
-/// Beside whoever works on the database: the engine lets a reader see it as it is at one moment. The copy is written by
-/// the operator's own process, since a service may be kept from writing where backups lie.
+/// Beside whoever works on the database, or where nobody does: the engine lets a reader see it as it is at one moment.
+/// The copy is written by the operator's own process, since a service may be kept from writing where backups lie; what
+/// root touches of the service's goes on belonging to the service. The database is copied as it is: before an upgrade the
+/// copy is the former release's.
 pub(super) async fn make(config: &Path, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
     let config = Config::load(config)?;
     let database = database(&config);
     if !database.try_exists()? {
         bail!("there is no database {} yet, so there is nothing to copy", database.display());
     }
-    if let Knock::Nobody = socket::knock(&config.data_dir).await? {
-        refuse_others(&config.data_dir)?;
-    }
-    let store = Sqlite::open(&database, Options::default()).await?;
+    let store = Sqlite::open_as_it_is(&database).await?;
     let made = copy(&config, &store, file).await;
     store.close().await;
     let made = made?;

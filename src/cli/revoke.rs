@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use latchkey_contract::{CustomerId, GrantId, PersonId, text::one_line};
+use latchkey_contract::{ConnectionId, CustomerId, GrantId, PersonId, text::one_line};
 
 use super::{Desk, Terminal, answer, desk::explain, grants};
 use crate::{
@@ -218,7 +218,11 @@ impl<'a> Watch<'a> {
                 Some(_) => "the service goes on taking them away",
                 None => "no service runs: start it, or run this again, or they stay",
             };
-            bail!("{} of them are not off yet; {worked_on}. latchkey tasks says what stands in the way", left.len());
+            bail!(
+                "{} of them are not off yet; {worked_on}. They are in {}; latchkey tasks says what stands in the way",
+                left.len(),
+                places(left.values())
+            );
         }
         let before = self.quiet.as_secs() / STILL.as_secs();
         tokio::time::sleep(LOOK).await;
@@ -231,12 +235,23 @@ impl<'a> Watch<'a> {
     }
 
     fn list(&mut self, left: &BTreeMap<GrantId, Grant>) -> anyhow::Result<()> {
-        self.terminal.hint(format!("Still to be seen off: {}", left.len()))?;
+        self.terminal.hint(format!("Still to be seen off: {}, in {}", left.len(), places(left.values())))?;
         for grant in left.values().take(SHOWN) {
             self.terminal.hint(grants::line(grant))?;
         }
         Ok(())
     }
+}
+
+/// The directories where they are, each with how many, most first: one that is dead shows.
+fn places<'a>(grants: impl Iterator<Item = &'a Grant>) -> String {
+    let mut counts: BTreeMap<&ConnectionId, usize> = BTreeMap::new();
+    grants.for_each(|grant| *counts.entry(&grant.directory).or_default() += 1);
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let shown: Vec<String> = counts.iter().take(SHOWN).map(|(place, count)| format!("{place} ({count})")).collect();
+    let more = counts.len().saturating_sub(SHOWN);
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
 
 /// `all`, `customer/ID` or `person/ID`.

@@ -218,6 +218,9 @@ impl Ends for Somebody {
     fn write_file(&mut self, path: &std::path::Path, _: &[u8], _: Overwrite) -> anyhow::Result<()> {
         bail!("{} is not asked for here", path.display())
     }
+    fn append_file(&mut self, path: &std::path::Path, _: &[u8], _: Piece) -> anyhow::Result<()> {
+        bail!("{} is not asked for here", path.display())
+    }
 }
 
 /// An authenticator app, from what `person enroll` shows.

@@ -6,6 +6,7 @@ mod access_ends;
 mod alerts;
 mod asking;
 mod audit;
+mod bad_days;
 mod canary;
 mod clock;
 mod delivering;

@@ -181,6 +181,66 @@ async fn without_a_service_the_command_takes_away_by_itself() {
     app.end().await;
 }
 
+/// F128: a command that takes away without a service does nothing else: what waits to be decided or told goes on waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_service_the_command_decides_nothing_and_tells_nobody() {
+    let mut app = TestApp::start().await;
+    let ticket = app.active().await;
+    let told = app.psa.told(ticket);
+    app.psa.fail(
+        |call| call.op.contains("/service/tickets"),
+        Act::Answer { status: 503, retry_after: None, body: Value::Null },
+    );
+    let asked = app.psa.ticket_on(app.psa.projects);
+    app.psa.ask_as("msmith", asked);
+    app.run().await;
+    app.down().await;
+    app.psa.sim.faults().clear();
+    app.clock.pass(Duration::from_secs(600));
+    let said = type_and_wait(&app, &["revoke", "--person", "jane", "--yes"]).await.unwrap();
+    assert!(said.contains("1 taken away"), "{said}");
+    assert!(!app.entra.is_enabled() && app.entra.roles().is_empty());
+    assert_eq!((app.psa.told(ticket), app.psa.told(asked)), (told, vec![]), "that is the service's business");
+    let tasks = app.type_in(&["tasks"], "").await.unwrap();
+    assert!(tasks.contains(&format!("tell:cw/{ticket}\tpending")) && tasks.contains("intake:"), "{tasks}");
+    app.up().await;
+    app.minutes(5).await;
+    assert_eq!(app.state(asked).await.name(), "active");
+    app.minutes(61).await;
+    app.end().await;
+}
+
+/// F31, F128: whoever is held approves nothing and lifts nothing, the last owner neither; and nobody is shut out by that.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_held_lets_nothing_pass_and_lifts_nothing() {
+    let app = TestApp::start_with(&[MARK_OWNS, TIGHT]).await;
+    app.active().await;
+    let ticket = app.psa.ticket();
+    app.psa.ask(ticket);
+    app.run().await;
+    let id = app.grant(ticket).await.id;
+    let blocked = app.type_in(&["person", "block", "mark", "--reason", "lost his telephone"], "").await.unwrap();
+    assert!(blocked.contains("mark is the last owner"), "{blocked}");
+    let approve = app.type_in(&["approve", id.as_str(), "--as", "mark"], &code(&app, &app.mark)).await.unwrap_err();
+    assert!(approve.contains("mark is blocked") && approve.contains("person unblock mark"), "{approve}");
+    type_and_wait(&app, &["revoke", "--all", "--yes"]).await.unwrap();
+    let lift = ["lock", "lift", "all", "--as", "mark"];
+    let refused = app.type_in(&lift, &code(&app, &app.mark)).await.unwrap_err();
+    assert!(refused.contains("mark is blocked"), "{refused}");
+    type_and_wait(&app, &["revoke", "--person", "mark", "--yes"]).await.unwrap();
+    let refused = app.type_in(&lift, &code(&app, &app.mark)).await.unwrap_err();
+    assert!(refused.contains("no owner is free; name another one"), "{refused}");
+    assert!(app.type_in(&["lock", "list"], "").await.unwrap().contains("all\tall access is locked"));
+
+    app.type_in(&["person", "set", "jane", "--role", "owner"], "").await.unwrap();
+    let other = app.type_in(&lift, &code(&app, &app.mark)).await.unwrap_err();
+    assert!(other.contains("owner jane is free to"), "{other}");
+    app.type_in(&["lock", "lift", "person/mark", "--as", "jane"], &code(&app, &app.jane)).await.unwrap();
+    app.minutes(1).await;
+    app.type_in(&lift, &code(&app, &app.mark)).await.unwrap();
+    app.end().await;
+}
+
 /// F58: a brake holds the second request until two people, none of them who asked, let it pass.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_brake_is_answered_by_two_people() {

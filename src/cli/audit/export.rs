@@ -7,7 +7,7 @@ use crate::audit::{AuditFilter, AuditRow, BrokenChain, CSV_HEADER, Chain, Head, 
 
 pub(super) async fn run(wanted: &Export, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     if let Some(out) = &wanted.out {
-        terminal.save_to(out);
+        terminal.save_to(out)?;
     }
     let (entries, broken) = match wanted.format {
         Format::Jsonl => jsonl(desk, &wanted.filter(), terminal).await?,

@@ -65,3 +65,58 @@ async fn there_is_no_backup_of_nothing() {
     assert!(refused.contains("nothing to copy"), "{refused}");
     assert!(!place.0.path().join("keys").exists() && !place.0.path().join("data/latchkey.db").exists());
 }
+
+/// F177: root's nightly copy where the service is down and everything is another user's: it is made, and nothing of
+/// root's is left among what the service needs.
+#[tokio::test]
+async fn root_copies_what_is_another_users_and_leaves_nothing_of_its_own() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    if !nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    const SERVICE: u32 = 64_999;
+    let place = installed().await;
+    let theirs = || -> Vec<_> {
+        let dirs = ["data", "keys"].map(|name| place.0.path().join(name));
+        let within = dirs.iter().flat_map(|dir| std::fs::read_dir(dir).unwrap()).map(|entry| entry.unwrap().path());
+        dirs.iter().cloned().chain(within).collect()
+    };
+    theirs().iter().for_each(|path| chown(path, Some(SERVICE), Some(SERVICE)).unwrap());
+    let before = theirs();
+    let file = place.0.path().join("backup.tar").to_str().unwrap().to_owned();
+    place.say(&["backup", &file]).await.ok();
+    let foreign: Vec<_> = theirs().into_iter().filter(|path| path.metadata().unwrap().uid() != SERVICE).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+    let new: Vec<_> = theirs().into_iter().filter(|path| !before.contains(path)).collect();
+    assert!(new.iter().all(|path| path.ends_with("master.key.generation")), "{new:?}");
+    assert_eq!(std::fs::metadata(&file).unwrap().uid(), 0, "the copy is root's");
+    let refused = place.say(&["secret", "list"]).await.refused();
+    assert!(refused.contains("run this as that user"), "{refused}");
+}
+
+/// F177: before an upgrade the new program copies the former release's database, and leaves it the former release's.
+#[tokio::test]
+async fn a_backup_brings_nothing_up_to_date() {
+    use sqlx::Connection as _;
+    let place = installed().await;
+    let path = place.0.path().join("data/latchkey.db");
+    let newest = async |path: &std::path::Path| -> i64 {
+        let mut conn = sqlx::SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+        let sql = "SELECT max(version) FROM _sqlx_migrations";
+        let newest = sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
+        newest
+    };
+    let now = newest(&path).await;
+    let mut conn = sqlx::SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    for sql in ["DROP TABLE invitations", "DELETE FROM _sqlx_migrations WHERE version = 10"] {
+        sqlx::query(sql).execute(&mut conn).await.unwrap();
+    }
+    conn.close().await.unwrap();
+    let file = place.0.path().join("backup.tar").to_str().unwrap().to_owned();
+    place.say(&["backup", &file]).await.ok();
+    assert_eq!((now, newest(&path).await), (10, 9));
+    place.say(&["--yes", "restore", &file]).await.ok();
+    place.say(&["secret", "list"]).await.ok();
+    assert_eq!(newest(&path).await, now, "what is put back is brought up to date");
+}

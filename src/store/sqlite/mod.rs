@@ -28,7 +28,7 @@ use latchkey_contract::{
     AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, TicketId, TicketRef, Timestamp,
     directory::Mode, ticket::TicketChanged,
 };
-use sqlx::SqlitePool;
+use sqlx::{SqliteConnection, SqlitePool};
 use tokio::{
     sync::{Mutex, Notify, mpsc, oneshot},
     task::JoinHandle,
@@ -70,6 +70,21 @@ impl Sqlite {
         let mut conn = opener.open().await?;
         let kept = open::beside(path, "reserve");
         let reserve = reserve::Reserve::open(kept, options.reserve_bytes, options.max_bytes, &mut conn).await;
+        Ok(Self::serve(opener, conn, reserve))
+    }
+
+    /// Opens a database of this or an earlier release beside whoever works on it: nothing is brought up to date, and no
+    /// file is made that stays. For what is older than this program only verbs about secrets and the generation work.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_as_it_is(path: &Path) -> Result<Self, OpenError> {
+        let opener = open::Opener::new(path, &Options::default());
+        let conn = opener.open_as_it_is().await?;
+        Ok(Self::serve(opener, conn, reserve::Reserve::none()))
+    }
+
+    fn serve(opener: open::Opener, conn: SqliteConnection, reserve: reserve::Reserve) -> Self {
         let readers = opener.readers();
         let (first, first_out) = mpsc::channel(WAITING);
         let (others, others_out) = mpsc::channel(WAITING);
@@ -85,7 +100,7 @@ impl Sqlite {
             changed: Arc::clone(&changed),
         };
         let task = tokio::spawn(writer.serve());
-        Ok(Self { readers, first, others, changed, closing: Mutex::new(Some((stop, task))) })
+        Self { readers, first, others, changed, closing: Mutex::new(Some((stop, task))) }
     }
 
     /// Writes what was accepted, refuses what comes later, and leaves one whole file behind.
@@ -182,6 +197,13 @@ impl Store for Sqlite {
 
     async fn mails(&self, limit: u32) -> Result<Vec<OwedMail>, StoreError> {
         self.docs("mails", sqlx::query_as("SELECT id, doc FROM mails ORDER BY id DESC LIMIT $1").bind(limit)).await
+    }
+
+    async fn mails_given_up(&self, since: Timestamp) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM mails
+             WHERE is_open = 0 AND at >= $1 AND json_extract(doc, '$.state.state') = 'given-up'";
+        let count: i64 = sqlx::query_scalar(sql).bind(since.millis()).fetch_one(&self.readers).await.map_err(engine)?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     async fn rules(&self) -> Result<Rules, StoreError> {

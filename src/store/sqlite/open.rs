@@ -202,6 +202,13 @@ impl Opener {
         Ok(conn)
     }
 
+    /// As [`Opener::open`], and changes nothing.
+    pub(super) async fn open_as_it_is(&self) -> Result<SqliteConnection, OpenError> {
+        let mut conn = self.connect().await.map_err(|error| self.failed(error))?;
+        self.check(&mut conn).await?;
+        Ok(conn)
+    }
+
     /// Makes the file, readable by its owner alone; `false` when there is one.
     fn create(&self) -> Result<bool, OpenError> {
         let length = match fs::metadata(&self.path) {

@@ -1,7 +1,7 @@
 //! What is in force: rulebook, records, holds, and the one number that counts their changes.
 
 use async_trait::async_trait;
-use latchkey_contract::{PersonId, Timestamp};
+use latchkey_contract::{GrantId, PersonId, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use sqlx::{SqliteConnection, SqliteExecutor};
@@ -33,9 +33,16 @@ pub(super) async fn read(conn: &mut SqliteConnection) -> Result<Rules, StoreErro
         people: of_kind(conn, "person").await?,
     };
     let rows: Vec<(String, String)> =
-        sqlx::query_as("SELECT target, doc FROM holds ORDER BY target").fetch_all(conn).await.map_err(engine)?;
+        sqlx::query_as("SELECT target, doc FROM holds ORDER BY target").fetch_all(&mut *conn).await.map_err(engine)?;
     let holds = rows.iter().map(|(target, doc)| row::decode("holds", target, doc)).collect::<Result<_, _>>()?;
-    Ok(Rules { revision, rulebook, records, holds })
+    Ok(Rules { revision, rulebook, records, holds, was_bound: was_bound(conn).await? })
+}
+
+/// Also where the records of today bind nobody: removed ones stay in the history.
+async fn was_bound(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM records
+                              WHERE kind = 'person' AND doc IS NOT NULL AND json_array_length(doc, '$.members') > 0)";
+    sqlx::query_scalar(sql).fetch_one(conn).await.map_err(engine)
 }
 
 /// The rulebook as it was at a revision.
@@ -197,6 +204,12 @@ impl Write for SaveRules {
         if before.revision != self.rules.revision {
             return Err(StoreError::Conflict);
         }
+        // In this transaction: a request may be decided in the moment after somebody looked.
+        let gone = gone(&self.rules.records, &before.records);
+        let still_used = used(conn, &gone).await?;
+        if let Some((record, grant)) = still_used {
+            return Err(StoreError::StillUsed { record, grant });
+        }
         let mut changed = self.rules.records.changed(&before.records);
         let is_new_book = before.revision == 0 || before.rulebook != self.rules.rulebook;
         if is_new_book {
@@ -236,6 +249,39 @@ impl Write for SaveRules {
         }
         Ok(next)
     }
+}
+
+/// The records that are there no longer, by kind and id.
+fn gone<'a>(now: &Records, old: &'a Records) -> Vec<(&'static str, &'a str)> {
+    let connections = old.connections.iter().filter(|c| now.connection(&c.id).is_none());
+    let customers = old.customers.iter().filter(|c| now.customer(&c.id).is_none());
+    let people = old.people.iter().filter(|p| now.person(&p.id).is_none());
+    let connections = connections.map(|c| ("connection", c.id.as_str()));
+    let customers = customers.map(|c| ("customer", c.id.as_str()));
+    connections.chain(customers).chain(people.map(|p| ("person", p.id.as_str()))).collect()
+}
+
+/// The first of these records that a grant which is not over needs, and that grant.
+async fn used(
+    conn: &mut SqliteConnection,
+    records: &[(&'static str, &str)],
+) -> Result<Option<(String, GrantId)>, StoreError> {
+    for (kind, id) in records {
+        let sql = match *kind {
+            "connection" => {
+                "SELECT g.id FROM grants AS g JOIN accounts AS a ON a.id = g.account
+                 WHERE g.is_open = 1 AND (a.directory = $1 OR substr(g.ticket, 1, length($1) + 1) = $1 || '/') LIMIT 1"
+            }
+            "customer" => "SELECT id FROM grants WHERE is_open = 1 AND customer = $1 LIMIT 1",
+            _ => "SELECT id FROM grants WHERE is_open = 1 AND person = $1 LIMIT 1",
+        };
+        let found: Option<String> =
+            sqlx::query_scalar(sql).bind(id).fetch_optional(&mut *conn).await.map_err(engine)?;
+        if let Some(grant) = found {
+            return Ok(Some((format!("{kind}/{id}"), row::parse("grants", &grant, &grant)?)));
+        }
+    }
+    Ok(None)
 }
 
 /// Writes the records that differ, and for those that are gone a row that says so.
