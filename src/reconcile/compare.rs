@@ -62,7 +62,8 @@ pub struct Found {
     pub different: Vec<Different>,
     /// Accounts with a mark of ours, of which the database does not know: made after the copy.
     pub unknown: Vec<Marked>,
-    /// Accounts that carry something in the place of our mark, which cannot have been written since the copy was made.
+    /// Accounts that carry something in the place of our mark, which cannot have been written since the copy was made; and
+    /// emergency access accounts, whatever they carry.
     pub strange: Vec<Marked>,
 }
 
@@ -156,11 +157,15 @@ async fn look(
 ) -> Result<Found, CallError> {
     let mut found = Found::default();
     let marked = patiently(|| directory.find_marked()).await?;
-    for one in marked.into_iter().filter(|one| !is_known(one, &accounts)) {
+    let mut unknown = marked.into_iter().filter(|one| !is_known(one, &accounts)).peekable();
+    // No sweep touches an emergency account: somebody marked it by hand.
+    let spared = if unknown.peek().is_some() { patiently(|| directory.protected()).await? } else { Vec::new() };
+    for one in unknown {
         // The account of a known mark may have been deleted, and made again as another object.
         let is_ours =
             is_since(&one, until) || accounts.iter().any(|(account, _)| one.mark.as_ref() == Some(&account.id));
-        let list = if is_ours { &mut found.unknown } else { &mut found.strange };
+        let is_spared = spared.iter().any(|account| account.object == one.object);
+        let list = if is_ours && !is_spared { &mut found.unknown } else { &mut found.strange };
         list.push(one);
     }
     let looked = accounts.into_iter().map(|(account, grants)| async move {

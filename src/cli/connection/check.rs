@@ -126,6 +126,15 @@ async fn a_directory(report: &mut Report<'_>, desk: &Desk, directory: &dyn Direc
             }
         }
     }
+    match directory.protected().await {
+        Err(error) => report.unread("emergency access accounts", &error)?,
+        Ok(accounts) => {
+            report.title("emergency access accounts, never touched: object id, sign-in name, why")?;
+            for account in accounts {
+                report.row(&account.object, &[&account.name, &account.why])?;
+            }
+        }
+    }
     match directory.find_marked().await {
         Err(error) => report.unread("accounts with our mark", &error),
         Ok(accounts) => list_marked(report, desk, &accounts).await,

@@ -69,6 +69,7 @@ async fn the_ids_of_a_psa_are_listed_for_records_and_rulebook() {
     assert!(!listed.contains(&api.private_key));
 }
 
+/// F113: emergency access accounts are listed with the reason.
 #[tokio::test]
 async fn a_tenant_is_checked_and_its_roles_groups_and_marked_accounts_are_listed() {
     let place = Place::new();
@@ -103,9 +104,14 @@ async fn a_tenant_is_checked_and_its_roles_groups_and_marked_accounts_are_listed
     }
     assert!(red.refused().contains("of contoso failed"));
 
-    sim.set_permissions(TENANT, APP, &PERMISSIONS);
+    let emergency = sim.add_user(TENANT, UserSeed::new("break-glass@contoso.onmicrosoft.com"));
+    sim.add_unit(TENANT, "Emergency", true, &[&emergency]);
+    sim.set_permissions(TENANT, APP, &[PERMISSIONS.as_slice(), &["AdministrativeUnit.Read.All"]].concat());
     let green = place.type_in(&check, io::empty()).await.ok().output;
     assert!(!green.contains("\n  fault "), "{green}");
+    let spared =
+        format!("\n{emergency}\tbreak-glass@contoso.onmicrosoft.com\tin the restricted management unit Emergency\n");
+    assert!(green.contains(&spared), "{green}");
     sim.rotate_secret(APP, "another");
     let shut = place.type_in(&check, io::empty()).await;
     assert!(shut.output.starts_with("connection contoso\n  fault  token  "), "{shut:?}");
