@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    io::ErrorKind,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
@@ -201,8 +202,17 @@ impl App {
         metrics: Option<PrometheusHandle>,
     ) -> anyhow::Result<()> {
         let listen = |address: SocketAddr| {
-            TcpListener::bind(address)
-                .with_context(|| format!("{address} cannot be listened on; is another one running?"))
+            TcpListener::bind(address).map_err(|error| {
+                let to_do = match error.kind() {
+                    ErrorKind::PermissionDenied => {
+                        "a port below 1024 takes AmbientCapabilities=CAP_NET_BIND_SERVICE and the same in \
+                         CapabilityBoundingSet= of the unit, or a reverse proxy"
+                    }
+                    ErrorKind::AddrNotAvailable => "this machine has no such address; name one of its own in listen",
+                    _ => "is another one running?",
+                };
+                anyhow::Error::new(error).context(format!("{address} cannot be listened on; {to_do}"))
+            })
         };
         let listener = listen(config.listen)?;
         self.address = listener.local_addr()?;

@@ -57,7 +57,8 @@ pub enum NotNext {
     /// A connection would lead to another instance or tenant under its old id.
     #[error(
         "connection.{0}: it now leads to another instance or tenant, where what was given under this id would be looked \
-         for in vain; give the new place a connection id of its own"
+         for in vain; give the new place a connection id of its own. One that was mistyped and gave nothing yet: \
+         latchkey connection remove {0}, and add it again"
     )]
     Moved(ConnectionId),
     /// Nobody would be left who can lift a lock.

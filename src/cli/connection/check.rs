@@ -9,6 +9,7 @@ use std::{fmt::Display, sync::Arc};
 use anyhow::bail;
 use latchkey_contract::{
     CallError, ConnectionId, Directory, TicketSystem,
+    check::to_do,
     directory::Marked,
     text::one_line,
     ticket::{Board, Catalogue, Member},
@@ -154,17 +155,4 @@ async fn list_marked(report: &mut Report<'_>, desk: &Desk, accounts: &[Marked]) 
         report.row(object, &[name, state, if is_known { "" } else { "not in this database" }])?;
     }
     Ok(())
-}
-
-/// What failed, to its cause, and what an operator can do about it.
-pub(in crate::cli) fn to_do(error: &CallError) -> String {
-    let to_do = match error {
-        CallError::Transient { .. } => "try again; if it stays, check the address, the network and the vendor's status",
-        CallError::Unauthorized { .. } | CallError::Refused { .. } | CallError::Protected { .. } => {
-            "check the credential and the rights in the connector's README"
-        }
-        CallError::Malformed { .. } => "the address may be another product's, or the vendor changed its answer",
-    };
-    let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(" ({cause})"));
-    one_line(&format!("{error}{cause}: {to_do}"), 400)
 }
