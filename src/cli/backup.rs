@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::bail;
 use latchkey_contract::Clock;
 
-use super::{Terminal, desk::refuse_others};
+use super::{Operator, Terminal, desk::refuse_others};
 use crate::{
     app::database,
+    audit::By,
     backup::{self, BackupError, Manifest},
     clock::SystemClock,
     config::Config,
@@ -64,11 +65,18 @@ pub(super) async fn restore(config: &Path, terminal: &mut Terminal, file: &Path)
         LockError::Running(..) => in_use().into(),
         other => anyhow::Error::from(other),
     })?;
-    let ready = backup::prepare(&config, file, SystemClock::new().now()).await?;
+    let by = By::operator(&Operator::here().to_string());
+    let ready = backup::prepare(&config, file, &by, SystemClock::new().now()).await?;
+    let holds = match &ready.still_held {
+        Some(_) => "Blocked people and paused customers stay held.",
+        None => {
+            "The database that is there tells no holds: blocked people and paused customers of later than the backup may be \
+             free again, so the service gives and ends nothing before somebody has run latchkey reconcile --accept."
+        }
+    };
     let agreed = terminal.confirm(format!(
         "{} holds {}. Everything that was recorded after it is forgotten: grants (the directories are compared with it before \
-         anything is given or ended), holds such as blocked people and paused customers, rules, secrets that were set, people who \
-         were enrolled. Put it in place of {}?",
+         anything is given or ended), rules, secrets that were set, people who were enrolled. {holds} Put it in place of {}?",
         file.display(),
         what(&ready.manifest),
         database(&config).display()
@@ -77,14 +85,24 @@ pub(super) async fn restore(config: &Path, terminal: &mut Terminal, file: &Path)
         ready.let_be().await;
         return agreed;
     }
+    let still_held = ready.still_held.clone();
     let restored = ready.put_in_place().await?;
     terminal.say(format!("{} is in place.", file.display()))?;
     if let Some(kept) = restored.kept {
         terminal.say(format!("The database that was there is kept as {}.", kept.display()))?;
     }
+    for hold in still_held.iter().flatten() {
+        terminal.say(format!("still held: {}", hold.sentence()))?;
+    }
+    if still_held.is_none() {
+        terminal.hint(
+            "Nothing could be read of what was held after the backup. Set it again, by latchkey person block, customer pause \
+             or revoke; the service waits for latchkey reconcile --accept.",
+        )?;
+    }
     terminal.hint(
-        "Set again what was held after the backup, before the service starts where that can be. Then start the service: it \
-         compares every directory before it gives or ends anything, and `latchkey reconcile` shows what it found.",
+        "Start the service: it compares every directory before it gives or ends anything, and `latchkey reconcile` shows \
+         what it found.",
     )
 }
 

@@ -27,7 +27,7 @@ async fn a_backup_is_made_and_put_back_by_one_command_each() {
 
     place.type_in(&["certificate", "make", "entra-contoso"], io::empty()).await.ok();
     let unasked = place.type_in(&["restore", &file], io::empty()).await;
-    assert!(unasked.hints.contains("blocked people and paused customers"), "{unasked:?}");
+    assert!(unasked.hints.contains("Blocked people and paused customers stay held"), "{unasked:?}");
     assert!(unasked.refused().contains("--yes"));
     let after = place.type_in(&["secret", "list"], io::empty()).await.ok().output;
     assert!(after.contains("entra-contoso/certificate"), "nothing was changed: {after}");
