@@ -156,7 +156,7 @@ impl Change {
             map.insert("revision".to_owned(), json!(revision));
             map.insert("reason".to_owned(), json!(self.reason));
         }
-        AuditEntry::new(code, self.at, By::operator(&self.by), detail)
+        AuditEntry::new(code, self.at, By::told(&self.by), detail)
     }
 }
 
