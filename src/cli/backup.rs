@@ -11,7 +11,7 @@ use crate::{
     audit::By,
     backup::{self, BackupError, Manifest},
     clock::SystemClock,
-    config::Config,
+    config::{Config, ConfigError},
     generation::Counter,
     jobs::chain,
     lock::{Lock, LockError},
@@ -25,7 +25,7 @@ use crate::{
 /// root touches of the service's goes on belonging to the service. The database is copied as it is: before an upgrade the
 /// copy is the former release's.
 pub(super) async fn make(config: &Path, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
-    let config = Config::load(config)?;
+    let config = load(config, "backup", file)?;
     let database = database(&config);
     if !database.try_exists()? {
         bail!("there is no database {} yet, so there is nothing to copy", database.display());
@@ -45,6 +45,31 @@ pub(super) async fn make(config: &Path, terminal: &mut Terminal, file: &Path) ->
     Ok(())
 }
 
+/// The configuration. Credentials are shown by systemd to the unit that names them, and not to an operator's own process.
+fn load(config: &Path, act: &str, file: &Path) -> anyhow::Result<Config> {
+    match Config::load(config) {
+        Err(error @ ConfigError::Value { .. }) if error.to_string().contains("CREDENTIALS_DIRECTORY is not set") => {
+            bail!(through_systemd(config, act, file)?)
+        }
+        loaded => Ok(loaded?),
+    }
+}
+
+/// The line to type. A backup may be root's; what is put back must be the service's own.
+fn through_systemd(config: &Path, act: &str, file: &Path) -> anyhow::Result<String> {
+    let (program, config, file) = (std::env::current_exe()?, std::path::absolute(config)?, std::path::absolute(file)?);
+    let user = if act == "restore" { " -e 's/^User=/-p &/p'" } else { "" };
+    Ok(format!(
+        "a key is a systemd credential, which is shown to the service alone; nothing was changed. Let systemd run this with \
+         the unit's own credentials, as root:\n\
+         \x20 systemd-run --pty --wait --collect $(systemctl cat latchkey | sed -n -e 's/^LoadCredential/-p &/p'{user}) \
+         '{}' --config '{}' {act} '{}'",
+        program.display(),
+        config.display(),
+        file.display()
+    ))
+}
+
 async fn copy(config: &Config, store: &Sqlite, file: &Path) -> anyhow::Result<backup::Made> {
     let now = SystemClock::new().now();
     let seal = seal::unlock(&config.key_file, store, now).await?;
@@ -54,7 +79,7 @@ async fn copy(config: &Config, store: &Sqlite, file: &Path) -> anyhow::Result<ba
 
 /// Without a desk: the database that is there may be damaged, or missing.
 pub(super) async fn restore(config: &Path, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
-    let config = Config::load(config)?;
+    let config = load(config, "restore", file)?;
     config.make_data_dir()?;
     let in_use = || BackupError::InUse(database(&config));
     if let Knock::Answered(_) = socket::knock(&config.data_dir).await? {

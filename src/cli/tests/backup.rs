@@ -120,3 +120,22 @@ async fn a_backup_brings_nothing_up_to_date() {
     place.say(&["secret", "list"]).await.ok();
     assert_eq!(newest(&path).await, now, "what is put back is brought up to date");
 }
+
+/// F177: where the key is a credential, the line to type is told, whole.
+#[tokio::test]
+async fn where_the_key_is_a_credential_the_line_for_systemd_is_told() {
+    let place = installed().await;
+    let config = place.0.path().join("latchkey.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let own = text.lines().find(|line| line.starts_with("key_file")).unwrap();
+    let credential = "key_file = \"credential:latchkey.key\"\ngeneration_file = \"generation\"";
+    std::fs::write(&config, text.replace(own, credential)).unwrap();
+    let file = place.0.path().join("backup.tar").to_str().unwrap().to_owned();
+    for (act, user) in [("backup", false), ("restore", true)] {
+        let refused = place.say(&[act, &file]).await.refused();
+        let typed = refused.lines().last().unwrap();
+        assert!(typed.contains("systemd-run ") && typed.contains("s/^LoadCredential/-p &/p"), "{refused}");
+        assert!(typed.ends_with(&format!("{act} '{file}'")), "{refused}");
+        assert_eq!(typed.contains("s/^User=/"), user, "{refused}");
+    }
+}
