@@ -66,8 +66,8 @@ pub async fn prepare(config: &Config, file: &Path, by: &By, now: Timestamp) -> R
 /// The database that is replaced.
 struct Present<'a> {
     path: &'a Path,
-    /// Its id, and what is held in it.
-    holds: Option<(String, Vec<Hold>)>,
+    /// Its id, what is held in it, and what became of holds before.
+    holds: Option<(String, Vec<Hold>, LaterHolds)>,
     /// Who replaces it.
     by: &'a By,
 }
@@ -93,8 +93,12 @@ async fn unpack(
         return Err(BackupError::Altered(file.to_owned()));
     }
     // Another installation's database knows nothing of what was held in this one's.
-    let still_held = present.holds.filter(|(id, _)| *id == head.manifest.database).map(|(_, holds)| holds);
-    let later_holds = if still_held.is_some() { LaterHolds::Kept } else { LaterHolds::Lost };
+    let known = present.holds.filter(|(id, ..)| *id == head.manifest.database);
+    let (still_held, later_holds) = match known {
+        Some((_, holds, LaterHolds::Lost)) => (Some(holds), LaterHolds::Lost),
+        Some((_, holds, _)) => (Some(holds), LaterHolds::Kept),
+        None => (None, LaterHolds::Lost),
+    };
     let comparing = Comparing { since: now, knows_until: Some(head.manifest.made_at), later_holds };
     copy::put_in_order(unpacked.path(), comparing, still_held.as_deref().unwrap_or_default(), present.by).await?;
     Ok((head.manifest, still_held, unpacked))

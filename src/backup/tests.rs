@@ -414,5 +414,10 @@ async fn holds_that_cannot_be_read_are_noted_as_lost() {
         let waits = comparison.missing(&[]).unwrap();
         assert!(waits.contains("may be free again; set that again, and accept"), "{waits}");
         store.close().await;
+        place.restore("one.tar").await.unwrap();
+        let store = place.open().await;
+        let again = store.generation().await.unwrap().comparing.unwrap().later_holds;
+        assert_eq!(again, LaterHolds::Lost, "nobody has accepted it");
+        store.close().await;
     }
 }

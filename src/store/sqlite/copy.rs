@@ -22,7 +22,7 @@ use super::{
 use crate::{
     audit::By,
     rulebook::Hold,
-    store::{Comparing, SealedRow, StoreError, row},
+    store::{Comparing, LaterHolds, SealedRow, StoreError, row},
 };
 
 /// What a database says of itself.
@@ -177,19 +177,29 @@ impl Alone {
         }
     }
 
-    /// Its id, and what is held in it. `None` where it is missing or damaged, or an earlier release's.
-    pub async fn holds(&mut self) -> Option<(String, Vec<Hold>)> {
+    /// Its id, what is held in it, and what became of holds before: lost ones are lost until somebody accepts that. `None`
+    /// where it is missing or damaged, or an earlier release's.
+    pub async fn holds(&mut self) -> Option<(String, Vec<Hold>, LaterHolds)> {
         let (opener, conn) = self.held.as_mut()?;
         let read = async {
             opener.check(conn).await?;
             let id: String = opener.ask(conn, "SELECT value FROM meta WHERE name = 'id'").await?;
+            let sql = "SELECT value FROM meta WHERE name = 'comparing'";
+            let noted: Option<String> =
+                sqlx::query_scalar(sql).fetch_optional(&mut *conn).await.map_err(|error| opener.failed(error))?;
             let sql = "SELECT target, doc FROM holds ORDER BY target";
             let rows: Vec<(String, String)> =
                 sqlx::query_as(sql).fetch_all(conn).await.map_err(|error| opener.failed(error))?;
-            let holds = rows.iter().map(|(target, doc)| row::decode("holds", target, doc)).collect::<Result<_, _>>();
-            let path = opener.path().to_owned();
-            let holds = holds.map_err(|error: StoreError| OpenError::Corrupt { path, found: error.to_string() })?;
-            Ok::<_, OpenError>((id, holds))
+            let decoded = || {
+                let holds =
+                    rows.iter().map(|(target, doc)| row::decode("holds", target, doc)).collect::<Result<_, _>>()?;
+                let noted = noted.map(|note| row::decode::<Comparing>("meta", "comparing", &note)).transpose()?;
+                Ok((holds, noted.map_or(LaterHolds::Kept, |noted| noted.later_holds)))
+            };
+            let damaged =
+                |error: StoreError| OpenError::Corrupt { path: opener.path().to_owned(), found: error.to_string() };
+            let (holds, before) = decoded().map_err(damaged)?;
+            Ok::<_, OpenError>((id, holds, before))
         };
         let told = read.await;
         told.inspect_err(|error| tracing::warn!(%error, "what the former database holds cannot be read")).ok()
