@@ -32,7 +32,7 @@ use crate::{
     seal,
     socket::{Door, Limits},
     store::{
-        Comparing, Store, StoreError,
+        Comparing, LaterHolds, Store, StoreError,
         sqlite::{Options, Sqlite},
     },
     tls::Tls,
@@ -333,7 +333,8 @@ impl Copy {
     ) -> Result<Self, StoreError> {
         if let Standing::Older(why) = counter.standing(store).await? {
             tracing::error!(why, "an older copy of the database: nothing is given or ended before it was compared");
-            let comparing = store.compare_first(Comparing { since: now, knows_until }).await?;
+            let comparing =
+                store.compare_first(Comparing { since: now, knows_until, later_holds: LaterHolds::Unknown }).await?;
             return Ok(Self { comparing: Some(comparing), unraised: None });
         }
         let unraised = match counter.raise(store).await {

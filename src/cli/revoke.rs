@@ -102,7 +102,7 @@ async fn lock(desk: &Desk, on: &HoldOn, reason: &str) -> anyhow::Result<()> {
         on: on.clone(),
         cause: HoldCause::Panic,
         since: desk.clock.now(),
-        by: desk.operator.to_string(),
+        by: desk.by().to_string(),
         reason: one_line(reason, 200),
     };
     desk.store.set_hold(&hold).await.map_err(explain)?;

@@ -1,7 +1,7 @@
 //! `latchkey rulebook export | check | diff | import | history | rollback | what-if`.
 
 mod ask;
-mod history;
+pub(super) mod history;
 mod import;
 mod show;
 mod what_if;

@@ -17,7 +17,7 @@ use crate::{
     jobs::chain,
     registry::InForce,
     rulebook::Records,
-    store::{Comparing, Store, StoreError},
+    store::{Comparing, LaterHolds, Store, StoreError},
 };
 
 /// How many accounts of one directory are looked at at once.
@@ -36,6 +36,8 @@ const PAGE: u32 = 500;
 pub struct Comparison {
     /// When it began.
     pub at: Timestamp,
+    /// What became of the holds that the copy does not know.
+    pub later_holds: LaterHolds,
     /// One for each directory.
     pub places: Vec<Place>,
 }
@@ -84,15 +86,21 @@ impl Comparison {
     pub fn missing(&self, without: &[ConnectionId]) -> Option<String> {
         let unreached: Vec<&str> = self.unreached().filter(|id| !without.contains(id)).map(|id| id.as_str()).collect();
         let unknown: usize = self.found().map(|(_, found)| found.unknown.len()).sum();
-        match (unreached.as_slice(), unknown) {
-            ([], 0) => None,
-            ([], unknown) => Some(format!("{unknown} accounts are not in this database, and have to be accepted")),
-            (unreached, 0) => Some(format!("directories could not be compared: {}", unreached.join(", "))),
-            (unreached, unknown) => Some(format!(
-                "directories could not be compared: {}; and {unknown} accounts are not in this database",
-                unreached.join(", ")
-            )),
+        let mut parts = Vec::new();
+        if !unreached.is_empty() {
+            parts.push(format!("directories could not be compared: {}", unreached.join(", ")));
         }
+        if unknown > 0 {
+            parts.push(format!("{unknown} accounts are not in this database, and have to be accepted"));
+        }
+        if self.later_holds == LaterHolds::Lost {
+            parts.push(
+                "the database that was replaced told no holds: who was blocked, which customer was paused and what was locked \
+                 after the backup may be free again; set that again, and accept"
+                    .to_owned(),
+            );
+        }
+        (!parts.is_empty()).then(|| parts.join("; and "))
     }
 
     /// Directories that could not be compared.
@@ -145,7 +153,7 @@ pub async fn compare(
         }
     });
     let places = stream::iter(asked).buffered(AT_ONCE).collect().await;
-    Ok(Comparison { at: now, places })
+    Ok(Comparison { at: now, later_holds: comparing.later_holds, places })
 }
 
 async fn look(

@@ -388,6 +388,22 @@ pub struct Comparing {
     pub since: Timestamp,
     /// Up to when the copy knows what happened, as far as that is known.
     pub knows_until: Option<Timestamp>,
+    /// What became of the holds that were set after the copy was made.
+    #[serde(default)]
+    pub later_holds: LaterHolds,
+}
+
+/// Holds that were set after a copy of the database was made, once the copy is in its place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LaterHolds {
+    /// Nobody looked: the copy was put back by hand.
+    #[default]
+    Unknown,
+    /// The restore took them over.
+    Kept,
+    /// The database that was replaced told none: it was missing, damaged, or another installation's.
+    Lost,
 }
 
 /// A task as it stands.

@@ -61,7 +61,8 @@ impl TestApp {
     /// As `latchkey restore` does it, and a start.
     async fn put_back(&mut self) {
         self.down().await;
-        let ready = backup::prepare(self.config(), &self.file(BACKUP), self.clock.now()).await.unwrap();
+        let ready =
+            backup::prepare(self.config(), &self.file(BACKUP), &By::operator("test"), self.clock.now()).await.unwrap();
         ready.put_in_place().await.unwrap();
         self.entra.sim.faults().clear_calls();
         self.up().await;

@@ -27,7 +27,7 @@ async fn a_backup_is_made_and_put_back_by_one_command_each() {
 
     place.type_in(&["certificate", "make", "entra-contoso"], io::empty()).await.ok();
     let unasked = place.type_in(&["restore", &file], io::empty()).await;
-    assert!(unasked.hints.contains("blocked people and paused customers"), "{unasked:?}");
+    assert!(unasked.hints.contains("Blocked people and paused customers stay held"), "{unasked:?}");
     assert!(unasked.refused().contains("--yes"));
     let after = place.type_in(&["secret", "list"], io::empty()).await.ok().output;
     assert!(after.contains("entra-contoso/certificate"), "nothing was changed: {after}");
@@ -119,4 +119,23 @@ async fn a_backup_brings_nothing_up_to_date() {
     place.say(&["--yes", "restore", &file]).await.ok();
     place.say(&["secret", "list"]).await.ok();
     assert_eq!(newest(&path).await, now, "what is put back is brought up to date");
+}
+
+/// F177: where the key is a credential, the line to type is told, whole.
+#[tokio::test]
+async fn where_the_key_is_a_credential_the_line_for_systemd_is_told() {
+    let place = installed().await;
+    let config = place.0.path().join("latchkey.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let own = text.lines().find(|line| line.starts_with("key_file")).unwrap();
+    let credential = "key_file = \"credential:latchkey.key\"\ngeneration_file = \"generation\"";
+    std::fs::write(&config, text.replace(own, credential)).unwrap();
+    let file = place.0.path().join("backup.tar").to_str().unwrap().to_owned();
+    for (act, user) in [("backup", false), ("restore", true)] {
+        let refused = place.say(&[act, &file]).await.refused();
+        let typed = refused.lines().last().unwrap();
+        assert!(typed.contains("systemd-run ") && typed.contains("s/^LoadCredential/-p &/p"), "{refused}");
+        assert!(typed.ends_with(&format!("{act} '{file}'")), "{refused}");
+        assert_eq!(typed.contains("s/^User=/"), user, "{refused}");
+    }
 }

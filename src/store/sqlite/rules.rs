@@ -156,7 +156,7 @@ impl Change {
             map.insert("revision".to_owned(), json!(revision));
             map.insert("reason".to_owned(), json!(self.reason));
         }
-        AuditEntry::new(code, self.at, By::operator(&self.by), detail)
+        AuditEntry::new(code, self.at, By::told(&self.by), detail)
     }
 }
 
@@ -314,13 +314,40 @@ async fn put_records<T: Serialize + PartialEq>(
 /// Sets a hold: goes first, may use what is reserved, never loses a race.
 pub(super) struct SetHold {
     hold: Hold,
+    /// By whom and when it is taken over from another database, where it is.
+    taken_over: Option<Change>,
     append: Append,
 }
 
 impl SetHold {
     pub(super) fn new(hold: Hold) -> Self {
-        Self { hold, append: Append::removal(true) }
+        Self { hold, taken_over: None, append: Append::removal(true) }
     }
+
+    /// Whether it is to stand in the place of another hold on the same.
+    fn replaces(&self, before: &Hold) -> bool {
+        before.cause < self.hold.cause
+            || (self.taken_over.is_some() && before.cause == self.hold.cause && before.since < self.hold.since)
+    }
+}
+
+/// Sets what another database of this installation holds, unless it is held as gravely here since as late.
+pub(super) async fn take_over(
+    conn: &mut SqliteConnection,
+    holds: &[Hold],
+    by: &By,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    for hold in holds {
+        let Hold { by: before, since, reason, .. } = hold;
+        let reason = format!("still held after a restore, as {before} set it at {since}: {reason}");
+        let change = Change { by: by.to_string(), reason, at };
+        let set = SetHold { taken_over: Some(change), ..SetHold::new(hold.clone()) };
+        if hold_on(conn, &hold.on.to_string()).await?.is_none_or(|before| set.replaces(&before)) {
+            set.run(conn, Room::Free).await?;
+        }
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -339,9 +366,10 @@ impl Write for SetHold {
         let hold = &self.hold;
         let target = hold.on.to_string();
         let before = hold_on(conn, &target).await?;
-        let change = Change { by: hold.by.clone(), reason: hold.reason.clone(), at: hold.since };
+        let set = || Change { by: hold.by.clone(), reason: hold.reason.clone(), at: hold.since };
+        let change = self.taken_over.clone().unwrap_or_else(set);
         let next = change.write(conn, &[format!("hold {target}")]).await?;
-        if before.is_none_or(|before| before.cause < hold.cause) {
+        if before.is_none_or(|before| self.replaces(&before)) {
             sqlx::query(
                 "INSERT INTO holds (target, doc) VALUES ($1, $2) ON CONFLICT (target) DO UPDATE SET doc = excluded.doc",
             )
@@ -356,12 +384,12 @@ impl Write for SetHold {
             enroll::shut_out(conn, person).await?;
             entry.person = Some(person.clone());
         }
-        if hold.cause == HoldCause::Left {
+        if hold.cause == HoldCause::Left && self.taken_over.is_none() {
             // The PSA said so; nobody was at the command line.
             entry.by = Some(By::Service);
         }
         self.append.run(conn, &[entry], room).await?;
-        look_again(conn, &hold.on.scope(), hold.since, room).await?;
+        look_again(conn, &hold.on.scope(), change.at, room).await?;
         Ok(next)
     }
 }
