@@ -139,3 +139,30 @@ async fn where_the_key_is_a_credential_the_line_for_systemd_is_told() {
         assert_eq!(typed.contains("s/^User=/"), user, "{refused}");
     }
 }
+
+/// F177: a restore sets nobody free, and says who is held.
+#[tokio::test]
+async fn a_restore_lists_who_is_still_held() {
+    let place = installed().await;
+    let file = place.0.path().join("backup.tar").to_str().unwrap().to_owned();
+    place.say(&["backup", &file]).await.ok();
+    place.say(&["customer", "pause", "contoso", "--reason", "audit", "--yes"]).await.ok();
+    place.say(&["--yes", "revoke", "--all", "--reason", "stolen laptop"]).await.ok();
+    let before = place.say(&["lock", "list"]).await.ok().output;
+    let restored = place.say(&["--yes", "restore", &file]).await.ok();
+    assert!(restored.output.contains("still held: all access is locked\n"), "{restored:?}");
+    assert!(restored.output.contains("still held: customer contoso is paused\n"), "{restored:?}");
+    assert_eq!(place.say(&["lock", "list"]).await.ok().output, before);
+    assert!(before.contains("\tby operator ") && !before.contains("operator operator"), "{before}");
+    let log = place.say(&["audit", "export", "--format", "csv"]).await.ok().output;
+    assert!(log.contains("hold.set") && log.contains("operator ") && !log.contains("operator operator"), "{log}");
+    place.say(&["audit", "verify"]).await.ok();
+
+    let kept = restored.output.lines().find_map(|line| line.strip_prefix("The database that was there is kept as "));
+    std::fs::remove_file(kept.unwrap().trim_end_matches('.')).unwrap();
+    std::fs::write(place.0.path().join("data/latchkey.db"), "no database").unwrap();
+    let unasked = place.say(&["restore", &file]).await;
+    assert!(unasked.hints.contains("tells no holds"), "{unasked:?}");
+    let lost = place.say(&["--yes", "restore", &file]).await.ok();
+    assert!(!lost.output.contains("still held") && lost.hints.contains("Set it again"), "{lost:?}");
+}
