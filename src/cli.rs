@@ -62,7 +62,7 @@ pub(crate) use operator::Operator;
 use revoke::{LockOn, Target};
 use rulebook::Rulebook;
 pub(crate) use terminal::{Ends, LARGEST_FILE};
-pub use terminal::{Overwrite, Piece, Terminal};
+pub use terminal::{NobodyReads, Overwrite, Piece, Terminal};
 
 /// Just-in-time administrator access, asked for by a PSA ticket, taken away on time, with proof.
 #[derive(Debug, Parser)]

@@ -45,6 +45,11 @@ pub(crate) trait Ends: Send {
     fn append_file(&mut self, path: &Path, bytes: &[u8], piece: Piece) -> anyhow::Result<()>;
 }
 
+/// Whoever the result was piped to has read enough and gone, as `head` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nobody reads the result any more")]
+pub struct NobodyReads;
+
 /// Where in a file that comes in pieces some bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

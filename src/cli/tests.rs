@@ -451,4 +451,18 @@ async fn nobody_has_grants_yet() {
     let records = place.write("records.toml", RECORDS);
     place.type_in(&["records", "load", &records], io::empty()).await.ok();
     assert_eq!(place.type_in(&["grants"], io::empty()).await.ok().output, "");
+    assert_eq!(place.say(&["grants", "--person", "jdoe"]).await.ok().output, "");
+    for (words, said) in [
+        (&["grants", "--person", "zzz"][..], "person zzz is neither in the records"),
+        (&["grants", "--customer", "zzz"], "customer zzz is neither in the records"),
+        (&["audit", "export", "--person", "zzz"], "person zzz is neither in the records"),
+        (&["audit", "export", "--customer", "zzz"], "customer zzz is neither in the records"),
+        (&["audit", "export", "--code", "nope"], "no code begins with \"nope\""),
+        (&["end", "nope"], "there is no grant nope"),
+    ] {
+        let refused = place.say(words).await.refused();
+        assert!(refused.contains(said), "{words:?}: {refused}");
+    }
+    place.say(&["audit", "export", "--person", "jdoe"]).await.ok();
+    place.say(&["audit", "export", "--code", "rules."]).await.ok();
 }

@@ -15,7 +15,7 @@ mod inert;
 pub mod intake;
 mod mail;
 mod poll;
-mod presence;
+pub(crate) mod presence;
 pub mod queue;
 mod start;
 pub mod sweep;

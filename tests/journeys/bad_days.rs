@@ -181,7 +181,7 @@ async fn blocked_while_the_credentials_are_shown() {
     let (name, password) = (secret(0), secret(1));
     assert!(app.entra.sim.sign_in(TENANT, &name, &password).is_ok());
     let blocked = app.type_in(&["--yes", "person", "block", "jane", "--reason", "left in anger"], "").await.unwrap();
-    assert!(blocked.contains("jane is blocked, and 1 grants end"), "{blocked}");
+    assert!(blocked.contains("jane is blocked. Grants that end: 1."), "{blocked}");
     app.pass(Duration::from_secs(60)).await;
     assert!(app.entra.sim.sign_in(TENANT, &name, &password).is_err());
     assert_eq!(app.state(ticket).await.name(), "ended");

@@ -33,6 +33,10 @@ async fn type_and_wait(app: &TestApp, words: &[&str]) -> Result<String, String> 
     typed
 }
 
+fn unavailable() -> Act {
+    Act::Answer { status: 503, retry_after: None, body: Value::Null }
+}
+
 fn code(app: &TestApp, of: &latchkey::people::OneTime) -> String {
     of.code(app.clock.now())
 }
@@ -238,6 +242,43 @@ async fn whoever_is_held_lets_nothing_pass_and_lifts_nothing() {
     app.type_in(&["lock", "lift", "person/mark", "--as", "jane"], &code(&app, &app.jane)).await.unwrap();
     app.minutes(1).await;
     app.type_in(&lift, &code(&app, &app.mark)).await.unwrap();
+    app.end().await;
+}
+
+/// F31: who has left the PSA lets nothing pass with codes either, though nobody asked after them; a code is not used up for
+/// what cannot be; and a PSA that is silent stops a yes, not a no.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_left_lets_nothing_pass() {
+    let app = TestApp::start_with(&[MARK_OWNS, TIGHT]).await;
+    app.active().await;
+    let ticket = app.psa.ticket();
+    app.psa.ask(ticket);
+    app.run().await;
+    let id = app.grant(ticket).await.id;
+    let once = code(&app, &app.mark);
+    for words in [["approve", "nope"], ["deny", "nope"]] {
+        let refused = app.type_in(&[&words[..], &["--as", "mark"]].concat(), &once).await.unwrap_err();
+        assert!(refused.contains("there is no grant nope"), "{refused}");
+    }
+    let refused = app.type_in(&["lock", "lift", "all", "--as", "mark"], &once).await.unwrap_err();
+    assert!(refused.contains("nothing is locked by all"), "{refused}");
+
+    let (approve, deny) = (["approve", id.as_str(), "--as", "mark"], ["deny", id.as_str(), "--as", "mark"]);
+    app.psa.fail(|call| call.op.contains("/system/members"), unavailable());
+    let silent = app.type_in(&approve, &once).await.unwrap_err();
+    assert!(silent.contains("whether mark has left the PSA is not known"), "{silent}");
+    app.psa.sim.faults().clear();
+    app.psa.tenant.set_member_inactive("msmith", true);
+    let gone = app.type_in(&approve, &once).await.unwrap_err();
+    assert!(gone.contains("mark may no longer sign in to the PSA"), "{gone}");
+    assert_eq!(app.state(ticket).await.name(), "held");
+    app.type_in(&["person", "unblock", "mark"], "").await.unwrap();
+    app.psa.fail(|call| call.op.contains("/system/members"), unavailable());
+    app.type_in(&deny, &once).await.unwrap();
+    app.psa.sim.faults().clear();
+    app.run().await;
+    assert_eq!(app.state(ticket).await.name(), "denied");
+    app.minutes(61).await;
     app.end().await;
 }
 

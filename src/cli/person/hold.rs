@@ -19,10 +19,10 @@ pub(super) async fn block(desk: &Desk, terminal: &mut Terminal, id: PersonId, re
         ))?;
     }
     if !open.is_empty() {
-        terminal.confirm(format_args!("This ends {} grants of {id}: {}.", open.len(), change::name(&open)))?;
+        terminal.confirm(format_args!("This ends what {id} has: {}.", change::name(&open)))?;
     }
     let revision = change::hold(desk, HoldOn::Person(id.clone()), HoldCause::Blocked, reason).await?;
-    terminal.say(format!("Revision {revision} is in force: {id} is blocked, and {} grants end.", open.len()))?;
+    terminal.say(format!("Revision {revision} is in force: {id} is blocked. Grants that end: {}.", open.len()))?;
     terminal.hint(format!("To let them in again: latchkey person unblock {id}"))
 }
 

@@ -13,7 +13,7 @@ use latchkey_contract::Secret;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
-use super::{Ends, LONGEST_VALUE, Overwrite, Piece, size};
+use super::{Ends, LONGEST_VALUE, NobodyReads, Overwrite, Piece, size};
 
 pub(crate) struct Local {
     input: Box<dyn BufRead + Send>,
@@ -56,8 +56,10 @@ impl Ends for Local {
     }
 
     fn say(&mut self, line: &str) -> anyhow::Result<()> {
-        writeln!(self.output, "{line}")?;
-        Ok(self.output.flush()?)
+        match writeln!(self.output, "{line}").and_then(|()| self.output.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(NobodyReads.into()),
+            said => Ok(said?),
+        }
     }
 
     fn hint(&mut self, line: &str) -> anyhow::Result<()> {

@@ -142,3 +142,21 @@ fn only_files_that_were_named_are_touched() {
     assert!(terminal.write_file(&at("rules2"), b"x", Overwrite::Never).is_err());
     assert!(terminal.read_file(Path::new("rules"), 5).is_err(), "a name within another is not that name");
 }
+
+/// What `head` leaves behind.
+struct Closed;
+
+impl io::Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_pipe_that_was_closed_is_told_from_an_error() {
+    let mut piped = Terminal::piped(Box::new(io::empty()), Box::new(Closed), Box::new(io::sink()));
+    assert!(piped.say("a line").unwrap_err().is::<NobodyReads>());
+}
