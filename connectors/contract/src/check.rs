@@ -129,6 +129,9 @@ mod tests {
     fn a_failed_call_is_a_red_line_with_its_cause() {
         let line = Check::failed("boards", &CallError::transient("GET /x", "timed\nout"));
         assert!(line.is_red());
-        assert!(line.verdict.text().starts_with("GET /x: not reached or not ready (timed out): try again"), "{line:?}");
+        assert!(line.verdict.text().starts_with("GET /x: not reached or not ready: timed out: try again"), "{line:?}");
+        let refused = CallError::transient("GET /x", "invalid peer certificate: UnknownIssuer");
+        let untrusted = Check::failed("boards", &refused);
+        assert!(untrusted.verdict.text().ends_with("name its certificate in ca_file"), "{untrusted:?}");
     }
 }
