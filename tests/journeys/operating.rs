@@ -268,6 +268,8 @@ async fn who_has_left_lets_nothing_pass() {
     let silent = app.type_in(&approve, &once).await.unwrap_err();
     assert!(silent.contains("whether mark has left the PSA is not known"), "{silent}");
     app.psa.sim.faults().clear();
+    app.minutes(2).await;
+    let once = code(&app, &app.mark);
     app.psa.tenant.set_member_inactive("msmith", true);
     let gone = app.type_in(&approve, &once).await.unwrap_err();
     assert!(gone.contains("mark may no longer sign in to the PSA"), "{gone}");
