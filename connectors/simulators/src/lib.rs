@@ -1,6 +1,6 @@
 //! The vendors, played from their documents.
 //!
-//! [`connectwise`] plays ConnectWise PSA, `graph` plays Microsoft Entra and Microsoft Graph. Both
+//! [`connectwise`] plays ConnectWise PSA, [`halopsa`] plays HaloPSA, `graph` plays Microsoft Entra and Microsoft Graph. All
 //! are real HTTP servers on loopback, over TLS with a throw-away [`Authority`], strict where the
 //! vendor is strict, and able to misbehave on request ([`fault`]).
 //!
@@ -15,6 +15,7 @@ pub mod clock;
 pub mod connectwise;
 pub mod fault;
 pub mod graph;
+pub mod halopsa;
 pub mod server;
 
 pub use authority::Authority;
