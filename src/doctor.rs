@@ -25,6 +25,7 @@ pub(crate) use connections::Connections;
 pub use line::{Line, Report};
 pub use mail::TestMail;
 pub use shut::{Shut, without_database};
+pub(crate) use wants::of_psa as wanted_of_psa;
 
 use crate::{
     config::Config,

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use latchkey_contract::{BoardId, ConnectionId, Secret, TicketSystem};
+use latchkey_contract::{ConnectionId, Secret, TicketSystem, ticket::WantedHooks};
 use serde_json::json;
 use url::Url;
 
 use super::{Desk, Terminal};
 use crate::{
     audit::Code,
-    random,
+    doctor, random,
     registry::{HookPath, Renewed, SecretKind, SecretName},
 };
 
@@ -21,10 +21,11 @@ pub(super) async fn sync(
     new_path: bool,
 ) -> anyhow::Result<()> {
     let system = system(desk, &connection).await?;
-    let boards = boards(desk, &connection).await?;
-    if boards.is_empty() {
+    let want = doctor::wanted_of_psa(&desk.store.rules().await?, &connection);
+    if want.boards.is_empty() {
         bail!(
-            "no mapping watches a board of {connection}; put a rulebook with one in force: latchkey rulebook import FILE"
+            "no mapping watches a {} of {connection}; put a rulebook with one in force: latchkey rulebook import FILE",
+            system.board_noun()
         );
     }
     let seal = desk.seal().await?;
@@ -40,7 +41,8 @@ pub(super) async fn sync(
         }
     }
     let secret = path.secret().await?.context("the path secret was removed meanwhile; run again")?;
-    let done = system.sync_webhooks(&address(desk, &connection, &secret), &boards).await.with_context(|| {
+    let hooks = WantedHooks { url: address(desk, &connection, &secret), boards: want.boards, fields: want.fields };
+    let done = system.sync_webhooks(&hooks).await.with_context(|| {
         format!(
             "the webhooks could not be made right; until they are, former paths are accepted. Run again: \
              latchkey webhook sync {connection}"
@@ -87,10 +89,6 @@ pub(super) async fn remove(desk: &Desk, terminal: &mut Terminal, connection: &Co
 async fn system(desk: &Desk, connection: &ConnectionId) -> anyhow::Result<Arc<dyn TicketSystem>> {
     desk.connection(connection).await?;
     Ok(desk.live().await?.known().registry.ticket_system(connection)?)
-}
-
-async fn boards(desk: &Desk, connection: &ConnectionId) -> anyhow::Result<Vec<BoardId>> {
-    Ok(desk.store.rules().await?.rulebook.boards(connection).into_iter().collect())
 }
 
 fn address(desk: &Desk, connection: &ConnectionId, secret: &Secret<String>) -> Url {

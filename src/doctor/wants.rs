@@ -4,7 +4,7 @@ use latchkey_contract::{ConnectionId, directory::DirectoryWants, ticket::WantedC
 
 use crate::rulebook::{Customer, Policy, Rules, Where};
 
-pub(super) fn of_psa(rules: &Rules, psa: &ConnectionId) -> WantedChecks {
+pub(crate) fn of_psa(rules: &Rules, psa: &ConnectionId) -> WantedChecks {
     let mut want = WantedChecks::default();
     for mapping in rules.rulebook.mappings.iter().filter(|mapping| mapping.connection == *psa) {
         want.boards.extend(mapping.boards.iter().cloned());

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
     StatusId, TicketRef, TicketSystem, Timestamp,
-    ticket::{self, Change, Ticket},
+    ticket::{self, Change, Part, Ticket},
 };
 use serde_json::json;
 
@@ -331,8 +331,8 @@ impl Jobs {
 
 async fn change(reading: &Reading, mapping: &Mapping) -> Result<Option<Change>, JobError> {
     Ok(match &mapping.trigger_field {
-        Some(trigger) => reading.psa.field_change(&reading.ticket, &trigger.field).await?,
-        None => reading.psa.status_change(&reading.ticket).await?,
+        Some(trigger) => reading.psa.change(&reading.ticket, Part::Field(&trigger.field)).await?,
+        None => reading.psa.change(&reading.ticket, Part::Status).await?,
     })
 }
 

@@ -24,8 +24,9 @@ impl Jobs {
         let wrong = if wanted.is_empty() {
             None
         } else {
-            let there = world.registry.ticket_system(connection)?.webhooks().await?;
-            wrong(&there, &wanted, &target(&self.public_url, connection))
+            let psa = world.registry.ticket_system(connection)?;
+            let there = psa.webhooks().await?;
+            wrong(&there, &wanted, &target(&self.public_url, connection), psa.board_noun())
         };
         if let Some(what) = wrong {
             let remedy = format!("Run: latchkey webhook sync {connection}");
@@ -67,31 +68,42 @@ fn target(public_url: &Url, connection: &ConnectionId) -> String {
     format!("{host}/hooks/{connection}/")
 }
 
-/// The first thing that is wrong.
-fn wrong(there: &[Webhook], wanted: &BTreeSet<BoardId>, target: &str) -> Option<String> {
-    let of = |board: &BoardId| there.iter().filter(|hook| hook.board.as_ref() == Some(board)).collect::<Vec<_>>();
+/// The first thing that is wrong. `noun` is what the PSA calls a board.
+fn wrong(there: &[Webhook], wanted: &BTreeSet<BoardId>, target: &str, noun: &str) -> Option<String> {
+    let of = |board: &BoardId| there.iter().filter(|hook| hook.scope.covers(board)).collect::<Vec<_>>();
     let fault = |board: &BoardId| {
         let hooks = of(board);
         if hooks.is_empty() {
-            return Some(format!("no webhook watches board {board}"));
+            return Some(format!("no webhook watches {noun} {board}"));
         }
         let here: Vec<_> = hooks.into_iter().filter(|hook| hook.target == target).collect();
         if here.is_empty() {
-            return Some(format!("the webhook of board {board} does not lead to {target}"));
+            return Some(format!("the webhook of {noun} {board} does not lead to {target}"));
         }
         let is_well = here.iter().any(|hook| hook.is_active);
-        (!is_well).then(|| format!("the webhook of board {board} was switched off at the PSA"))
+        (!is_well).then(|| format!("the webhook of {noun} {board} was switched off at the PSA"))
     };
     wanted.iter().find_map(fault)
 }
 
 #[cfg(test)]
 mod tests {
+    use latchkey_contract::ticket::Scope;
+
     use super::*;
 
     fn hook(board: &str, target: &str, is_active: bool) -> Webhook {
-        let board: Option<BoardId> = Some(board.parse().unwrap());
-        Webhook { id: "1".into(), watches: String::new(), board, target: target.into(), is_active }
+        let scope = Scope::Board(board.parse().unwrap());
+        Webhook { id: "1".into(), watches: String::new(), scope, target: target.into(), is_active }
+    }
+
+    #[test]
+    fn one_webhook_for_everything_watches_every_queue() {
+        let wanted: BTreeSet<BoardId> = ["63", "64"].map(|b| b.parse().unwrap()).into();
+        let of = |is_active| Webhook { scope: Scope::Everything, ..hook("1", "here/", is_active) };
+        assert_eq!(wrong(&[of(true)], &wanted, "here/", "queue"), None);
+        let said = wrong(&[of(false)], &wanted, "here/", "queue").unwrap();
+        assert_eq!(said, "the webhook of queue 63 was switched off at the PSA");
     }
 
     /// F9
@@ -101,7 +113,7 @@ mod tests {
         let wanted: BTreeSet<BoardId> = ["63", "64"].map(|b| b.parse().unwrap()).into();
         let ours = target(&"https://jit.example.com:8443".parse().unwrap(), &connection);
         assert_eq!(ours, "jit.example.com:8443/hooks/cw/");
-        let judge = |hooks: &[Webhook]| wrong(hooks, &wanted, &ours);
+        let judge = |hooks: &[Webhook]| wrong(hooks, &wanted, &ours, "board");
         let well = hook("63", &ours, true);
         assert_eq!(judge(&[well.clone(), hook("64", &ours, true), hook("65", "elsewhere/", false)]), None);
         assert_eq!(judge(&[well.clone(), hook("64", &ours, false), hook("64", &ours, true)]), None, "one is enough");

@@ -8,7 +8,10 @@ use latchkey::{
     seal::{self, Seal},
     store::Store,
 };
-use latchkey_contract::{Clock, ConnectionId, TicketSystem, ticket::WebhookChanges};
+use latchkey_contract::{
+    Clock, ConnectionId, TicketSystem,
+    ticket::{WantedHooks, WebhookChanges},
+};
 
 use crate::harness::*;
 
@@ -34,8 +37,8 @@ impl Operator {
     async fn sync(&self, app: &TestApp) -> Result<WebhookChanges, latchkey_contract::CallError> {
         let secret = self.path().secret().await.unwrap().unwrap();
         let url = app.config().public(&format!("/hooks/cw/{}", secret.expose()));
-        let boards = [app.psa.desk.board, app.psa.projects.board].map(|b| b.to_string().parse().unwrap());
-        self.psa.sync_webhooks(&url, &boards).await
+        let boards = [app.psa.desk.board, app.psa.projects.board].map(|b| b.to_string().parse().unwrap()).into();
+        self.psa.sync_webhooks(&WantedHooks { url, boards, fields: Default::default() }).await
     }
 }
 

@@ -9,7 +9,7 @@ use latchkey::{
     rulebook::{Bound, ConnectionKind, Hold, HoldCause, HoldOn, Members},
     store::{Enrolled, TroubleKind},
 };
-use latchkey_contract::{Clock, ConnectionId, Timestamp};
+use latchkey_contract::{Clock, ConnectionId, Timestamp, ticket::WantedHooks};
 use latchkey_simulators::{
     connectwise::Tenant,
     fault::{Act, CallRecord},
@@ -245,8 +245,9 @@ async fn a_webhook_that_was_switched_off_or_removed_is_told_of_once() {
     assert_eq!(app.audited("webhook.trouble").await, 1, "not at every poll");
     let trouble = app.store().troubles().await.unwrap().pop().unwrap();
     assert!(trouble.what.starts_with("no webhook watches board "), "what is wrong now: {}", trouble.what);
-    let boards = [app.psa.desk.board, app.psa.projects.board].map(|b| b.to_string().parse().unwrap());
-    app.connector().await.sync_webhooks(&app.hook().parse().unwrap(), &boards).await.unwrap();
+    let boards = [app.psa.desk.board, app.psa.projects.board].map(|b| b.to_string().parse().unwrap()).into();
+    let want = WantedHooks { url: app.hook().parse().unwrap(), boards, fields: Default::default() };
+    app.connector().await.sync_webhooks(&want).await.unwrap();
     app.minutes(6).await;
     assert_eq!((app.audited("webhook.trouble").await, app.audited("webhook.well").await), (1, 1));
     app.end().await;

@@ -8,13 +8,13 @@ mod field;
 
 use latchkey_contract::{
     CallError, FieldId, Timestamp,
-    ticket::{Actor, Change, Ticket},
+    ticket::{Change, Ticket},
+    trail::{self, names},
 };
-use sha2::{Digest, Sha256};
 
 use crate::{
     api::{Api, Ask, number_or_refused},
-    members::{self, Me, is_same},
+    members::{self, Me},
     paging::Paging,
     tickets, wire,
 };
@@ -81,10 +81,8 @@ impl Audit<'_> {
     }
 }
 
-/// What a trail says is compared with a ticket that stands still.
 fn still(is_still: bool) -> Result<(), CallError> {
-    let moved = || CallError::transient(TRAIL, "the ticket changed while its history was read");
-    is_still.then_some(()).ok_or_else(moved)
+    trail::still(TRAIL, is_still)
 }
 
 #[derive(Debug)]
@@ -97,27 +95,15 @@ struct Entry {
 
 /// The change that `entries[chosen]` tells of; who made it is not looked up yet. `None` when it names nobody.
 fn found(entries: &[Entry], chosen: usize, ticket: &Ticket, me: &str) -> Option<Change> {
-    let change = entries.get(chosen).filter(|entry| !entry.by.is_empty())?;
-    let is_other = |name: &str| !is_same(name, &change.by) && !is_same(name, me);
+    let entry = entries.get(chosen)?;
     let later = entries[chosen + 1..].iter().map(|e| e.by.as_str()).chain(ticket.updated_by.as_deref());
-    Some(Change {
-        by: change.by.clone(),
-        actor: Actor::Unknown,
-        at: change.at,
-        key: key(change),
-        later_by: later.into_iter().find(|name| is_other(name)).map(str::to_owned),
-    })
+    trail::change(entry.at, &entry.by, &entry.text, later, me)
 }
 
-/// The entries from old to new; `None` when one cannot be placed in time. Within one second the trail's own order
-/// counts, and the trail may run either way.
+/// The entries from old to new; `None` when one cannot be placed in time.
 fn in_order(rows: Vec<wire::AuditEntry>) -> Option<Vec<Entry>> {
-    let mut entries = rows.into_iter().map(entry).collect::<Option<Vec<_>>>()?;
-    if entries.first().map(|e| e.at) > entries.last().map(|e| e.at) {
-        entries.reverse();
-    }
-    entries.sort_by_key(|e| e.at);
-    Some(entries)
+    let entries = rows.into_iter().map(entry).collect::<Option<Vec<_>>>()?;
+    Some(trail::in_order(entries, |e| e.at))
 }
 
 fn entry(row: wire::AuditEntry) -> Option<Entry> {
@@ -148,25 +134,6 @@ fn latest_into(entries: &[Entry], status: &str) -> Option<usize> {
     naming.iter().all(|at| entries[*at].kind == entries[last].kind).then_some(last)
 }
 
-/// Whether `text` holds `status` as words of its own ("New" is not in "Renewed").
-fn names(text: &str, status: &str) -> bool {
-    text.match_indices(status).any(|(at, found)| {
-        let before = text[..at].chars().next_back();
-        let after = text[at + found.len()..].chars().next();
-        ![before, after].into_iter().flatten().any(char::is_alphanumeric)
-    })
-}
-
-/// The same change gives the same key in every reading.
-fn key(entry: &Entry) -> String {
-    let mut hash = Sha256::new();
-    for part in [&entry.at.millis().to_string(), &entry.by.to_lowercase(), &entry.text] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -194,6 +161,7 @@ pub(crate) mod tests {
             kind: None,
             source: None,
             is_closed: false,
+            is_merged: false,
             merged_into: None,
             fields: Default::default(),
             updated_by: Some(updated_by.into()),
@@ -277,21 +245,5 @@ pub(crate) mod tests {
         assert_eq!(by(later, "jdoe"), None);
         let undated = wire::AuditEntry { entered_date: None, ..row("x", "jdoe", "Status", INTO) };
         assert_eq!(by(vec![undated], "jdoe"), None);
-    }
-
-    #[test]
-    fn a_status_is_found_as_words_of_its_own() {
-        assert!(names("to New.", "New") && names("New", "New") && names("„New“", "New"));
-        assert!(!names("Renewed", "New") && !names("Newer", "New") && !names("", "New"));
-        assert!(names("Newer to New", "New"));
-    }
-
-    #[test]
-    fn a_key_tells_changes_apart_and_is_stable() {
-        let of = |at: &str, by: &str| find(vec![row(at, by, "Status", INTO)], &ticket(by)).unwrap().key;
-        assert_eq!(of("10:00:00", "jdoe"), of("10:00:00", "jdoe"));
-        assert_ne!(of("10:00:00", "jdoe"), of("10:00:01", "jdoe"));
-        assert_ne!(of("10:00:00", "jdoe"), of("10:00:00", "ann"));
-        assert_eq!(of("10:00:00", "jdoe").len(), 32);
     }
 }

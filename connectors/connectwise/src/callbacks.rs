@@ -10,8 +10,8 @@ use std::{
 
 use latchkey_contract::{
     BoardId, CallError, ConnectionId,
-    text::one_line,
-    ticket::{Webhook, WebhookChanges},
+    hook_url::{self, authority, base},
+    ticket::{Scope, Webhook, WebhookChanges},
 };
 use serde_json::{Value, json};
 use url::Url;
@@ -66,7 +66,7 @@ impl<'c> Callbacks<'c> {
 
     /// Keeps what is right, mends what is not, makes what is missing, removes what is too much; in this order, so
     /// that no board is without a webhook in between. One with an older path secret is moved as it is.
-    pub(crate) async fn sync(&self, url: &Url, boards: &[BoardId]) -> Result<WebhookChanges, CallError> {
+    pub(crate) async fn sync(&self, url: &Url, boards: &BTreeSet<BoardId>) -> Result<WebhookChanges, CallError> {
         let target = target(url);
         let wanted = boards.iter().map(|board| number_or_refused(CREATE, board.as_str()).map(i64::from));
         let Sorted { ours, mut strays } = sorted(self.below(url).await?, &target, wanted.collect::<Result<_, _>>()?);
@@ -176,29 +176,8 @@ pub(crate) fn target(url: &Url) -> String {
     url.into()
 }
 
-/// The URL without its last segment, the path secret.
-fn base(url: &Url) -> Url {
-    let mut base = url.clone();
-    let parent = url.path().trim_end_matches('/').rsplit_once('/').map_or("", |(parent, _)| parent);
-    base.set_path(&format!("{parent}/"));
-    base.set_query(None);
-    base.set_fragment(None);
-    base
-}
-
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
 fn points_below(row: &wire::Callback, base: &Url) -> bool {
-    row.url.as_deref().and_then(|url| Url::parse(url).ok()).is_some_and(|url| is_below(&url, base))
-}
-
-/// Same origin, and one segment below the base: another connection's base is another.
-fn is_below(url: &Url, base: &Url) -> bool {
-    let rest = url.path().strip_prefix(base.path());
-    url.origin() == base.origin() && rest.is_some_and(|secret| !secret.trim_end_matches('/').contains('/'))
+    row.url.as_deref().is_some_and(|url| hook_url::is_below(url, base))
 }
 
 /// Every wanted board with its callback, if it has one, and what is too much.
@@ -250,11 +229,7 @@ pub(crate) fn fault(row: &wire::Callback, target: &str) -> Option<&'static str> 
 
 /// Host and path of where it points, without the path secret.
 pub(crate) fn place(row: &wire::Callback) -> String {
-    let url = row.url.as_deref().and_then(|url| Url::parse(url).ok());
-    url.map_or_else(
-        || "not a URL".to_owned(),
-        |url| one_line(&format!("{}{}", authority(&url), base(&url).path()), 120),
-    )
+    hook_url::shown(row.url.as_deref().unwrap_or_default())
 }
 
 fn shown(row: wire::Callback) -> Webhook {
@@ -265,7 +240,7 @@ fn shown(row: wire::Callback) -> Webhook {
     let board = row.object_id.filter(|_| kind == "ticket" && level == "board");
     Webhook {
         id: row.id.to_string(),
-        board: board.and_then(|id| BoardId::parse(id.to_string()).ok()),
+        scope: board.and_then(|id| BoardId::parse(id.to_string()).ok()).map_or(Scope::Else, Scope::Board),
         watches: if kind == "ticket" { format!("{level} {object}") } else { format!("{kind} {level} {object}") },
         target,
         is_active: row.inactive_flag != Some(true),
@@ -281,39 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_is_cut_off_before_anything_is_shown() {
-        assert_eq!(
-            base(&url("https://jit.example.com/hooks/cw/s3cret?recordId=1#x")).as_str(),
-            "https://jit.example.com/hooks/cw/"
-        );
-        assert_eq!(
-            base(&url("https://jit.example.com/hooks/cw/s3cret/")).as_str(),
-            "https://jit.example.com/hooks/cw/"
-        );
-        assert_eq!(base(&url("https://jit.example.com")).as_str(), "https://jit.example.com/");
+    fn what_is_shown_of_a_callback_holds_no_secret() {
         let row = json!({"id": 1, "url": "https://jit.example.com:8443/hooks/cw/s3cret?recordId=", "objectId": 63,
             "type": "ticket", "level": "Board"});
         let hook = shown(serde_json::from_value(row).unwrap());
         assert_eq!((hook.target.as_str(), hook.watches.as_str()), ("jit.example.com:8443/hooks/cw/", "board 63"));
-        assert_eq!(hook.board.as_ref().map(BoardId::as_str), Some("63"));
+        assert_eq!(hook.scope, Scope::Board(BoardId::parse("63").unwrap()));
         let row = json!({"id": 1, "objectId": 63, "type": "company", "level": "board"});
-        assert_eq!(shown(serde_json::from_value(row).unwrap()).board, None);
-    }
-
-    #[test]
-    fn only_what_lies_at_our_host_and_path_is_ours() {
-        let base = base(&url("https://jit.example.com/hooks/cw/s3cret"));
-        assert!(is_below(&url("https://jit.example.com/hooks/cw/older?recordId="), &base));
-        for foreign in [
-            "https://jit.example.com/hooks/cw-two/s3cret",
-            "https://jit.example.com/hooks/cw/a/b",
-            "https://jit.example.com.attacker.example/hooks/cw/s3cret",
-            "https://other.example/hooks/cw/?u=jit.example.com/hooks/cw/",
-            "http://jit.example.com/hooks/cw/s3cret",
-            "https://jit.example.com:8443/hooks/cw/s3cret",
-        ] {
-            assert!(!is_below(&url(foreign), &base), "{foreign}");
-        }
+        assert_eq!(shown(serde_json::from_value(row).unwrap()).scope, Scope::Else);
     }
 
     #[test]

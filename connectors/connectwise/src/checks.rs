@@ -9,14 +9,14 @@ mod rights;
 mod tables;
 mod things;
 
-use latchkey_contract::{CallError, Check, Clock, ConnectionId, ticket::WantedChecks};
+use latchkey_contract::{CallError, Check, Clock, ConnectionId, text::is_same_name, ticket::WantedChecks};
 
 use crate::{
     api::{Api, Ask},
     callbacks::Callbacks,
     codebase::Codebase,
     errors::accepted,
-    members::{self, Me, is_same},
+    members::{self, Me},
 };
 use tables::Tables;
 
@@ -101,7 +101,7 @@ impl Doctor<'_> {
         const WHAT: &str = "API member";
         match (members::ask(self.api).await, self.me.configured()) {
             (Ok(name), None) => Check::ok(WHAT, name),
-            (Ok(name), Some(configured)) if is_same(&name, configured) => Check::ok(WHAT, name),
+            (Ok(name), Some(configured)) if is_same_name(&name, configured) => Check::ok(WHAT, name),
             (Ok(name), Some(configured)) => Check::red(
                 WHAT,
                 format!(

@@ -4,12 +4,15 @@
 //! covered by the signature and is never read. No time is signed either, so the caller drops repeats by message id.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use latchkey_contract::{Delivery, Rejected, SenderProof, StatusId, TicketId, Verified, ticket::TicketEvent};
+use latchkey_contract::{
+    Delivery, Rejected, SenderProof, StatusId, TicketId, Verified,
+    json::{self, Picked},
+    ticket::TicketEvent,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    json::{self, Picked},
     key::{HmacKey, Keys},
     key_url::Home,
     settings::Plan,
@@ -98,11 +101,11 @@ fn event(body: &[u8], home: &Home) -> Result<TicketEvent, Rejected> {
         false => None,
     };
     Ok(TicketEvent {
-        message_id: message_id.to_string(),
         is_deletion: ticket.is_some() && action.eq_ignore_ascii_case("deleted"),
         ticket,
         status: text(&picked, "Entity").and_then(status_of),
         actor: text(&picked, "MemberId").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
+        ..TicketEvent::of(message_id.to_string())
     })
 }
 

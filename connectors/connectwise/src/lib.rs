@@ -18,10 +18,8 @@ mod codebase;
 mod conditions;
 mod errors;
 mod hook;
-mod json;
 mod key;
 mod key_url;
-mod marker;
 mod members;
 mod notes;
 mod paging;
@@ -31,11 +29,12 @@ mod tickets;
 mod wire;
 
 use latchkey_contract::{
-    BoardId, CallError, Check, Clock, ConnectionId, Delivery, FieldId, MemberId, Rejected, Secret, StatusId, TicketId,
+    BoardId, CallError, Check, Clock, ConnectionId, Delivery, MemberId, Rejected, Secret, StatusId, TicketId,
     TicketSystem, Timestamp, Verified,
+    note::{self, Marks},
     ticket::{
-        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Posted, Ticket, TicketChanged, TicketEvent, WantedChecks,
-        Webhook, WebhookChanges,
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Ticket, TicketChanged, TicketEvent,
+        WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
 pub use settings::{Settings, SetupError};
@@ -55,7 +54,7 @@ pub struct ConnectWise {
     automation: Vec<String>,
     field_audit_type: Option<String>,
     clock: Arc<dyn Clock>,
-    marks: marker::Marks,
+    marks: Marks,
 }
 
 impl ConnectWise {
@@ -76,14 +75,12 @@ impl ConnectWise {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SetupError> {
         let plan = settings.checked(&id, private_key, ca_pem)?;
-        if marker_key.expose().len() < 32 {
-            return Err(SetupError::ShortMarkerKey(id));
-        }
+        let marks = Marks::checked(id.clone(), marker_key)?;
         let quick = plan.quick_client(&clock)?;
         let codebase = Arc::new(codebase::Codebase::new(&plan, quick.clone(), Arc::clone(&clock)));
         let keys = key::Keys::new(&plan, Arc::clone(&codebase), quick, plan.quick_client(&clock)?, clock.clone());
         Ok(Self {
-            marks: marker::Marks::new(id.clone(), marker_key),
+            marks,
             id,
             company: plan.company.clone(),
             site: plan.site.clone(),
@@ -108,12 +105,13 @@ impl TicketSystem for ConnectWise {
         tickets::read(&self.api, id).await
     }
 
-    async fn status_change(&self, ticket: &Ticket) -> Result<Option<Change>, CallError> {
-        self.audit().status_change(ticket).await
-    }
-
-    async fn field_change(&self, ticket: &Ticket, field: &FieldId) -> Result<Option<Change>, CallError> {
-        self.audit().field_change(ticket, field).await
+    async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
+        match of {
+            Part::Status => self.audit().status_change(ticket).await,
+            Part::Field(field) => self.audit().field_change(ticket, field).await,
+            // The trail names a board in words of its own that nothing published tells.
+            Part::Board => Ok(None),
+        }
     }
 
     async fn member(&self, name: &str) -> Result<Option<Member>, CallError> {
@@ -143,15 +141,15 @@ impl TicketSystem for ConnectWise {
     }
 
     async fn post(&self, id: &TicketId, text: &NoteText, key: &NoteKey) -> Result<Posted, CallError> {
-        self.notes().post(id, text, key).await
+        note::post(&self.notes(), id, text, key).await
     }
 
     async fn find(&self, id: &TicketId, key: &NoteKey) -> Result<Vec<NoteAt>, CallError> {
-        self.notes().find(id, key).await
+        note::find(&self.notes(), id, key).await
     }
 
     async fn overwrite(&self, note: &NoteAt, text: &str, key: &NoteKey) -> Result<bool, CallError> {
-        self.notes().overwrite(note, text, key).await
+        note::overwrite(&self.notes(), note, text, key).await
     }
 
     async fn take_back(&self, note: &NoteAt) -> Result<(), CallError> {
@@ -162,6 +160,10 @@ impl TicketSystem for ConnectWise {
         status::set(&self.api, id, status).await
     }
 
+    fn board_noun(&self) -> &'static str {
+        "board"
+    }
+
     async fn catalogue(&self) -> Result<Catalogue, CallError> {
         catalogue::read(&self.api).await
     }
@@ -170,8 +172,13 @@ impl TicketSystem for ConnectWise {
         callbacks::Callbacks::new(&self.api, &self.id).list().await
     }
 
-    async fn sync_webhooks(&self, url: &Url, boards: &[BoardId]) -> Result<WebhookChanges, CallError> {
-        callbacks::Callbacks::new(&self.api, &self.id).sync(url, boards).await
+    async fn sync_webhooks(&self, want: &WantedHooks) -> Result<WebhookChanges, CallError> {
+        callbacks::Callbacks::new(&self.api, &self.id).sync(&want.url, &want.boards).await
+    }
+
+    /// The PSA switches no callback off by itself: where one is off, a person did it.
+    async fn revive_webhooks(&self) -> Result<usize, CallError> {
+        Ok(0)
     }
 
     async fn remove_webhooks(&self, url: &Url) -> Result<usize, CallError> {

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use latchkey_contract::{
     CallError, Clock, MemberId,
+    text::is_same_name,
     ticket::{Actor, Member},
 };
 use tokio::sync::Mutex;
@@ -31,7 +32,7 @@ pub(crate) async fn by_name(api: &Api, name: &str) -> Result<Option<Member>, Cal
     let Some(conditions) = Conditions::text("identifier", Match::Equals, name) else { return Ok(None) };
     let ask = Ask::new(LIST, ["system", "members"]).query("conditions", conditions.into_text());
     let found: Vec<wire::Member> = api.list(&ask, Paging::Navigable(25)).await?;
-    let mut same = found.into_iter().filter(|m| is_same(&m.identifier, name));
+    let mut same = found.into_iter().filter(|m| is_same_name(&m.identifier, name));
     match (same.next(), same.next()) {
         (Some(_), Some(_)) => Err(CallError::malformed(LIST, "two members have this login name")),
         (first, _) => first.map(member).transpose(),
@@ -68,19 +69,14 @@ pub(crate) async fn actor(api: &Api, automation: &[String], me: &str, name: &str
     let member = by_name(api, name).await?;
     Ok(match member {
         Some(member) if member.is_human => Actor::Member,
-        _ if !is_same(name, me) && automation.iter().any(|listed| is_same(listed, name)) => Actor::Automation,
+        _ if !is_same_name(name, me) && automation.iter().any(|listed| is_same_name(listed, name)) => Actor::Automation,
         _ => Actor::Unknown,
     })
 }
 
-/// Whether two login names are one member's. The PSA does not tell their case apart.
-pub(crate) fn is_same(a: &str, b: &str) -> bool {
-    a.trim().to_lowercase() == b.trim().to_lowercase()
-}
-
 /// The border for members. Whatever does not say that it is an active person is none.
 pub(crate) fn member(wire: wire::Member) -> Result<Member, CallError> {
-    let is_system = SYSTEM_NAMES.iter().any(|system| is_same(system, &wire.identifier));
+    let is_system = SYSTEM_NAMES.iter().any(|system| is_same_name(system, &wire.identifier));
     let licence = wire.license_class.as_deref().unwrap_or(API_LICENCE);
     let names = [wire.first_name, wire.last_name];
     let full_name: Vec<String> = names.into_iter().flatten().filter(|n| !n.trim().is_empty()).collect();

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use latchkey_contract::{
-    Clock, ConnectionId, Secret,
+    Clock, ConnectionId, Secret, note,
     outside::{self, Network, Outside, OutsideSettings},
 };
 use reqwest::header::HeaderValue;
@@ -89,8 +89,8 @@ pub enum SetupError {
     #[error("connection {0}: timeout_s must be 1 to 60")]
     BadTimeout(ConnectionId),
     /// The marker key is too short to protect anything.
-    #[error("connection {0}: the marker key must have at least 32 bytes")]
-    ShortMarkerKey(ConnectionId),
+    #[error(transparent)]
+    ShortMarkerKey(#[from] note::ShortKey),
 }
 
 /// Checked settings, ready to build clients from.

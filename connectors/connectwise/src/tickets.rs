@@ -75,6 +75,7 @@ fn ticket(wire: wire::Ticket) -> Result<Ticket, CallError> {
         source: id_of(wire.source).map(SourceId::parse).transpose().map_err(bad)?,
         // A ticket that does not say that it is open counts as closed.
         is_closed: wire.closed_flag.unwrap_or(true),
+        is_merged: wire.merged_parent_ticket.is_some(),
         merged_into: id_of(wire.merged_parent_ticket).map(TicketId::parse).transpose().map_err(bad)?,
         fields,
         updated_by: info.updated_by,
@@ -115,7 +116,7 @@ mod tests {
         assert_eq!((t.status.unwrap().as_str(), t.status_name.as_str()), ("512", "JIT Requested"));
         assert_eq!(t.owner.unwrap().as_str(), "176");
         assert_eq!(t.kind.unwrap().as_str(), "7");
-        assert!(!t.is_closed && t.merged_into.is_none());
+        assert!(!t.is_closed && !t.is_merged && t.merged_into.is_none());
         assert_eq!(t.fields[&FieldId::parse("59").unwrap()], "1 hour");
         assert_eq!(t.updated_by.as_deref(), Some("jdoe"));
         assert_eq!(t.updated_at.unwrap().rfc3339(), "2026-06-09T21:59:49Z");
@@ -124,7 +125,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_absent_and_never_open() {
         let t = parse(r#"{"id":1,"status":null,"_info":null,"customFields":null,"mergedParentTicket":{"id":2}}"#);
-        assert!(t.is_closed && t.board.is_none() && t.status.is_none() && t.updated_at.is_none());
+        assert!(t.is_closed && t.is_merged && t.board.is_none() && t.status.is_none() && t.updated_at.is_none());
         assert!(t.kind.is_none() && t.source.is_none());
         assert_eq!(t.merged_into.unwrap().as_str(), "2");
     }

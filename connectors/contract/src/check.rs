@@ -1,5 +1,7 @@
 //! One line of a doctor: what was looked at, and whether it is as it should be.
 
+mod things;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,8 @@ use crate::{
     CallError, Timestamp,
     text::{chain, one_line},
 };
+
+pub use things::{Found, Kind};
 
 /// A vendor's clock that is further off than this is an error: proofs and audit trails are compared by time.
 const LARGEST_SKEW: Duration = Duration::from_secs(120);

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
 use crate::{ConnectionId, Timestamp};
 
 /// A request as it came: headers, raw body, time of receipt. Nothing about it is believed.
@@ -41,6 +44,8 @@ pub enum Reach {
     Body,
     /// A shared credential: the sender is the PSA, the bytes are only its word.
     Sender,
+    /// The path secret alone: a doorbell. Of the bytes nothing counts but which ticket to look at.
+    Path,
 }
 
 /// Evidence that a delivery is the PSA's own. Made here, by a comparison in constant time, and nowhere else.
@@ -60,6 +65,37 @@ impl SenderProof {
         mac.update(body);
         mac.verify_slice(claimed).map_err(|_| Rejected::BadSignature)?;
         Ok(Self { reach: Reach::Body })
+    }
+
+    /// Compares an HMAC-SHA1 over the raw body, for the vendor that offers nothing newer. As a keyed hash it still holds.
+    ///
+    /// # Errors
+    /// [`Rejected::BadSignature`] when it differs.
+    pub fn hmac_sha1(key: &[u8], body: &[u8], claimed: &[u8]) -> Result<Self, Rejected> {
+        use hmac::{Hmac, KeyInit, Mac};
+        let mut mac = <Hmac<sha1::Sha1> as KeyInit>::new_from_slice(key).map_err(|_| Rejected::BadSignature)?;
+        mac.update(body);
+        mac.verify_slice(claimed).map_err(|_| Rejected::BadSignature)?;
+        Ok(Self { reach: Reach::Body })
+    }
+
+    /// Compares credentials that sender and receiver share, pair by pair (`(ours, offered)`), all of them whatever the
+    /// first ones said. Their hashes are compared, so that not even a length can be measured.
+    ///
+    /// # Errors
+    /// [`Rejected::BadSignature`] when one differs, when one of ours is empty, or when there are none.
+    pub fn shared(pairs: &[(&[u8], &[u8])]) -> Result<Self, Rejected> {
+        let mut is_same = Choice::from(u8::from(!pairs.is_empty()));
+        for (ours, offered) in pairs {
+            is_same &= Sha256::digest(ours).ct_eq(&Sha256::digest(offered)) & Choice::from(u8::from(!ours.is_empty()));
+        }
+        if is_same.into() { Ok(Self { reach: Reach::Sender }) } else { Err(Rejected::BadSignature) }
+    }
+
+    /// Of a delivery that came to the right path and proves nothing else. What is read from it may ring, not tell.
+    #[must_use]
+    pub const fn path(_: &Delivery) -> Self {
+        Self { reach: Reach::Path }
     }
 
     /// What the proof covers.
@@ -156,5 +192,27 @@ mod tests {
         assert!(SenderProof::hmac_sha256(&key, b"body", &sign(b"body")).is_ok());
         assert!(SenderProof::hmac_sha256(&key, b"bodY", &sign(b"body")).is_err());
         assert!(SenderProof::hmac_sha256(&key, b"body", b"").is_err());
+    }
+
+    /// RFC 2202, case 2.
+    #[test]
+    fn the_older_hash_is_checked_the_same_way() {
+        let tag = [
+            0xef, 0xfc, 0xdf, 0x6a, 0xe5, 0xeb, 0x2f, 0xa2, 0xd2, 0x74, 0x16, 0xd5, 0xf1, 0x84, 0xdf, 0x9c, 0x25, 0x9a,
+            0x7c, 0x79,
+        ];
+        let check = |body: &[u8], tag: &[u8]| SenderProof::hmac_sha1(b"Jefe", body, tag);
+        assert_eq!(check(b"what do ya want for nothing?", &tag).unwrap().reach(), Reach::Body);
+        assert!(check(b"what do ya want for nothing!", &tag).is_err());
+        assert!(check(b"what do ya want for nothing?", &tag[..19]).is_err());
+    }
+
+    #[test]
+    fn a_shared_credential_proves_the_sender_alone() {
+        let shared = |pairs: &[(&[u8], &[u8])]| SenderProof::shared(pairs);
+        assert_eq!(shared(&[(b"a", b"a"), (b"bb", b"bb")]).unwrap().reach(), Reach::Sender);
+        for wrong in [&[(&b"a"[..], &b"b"[..])][..], &[(b"a", b"a"), (b"b", b"")], &[(b"", b"")], &[]] {
+            assert!(shared(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

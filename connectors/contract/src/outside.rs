@@ -2,6 +2,7 @@
 //! redirect, speaks TLS (plain HTTP to loopback alone), and keeps a share free for removals.
 
 mod budget;
+mod quota;
 mod resolver;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -16,7 +17,8 @@ use url::Url;
 
 use crate::{CallError, Clock, ConnectionId, Timestamp, text::one_line};
 use budget::Budget;
-pub use budget::Urgency;
+pub use budget::{Limits, Share, Urgency};
+pub use quota::Quota;
 
 /// The largest answer that is read; a longer one is an error, not a truncation.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -159,7 +161,7 @@ impl Outside {
         Ok(Self {
             client: builder.build().map_err(SetupError::Client)?,
             clock,
-            budget: Arc::new(Budget::new()),
+            budget: Arc::new(Budget::new(Limits::default())),
             connection: settings.connection.clone(),
             vendor: settings.vendor,
             max_answer: MAX_ANSWER_BYTES,
@@ -171,6 +173,23 @@ impl Outside {
     pub fn answers_up_to(mut self, bytes: usize) -> Self {
         self.max_answer = bytes.min(MAX_ANSWER_BYTES);
         self
+    }
+
+    /// The same client within the vendor's own limits. Clones made before are not bound by them.
+    #[must_use]
+    pub fn within(mut self, limits: Limits) -> Self {
+        self.budget = Arc::new(Budget::new(limits));
+        self
+    }
+
+    /// Holds back everything but removals for so long: for a vendor that throttles in its own words.
+    pub fn hold_back(&self, wait: Duration) {
+        self.budget.hold_back(self.clock.now() + wait);
+    }
+
+    /// The vendor's own count of the calls in the span of [`Limits::in_time`], everybody's together.
+    pub fn told_spent(&self, calls: u32) {
+        self.budget.told(calls, self.clock.monotonic());
     }
 
     /// Starts a request; it is sent by [`Outside::send`].
@@ -192,7 +211,7 @@ impl Outside {
         urgency: Urgency,
         request: reqwest::RequestBuilder,
     ) -> Result<Answer, CallError> {
-        let _permit = self.budget.enter(op, urgency, self.clock.as_ref())?;
+        let _permit = self.budget.enter(op, urgency, self.clock.as_ref()).await?;
         let started = self.clock.monotonic();
         let result = read(op, request, self.max_answer).await;
         let took = self.clock.monotonic().saturating_sub(started);
@@ -208,7 +227,7 @@ impl Outside {
         if let Ok(answer) = &result
             && matches!(answer.status.as_u16(), 429 | 503)
         {
-            self.budget.hold_back(self.clock.now() + answer.retry_after().unwrap_or(Duration::from_secs(2)));
+            self.hold_back(answer.retry_after().unwrap_or(Duration::from_secs(2)));
         }
         result
     }

@@ -22,6 +22,12 @@ const fn is_deceptive(c: char) -> bool {
     matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
+/// Whether two login names are one person's. No PSA of ours tells their case apart.
+#[must_use]
+pub fn is_same_name(a: &str, b: &str) -> bool {
+    a.trim().to_lowercase() == b.trim().to_lowercase()
+}
+
 /// An error and its causes on one bounded line. Errors of this program carry no secrets and no foreign text but codes.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {

@@ -31,13 +31,9 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// The ticket as it is now; `None` when it is gone (deleted, or no longer visible to us).
     async fn read(&self, id: &TicketId) -> Result<Option<Ticket>, CallError>;
 
-    /// The change that brought the ticket into its present status, and whether somebody saved it after that.
-    /// `None` when the PSA keeps no record of it.
-    async fn status_change(&self, ticket: &Ticket) -> Result<Option<Change>, CallError>;
-
-    /// The change that gave a custom field its present value, and whether somebody saved the ticket after that.
-    /// `None` when the PSA keeps no record of it, when the field is empty, or in any doubt: "set it again".
-    async fn field_change(&self, ticket: &Ticket, field: &FieldId) -> Result<Option<Change>, CallError>;
+    /// The change that gave this part of the ticket its present value, and whether somebody saved the ticket after that.
+    /// `None` when the PSA keeps no record of it, when the part is empty, or in any doubt: "set it again".
+    async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError>;
 
     /// A member by login name; `None` when there is none.
     async fn member(&self, name: &str) -> Result<Option<Member>, CallError>;
@@ -82,16 +78,23 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// closed, or gone: nothing was changed. Setting the present status is success.
     async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError>;
 
+    /// What this PSA calls a board, for people: `board`, `queue`, `team`.
+    fn board_noun(&self) -> &'static str;
+
     /// Boards with their statuses and types, sources, members, companies, ticket fields: live, for admins and checks.
+    /// Where statuses belong to no board, each board has them all.
     async fn catalogue(&self) -> Result<Catalogue, CallError>;
 
     /// Our webhooks at the PSA, as they are.
     async fn webhooks(&self) -> Result<Vec<Webhook>, CallError>;
 
-    /// Makes the webhooks what they should be: one per wanted board, at `url`, active; strays of ours removed. One
-    /// with an older path secret is moved to `url` as it is, so that no board is without a webhook at any moment.
-    /// `url` ends in the path secret and must not be logged.
-    async fn sync_webhooks(&self, url: &url::Url, boards: &[BoardId]) -> Result<WebhookChanges, CallError>;
+    /// Makes the webhooks what they should be: every wanted board watched, at `want.url`, active; strays of ours
+    /// removed. One with an older path secret is moved as it is, so that no board is without a webhook at any moment.
+    async fn sync_webhooks(&self, want: &WantedHooks) -> Result<WebhookChanges, CallError>;
+
+    /// Switches on again those of our webhooks that the PSA itself switched off because deliveries failed; how many.
+    /// 0 where the PSA does no such thing.
+    async fn revive_webhooks(&self) -> Result<usize, CallError>;
 
     /// Removes every webhook of ours.
     async fn remove_webhooks(&self, url: &url::Url) -> Result<usize, CallError>;
@@ -109,11 +112,51 @@ pub struct TicketEvent {
     pub ticket: Option<TicketId>,
     /// Login name of the member whose save caused it, where the message names one.
     pub actor: Option<String>,
+    /// Its id, where the message names that instead of a login name. An id that is no member's is somebody else's: a
+    /// contact's, the system's.
+    #[serde(default)]
+    pub actor_id: Option<MemberId>,
     /// The ticket's status in that save, where the message tells: which save `actor` speaks of.
     #[serde(default)]
     pub status: Option<StatusId>,
     /// True when the ticket was deleted.
     pub is_deletion: bool,
+    /// True when it says that a webhook of ours was switched off: a reason to look at them.
+    #[serde(default)]
+    pub is_about_webhooks: bool,
+}
+
+impl TicketEvent {
+    /// A message of which nothing is known but its id: it is recorded and left.
+    #[must_use]
+    pub fn of(message_id: impl Into<String>) -> Self {
+        Self {
+            message_id: message_id.into(),
+            ticket: None,
+            actor: None,
+            actor_id: None,
+            status: None,
+            is_deletion: false,
+            is_about_webhooks: false,
+        }
+    }
+
+    /// A doorbell: look at this ticket. Says nothing of who rings, or why.
+    #[must_use]
+    pub fn ring(message_id: impl Into<String>, ticket: TicketId) -> Self {
+        Self { ticket: Some(ticket), ..Self::of(message_id) }
+    }
+}
+
+/// A part of a ticket that can be a trigger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'t> {
+    /// Its status.
+    Status,
+    /// Its board, queue or team.
+    Board,
+    /// A custom field.
+    Field(&'t FieldId),
 }
 
 /// A ticket as the PSA's API gives it.
@@ -141,7 +184,10 @@ pub struct Ticket {
     pub source: Option<SourceId>,
     /// True when closed.
     pub is_closed: bool,
-    /// Set when this ticket was merged into another.
+    /// Merged into another ticket, whether the PSA tells which or not.
+    #[serde(default)]
+    pub is_merged: bool,
+    /// Into which, where the PSA tells.
     pub merged_into: Option<TicketId>,
     /// Custom fields by id; text, number and bool all as text. Empty fields are absent.
     pub fields: BTreeMap<FieldId, String>,
@@ -186,6 +232,24 @@ pub struct TicketChanged {
     pub id: TicketId,
     /// When it was saved last, as precise as the PSA tells.
     pub at: Timestamp,
+}
+
+/// What the rules in force want of a PSA's webhooks, for [`TicketSystem::sync_webhooks`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct WantedHooks {
+    /// Where they should point. Ends in the path secret: does not print, and must not be logged.
+    pub url: url::Url,
+    /// Boards that a mapping watches.
+    pub boards: BTreeSet<BoardId>,
+    /// Custom fields that a mapping reads, for a PSA that tells of registered fields alone.
+    pub fields: BTreeSet<FieldId>,
+}
+
+impl fmt::Debug for WantedHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url: _, boards, fields } = self;
+        f.debug_struct("WantedHooks").field("url", &"***").field("boards", boards).field("fields", fields).finish()
+    }
 }
 
 /// What the rules in force want of a PSA, for [`TicketSystem::checks`].
@@ -281,13 +345,35 @@ pub struct Webhook {
     pub id: String,
     /// What it watches, for people: `board 63`.
     pub watches: String,
-    /// The board whose tickets it watches; `None` when it watches something else.
-    #[serde(default)]
-    pub board: Option<BoardId>,
+    /// Whose tickets it watches.
+    pub scope: Scope,
     /// Host and path without the path secret.
     pub target: String,
     /// The PSA will send.
     pub is_active: bool,
+}
+
+/// Whose tickets a webhook watches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// Every ticket of the PSA.
+    Everything,
+    /// Those of one board.
+    Board(BoardId),
+    /// None, or others.
+    Else,
+}
+
+impl Scope {
+    /// Whether the tickets of this board are among them.
+    #[must_use]
+    pub fn covers(&self, board: &BoardId) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Board(own) => own == board,
+            Self::Else => false,
+        }
+    }
 }
 
 /// What [`TicketSystem::sync_webhooks`] did.

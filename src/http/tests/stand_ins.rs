@@ -13,12 +13,12 @@ use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use latchkey_contract::{
-    BoardId, CallError, Check, Delivery, Directory, EntitlementId, FieldId, MemberId, Rejected, SenderProof, StatusId,
-    TicketId, TicketSystem, Verified, directory as dir,
+    BoardId, CallError, Check, Delivery, Directory, EntitlementId, MemberId, Rejected, SenderProof, StatusId, TicketId,
+    TicketSystem, Verified, directory as dir,
     outside::Urgency,
     ticket::{
-        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Posted, Ticket, TicketChanged, TicketEvent, WantedChecks,
-        Webhook, WebhookChanges,
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Ticket, TicketChanged, TicketEvent,
+        WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
 
@@ -143,10 +143,7 @@ impl TicketSystem for Psa {
     async fn read(&self, _: &TicketId) -> Result<Option<Ticket>, CallError> {
         unreachable!("the surface does not read tickets")
     }
-    async fn status_change(&self, _: &Ticket) -> Result<Option<Change>, CallError> {
-        unreachable!()
-    }
-    async fn field_change(&self, _: &Ticket, _: &FieldId) -> Result<Option<Change>, CallError> {
+    async fn change(&self, _: &Ticket, _: Part<'_>) -> Result<Option<Change>, CallError> {
         unreachable!()
     }
     async fn member(&self, _: &str) -> Result<Option<Member>, CallError> {
@@ -179,13 +176,19 @@ impl TicketSystem for Psa {
     async fn set_status(&self, _: &TicketId, _: &StatusId) -> Result<bool, CallError> {
         unreachable!()
     }
+    fn board_noun(&self) -> &'static str {
+        "board"
+    }
     async fn catalogue(&self) -> Result<Catalogue, CallError> {
         unreachable!()
     }
     async fn webhooks(&self) -> Result<Vec<Webhook>, CallError> {
         unreachable!()
     }
-    async fn sync_webhooks(&self, _: &url::Url, _: &[BoardId]) -> Result<WebhookChanges, CallError> {
+    async fn sync_webhooks(&self, _: &WantedHooks) -> Result<WebhookChanges, CallError> {
+        unreachable!()
+    }
+    async fn revive_webhooks(&self) -> Result<usize, CallError> {
         unreachable!()
     }
     async fn remove_webhooks(&self, _: &url::Url) -> Result<usize, CallError> {
@@ -217,6 +220,9 @@ impl Directory for Tenant {
     }
     fn password(&self, _: &mut dyn FnMut(&mut [u8])) -> Secret<String> {
         unreachable!()
+    }
+    fn board_noun(&self) -> &'static str {
+        "board"
     }
     async fn catalogue(&self) -> Result<Vec<dir::Entitlement>, CallError> {
         unreachable!()

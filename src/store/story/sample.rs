@@ -137,11 +137,9 @@ pub(crate) fn delivery(id: &str, message: &str, number: Option<&str>) -> NewDeli
         body_hash: format!("hash of {message}"),
         received_at: START,
         event: TicketEvent {
-            status: None,
-            message_id: message.into(),
             ticket: number.map(|n| n.parse().unwrap()),
             actor: Some("jdoe".into()),
-            is_deletion: false,
+            ..TicketEvent::of(message)
         },
     }
 }

@@ -24,7 +24,7 @@ use latchkey::{
         sqlite::{Options, Sqlite},
     },
 };
-use latchkey_contract::{Clock, ConnectionId, PersonId, Secret, TicketRef, Timestamp};
+use latchkey_contract::{Clock, ConnectionId, PersonId, Secret, TicketRef, Timestamp, ticket::WantedHooks};
 use latchkey_simulators::authority::{Authority, use_ring};
 use tempfile::TempDir;
 
@@ -147,8 +147,8 @@ impl TestApp {
     pub(crate) async fn register_webhooks(&self) {
         let connector = self.connector().await;
         let url = self.config.public(&format!("/hooks/cw/{HOOK_SECRET}"));
-        let boards = [self.psa.desk.board, self.psa.projects.board].map(|b| b.to_string().parse().unwrap());
-        let changes = connector.sync_webhooks(&url, &boards).await.unwrap();
+        let boards = [self.psa.desk.board, self.psa.projects.board].map(|b| b.to_string().parse().unwrap()).into();
+        let changes = connector.sync_webhooks(&WantedHooks { url, boards, fields: Default::default() }).await.unwrap();
         assert_eq!(changes.created, 2);
     }
 

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use latchkey_contract::{FieldId, text::one_line};
+use latchkey_contract::{FieldId, text::one_line, trail::names};
 
-use super::{Entry, names};
+use super::Entry;
 
 /// What the vendor calls the kind, as far as it is English: `CustomField`, `Custom Field`, `UDF`.
 const FIELD_KINDS: [&str; 4] = ["custom", "udf", "userdefined", "user defined"];

@@ -1,6 +1,10 @@
 //! What mappings name: boards, statuses, types, sources, fields. Each must be there and in use.
 
-use latchkey_contract::{Check, text::one_line, ticket::WantedChecks};
+use latchkey_contract::{
+    Check,
+    check::{Found, Kind},
+    ticket::WantedChecks,
+};
 
 use super::tables::Tables;
 
@@ -13,9 +17,9 @@ pub(super) fn lines(tables: &Tables, want: &WantedChecks) -> Vec<Check> {
     // What belongs to a board that is not there cannot be judged; the board's own line is red.
     let are_all_there = want.boards.iter().all(|id| tables.statuses.contains_key(id));
     let statuses = tables.statuses.values().flatten().flatten();
-    let statuses: Vec<_> = statuses.map(|s| (s.id.to_string(), s.name.as_str(), s.is_active)).collect();
+    let statuses: Vec<_> = statuses.map(|s| found(&s.id, &s.name, s.is_active)).collect();
     let types = tables.types.values().flatten().flatten();
-    let types: Vec<_> = types.map(|t| (t.id.to_string(), t.name.as_str(), t.is_active)).collect();
+    let types: Vec<_> = types.map(|t| found(&t.id, &t.name, t.is_active)).collect();
     let are_statuses_read = are_all_there && tables.statuses.values().all(Result::is_ok);
     let are_types_read = are_all_there && tables.types.values().all(Result::is_ok);
     let of_boards =
@@ -24,13 +28,13 @@ pub(super) fn lines(tables: &Tables, want: &WantedChecks) -> Vec<Check> {
     lines.extend(want.statuses.iter().filter_map(|id| status.line(id.as_str(), &statuses, are_statuses_read)));
     let kind = of_boards("type", "Types");
     lines.extend(want.types.iter().filter_map(|id| kind.line(id.as_str(), &types, are_types_read)));
-    if let Some(Ok(found)) = &tables.sources {
-        let found: Vec<_> = found.iter().map(|s| (s.id.to_string(), s.name.as_str(), true)).collect();
+    if let Some(Ok(sources)) = &tables.sources {
+        let found: Vec<_> = sources.iter().map(|s| found(&s.id, &s.name, true)).collect();
         let source = Kind { kind: "source", whose: "is not there", path: SOURCES.to_owned() };
         lines.extend(want.sources.iter().filter_map(|id| source.line(id.as_str(), &found, true)));
     }
-    if let Ok(found) = &tables.fields {
-        let found: Vec<_> = found.iter().map(|f| (f.id.to_string(), f.name.as_str(), true)).collect();
+    if let Ok(fields) = &tables.fields {
+        let found: Vec<_> = fields.iter().map(|f| found(&f.id, &f.name, true)).collect();
         let field = Kind { kind: "field", whose: "is not there, or not on tickets", path: FIELDS.to_owned() };
         lines.extend(want.fields.iter().filter_map(|id| field.line(id.as_str(), &found, true)));
     }
@@ -41,40 +45,13 @@ fn boards(tables: &Tables, want: &WantedChecks) -> Vec<Check> {
     let Ok(rows) = &tables.boards else { return vec![] };
     let found = rows
         .iter()
-        .map(|row| (row.id.to_string(), row.name.as_deref().unwrap_or_default(), !row.inactive_flag.unwrap_or(false)));
+        .map(|row| found(&row.id, row.name.as_deref().unwrap_or_default(), !row.inactive_flag.unwrap_or(false)));
     let found: Vec<_> = found.collect();
     let whose = "is not there, or hidden from the API member's location";
     let board = Kind { kind: "board", whose, path: BOARDS.to_owned() };
     want.boards.iter().filter_map(|id| board.line(id.as_str(), &found, true)).collect()
 }
 
-/// One kind of thing.
-struct Kind {
-    kind: &'static str,
-    /// What is said of one that was not found.
-    whose: &'static str,
-    /// The vendor's own path to it.
-    path: String,
-}
-
-impl Kind {
-    /// `None` when it was not found and not all was read.
-    fn line(&self, id: &str, found: &[(String, &str, bool)], is_all_read: bool) -> Option<Check> {
-        let what = format!("{} {id}", self.kind);
-        let Self { whose, path, .. } = self;
-        match found.iter().find(|(known, ..)| known == id) {
-            Some((_, name, true)) => Some(Check::ok(what, one_line(name, 80))),
-            Some((_, name, false)) => {
-                let name = one_line(name, 80);
-                Some(Check::red(
-                    what,
-                    format!("{name} is switched off: switch it on under {path}, or name another one"),
-                ))
-            }
-            None if is_all_read => {
-                Some(Check::red(what, format!("{whose}: see {path}, and name one that is in the mapping")))
-            }
-            None => None,
-        }
-    }
+fn found<'t>(id: &impl ToString, name: &'t str, is_active: bool) -> Found<'t> {
+    Found { id: id.to_string(), name, is_active }
 }

@@ -6,7 +6,7 @@ use latchkey_contract::{TicketSystem, ticket::WebhookChanges};
 use latchkey_simulators::fault::{Act, Fault};
 use serde_json::json;
 
-use crate::world::{World, board_id, hook_url};
+use crate::world::{World, board_id, hook_url, wanted};
 
 const CREATE: &str = "POST /system/callbacks";
 
@@ -15,9 +15,9 @@ const CREATE: &str = "POST /system/callbacks";
 async fn one_webhook_per_board_is_made_once() {
     let w = World::start().await;
     let boards = [board_id(w.board), board_id(w.other_board), board_id(w.board)];
-    let made = w.cw.sync_webhooks(&hook_url("s3cret"), &boards).await.unwrap();
+    let made = w.cw.sync_webhooks(&wanted(&hook_url("s3cret"), &boards)).await.unwrap();
     assert_eq!(made, WebhookChanges { created: 2, ..Default::default() });
-    let again = w.cw.sync_webhooks(&hook_url("s3cret"), &boards).await.unwrap();
+    let again = w.cw.sync_webhooks(&wanted(&hook_url("s3cret"), &boards)).await.unwrap();
     assert_eq!(again, WebhookChanges { kept: 2, ..Default::default() });
     let entry = &w.msp.callbacks()[0];
     assert_eq!(entry["url"], "https://localhost:1/hooks/cw/s3cret?recordId=");
@@ -34,12 +34,12 @@ async fn one_webhook_per_board_is_made_once() {
 async fn a_webhook_that_was_switched_off_or_deleted_comes_back() {
     let w = World::start().await;
     let boards = [board_id(w.board), board_id(w.other_board)];
-    w.cw.sync_webhooks(&hook_url("s3cret"), &boards).await.unwrap();
+    w.cw.sync_webhooks(&wanted(&hook_url("s3cret"), &boards)).await.unwrap();
     let ids: Vec<i64> = w.msp.callbacks().iter().map(|c| c["id"].as_i64().unwrap()).collect();
     w.msp.set_callback_inactive(ids[0], true);
     w.msp.remove_callback(ids[1]);
     assert!(!w.cw.webhooks().await.unwrap()[0].is_active);
-    let mended = w.cw.sync_webhooks(&hook_url("s3cret"), &boards).await.unwrap();
+    let mended = w.cw.sync_webhooks(&wanted(&hook_url("s3cret"), &boards)).await.unwrap();
     assert_eq!(mended, WebhookChanges { created: 1, repaired: 1, ..Default::default() });
     assert!(w.cw.webhooks().await.unwrap().iter().all(|hook| hook.is_active));
 }
@@ -47,8 +47,8 @@ async fn a_webhook_that_was_switched_off_or_deleted_comes_back() {
 #[tokio::test]
 async fn a_new_secret_and_fewer_boards_leave_no_strays() {
     let w = World::start().await;
-    w.cw.sync_webhooks(&hook_url("older"), &[board_id(w.board), board_id(w.other_board)]).await.unwrap();
-    let moved = w.cw.sync_webhooks(&hook_url("newer"), &[board_id(w.board)]).await.unwrap();
+    w.cw.sync_webhooks(&wanted(&hook_url("older"), &[board_id(w.board), board_id(w.other_board)])).await.unwrap();
+    let moved = w.cw.sync_webhooks(&wanted(&hook_url("newer"), &[board_id(w.board)])).await.unwrap();
     assert_eq!(moved, WebhookChanges { repaired: 1, removed: 1, ..Default::default() });
     assert_eq!(w.msp.callbacks().len(), 1);
 }
@@ -59,11 +59,11 @@ async fn a_new_secret_and_fewer_boards_leave_no_strays() {
 async fn a_new_secret_moves_each_callback_as_it_is() {
     let w = World::start().await;
     let boards = [board_id(w.board), board_id(w.other_board)];
-    w.cw.sync_webhooks(&hook_url("older"), &boards).await.unwrap();
+    w.cw.sync_webhooks(&wanted(&hook_url("older"), &boards)).await.unwrap();
     let ids = |w: &World| w.msp.callbacks().iter().map(|c| c["id"].clone()).collect::<Vec<_>>();
     let before = ids(&w);
     w.msp.set_callback_inactive(before[0].as_i64().unwrap(), true);
-    let moved = w.cw.sync_webhooks(&hook_url("newer"), &boards).await.unwrap();
+    let moved = w.cw.sync_webhooks(&wanted(&hook_url("newer"), &boards)).await.unwrap();
     assert_eq!(moved, WebhookChanges { repaired: 2, ..Default::default() });
     assert_eq!(ids(&w), before);
     for entry in w.msp.callbacks() {
@@ -76,7 +76,7 @@ async fn a_new_secret_moves_each_callback_as_it_is() {
 #[tokio::test]
 async fn a_callback_that_cannot_be_moved_goes_only_after_its_successor_came() {
     let w = World::start().await;
-    w.cw.sync_webhooks(&hook_url("older"), &[board_id(w.board)]).await.unwrap();
+    w.cw.sync_webhooks(&wanted(&hook_url("older"), &[board_id(w.board)])).await.unwrap();
     let body = json!({"code": "InvalidObject", "message": "callbackEntry object is invalid", "errors": [
         {"code": "InvalidField", "message": "url cannot be changed", "resource": "callbackEntry", "field": "url"}]});
     let refused = Act::Answer { status: 400, retry_after: None, body };
@@ -84,7 +84,7 @@ async fn a_callback_that_cannot_be_moved_goes_only_after_its_successor_came() {
     let msp = w.msp.clone();
     let both = Act::before(move |_| assert_eq!(msp.callbacks().len(), 2));
     let deleted = w.sim.faults().add(Fault::on("DELETE /system/callbacks/{id}", both));
-    let moved = w.cw.sync_webhooks(&hook_url("newer"), &[board_id(w.board)]).await.unwrap();
+    let moved = w.cw.sync_webhooks(&wanted(&hook_url("newer"), &[board_id(w.board)])).await.unwrap();
     assert_eq!(moved, WebhookChanges { created: 1, removed: 1, ..Default::default() });
     assert_eq!(deleted.count(), 1);
     assert_eq!(w.msp.callbacks()[0]["url"], "https://localhost:1/hooks/cw/newer?recordId=");
@@ -93,12 +93,15 @@ async fn a_callback_that_cannot_be_moved_goes_only_after_its_successor_came() {
 #[tokio::test]
 async fn of_two_callbacks_for_one_board_the_right_one_stays() {
     let w = World::start().await;
-    w.cw.sync_webhooks(&hook_url("older"), &[board_id(w.board)]).await.unwrap();
+    w.cw.sync_webhooks(&wanted(&hook_url("older"), &[board_id(w.board)])).await.unwrap();
     let second = w.with(|_| {});
-    second.sync_webhooks(&"https://localhost:1/hooks/other/x".parse().unwrap(), &[board_id(w.board)]).await.unwrap();
+    second
+        .sync_webhooks(&wanted(&"https://localhost:1/hooks/other/x".parse().unwrap(), &[board_id(w.board)]))
+        .await
+        .unwrap();
     let id = w.msp.callbacks()[1]["id"].as_i64().unwrap();
     w.msp.set_callback_url(id, "https://localhost:1/hooks/cw/newer?recordId=");
-    let synced = w.cw.sync_webhooks(&hook_url("newer"), &[board_id(w.board)]).await.unwrap();
+    let synced = w.cw.sync_webhooks(&wanted(&hook_url("newer"), &[board_id(w.board)])).await.unwrap();
     assert_eq!(synced, WebhookChanges { kept: 1, removed: 1, ..Default::default() });
     assert_eq!(w.msp.callbacks()[0]["id"], id);
 }
@@ -108,13 +111,19 @@ async fn of_two_callbacks_for_one_board_the_right_one_stays() {
 async fn other_products_webhooks_are_left_alone() {
     let w = World::start().await;
     let foreign = w.with(|_| {});
-    foreign.sync_webhooks(&"https://other.example/hooks/cw/x".parse().unwrap(), &[board_id(w.board)]).await.unwrap();
-    foreign.sync_webhooks(&"https://localhost:1/hooks/cw-two/x".parse().unwrap(), &[board_id(w.board)]).await.unwrap();
+    foreign
+        .sync_webhooks(&wanted(&"https://other.example/hooks/cw/x".parse().unwrap(), &[board_id(w.board)]))
+        .await
+        .unwrap();
+    foreign
+        .sync_webhooks(&wanted(&"https://localhost:1/hooks/cw-two/x".parse().unwrap(), &[board_id(w.board)]))
+        .await
+        .unwrap();
     // Holds our host and path as text, so that a search by the PSA finds it.
     let lookalike = "https://other.example/localhost:1/hooks/cw/x".parse().unwrap();
-    foreign.sync_webhooks(&lookalike, &[board_id(w.board)]).await.unwrap();
-    w.cw.sync_webhooks(&hook_url("s3cret"), &[board_id(w.board)]).await.unwrap();
-    assert_eq!(w.cw.sync_webhooks(&hook_url("s3cret"), &[]).await.unwrap().removed, 1);
+    foreign.sync_webhooks(&wanted(&lookalike, &[board_id(w.board)])).await.unwrap();
+    w.cw.sync_webhooks(&wanted(&hook_url("s3cret"), &[board_id(w.board)])).await.unwrap();
+    assert_eq!(w.cw.sync_webhooks(&wanted(&hook_url("s3cret"), &[])).await.unwrap().removed, 1);
     assert_eq!(w.msp.callbacks().len(), 3);
 }
 
@@ -137,18 +146,18 @@ async fn an_entry_that_is_still_seen_after_its_deletion_is_waited_for() {
          "resource": "callbackEntry", "field": "objectId"}]});
     let exists = Act::Answer { status: 400, retry_after: None, body };
     w.sim.faults().add(Fault::on(CREATE, exists).once());
-    let later = w.cw.sync_webhooks(&hook_url("s3cret"), &[board_id(w.board)]).await.unwrap_err();
+    let later = w.cw.sync_webhooks(&wanted(&hook_url("s3cret"), &[board_id(w.board)])).await.unwrap_err();
     assert_eq!((later.is_transient(), later.retry_after()), (true, Some(Duration::from_secs(15))));
     assert!(!format!("{later:?}").contains("s3cret"));
-    assert_eq!(w.cw.sync_webhooks(&hook_url("s3cret"), &[board_id(w.board)]).await.unwrap().created, 1);
+    assert_eq!(w.cw.sync_webhooks(&wanted(&hook_url("s3cret"), &[board_id(w.board)])).await.unwrap().created, 1);
 }
 
 #[tokio::test]
 async fn a_lost_answer_makes_no_second_webhook() {
     let w = World::start().await;
     w.sim.faults().add(Fault::on(CREATE, Act::ResetAfter).once());
-    assert!(w.cw.sync_webhooks(&hook_url("s3cret"), &[board_id(w.board)]).await.unwrap_err().is_transient());
-    assert_eq!(w.cw.sync_webhooks(&hook_url("s3cret"), &[board_id(w.board)]).await.unwrap().kept, 1);
+    assert!(w.cw.sync_webhooks(&wanted(&hook_url("s3cret"), &[board_id(w.board)])).await.unwrap_err().is_transient());
+    assert_eq!(w.cw.sync_webhooks(&wanted(&hook_url("s3cret"), &[board_id(w.board)])).await.unwrap().kept, 1);
     assert_eq!(w.msp.callbacks().len(), 1);
 }
 
@@ -156,7 +165,7 @@ async fn a_lost_answer_makes_no_second_webhook() {
 #[tokio::test]
 async fn removal_takes_all_of_ours() {
     let w = World::start().await;
-    w.cw.sync_webhooks(&hook_url("s3cret"), &[board_id(w.board), board_id(w.other_board)]).await.unwrap();
+    w.cw.sync_webhooks(&wanted(&hook_url("s3cret"), &[board_id(w.board), board_id(w.other_board)])).await.unwrap();
     assert_eq!(w.cw.remove_webhooks(&hook_url("another")).await.unwrap(), 2);
     assert_eq!(w.cw.remove_webhooks(&hook_url("another")).await.unwrap(), 0);
     assert!(w.msp.callbacks().is_empty());

@@ -13,7 +13,7 @@ use latchkey_simulators::fault::{Act, Fault};
 use serde_json::json;
 use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
 
-use crate::world::{World, board_id, delivery, hook_url};
+use crate::world::{World, board_id, delivery, hook_url, wanted};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -50,8 +50,8 @@ async fn no_secret_gets_into_a_log_or_an_error() {
     let refused = Act::Answer { status: 400, retry_after: None, body: echo };
     w.sim.faults().add(Fault::on("POST /system/callbacks", refused.clone()).once());
     let url = hook_url("canary-path");
-    told.push(format!("{:?}", w.cw.sync_webhooks(&url, &[board_id(w.board)]).await.unwrap_err()));
-    w.cw.sync_webhooks(&url, &[board_id(w.board)]).await.unwrap();
+    told.push(format!("{:?}", w.cw.sync_webhooks(&wanted(&url, &[board_id(w.board)])).await.unwrap_err()));
+    w.cw.sync_webhooks(&wanted(&url, &[board_id(w.board)])).await.unwrap();
     told.push(format!("{:?}", w.cw.webhooks().await.unwrap()));
 
     let (id, sent) = w.request().await;

@@ -9,7 +9,7 @@ use latchkey_simulators::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{World, board_id, hook_url, status_id};
+use crate::world::{World, board_id, hook_url, status_id, wanted};
 
 /// An instance that is set up as the README says, and what the rules want of it.
 struct Clinic {
@@ -26,7 +26,7 @@ impl Clinic {
         let (kind, source) = (w.msp.add_type(w.board, "Access"), w.msp.add_source("Phone"));
         w.ticket();
         let boards = [board_id(w.board), board_id(w.other_board)];
-        w.cw.sync_webhooks(&hook_url("s3cret"), &boards).await.unwrap();
+        w.cw.sync_webhooks(&wanted(&hook_url("s3cret"), &boards)).await.unwrap();
         let want = WantedChecks {
             boards: BTreeSet::from(boards),
             statuses: [w.requested, w.triage].map(status_id).into(),
@@ -245,7 +245,7 @@ async fn callbacks_are_judged_by_what_is_wanted() {
     // Of our name, but at another address: perhaps another installation's. Told, and not called broken.
     clinic.want.hook = Some(hook_url("s3cret"));
     let moved = "https://old.example/hooks/cw/0lder-secret".parse().unwrap();
-    clinic.w.cw.sync_webhooks(&moved, &[board_id(clinic.w.board)]).await.unwrap();
+    clinic.w.cw.sync_webhooks(&wanted(&moved, &[board_id(clinic.w.board)])).await.unwrap();
     let lines = clinic.lines().await;
     assert_eq!(red(&lines), [""; 0]);
     assert!(text(&lines, "callbacks at other addresses").contains("old.example/hooks/cw/:"), "{lines:#?}");
@@ -253,7 +253,7 @@ async fn callbacks_are_judged_by_what_is_wanted() {
     // A rotation that was not finished: the old ones are named, until they are moved.
     clinic.want.hook = Some(hook_url("newer"));
     assert_eq!(red(&clinic.lines().await), ["callback of board 63", "callback of board 64"]);
-    clinic.w.cw.sync_webhooks(&hook_url("newer"), &[board_id(63), board_id(64)]).await.unwrap();
+    clinic.w.cw.sync_webhooks(&wanted(&hook_url("newer"), &[board_id(63), board_id(64)])).await.unwrap();
     assert_eq!(red(&clinic.lines().await), [""; 0]);
 }
 

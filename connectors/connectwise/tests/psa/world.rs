@@ -11,6 +11,7 @@ use std::{
 use latchkey_connectwise::{ConnectWise, Settings};
 use latchkey_contract::{
     BoardId, Clock, ConnectionId, Delivery, Secret, StatusId, TicketId, TicketSystem, Timestamp, outside::Network,
+    ticket::WantedHooks,
 };
 use latchkey_simulators::{
     Authority, SimClock,
@@ -117,7 +118,7 @@ impl World {
 
     /// Registers our webhook; deliveries go nowhere, but are made, signed and logged.
     pub(crate) async fn hooked(&self) {
-        self.cw.sync_webhooks(&hook_url("s3cret"), &[board_id(self.board)]).await.unwrap();
+        self.cw.sync_webhooks(&wanted(&hook_url("s3cret"), &[board_id(self.board)])).await.unwrap();
     }
 
     /// What the PSA sent last, as our intake would hand it over.
@@ -179,6 +180,10 @@ pub(crate) fn delivery(body: &[u8], signature: Option<&str>) -> Delivery {
 /// Nobody listens there.
 pub(crate) fn hook_url(secret: &str) -> Url {
     format!("https://localhost:1/hooks/cw/{secret}").parse().unwrap()
+}
+
+pub(crate) fn wanted(url: &Url, boards: &[BoardId]) -> WantedHooks {
+    WantedHooks { url: url.clone(), boards: boards.iter().cloned().collect(), fields: Default::default() }
 }
 
 pub(crate) fn ticket_id(id: i64) -> TicketId {

@@ -1,12 +1,17 @@
-//! How many calls a connection may have in flight, with a share that only removals may use.
+//! How many calls a connection may have in flight, and in a span of time, with a share that only removals may use.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::quota::{Quota, Spent};
 use crate::{CallError, Clock, Timestamp};
 
 /// Whose turn it is when a connection is busy or throttled.
@@ -18,32 +23,70 @@ pub enum Urgency {
     Ordinary,
 }
 
-const ORDINARY: usize = 6;
-const RESERVED: usize = 4;
+/// How many calls at once: for everything, and on top of those for removals alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// For every call.
+    pub ordinary: usize,
+    /// More, for removals alone.
+    pub removals: usize,
+}
+
+/// What a vendor lets one connection do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls in flight. A connection that has them all is "not yet": nobody waits.
+    pub in_flight: Share,
+    /// Calls in flight to one endpoint, which is the first segment of an op's path. A short wait for its turn is
+    /// ordinary, so these are waited for, up to two seconds.
+    pub per_endpoint: Option<Share>,
+    /// Calls within a span of time.
+    pub in_time: Option<Quota>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { in_flight: Share { ordinary: 6, removals: 4 }, per_endpoint: None, in_time: None }
+    }
+}
+
+/// How long a call waits for its turn at an endpoint.
+const TURN: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Budget {
-    ordinary: Arc<Semaphore>,
-    reserved: Arc<Semaphore>,
+    limits: Limits,
+    in_flight: Lane,
+    endpoints: Mutex<BTreeMap<&'static str, Lane>>,
+    spent: Option<Spent>,
     held_until_ms: AtomicI64,
 }
 
+/// Held while a call runs.
+#[derive(Debug)]
+pub(super) struct Permit {
+    _in_flight: OwnedSemaphorePermit,
+    _endpoint: Option<OwnedSemaphorePermit>,
+}
+
 impl Budget {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
-            ordinary: Arc::new(Semaphore::new(ORDINARY)),
-            reserved: Arc::new(Semaphore::new(RESERVED)),
+            limits,
+            in_flight: Lane::new(limits.in_flight),
+            endpoints: Mutex::default(),
+            spent: limits.in_time.map(Spent::new),
             held_until_ms: AtomicI64::new(i64::MIN),
         }
     }
 
     /// A permit, or the word to come back later: a slow tenant must not hold a worker that waits.
-    pub(super) fn enter(
+    pub(super) async fn enter(
         &self,
         op: &'static str,
         urgency: Urgency,
         clock: &dyn Clock,
-    ) -> Result<OwnedSemaphorePermit, CallError> {
+    ) -> Result<Permit, CallError> {
         if urgency == Urgency::Ordinary {
             let held_until = Timestamp::from_millis(self.held_until_ms.load(Ordering::Relaxed));
             let now = clock.now();
@@ -52,17 +95,120 @@ impl Budget {
             }
         }
         let full = || CallError::transient(op, "the connection has all its calls in flight");
-        let ordinary = Arc::clone(&self.ordinary).try_acquire_owned();
-        match urgency {
-            Urgency::Ordinary => ordinary.map_err(|_| full()),
-            Urgency::Removal => match Arc::clone(&self.reserved).try_acquire_owned() {
-                Ok(permit) => Ok(permit),
-                Err(_) => ordinary.map_err(|_| full()),
-            },
+        let in_flight = self.in_flight.try_enter(urgency).ok_or_else(full)?;
+        let endpoint = match self.endpoint(op) {
+            Some(lane) => Some(lane.enter(op, urgency).await?),
+            None => None,
+        };
+        if let Some(spent) = &self.spent {
+            spent.take(op, urgency, clock.monotonic())?;
         }
+        Ok(Permit { _in_flight: in_flight, _endpoint: endpoint })
     }
 
     pub(super) fn hold_back(&self, until: Timestamp) {
         self.held_until_ms.fetch_max(until.millis(), Ordering::Relaxed);
+    }
+
+    /// The vendor's own count of the calls in the span, everybody's together.
+    pub(super) fn told(&self, used: u32, now: Duration) {
+        if let Some(spent) = &self.spent {
+            spent.told(used, now);
+        }
+    }
+
+    fn endpoint(&self, op: &'static str) -> Option<Lane> {
+        let share = self.limits.per_endpoint?;
+        let path = op.split(' ').nth(1).unwrap_or(op);
+        let name = path.trim_start_matches('/').split('/').next().unwrap_or(path);
+        let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(endpoints.entry(name).or_insert_with(|| Lane::new(share)).clone())
+    }
+}
+
+/// One share, as permits.
+#[derive(Debug, Clone)]
+struct Lane {
+    ordinary: Arc<Semaphore>,
+    reserved: Arc<Semaphore>,
+}
+
+impl Lane {
+    fn new(share: Share) -> Self {
+        Self { ordinary: Arc::new(Semaphore::new(share.ordinary)), reserved: Arc::new(Semaphore::new(share.removals)) }
+    }
+
+    fn try_enter(&self, urgency: Urgency) -> Option<OwnedSemaphorePermit> {
+        let reserved = match urgency {
+            Urgency::Removal => Arc::clone(&self.reserved).try_acquire_owned().ok(),
+            Urgency::Ordinary => None,
+        };
+        reserved.or_else(|| Arc::clone(&self.ordinary).try_acquire_owned().ok())
+    }
+
+    async fn enter(&self, op: &'static str, urgency: Urgency) -> Result<OwnedSemaphorePermit, CallError> {
+        if let Some(permit) = self.try_enter(urgency) {
+            return Ok(permit);
+        }
+        let ordinary = Arc::clone(&self.ordinary).acquire_owned();
+        let turn = async {
+            match urgency {
+                Urgency::Ordinary => ordinary.await,
+                Urgency::Removal => tokio::select! {
+                    permit = Arc::clone(&self.reserved).acquire_owned() => permit,
+                    permit = ordinary => permit,
+                },
+            }
+        };
+        let busy = || CallError::transient(op, "the endpoint has all its calls in flight");
+        tokio::time::timeout(TURN, turn).await.ok().and_then(Result::ok).ok_or_else(busy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Still;
+
+    #[async_trait::async_trait]
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(0)
+        }
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+        async fn sleep_until(&self, _: Timestamp) {}
+    }
+
+    fn budget() -> Budget {
+        let per_endpoint = Some(Share { ordinary: 2, removals: 1 });
+        Budget::new(Limits { per_endpoint, ..Limits::default() })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_keeps_a_place_for_removals() {
+        let budget = budget();
+        let enter = |op, urgency| budget.enter(op, urgency, &Still);
+        let _one = enter("GET /Tickets/{id}", Urgency::Ordinary).await.unwrap();
+        let _two = enter("POST /Tickets/query", Urgency::Ordinary).await.unwrap();
+        assert!(enter("PATCH /Tickets", Urgency::Ordinary).await.unwrap_err().is_transient());
+        let _other = enter("GET /Resources/{id}", Urgency::Ordinary).await.unwrap();
+        let _removal = enter("PATCH /Tickets", Urgency::Removal).await.unwrap();
+        assert!(enter("PATCH /Tickets", Urgency::Removal).await.unwrap_err().is_transient());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_is_waited_for() {
+        let budget = budget();
+        let one = budget.enter("GET /Tickets/{id}", Urgency::Ordinary, &Still).await.unwrap();
+        let _two = budget.enter("GET /Tickets/{id}", Urgency::Ordinary, &Still).await.unwrap();
+        let (third, ()) = tokio::join!(budget.enter("GET /Tickets/{id}", Urgency::Ordinary, &Still), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(one);
+        });
+        assert!(third.is_ok());
     }
 }

@@ -1,50 +1,67 @@
 //! The last line of our notes: which of our notes it is, signed so that nobody else can write it.
 //!
 //! `[latchkey grant-7.granted 1/2 k3…]`: label, part of how many, 128 bits of an HMAC over connection, ticket, label
-//! and part. A marker counts only in a note that our own API member created; who asks checks that.
+//! and part. A marker counts only in a note that our own API identity created; who asks checks that.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use latchkey_contract::{ConnectionId, Secret, TicketId, ticket::NoteKey};
 use sha2::{Digest, Sha256};
+
+use crate::{ConnectionId, Secret, TicketId, ticket::NoteKey};
 
 const OPEN: &str = "[latchkey ";
 const LABEL_CHARS: usize = 80;
 const MAC_BYTES: usize = 16;
 /// No marker line is longer, in characters.
-pub(crate) const MAX_CHARS: usize = 160;
+pub const MAX_CHARS: usize = 160;
 
 /// Writes and recognises markers of one connection.
 #[derive(Debug)]
-pub(crate) struct Marks {
+pub struct Marks {
     connection: ConnectionId,
     key: Secret<Vec<u8>>,
 }
 
+/// The marker key is too short to protect anything.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("connection {0}: the marker key must have at least 32 bytes")]
+pub struct ShortKey(ConnectionId);
+
 /// A marker as it stands in a text: nothing about it is believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Marker {
+pub struct Marker {
     label: String,
-    /// From 1.
-    pub(crate) part: usize,
-    pub(crate) of: usize,
+    /// Which part of the text, from 1.
+    pub part: usize,
+    /// Of how many.
+    pub of: usize,
     mac: Vec<u8>,
 }
 
 impl Marks {
-    pub(crate) fn new(connection: ConnectionId, key: Secret<Vec<u8>>) -> Self {
+    /// Of one connection. With another `key`, older notes are no longer found.
+    ///
+    /// # Errors
+    /// [`ShortKey`] for a key of less than 32 bytes.
+    pub fn checked(connection: ConnectionId, key: Secret<Vec<u8>>) -> Result<Self, ShortKey> {
+        if key.expose().len() < 32 { Err(ShortKey(connection)) } else { Ok(Self::new(connection, key)) }
+    }
+
+    pub(super) fn new(connection: ConnectionId, key: Secret<Vec<u8>>) -> Self {
         Self { connection, key }
     }
 
     /// The marker line of part `part` (from 1) of `of`.
-    pub(crate) fn line(&self, ticket: &TicketId, key: &NoteKey, part: usize, of: usize) -> String {
+    #[must_use]
+    pub fn line(&self, ticket: &TicketId, key: &NoteKey, part: usize, of: usize) -> String {
         let label = label(key);
         let mac = self.mac(ticket, &label, part, of).finalize().into_bytes();
         format!("{OPEN}{label} {part}/{of} {}]", URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES]))
     }
 
     /// The marker of `text`, if this connection wrote it for this ticket and key.
-    pub(crate) fn fitting(&self, text: &str, ticket: &TicketId, key: &NoteKey) -> Option<Marker> {
+    #[must_use]
+    pub fn fitting(&self, text: &str, ticket: &TicketId, key: &NoteKey) -> Option<Marker> {
         let marker = read(text).filter(|m| m.is_for(key))?;
         let mac = self.mac(ticket, &marker.label, marker.part, marker.of);
         mac.verify_truncated_left(&marker.mac).ok()?;
@@ -62,13 +79,15 @@ impl Marks {
 
 impl Marker {
     /// Whether it names this key; says nothing about who wrote it.
-    pub(crate) fn is_for(&self, key: &NoteKey) -> bool {
+    #[must_use]
+    pub fn is_for(&self, key: &NoteKey) -> bool {
         self.label == label(key)
     }
 }
 
 /// The marker in the last line that is not empty. Text further up may quote anything.
-pub(crate) fn read(text: &str) -> Option<Marker> {
+#[must_use]
+pub fn read(text: &str) -> Option<Marker> {
     let inner = last_line(text)?.strip_prefix(OPEN)?.strip_suffix(']')?;
     let [label, place, mac] = inner.split(' ').collect::<Vec<_>>().try_into().ok()?;
     let (part, of) = place.split_once('/')?;
@@ -78,7 +97,8 @@ pub(crate) fn read(text: &str) -> Option<Marker> {
 }
 
 /// The last line of a text that is not empty, without the blanks around it.
-pub(crate) fn last_line(text: &str) -> Option<&str> {
+#[must_use]
+pub fn last_line(text: &str) -> Option<&str> {
     text.lines().map(str::trim).rfind(|line| !line.is_empty())
 }
 

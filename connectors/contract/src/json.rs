@@ -1,6 +1,7 @@
 //! Named values out of JSON that nobody has vouched for yet.
 //!
-//! The whole text is walked and checked, but nothing of it is kept except the values asked for.
+//! For the few things that are read of a body before, or right after, it is proven. The whole text is walked and checked,
+//! but nothing of it is kept except the values asked for.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -13,14 +14,14 @@ use serde_json::Value;
 const MAX_DEPTH: usize = 32;
 
 /// Plain values by path: `"ID"`, `"Metadata/key_url"`.
-pub(crate) type Picked = BTreeMap<&'static str, Value>;
+pub type Picked = BTreeMap<&'static str, Value>;
 
 /// Reads the values at `wanted` (path segments joined by `/`, compared without case).
 ///
 /// # Errors
 /// A short reason: not JSON or not UTF-8, no object, nested deeper than 32, or an object that names a key twice
 /// (compared without case, so that no two readers can pick different ones).
-pub(crate) fn pick(text: &[u8], wanted: &'static [&'static str]) -> Result<Picked, &'static str> {
+pub fn pick(text: &[u8], wanted: &'static [&'static str]) -> Result<Picked, &'static str> {
     let mut found = Picked::new();
     let mut reader = serde_json::Deserializer::from_slice(text);
     let walk = Walk { depth: 0, path: String::new(), wanted, found: &mut found };
