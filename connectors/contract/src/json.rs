@@ -33,13 +33,54 @@ pub fn pick(text: &[u8], wanted: &'static [&'static str]) -> Result<Picked, &'st
     }
 }
 
+/// Reads the values at `wanted` out of an object, or out of each element of an array; at most `most` elements.
+///
+/// # Errors
+/// As [`pick`]; and where there are more elements. An element that is no object gives no values.
+pub fn pick_each(text: &[u8], wanted: &'static [&'static str], most: usize) -> Result<Vec<Picked>, &'static str> {
+    if text.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'[') {
+        return pick(text, wanted).map(|found| vec![found]);
+    }
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let found = reader.deserialize_seq(Elements { wanted, most }).map_err(reason)?;
+    reader.end().map_err(reason)?;
+    Ok(found)
+}
+
+struct Elements {
+    wanted: &'static [&'static str],
+    most: usize,
+}
+
+impl<'de> Visitor<'de> for Elements {
+    type Value = Vec<Picked>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Picked>, A::Error> {
+        let mut all = Vec::new();
+        loop {
+            let mut found = Picked::new();
+            let walk = Walk { depth: 1, path: String::new(), wanted: self.wanted, found: &mut found };
+            match list.next_element_seed(walk)? {
+                Some(()) if all.len() == self.most => return Err(A::Error::custom(LONG)),
+                Some(()) => all.push(found),
+                None => return Ok(all),
+            }
+        }
+    }
+}
+
 fn reason(error: serde_json::Error) -> &'static str {
     let text = error.to_string();
-    [DOUBLED, DEEP].into_iter().find(|known| text.starts_with(known)).unwrap_or("not JSON")
+    [DOUBLED, DEEP, LONG].into_iter().find(|known| text.starts_with(known)).unwrap_or("not JSON")
 }
 
 const DOUBLED: &str = "a key is named twice";
 const DEEP: &str = "nested too deeply";
+const LONG: &str = "too many elements";
 
 struct Walk<'a> {
     depth: usize,
@@ -156,6 +197,18 @@ mod tests {
             assert!(pick(bad.as_bytes(), WANTED).is_err(), "{bad:?}");
         }
         assert!(pick(b"{\"a\":\"\xff\"}", WANTED).is_err());
+    }
+
+    #[test]
+    fn an_array_is_read_element_by_element() {
+        let each = |text: &str, most| pick_each(text.as_bytes(), WANTED, most);
+        let ids = |text| each(text, 9).unwrap().iter().map(|p| p.get("ID").cloned()).collect::<Vec<_>>();
+        assert_eq!(ids(r#" [{"ID":1},{"x":[{"ID":7}]},3,{"id":"2"}]"#), [Some(1.into()), None, None, Some("2".into())]);
+        assert_eq!(ids(r#"{"ID":1}"#), [Some(1.into())]);
+        assert!(each("[]", 9).unwrap().is_empty());
+        assert_eq!(each("[{},{},{}]", 2), Err(LONG));
+        assert_eq!(each(r#"[{"ID":1},{"ID":1,"id":1}]"#, 9), Err(DOUBLED));
+        assert!(each("[{}]x", 9).is_err() && each("[{}", 9).is_err() && each("7", 9).is_err());
     }
 
     #[test]

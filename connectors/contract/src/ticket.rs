@@ -110,6 +110,10 @@ pub struct TicketEvent {
     pub message_id: String,
     /// Which ticket; `None` when the message is not about one (it is recorded and left).
     pub ticket: Option<TicketId>,
+    /// Others that the same message tells of, where a PSA tells of several at once. What else is said here is not said of
+    /// these: they are looked at, no more.
+    #[serde(default)]
+    pub also: Vec<TicketId>,
     /// Login name of the member whose save caused it, where the message names one.
     pub actor: Option<String>,
     /// Its id, where the message names that instead of a login name. An id that is no member's is somebody else's: a
@@ -133,6 +137,7 @@ impl TicketEvent {
         Self {
             message_id: message_id.into(),
             ticket: None,
+            also: Vec::new(),
             actor: None,
             actor_id: None,
             status: None,
