@@ -63,7 +63,7 @@ pub(super) struct State {
     pub(super) calls_of_others: u32,
     /// Resources that may be impersonated.
     pub(super) impersonable: BTreeSet<i64>,
-    next: BTreeMap<&'static str, i64>,
+    pub(super) next: BTreeMap<&'static str, i64>,
 }
 
 impl State {
