@@ -185,8 +185,8 @@ impl TicketSystem for Autotask {
         self.hooks().sync(want).await
     }
 
-    async fn revive_webhooks(&self) -> Result<usize, CallError> {
-        self.hooks().revive().await
+    async fn revive_webhooks(&self, url: &Url) -> Result<usize, CallError> {
+        self.hooks().revive(url).await
     }
 
     async fn remove_webhooks(&self, url: &Url) -> Result<usize, CallError> {

@@ -164,11 +164,12 @@ impl Resources {
     async fn member(&self, api: &Api, meta: &Metadata, wire: wire::Resource) -> Result<Member, CallError> {
         let name = wire.user_name.unwrap_or_default();
         let licences = meta.picks(api, metadata::RESOURCE, "licenseType").await?;
-        let is_api = |licence: i64| {
-            let label = licences.iter().find(|pick| pick.value == licence.to_string()).and_then(|p| p.label.as_deref());
-            licence == API_LICENCE || label.is_some_and(|label| label.to_uppercase().contains("API"))
+        let is_persons = |licence: i64| match licences.iter().find(|pick| pick.value == licence.to_string()) {
+            Some(pick) => !pick.label.as_deref().unwrap_or_default().to_uppercase().contains("API"),
+            // A licence that is not on the list; or there is no list to read.
+            None => licences.is_empty(),
         };
-        let is_person = wire.license_type.is_some_and(|licence| !is_api(licence));
+        let is_person = wire.license_type.is_some_and(|licence| licence != API_LICENCE && is_persons(licence));
         let full: Vec<String> =
             [wire.first_name, wire.last_name].into_iter().flatten().filter(|part| !part.trim().is_empty()).collect();
         Ok(Member {

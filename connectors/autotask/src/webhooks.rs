@@ -101,9 +101,9 @@ impl<'c> Webhooks<'c> {
 
     /// The vendor switches a webhook off after 25 failed events in a row. [facts 1.6] Whether a change of `isActive` switches it
     /// on again is not documented; where it does not, another one is made at the same address.
-    pub(crate) async fn revive(&self) -> Result<usize, CallError> {
+    pub(crate) async fn revive(&self, url: &Url) -> Result<usize, CallError> {
         let mut revived = 0;
-        for row in self.named_ours().await?.into_iter().filter(|row| row.is_active == Some(false)) {
+        for row in self.below(url).await?.into_iter().filter(|row| row.is_active == Some(false)) {
             let change = json!({"id": row.id, "isActive": true});
             let is_on = self.tenant.api.write(&Ask::new(CHANGE, ["TicketWebhooks"]).body(&change)).await?.is_some()
                 && self.read(row.id).await?.is_some_and(|row| row.is_active == Some(true));

@@ -91,11 +91,22 @@ async fn the_fields_follow_the_mappings() {
 async fn a_webhook_that_the_vendor_switched_off_is_switched_on_again() {
     let w = World::start().await;
     w.hooked().await;
-    assert_eq!(w.at.revive_webhooks().await.unwrap(), 0);
+    assert_eq!(w.at.revive_webhooks(&hook_url("-")).await.unwrap(), 0);
     w.sim.deactivate_webhook(12);
     assert!(!w.at.webhooks().await.unwrap()[0].is_active);
-    assert_eq!(w.at.revive_webhooks().await.unwrap(), 1);
+    assert_eq!(w.at.revive_webhooks(&hook_url("-")).await.unwrap(), 1);
     assert!(w.at.webhooks().await.unwrap()[0].is_active);
+}
+
+/// Another installation may use the same tenant under the same name.
+#[tokio::test]
+async fn a_webhook_of_another_address_is_not_switched_on() {
+    let w = World::start().await;
+    let want = WantedHooks { url: "https://other.example/hooks/at/x".parse().unwrap(), ..wanted("x") };
+    w.at.sync_webhooks(&want).await.unwrap();
+    w.sim.deactivate_webhook(12);
+    assert_eq!(w.at.revive_webhooks(&hook_url("-")).await.unwrap(), 0);
+    assert_eq!(only(&w)["isActive"], false);
 }
 
 /// Whether a change switches it on again is not documented.
@@ -105,7 +116,7 @@ async fn where_it_cannot_be_switched_on_another_one_takes_its_place() {
     w.hooked().await;
     w.sim.behave(|b| b.reactivation = Reactivation::IsIgnored);
     w.sim.deactivate_webhook(12);
-    assert_eq!(w.at.revive_webhooks().await.unwrap(), 1);
+    assert_eq!(w.at.revive_webhooks(&hook_url("-")).await.unwrap(), 1);
     assert_eq!((only(&w)["id"].clone(), only(&w)["isReady"].clone()), (json!(13), json!(true)));
     assert_eq!(w.sim.webhook_children(13)[1], [POLICY]);
     assert_eq!(w.sim.webhook_children(13)[2], [ME]);

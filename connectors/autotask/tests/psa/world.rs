@@ -81,6 +81,8 @@ impl World {
         sim.add_pick("status", REQUESTED, "JIT Requested");
         sim.add_udf(POLICY, "JIT Policy", &[("1", "Exchange"), ("2", "Helpdesk")]);
         sim.add_udf(REASON, "JIT Policy Reason", &[]);
+        // Callouts are made, signed and logged; nobody is asked to take them.
+        sim.set_delivery(|rules| rules.answer = Some(202));
         let ca_pem = authority.ca_pem().to_owned();
         Self { at: connector(&sim, &api, &ca_pem, &clock, &[KEY], |_| {}), sim, api, clock, ca_pem }
     }
