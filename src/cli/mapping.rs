@@ -9,7 +9,6 @@ use clap::Subcommand;
 use latchkey_contract::ConnectionId;
 
 use super::{Desk, Terminal, rulebook::these};
-use crate::rulebook::ConnectionKind;
 use draft::Draft;
 
 #[derive(Debug, Subcommand)]
@@ -27,7 +26,7 @@ pub(super) enum Mapping {
 pub(super) async fn run(command: Mapping, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     let Mapping::Suggest { connection, out } = command;
     let record = desk.connection(&connection).await?;
-    if !matches!(record.kind, ConnectionKind::ConnectWise(_)) {
+    if !record.kind.is_psa() {
         bail!("{connection} is a directory; name a PSA, whose tickets are to ask");
     }
     let rules = desk.store.rules().await?;

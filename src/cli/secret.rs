@@ -60,7 +60,11 @@ pub(super) async fn rotate(
         | SecretKind::CertificateKey
         | SecretKind::NextCertificate
         | SecretKind::NextCertificateKey => certificate(desk, terminal, &connection).await,
-        kind @ (SecretKind::PrivateKey | SecretKind::ClientSecret) => {
+        SecretKind::WebhookKey => webhook_key(desk, terminal, &connection).await,
+        SecretKind::FormerWebhookKey | SecretKind::CalloutPassword => {
+            bail!("{name} is not tried before it is used; set it with: latchkey secret set {name}")
+        }
+        kind @ (SecretKind::PrivateKey | SecretKind::ApiSecret | SecretKind::ClientSecret) => {
             let value = value(terminal, &name, "rotate")?;
             let connection = match public_key {
                 Some(public_key) => with_public_key(connection, public_key),
@@ -71,6 +75,23 @@ pub(super) async fn rotate(
             terminal.hint("The former one is used no more; remove it at the vendor.")
         }
     }
+}
+
+/// The webhook is registered with the new key; what is under way by the former one is believed beside it.
+async fn webhook_key(desk: &Desk, terminal: &mut Terminal, connection: &Connection) -> anyhow::Result<()> {
+    let named = |kind| SecretName::new(connection.id.clone(), kind);
+    let (name, former) = (named(SecretKind::WebhookKey), named(SecretKind::FormerWebhookKey));
+    let row = desk.store.sealed_named(&name.to_string()).await?;
+    let present = row.with_context(|| format!("{name} is not set; run: latchkey secret set {name}"))?;
+    let present = desk.seal().await?.open_text(&present)?;
+    let value = value(terminal, &name, "rotate")?;
+    let instead = BTreeMap::from([(SecretKind::WebhookKey, value.clone())]);
+    desk.vendors().await?.try_out(connection, instead).await.map_err(|error| not_accepted(&name, &error))?;
+    let secrets = [(former, present), (name.clone(), value)];
+    let change = Change { secrets: &secrets, forget: &[], reason: &format!("rotated {name}") };
+    desk.change(change, |_| ()).await?;
+    terminal.say(format!("{name} is in force, and the former one is accepted as well."))?;
+    webhook::sync(desk, terminal, connection.id.clone(), false).await
 }
 
 async fn one(desk: &Desk, connection: &Connection, kind: SecretKind, value: Secret<String>) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
-    StatusId, TicketRef, TicketSystem, Timestamp,
+    ConnectionId, MemberId, StatusId, TicketRef, TicketSystem, Timestamp,
     ticket::{self, Change, Part, Ticket},
 };
 use serde_json::json;
@@ -74,12 +74,32 @@ impl Jobs {
         let delivery = self.store.delivery(id).await?;
         let Some(delivery) = delivery.filter(|d| d.outcome.is_none()) else { return Ok(Ran::Finish(Finish::Done)) };
         let event = delivery.event;
-        let hint = Hint::Delivery { id: delivery.id, actor: event.actor, status: event.status };
+        let actor = match (event.actor, event.actor_id) {
+            (None, Some(id)) => Some(self.login_of(&delivery.connection, &id).await?),
+            (named, _) => named,
+        };
+        let hint = Hint::Delivery { id: delivery.id, actor, status: event.status };
         let Some(ticket) = event.ticket else {
-            let nothing = Transition::new(CommitName::Seen, self.clock.now());
-            return self.settle(nothing, &hint, "no-ticket", lease).await;
+            let mut nothing = Transition::new(CommitName::Seen, self.clock.now());
+            let outcome = match event.is_about_webhooks {
+                true => {
+                    let work = Work::Webhooks { connection: delivery.connection };
+                    nothing.tasks.push(NewTask { work, run_at: nothing.now, priority: Priority::Telling });
+                    "webhooks"
+                }
+                false => "no-ticket",
+            };
+            return self.settle(nothing, &hint, outcome, lease).await;
         };
         self.look_at_ticket(TicketRef { connection: delivery.connection, ticket }, hint, lease).await
+    }
+
+    /// The login name behind an id that a proven delivery names. An id that is no member's is nobody whom a record of
+    /// changes could name.
+    async fn login_of(&self, connection: &ConnectionId, id: &MemberId) -> Result<String, JobError> {
+        let world = self.live.current().await;
+        let member = world.registry.ticket_system(connection)?.member_by_id(id).await?;
+        Ok(member.map_or_else(|| format!("no member ({id})"), |member| member.name))
     }
 
     /// A poll found that this ticket changed.

@@ -1,9 +1,9 @@
 //! A PSA's webhooks: compared with what the mappings want, about once an hour, and with every poll while they are in
-//! trouble. They are mended by command alone.
+//! trouble. They are mended by command; only what a PSA switched off by itself is switched on again.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use latchkey_contract::{BoardId, ConnectionId, ticket::Webhook};
+use latchkey_contract::{BoardId, ConnectionId, TicketSystem, ticket::Webhook};
 use url::Url;
 
 use super::{JobError, Jobs, watch::Found};
@@ -26,7 +26,11 @@ impl Jobs {
         } else {
             let psa = world.registry.ticket_system(connection)?;
             let there = psa.webhooks().await?;
-            wrong(&there, &wanted, &target(&self.public_url, connection), psa.board_noun())
+            let wrong = wrong(&there, &wanted, &target(&self.public_url, connection), psa.board_noun());
+            match wrong {
+                Some(what) => Some(self.revived(psa.as_ref(), connection, what).await),
+                None => None,
+            }
         };
         if let Some(what) = wrong {
             let remedy = format!("Run: latchkey webhook sync {connection}");
@@ -45,6 +49,21 @@ impl Jobs {
         transition.lease = Some((lease.lease(), Finish::Done));
         self.store.commit(transition).await?;
         Ok(Ran::Committed)
+    }
+
+    /// What the PSA switched off by itself is switched on at once; that it was is told all the same.
+    async fn revived(&self, psa: &dyn TicketSystem, connection: &ConnectionId, what: String) -> String {
+        // Ours are known by host and path; the path secret is not at hand, and not needed.
+        let mut url = self.public_url.clone();
+        url.set_path(&format!("/hooks/{connection}/-"));
+        match psa.revive_webhooks(&url).await {
+            Ok(0) => what,
+            Ok(_) => format!("{what}; it is switched on again"),
+            Err(error) => {
+                tracing::warn!(%connection, %error, "a webhook that the PSA switched off could not be switched on");
+                what
+            }
+        }
     }
 
     /// A request was found that no webhook told of.

@@ -18,6 +18,14 @@ use crate::{
 pub enum SecretKind {
     /// ConnectWise: the API member's private key.
     PrivateKey,
+    /// Autotask: the API user's secret.
+    ApiSecret,
+    /// Autotask: the key that webhooks are signed with.
+    WebhookKey,
+    /// Autotask: the one before it, which is believed until it is removed.
+    FormerWebhookKey,
+    /// Autotask: the password of extension callouts.
+    CalloutPassword,
     /// Entra: the app registration's client secret.
     ClientSecret,
     /// Entra: the private key of the certificate, PEM.
@@ -36,8 +44,12 @@ pub enum SecretKind {
 
 impl SecretKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::PrivateKey,
+        Self::ApiSecret,
+        Self::WebhookKey,
+        Self::FormerWebhookKey,
+        Self::CalloutPassword,
         Self::ClientSecret,
         Self::CertificateKey,
         Self::Certificate,
@@ -52,6 +64,10 @@ impl SecretKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PrivateKey => "private-key",
+            Self::ApiSecret => "api-secret",
+            Self::WebhookKey => "webhook-key",
+            Self::FormerWebhookKey => "former-webhook-key",
+            Self::CalloutPassword => "callout-password",
             Self::ClientSecret => "client-secret",
             Self::CertificateKey => "certificate-key",
             Self::Certificate => "certificate",
@@ -66,7 +82,11 @@ impl SecretKind {
     #[must_use]
     pub const fn belongs_to(self, kind: &ConnectionKind) -> bool {
         match self {
-            Self::PrivateKey | Self::HookSecret | Self::FormerHookSecret => kind.is_psa(),
+            Self::PrivateKey => matches!(kind, ConnectionKind::ConnectWise(_)),
+            Self::ApiSecret | Self::WebhookKey | Self::FormerWebhookKey | Self::CalloutPassword => {
+                matches!(kind, ConnectionKind::Autotask(_))
+            }
+            Self::HookSecret | Self::FormerHookSecret => kind.is_psa(),
             Self::ClientSecret
             | Self::CertificateKey
             | Self::Certificate
@@ -104,8 +124,9 @@ const MAIL_PASSWORD: &str = "mail/password";
 pub enum BadSecretName {
     /// No slash, or an unknown kind.
     #[error(
-        "write CONNECTION/KIND with one of these kinds: private-key, client-secret, certificate-key, certificate, \
-         next-certificate-key, next-certificate, hook-secret; or mail/password"
+        "write CONNECTION/KIND with one of these kinds: private-key, api-secret, webhook-key, former-webhook-key, \
+         callout-password, client-secret, certificate-key, certificate, next-certificate-key, next-certificate, hook-secret; \
+         or mail/password"
     )]
     Shape,
     /// The connection.

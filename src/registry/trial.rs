@@ -48,13 +48,7 @@ impl Vendors {
             Stop::Fault(why) => NotAccepted::Unfit(why),
             Stop::Store(error) => NotAccepted::Store(error),
         };
-        let mut secrets = instead;
-        for kind in needed(record) {
-            if !secrets.contains_key(kind) {
-                let (_, value) = self.secret(record, *kind).await.map_err(stopped)?;
-                secrets.insert(*kind, value);
-            }
-        }
+        let (_, secrets) = self.secrets(record, instead).await.map_err(stopped)?;
         let ca_pem = ca(ca_file(record)).await.map_err(stopped)?;
         let of = Ingredients { record: record.clone(), rows: Vec::new(), ca_pem };
         sign_in(&self.build(&of, secrets).map_err(stopped)?).await

@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use latchkey_autotask::{Autotask, Secrets};
 use latchkey_connectwise::ConnectWise;
 use latchkey_contract::{Clock, ConnectionId, Secret, SecretId};
 use latchkey_entra::{Credential, CredentialKind, Entra};
@@ -57,13 +58,7 @@ impl Vendors {
     }
 
     async fn connector(&self, record: &Connection) -> Result<Connector, Stop> {
-        let mut secrets = BTreeMap::new();
-        let mut rows = Vec::new();
-        for kind in needed(record) {
-            let (row, value) = self.secret(record, *kind).await?;
-            rows.push(row);
-            secrets.insert(*kind, value);
-        }
+        let (rows, secrets) = self.secrets(record, BTreeMap::new()).await?;
         let ca_pem = ca(ca_file(record)).await?;
         let made_of = Ingredients { record: record.clone(), rows, ca_pem };
         let mut kept = self.kept.lock().await;
@@ -75,6 +70,29 @@ impl Vendors {
         let connector = self.build(&made_of, secrets)?;
         kept.insert(record.id.clone(), (made_of, connector.clone()));
         Ok(connector)
+    }
+
+    /// The connection's secrets, those of `instead` in place of the stored ones, and the rows of the stored ones.
+    pub(super) async fn secrets(
+        &self,
+        record: &Connection,
+        instead: BTreeMap<SecretKind, Secret<String>>,
+    ) -> Result<(Vec<SecretId>, BTreeMap<SecretKind, Secret<String>>), Stop> {
+        let (mut rows, mut secrets) = (Vec::new(), instead);
+        for (kind, is_needed) in needed(record).iter().map(|kind| (*kind, true)).chain(optional(record)) {
+            if secrets.contains_key(&kind) {
+                continue;
+            }
+            match self.secret(record, kind).await {
+                Ok((row, value)) => {
+                    rows.push(row);
+                    secrets.insert(kind, value);
+                }
+                Err(Stop::Fault(_)) if !is_needed => {}
+                Err(stop) => return Err(stop),
+            }
+        }
+        Ok((rows, secrets))
     }
 
     pub(super) fn build(
@@ -89,6 +107,17 @@ impl Vendors {
                 let key = take(SecretKind::PrivateKey)?;
                 let marker = self.seal.derive(MARKER_LABEL);
                 let system = ConnectWise::new(id, settings.clone(), key, ca_pem, marker, clock);
+                system.map(|s| Connector::TicketSystem(Arc::new(s))).map_err(|e| Stop::Fault(e.to_string()))
+            }
+            ConnectionKind::Autotask(settings) => {
+                let keys = [Some(take(SecretKind::WebhookKey)?), take(SecretKind::FormerWebhookKey).ok()];
+                let secrets = Secrets {
+                    api: take(SecretKind::ApiSecret)?,
+                    webhook_keys: keys.into_iter().flatten().collect(),
+                    callout_password: take(SecretKind::CalloutPassword).ok(),
+                    marker_key: self.seal.derive(MARKER_LABEL),
+                };
+                let system = Autotask::new(id, settings.clone(), secrets, ca_pem, clock);
                 system.map(|s| Connector::TicketSystem(Arc::new(s))).map_err(|e| Stop::Fault(e.to_string()))
             }
             ConnectionKind::Entra(settings) => {
@@ -147,6 +176,7 @@ impl Assemble for Vendors {
 pub(super) const fn needed(record: &Connection) -> &'static [SecretKind] {
     match &record.kind {
         ConnectionKind::ConnectWise(_) => &[SecretKind::PrivateKey],
+        ConnectionKind::Autotask(_) => &[SecretKind::ApiSecret, SecretKind::WebhookKey],
         ConnectionKind::Entra(settings) => match settings.credential {
             CredentialKind::Secret => &[SecretKind::ClientSecret],
             CredentialKind::Certificate => &[SecretKind::CertificateKey, SecretKind::Certificate],
@@ -154,8 +184,17 @@ pub(super) const fn needed(record: &Connection) -> &'static [SecretKind] {
     }
 }
 
+/// Those that a connection does without.
+fn optional(record: &Connection) -> impl Iterator<Item = (SecretKind, bool)> {
+    let kinds: &[SecretKind] = match &record.kind {
+        ConnectionKind::Autotask(_) => &[SecretKind::FormerWebhookKey, SecretKind::CalloutPassword],
+        ConnectionKind::ConnectWise(_) | ConnectionKind::Entra(_) => &[],
+    };
+    kinds.iter().map(|kind| (*kind, false))
+}
+
 const fn takes_hooks(record: &Connection) -> bool {
-    matches!(record.kind, ConnectionKind::ConnectWise(_))
+    record.kind.is_psa()
 }
 
 fn missing(record: &Connection, kind: SecretKind) -> String {
@@ -171,6 +210,7 @@ fn missing(record: &Connection, kind: SecretKind) -> String {
 pub(super) fn ca_file(record: &Connection) -> Option<&PathBuf> {
     match &record.kind {
         ConnectionKind::ConnectWise(settings) => settings.ca_file.as_ref(),
+        ConnectionKind::Autotask(settings) => settings.ca_file.as_ref(),
         ConnectionKind::Entra(settings) => settings.ca_file.as_ref(),
     }
 }

@@ -14,8 +14,8 @@ use std::{
 use latchkey_contract::{ConnectionId, directory::Entitlement, text::one_line, ticket};
 
 use super::{
-    AlertKind, ConnectionKind, Customer, Customers, Everybody, Mapping, Person, Policy, Records, Role, Rulebook,
-    Subscriber, Technicians, Where,
+    AlertKind, Customer, Customers, Everybody, Mapping, Person, Policy, Records, Role, Rulebook, Subscriber,
+    Technicians, Where,
 };
 
 /// Characters of a vendor's name for a thing.
@@ -206,7 +206,7 @@ fn usable(found: &mut Found, book: &Rulebook, records: &Records, policy: &Policy
 }
 
 fn is_psa(records: &Records, id: &ConnectionId) -> bool {
-    records.connection(id).is_some_and(|c| matches!(c.kind, ConnectionKind::ConnectWise(_)))
+    records.connection(id).is_some_and(|c| c.kind.is_psa())
 }
 
 fn connection(found: &mut Found, records: &Records, mapping: &Mapping) {

@@ -39,6 +39,8 @@ pub struct Connection {
 pub enum ConnectionKind {
     /// ConnectWise PSA. Secret: `<id>/private-key`.
     ConnectWise(latchkey_connectwise::Settings),
+    /// Autotask PSA. Secrets: `<id>/api-secret` and `<id>/webhook-key`.
+    Autotask(latchkey_autotask::Settings),
     /// One Microsoft Entra tenant. Secret: `<id>/client-secret`, or `<id>/certificate-key` with the certificate beside it.
     Entra(latchkey_entra::Settings),
 }
@@ -49,6 +51,7 @@ impl ConnectionKind {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::ConnectWise(_) => "connectwise",
+            Self::Autotask(_) => "autotask",
             Self::Entra(_) => "entra",
         }
     }
@@ -60,6 +63,7 @@ impl ConnectionKind {
             Self::ConnectWise(settings) => {
                 format!("{} at {}", settings.company, settings.site.host_str().unwrap_or_default())
             }
+            Self::Autotask(settings) => format!("Autotask as {}", settings.user),
             Self::Entra(settings) => format!("tenant {}", settings.tenant),
         }
     }
@@ -67,7 +71,7 @@ impl ConnectionKind {
     /// Tickets live there.
     #[must_use]
     pub const fn is_psa(&self) -> bool {
-        matches!(self, Self::ConnectWise(_))
+        !self.is_directory()
     }
 
     /// Holds accounts; else it is a PSA.
@@ -75,7 +79,7 @@ impl ConnectionKind {
     pub const fn is_directory(&self) -> bool {
         match self {
             Self::Entra(_) => true,
-            Self::ConnectWise(_) => false,
+            Self::ConnectWise(_) | Self::Autotask(_) => false,
         }
     }
 

@@ -177,7 +177,7 @@ impl TicketSystem for ConnectWise {
     }
 
     /// The PSA switches no callback off by itself: where one is off, a person did it.
-    async fn revive_webhooks(&self) -> Result<usize, CallError> {
+    async fn revive_webhooks(&self, _: &Url) -> Result<usize, CallError> {
         Ok(0)
     }
 

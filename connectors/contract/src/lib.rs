@@ -3,7 +3,7 @@
 //! make an outside call ([`outside::Outside`]).
 //!
 //! What all ticket systems have in common is said here once: proof of a delivery ([`delivery`]), reading of text that
-//! nobody has vouched for ([`json`]), notes ([`note`]), records of changes ([`trail`]), addresses of webhooks
+//! nobody has vouched for ([`json`]), notes ([`note`]), records of changes ([`trail`]), lists of saves ([`saved`]), addresses of webhooks
 //! ([`hook_url`]), budgets and back-off ([`outside`]). `README.md` tells what another vendor has to bring.
 //!
 //! What is *not* here: grants, policies and storage (a connector knows none of them), and any
@@ -19,6 +19,7 @@ pub mod ids;
 pub mod json;
 pub mod note;
 pub mod outside;
+pub mod saved;
 pub mod secret;
 pub mod text;
 pub mod ticket;

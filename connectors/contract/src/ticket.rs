@@ -93,8 +93,8 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     async fn sync_webhooks(&self, want: &WantedHooks) -> Result<WebhookChanges, CallError>;
 
     /// Switches on again those of our webhooks that the PSA itself switched off because deliveries failed; how many.
-    /// 0 where the PSA does no such thing.
-    async fn revive_webhooks(&self) -> Result<usize, CallError>;
+    /// 0 where the PSA does no such thing. Ours are known by host and path of `url`; its last segment does not matter.
+    async fn revive_webhooks(&self, url: &url::Url) -> Result<usize, CallError>;
 
     /// Removes every webhook of ours.
     async fn remove_webhooks(&self, url: &url::Url) -> Result<usize, CallError>;

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use latchkey_contract::{BoardId, CallError, TicketId, Timestamp, ticket::TicketChanged};
+use latchkey_contract::{BoardId, CallError, TicketId, Timestamp, saved, ticket::TicketChanged};
 
 use crate::{
-    api::{Api, Ask, number_or_refused},
+    api::{Api, Ask, PAGE, number_or_refused},
+    moment,
     tables::Tables,
     tickets::saved_at,
     wire,
@@ -31,14 +32,12 @@ pub(crate) async fn since(
     let csv = teams.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
     let ask = Ask::new(LIST, ["Tickets"]).query("team", csv).query("includeclosed", "true");
     let ask = ask.query("order", "last_update").query("orderdesc", "true");
-    let (mut rows, mut is_whole) = read(api, &ask, since).await?;
-    if rows.len() > 1 && !is_whole {
+    let mut rows = read(api, &ask, since).await?;
+    if rows.len() > PAGE {
         // Whatever was saved while the pages were read has moved to the first of them.
-        let (newest, still) = read(api, &ask, rows.iter().filter_map(saved_at).max().unwrap_or(since)).await?;
-        rows.extend(newest);
-        is_whole = still;
+        let newest = rows.iter().filter_map(saved_at).max().unwrap_or(since);
+        rows.extend(read(api, &ask, newest).await?);
     }
-    tracing::trace!(rows = rows.len(), is_whole, "tickets looked through");
     let known = tables.known(api, |_| true).await?;
     let mut found = BTreeMap::new();
     for row in &rows {
@@ -54,49 +53,19 @@ pub(crate) async fn since(
             *last = at.max(*last);
         }
     }
-    Ok(oldest(found, limit))
+    Ok(saved::oldest(found, limit))
 }
 
-/// The rows down to `since`, or all of them where the list turns out not to be sorted; and whether these are all.
-async fn read(api: &Api, ask: &Ask, since: Timestamp) -> Result<(Vec<wire::Ticket>, bool), CallError> {
+/// The rows down to `since`, or all of them where the list turns out not to be sorted.
+async fn read(api: &Api, ask: &Ask, since: Timestamp) -> Result<Vec<wire::Ticket>, CallError> {
     let (mut last, mut is_sorted, mut has_ended) = (None, true, false);
-    let rows = api
-        .pages(
-            ask,
-            |row: &wire::Ticket| row.id,
-            |row| {
-                let at = saved_at(row);
-                is_sorted &= last.is_none_or(|last| at <= last);
-                last = Some(at);
-                has_ended |= at.is_some_and(|at| at < since);
-                is_sorted && has_ended
-            },
-        )
-        .await?;
-    Ok((rows, !is_sorted))
-}
-
-/// The first `limit`, and whatever shares the last one's second.
-fn oldest(found: BTreeMap<TicketId, Timestamp>, limit: usize) -> Vec<TicketChanged> {
-    let mut found: Vec<TicketChanged> = found.into_iter().map(|(id, at)| TicketChanged { id, at }).collect();
-    found.sort_by_key(|ticket| ticket.at);
-    if let Some(last) = limit.checked_sub(1).and_then(|last| found.get(last)).map(|t| t.at.seconds()) {
-        found.retain(|ticket| ticket.at.seconds() <= last);
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_oldest_come_first_and_a_second_is_never_cut() {
-        let ticket = |id: &str, ms| (TicketId::parse(id).unwrap(), Timestamp::from_millis(ms));
-        let found = || BTreeMap::from([ticket("4", 3_000), ticket("2", 1_500), ticket("1", 1_900), ticket("3", 2_000)]);
-        let ids = |limit| oldest(found(), limit).iter().map(|t| t.id.to_string()).collect::<Vec<_>>();
-        assert_eq!(ids(1), ["2", "1"]);
-        assert_eq!(ids(3), ["2", "1", "3"]);
-        assert_eq!(ids(9), ["2", "1", "3", "4"]);
-    }
+    let is_enough = |row: &wire::Ticket| {
+        // What the list is sorted by.
+        let at = row.last_update.as_deref().and_then(moment::parse);
+        is_sorted &= last.is_none_or(|last| at <= last);
+        last = Some(at);
+        has_ended |= at.is_some_and(|at| at < since);
+        is_sorted && has_ended
+    };
+    api.pages(ask, |row: &wire::Ticket| row.id, is_enough).await
 }

@@ -1,6 +1,6 @@
 //! The vendors, played from their documents.
 //!
-//! [`connectwise`] plays ConnectWise PSA, [`halopsa`] plays HaloPSA, `graph` plays Microsoft Entra and Microsoft Graph. All
+//! [`connectwise`], [`autotask`] and [`halopsa`] play three PSAs, `graph` plays Microsoft Entra and Microsoft Graph. All
 //! are real HTTP servers on loopback, over TLS with a throw-away [`Authority`], strict where the
 //! vendor is strict, and able to misbehave on request ([`fault`]).
 //!
@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod authority;
+pub mod autotask;
 pub mod clock;
 pub mod connectwise;
 pub mod fault;

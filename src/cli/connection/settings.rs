@@ -17,7 +17,7 @@ pub(in crate::cli) struct Setting {
 }
 
 /// What each kind cannot be without, as it may look.
-const NEEDED: [(&str, &[(&str, &str)]); 2] = [
+const NEEDED: [(&str, &[(&str, &str)]); 3] = [
     (
         "connectwise",
         &[
@@ -27,6 +27,7 @@ const NEEDED: [(&str, &[(&str, &str)]); 2] = [
             ("public_key", "AbCdEfGhIjKlMnOp"),
         ],
     ),
+    ("autotask", &[("user", "jit-api@msp.example"), ("integration_code", "ABCDEF1234567890ABCDEF12345")]),
     (
         "entra",
         &[
@@ -176,7 +177,7 @@ mod tests {
             assert!(told.contains(fault), "{fault:?} in:\n{told}");
         }
         assert!(told.starts_with("nothing was changed:") && told.lines().count() == 6, "{told}");
-        assert!(self::told(new("entry", &[])).contains("connectwise, entra"));
+        assert!(self::told(new("entry", &[])).contains("connectwise, autotask, entra"));
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl TicketSystem for Psa {
     async fn sync_webhooks(&self, _: &WantedHooks) -> Result<WebhookChanges, CallError> {
         unreachable!()
     }
-    async fn revive_webhooks(&self) -> Result<usize, CallError> {
+    async fn revive_webhooks(&self, _: &url::Url) -> Result<usize, CallError> {
         unreachable!()
     }
     async fn remove_webhooks(&self, _: &url::Url) -> Result<usize, CallError> {

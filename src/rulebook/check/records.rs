@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Faults, Found};
 use crate::{
     access::account::UNKNOWN,
-    rulebook::{ConnectionKind, Customers, Records},
+    rulebook::{Customers, Records},
 };
 
 /// Names of secrets begin with a connection's id, or with one of these.
@@ -25,8 +25,8 @@ pub(in crate::rulebook) fn records(records: &Records) -> Result<(), Faults> {
             "this id stands for accounts of which nobody knows whose they are; choose another one",
         );
     }
-    let is_psa = |id| matches!(records.connection(id).map(|c| &c.kind), Some(ConnectionKind::ConnectWise(_)));
-    let is_directory = |id| matches!(records.connection(id).map(|c| &c.kind), Some(ConnectionKind::Entra(_)));
+    let is_psa = |id| records.connection(id).is_some_and(|c| c.kind.is_psa());
+    let is_directory = |id| records.connection(id).is_some_and(|c| c.kind.is_directory());
     let (mut companies, mut members, mut directories) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for customer in &records.customers {
         let at = |field: &str| format!("customer.{}.{field}", customer.id);

@@ -1,0 +1,166 @@
+//! Notes: how they are listed, made, read and changed here.
+//!
+//! They are made under their ticket, never at `/TicketNotes`. [facts 4.3] None can be deleted, so what must go is overwritten.
+//! A marker is honoured only where its HMAC fits *and* our own resource created the note, not somebody who acted as it.
+
+use latchkey_contract::{
+    CallError, NoteId, TicketId,
+    note::{Marks, NoteDesk, Ours, Present},
+    ticket::{NoteAt, NoteKey},
+};
+use serde_json::json;
+
+use crate::{
+    Tenant,
+    api::{Ask, number_or_refused},
+    filter::Filter,
+    tickets, wire,
+};
+
+const LIST: &str = "POST /TicketNotes/query";
+const READ: &str = "GET /TicketNotes/{id}";
+const CREATE: &str = "POST /Tickets/{id}/Notes";
+const CHANGE: &str = "PATCH /Tickets/{id}/Notes";
+/// Notes can be long, and an answer is bounded.
+const PAGE: usize = 50;
+const PAGES: usize = 100;
+/// How far a chain of merged tickets is followed.
+const MAX_MERGES: usize = 4;
+/// Whether a title is required is a setting of the ticket's category, so there always is one. [facts 4.3]
+const TITLE: &str = "Latchkey";
+/// What stays of a note that was taken back.
+const TAKEN_BACK: &str = "[taken back]";
+
+/// The notes of one connection.
+#[derive(Debug)]
+pub(crate) struct Notes<'c> {
+    pub(crate) tenant: &'c Tenant,
+    pub(crate) marks: &'c Marks,
+}
+
+impl Notes<'_> {
+    /// Leaves nothing of it but that there was one, and makes it internal.
+    pub(crate) async fn take_back(&self, note: &NoteAt) -> Result<(), CallError> {
+        let internal = self.tenant.settings.internal_publish;
+        let id = number_or_refused(CHANGE, note.note.as_str())?;
+        let change = json!({"id": id, "title": TITLE, "description": TAKEN_BACK, "publish": internal});
+        self.change(note, &change, TAKEN_BACK).await.map(|_| ())
+    }
+
+    /// Changes a note and looks whether it stuck. `Ok(false)` when it is gone.
+    async fn change(&self, at: &NoteAt, change: &serde_json::Value, text: &str) -> Result<bool, CallError> {
+        number_or_refused(CHANGE, at.ticket.as_str())?;
+        let ask = Ask::new(CHANGE, ["Tickets", at.ticket.as_str(), "Notes"]).body(change).secret().removal();
+        let is_done = self.tenant.api.write(&ask).await?.is_some();
+        let Some(after) = self.fetch(at).await? else { return Ok(false) };
+        if !is_done {
+            let code = "the note is there and was not changed: look at the right to edit notes".into();
+            return Err(CallError::Unauthorized { op: CHANGE, code });
+        }
+        let solid = |text: &str| text.split_whitespace().collect::<String>();
+        if solid(after.description.as_deref().unwrap_or_default()) == solid(text) {
+            Ok(true)
+        } else {
+            Err(CallError::transient(CHANGE, "the PSA accepted the note's text but did not keep it"))
+        }
+    }
+
+    async fn fetch(&self, at: &NoteAt) -> Result<Option<wire::Note>, CallError> {
+        let id = number_or_refused(READ, at.note.as_str())?;
+        self.tenant.api.item(&Ask::new(READ, ["TicketNotes", &id.to_string()]).secret().removal()).await
+    }
+
+    /// The ticket, and those that it was merged into.
+    async fn family(&self, id: &TicketId) -> Result<Vec<TicketId>, CallError> {
+        let mut family = vec![id.clone()];
+        while family.len() <= MAX_MERGES {
+            let last = family.last().unwrap_or(id);
+            match tickets::read(self.tenant, last).await?.and_then(|ticket| ticket.merged_into) {
+                Some(other) if !family.contains(&other) => family.push(other),
+                _ => break,
+            }
+        }
+        Ok(family)
+    }
+
+    fn is_mine(&self, note: &wire::Note, me: i64) -> bool {
+        note.creator_resource_id == Some(me)
+            && note.impersonator_creator_resource_id.is_none()
+            && note.created_by_contact_id.is_none()
+    }
+
+    /// A note that does not say that it is internal is visible.
+    fn is_visible(&self, note: &wire::Note) -> bool {
+        note.publish != Some(self.tenant.settings.internal_publish)
+    }
+}
+
+#[async_trait::async_trait]
+impl NoteDesk for Notes<'_> {
+    /// Older documents say 3,200 characters, newer measurements 32,000: below both. [facts 4.3]
+    const LONGEST: usize = 3_000;
+    const READ: &'static str = READ;
+    const CHANGE: &'static str = CHANGE;
+
+    fn marks(&self) -> &Marks {
+        self.marks
+    }
+
+    async fn ours(&self, id: &TicketId, key: &NoteKey) -> Result<Vec<Ours>, CallError> {
+        let me = self.tenant.resources.me(&self.tenant.api).await?;
+        let mut found = Vec::new();
+        for ticket in self.family(id).await? {
+            let filters = [Filter::is("ticketID", number_or_refused(LIST, ticket.as_str())?)];
+            let rows = self.tenant.api.query_up_to::<wire::Note>(LIST, &filters, wire::NOTE, PAGE, PAGES).await?;
+            for note in rows.ok_or_else(|| CallError::malformed(LIST, "the list does not end"))? {
+                let text = note.description.as_deref().unwrap_or_default();
+                let Some(marker) = self.marks.fitting(text, id, key) else { continue };
+                if !self.is_mine(&note, me) {
+                    tracing::warn!(%ticket, note = note.id, "a note carries our marker but is not ours; left alone");
+                    continue;
+                }
+                let at = place(&ticket, note.ticket_id, note.id, marker.part - 1)?;
+                found.push(Ours { at, of: marker.of, is_visible: self.is_visible(&note) });
+            }
+        }
+        found.sort_by_key(|note| note.at.part);
+        Ok(found)
+    }
+
+    async fn create(&self, id: &TicketId, text: &str, part: usize) -> Result<NoteAt, CallError> {
+        let number = number_or_refused(CREATE, id.as_str())?;
+        let note = json!({
+            "ticketID": number,
+            "title": TITLE,
+            "description": text,
+            "noteType": self.tenant.settings.note_type,
+            "publish": self.tenant.settings.internal_publish,
+        });
+        let ask = Ask::new(CREATE, ["Tickets", &number.to_string(), "Notes"]).body(&note).secret();
+        place(id, None, self.tenant.api.must_write(&ask).await?, part)
+    }
+
+    async fn read(&self, at: &NoteAt) -> Result<Option<Present>, CallError> {
+        let Some(note) = self.fetch(at).await? else { return Ok(None) };
+        let me = self.tenant.resources.me(&self.tenant.api).await?;
+        Ok(Some(Present {
+            is_mine: self.is_mine(&note, me),
+            is_visible: self.is_visible(&note),
+            text: note.description.unwrap_or_default(),
+        }))
+    }
+
+    async fn replace(&self, at: &NoteAt, text: &str) -> Result<bool, CallError> {
+        let id = number_or_refused(CHANGE, at.note.as_str())?;
+        self.change(at, &json!({"id": id, "description": text}), text).await
+    }
+}
+
+fn place(listed_at: &TicketId, ticket: Option<i64>, note: i64, part: usize) -> Result<NoteAt, CallError> {
+    let bad = |e| CallError::malformed(LIST, e);
+    let ticket = match ticket {
+        Some(id) => TicketId::parse(id.to_string()).map_err(bad)?,
+        None => listed_at.clone(),
+    };
+    Ok(NoteAt { ticket, note: NoteId::parse(note.to_string()).map_err(bad)?, part })
+}
