@@ -17,6 +17,8 @@ const TEAMS: &str = "GET /Team";
 const OUTCOMES: &str = "GET /Outcome";
 const ME: &str = "GET /Agent/me";
 const FRESH: Duration = Duration::from_secs(600);
+/// The application's agent is changed by hand alone.
+const ME_FRESH: Duration = Duration::from_secs(3600);
 /// So long a table that was read because something was missing is trusted although it still is.
 const PAUSE: Duration = Duration::from_secs(30);
 /// The built-in private note, on every instance seen.
@@ -33,7 +35,7 @@ pub(crate) struct Tables {
     api_agent: Option<i64>,
     known: Mutex<Option<Held>>,
     note: Mutex<Option<(Duration, i64)>>,
-    me: Mutex<Option<i64>>,
+    me: Mutex<Option<(Duration, i64)>>,
 }
 
 #[derive(Debug)]
@@ -183,11 +185,14 @@ impl Tables {
             return Ok(id);
         }
         let mut held = self.me.lock().await;
-        if let Some(id) = *held {
+        let now = self.clock.monotonic();
+        if let Some((at, id)) = *held
+            && now.saturating_sub(at) < ME_FRESH
+        {
             return Ok(id);
         }
         let id = ask_me(api, urgency).await?;
-        *held = Some(id);
+        *held = Some((now, id));
         Ok(id)
     }
 
