@@ -56,6 +56,11 @@ pub(super) async fn rotate(
         SecretKind::HookSecret | SecretKind::FormerHookSecret => {
             webhook::sync(desk, terminal, connection.id, true).await
         }
+        // Nothing but the webhook itself can try it.
+        SecretKind::HookPassword => bail!(
+            "{name} is not tried before it is used; set it with: latchkey secret set {name}, then: latchkey webhook sync {}",
+            connection.id
+        ),
         SecretKind::Certificate
         | SecretKind::CertificateKey
         | SecretKind::NextCertificate

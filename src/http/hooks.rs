@@ -78,7 +78,14 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
             return Err(problem);
         }
     };
-    record(web, &delivery, event.into_inner()).await
+    let mut event = event.into_inner();
+    let also = std::mem::take(&mut event.also);
+    // Others that the same message tells of: each is a delivery of its own, told apart by its ticket.
+    for ticket in also {
+        let message = format!("{}/{ticket}", event.message_id);
+        record(web, &delivery, TicketEvent::ring(message, ticket)).await?;
+    }
+    record(web, &delivery, event).await
 }
 
 async fn prove(web: &Web, delivery: &Delivery) -> Result<Verified<TicketEvent>, Problem> {

@@ -26,8 +26,10 @@ pub enum SecretKind {
     FormerWebhookKey,
     /// Autotask: the password of extension callouts.
     CalloutPassword,
-    /// Entra: the app registration's client secret.
+    /// Entra: the app registration's client secret. HaloPSA: the API application's.
     ClientSecret,
+    /// HaloPSA: what the instance's webhook shows at the door.
+    HookPassword,
     /// Entra: the private key of the certificate, PEM.
     CertificateKey,
     /// Entra: the certificate, PEM. Not secret, but kept with its key.
@@ -44,13 +46,14 @@ pub enum SecretKind {
 
 impl SecretKind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::PrivateKey,
         Self::ApiSecret,
         Self::WebhookKey,
         Self::FormerWebhookKey,
         Self::CalloutPassword,
         Self::ClientSecret,
+        Self::HookPassword,
         Self::CertificateKey,
         Self::Certificate,
         Self::NextCertificateKey,
@@ -69,6 +72,7 @@ impl SecretKind {
             Self::FormerWebhookKey => "former-webhook-key",
             Self::CalloutPassword => "callout-password",
             Self::ClientSecret => "client-secret",
+            Self::HookPassword => "hook-password",
             Self::CertificateKey => "certificate-key",
             Self::Certificate => "certificate",
             Self::NextCertificateKey => "next-certificate-key",
@@ -87,11 +91,11 @@ impl SecretKind {
                 matches!(kind, ConnectionKind::Autotask(_))
             }
             Self::HookSecret | Self::FormerHookSecret => kind.is_psa(),
-            Self::ClientSecret
-            | Self::CertificateKey
-            | Self::Certificate
-            | Self::NextCertificateKey
-            | Self::NextCertificate => kind.is_directory(),
+            Self::HookPassword => matches!(kind, ConnectionKind::HaloPsa(_)),
+            Self::ClientSecret => matches!(kind, ConnectionKind::Entra(_) | ConnectionKind::HaloPsa(_)),
+            Self::CertificateKey | Self::Certificate | Self::NextCertificateKey | Self::NextCertificate => {
+                kind.is_directory()
+            }
         }
     }
 
@@ -125,8 +129,8 @@ pub enum BadSecretName {
     /// No slash, or an unknown kind.
     #[error(
         "write CONNECTION/KIND with one of these kinds: private-key, api-secret, webhook-key, former-webhook-key, \
-         callout-password, client-secret, certificate-key, certificate, next-certificate-key, next-certificate, hook-secret; \
-         or mail/password"
+         callout-password, client-secret, certificate-key, certificate, next-certificate-key, next-certificate, \
+         hook-password, hook-secret; or mail/password"
     )]
     Shape,
     /// The connection.

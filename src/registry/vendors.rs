@@ -13,6 +13,7 @@ use latchkey_autotask::{Autotask, Secrets};
 use latchkey_connectwise::ConnectWise;
 use latchkey_contract::{Clock, ConnectionId, Secret, SecretId};
 use latchkey_entra::{Credential, CredentialKind, Entra};
+use latchkey_halopsa::HaloPsa;
 use tokio::sync::Mutex;
 
 use super::{Assemble, Connector, HookPath, HookSecret, Registry, SecretKind, SecretName};
@@ -120,6 +121,12 @@ impl Vendors {
                 let system = Autotask::new(id, settings.clone(), secrets, ca_pem, clock);
                 system.map(|s| Connector::TicketSystem(Arc::new(s))).map_err(|e| Stop::Fault(e.to_string()))
             }
+            ConnectionKind::HaloPsa(settings) => {
+                let (secret, password) = (take(SecretKind::ClientSecret)?, take(SecretKind::HookPassword)?);
+                let marker = self.seal.derive(MARKER_LABEL);
+                let system = HaloPsa::new(id, settings.clone(), secret, password, ca_pem, marker, clock);
+                system.map(|s| Connector::TicketSystem(Arc::new(s))).map_err(|e| Stop::Fault(e.to_string()))
+            }
             ConnectionKind::Entra(settings) => {
                 let credential = match settings.credential {
                     CredentialKind::Secret => Credential::Secret(take(SecretKind::ClientSecret)?),
@@ -177,6 +184,7 @@ pub(super) const fn needed(record: &Connection) -> &'static [SecretKind] {
     match &record.kind {
         ConnectionKind::ConnectWise(_) => &[SecretKind::PrivateKey],
         ConnectionKind::Autotask(_) => &[SecretKind::ApiSecret, SecretKind::WebhookKey],
+        ConnectionKind::HaloPsa(_) => &[SecretKind::ClientSecret, SecretKind::HookPassword],
         ConnectionKind::Entra(settings) => match settings.credential {
             CredentialKind::Secret => &[SecretKind::ClientSecret],
             CredentialKind::Certificate => &[SecretKind::CertificateKey, SecretKind::Certificate],
@@ -188,7 +196,7 @@ pub(super) const fn needed(record: &Connection) -> &'static [SecretKind] {
 fn optional(record: &Connection) -> impl Iterator<Item = (SecretKind, bool)> {
     let kinds: &[SecretKind] = match &record.kind {
         ConnectionKind::Autotask(_) => &[SecretKind::FormerWebhookKey, SecretKind::CalloutPassword],
-        ConnectionKind::ConnectWise(_) | ConnectionKind::Entra(_) => &[],
+        ConnectionKind::ConnectWise(_) | ConnectionKind::HaloPsa(_) | ConnectionKind::Entra(_) => &[],
     };
     kinds.iter().map(|kind| (*kind, false))
 }
@@ -211,6 +219,7 @@ pub(super) fn ca_file(record: &Connection) -> Option<&PathBuf> {
     match &record.kind {
         ConnectionKind::ConnectWise(settings) => settings.ca_file.as_ref(),
         ConnectionKind::Autotask(settings) => settings.ca_file.as_ref(),
+        ConnectionKind::HaloPsa(settings) => settings.ca_file.as_ref(),
         ConnectionKind::Entra(settings) => settings.ca_file.as_ref(),
     }
 }

@@ -41,6 +41,8 @@ pub enum ConnectionKind {
     ConnectWise(latchkey_connectwise::Settings),
     /// Autotask PSA. Secrets: `<id>/api-secret` and `<id>/webhook-key`.
     Autotask(latchkey_autotask::Settings),
+    /// HaloPSA. Secrets: `<id>/client-secret`, `<id>/hook-password`.
+    HaloPsa(latchkey_halopsa::Settings),
     /// One Microsoft Entra tenant. Secret: `<id>/client-secret`, or `<id>/certificate-key` with the certificate beside it.
     Entra(latchkey_entra::Settings),
 }
@@ -52,6 +54,7 @@ impl ConnectionKind {
         match self {
             Self::ConnectWise(_) => "connectwise",
             Self::Autotask(_) => "autotask",
+            Self::HaloPsa(_) => "halopsa",
             Self::Entra(_) => "entra",
         }
     }
@@ -64,6 +67,7 @@ impl ConnectionKind {
                 format!("{} at {}", settings.company, settings.site.host_str().unwrap_or_default())
             }
             Self::Autotask(settings) => format!("Autotask as {}", settings.user),
+            Self::HaloPsa(settings) => settings.site.host_str().unwrap_or_default().to_owned(),
             Self::Entra(settings) => format!("tenant {}", settings.tenant),
         }
     }
@@ -79,7 +83,7 @@ impl ConnectionKind {
     pub const fn is_directory(&self) -> bool {
         match self {
             Self::Entra(_) => true,
-            Self::ConnectWise(_) | Self::Autotask(_) => false,
+            Self::ConnectWise(_) | Self::Autotask(_) | Self::HaloPsa(_) => false,
         }
     }
 
@@ -90,7 +94,9 @@ impl ConnectionKind {
                 a.site == b.site && a.company.eq_ignore_ascii_case(&b.company)
             }
             (Self::Entra(a), Self::Entra(b)) => a.tenant == b.tenant && a.graph == b.graph,
-            (Self::ConnectWise(_), Self::Entra(_)) | (Self::Entra(_), Self::ConnectWise(_)) => false,
+            (Self::Autotask(a), Self::Autotask(b)) => a.user.eq_ignore_ascii_case(&b.user),
+            (Self::HaloPsa(a), Self::HaloPsa(b)) => a.site == b.site && a.tenant == b.tenant,
+            _ => false,
         }
     }
 }

@@ -17,7 +17,7 @@ pub(in crate::cli) struct Setting {
 }
 
 /// What each kind cannot be without, as it may look.
-const NEEDED: [(&str, &[(&str, &str)]); 3] = [
+const NEEDED: [(&str, &[(&str, &str)]); 4] = [
     (
         "connectwise",
         &[
@@ -28,6 +28,10 @@ const NEEDED: [(&str, &[(&str, &str)]); 3] = [
         ],
     ),
     ("autotask", &[("user", "jit-api@msp.example"), ("integration_code", "ABCDEF1234567890ABCDEF12345")]),
+    (
+        "halopsa",
+        &[("site", "https://acme.halopsa.com"), ("client_id", "c9534241-dde9-4d04-9d45-32b1fbff22ed")],
+    ),
     (
         "entra",
         &[
@@ -177,7 +181,7 @@ mod tests {
             assert!(told.contains(fault), "{fault:?} in:\n{told}");
         }
         assert!(told.starts_with("nothing was changed:") && told.lines().count() == 6, "{told}");
-        assert!(self::told(new("entry", &[])).contains("connectwise, autotask, entra"));
+        assert!(self::told(new("entry", &[])).contains("connectwise, autotask, halopsa, entra"));
     }
 
     #[test]
