@@ -1,18 +1,17 @@
 //! How old this copy of the database is.
 
 use async_trait::async_trait;
-use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{
-    StoreError, engine,
-    writer::{Class, Room, Write},
+    Conn, Pool, StoreError, engine,
+    write::{Class, Room, Write},
 };
 use crate::store::{Comparing, Generation, row};
 
 const NUMBER: &str = "generation";
 const COMPARING: &str = "comparing";
 
-pub(super) async fn read(readers: &SqlitePool) -> Result<Generation, StoreError> {
+pub(super) async fn read(readers: &Pool) -> Result<Generation, StoreError> {
     let rows: Vec<(String, String)> = sqlx::query_as("SELECT name, value FROM meta WHERE name IN ($1, $2)")
         .bind(NUMBER)
         .bind(COMPARING)
@@ -41,10 +40,11 @@ impl Write for Raise {
         Class::Removal
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<i64, StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<i64, StoreError> {
         let value: String = sqlx::query_scalar(
             "INSERT INTO meta (name, value) VALUES ($1, CAST($2 + 1 AS TEXT))
-             ON CONFLICT (name) DO UPDATE SET value = CAST(max(CAST(value AS INTEGER), $2) + 1 AS TEXT)
+             ON CONFLICT (name) DO UPDATE SET value = CAST(
+                 CASE WHEN CAST(meta.value AS BIGINT) > $2 THEN CAST(meta.value AS BIGINT) ELSE $2 END + 1 AS TEXT)
              RETURNING value",
         )
         .bind(NUMBER)
@@ -67,7 +67,7 @@ impl Write for CompareFirst {
         Class::Removal
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<Comparing, StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<Comparing, StoreError> {
         sqlx::query("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
             .bind(COMPARING)
             .bind(row::encode(&self.0)?)
