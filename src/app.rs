@@ -16,7 +16,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 use crate::{
     cli::ServiceDesk,
     clock_guard::{GuardedClock, Trust},
-    config::Config,
+    config::{Config, DATABASE_FILE},
     generation::{Counter, CounterError, Standing},
     http::{self, Entrance, Health, HealthCheck, Web},
     jobs::{
@@ -30,20 +30,17 @@ use crate::{
     registry::{Live, Vendors},
     seal,
     socket::{Door, Limits},
-    store::{
-        Comparing, Store, StoreError,
-        sqlite::{Options, Sqlite},
-    },
+    store::{Comparing, Engine, Store, StoreError, sqlite::Options},
     tls::Tls,
 };
 
 /// How long work under way may take to finish when the service is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The database within the data directory.
+/// The database's file within the data directory, where it is a file.
 #[must_use]
 pub fn database(config: &Config) -> PathBuf {
-    config.data_dir.join("latchkey.db")
+    config.data_dir.join(DATABASE_FILE)
 }
 
 /// Puts something between the service and its store.
@@ -55,7 +52,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
-    /// How large the database may become, and what is kept of the disk for removals.
+    /// How large the database's file may become, and what is kept of the disk for removals.
     pub storage: Options,
     /// Lies between the service and its store, where somebody wants to look or to break off.
     pub wrap_store: Option<WrapStore>,
@@ -90,7 +87,7 @@ impl fmt::Debug for Parts {
 #[derive(Debug)]
 pub struct App {
     lock: Lock,
-    sqlite: Arc<Sqlite>,
+    engine: Engine,
     store: Arc<dyn Store>,
     queue: Arc<Queue>,
     address: SocketAddr,
@@ -107,8 +104,8 @@ impl App {
     /// Whatever stops the start, with what to do about it: nothing runs half.
     pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
         let lock = Lock::for_service(&config.data_dir).await?;
-        let sqlite = Arc::new(Sqlite::open(&database(config), parts.storage).await?);
-        let mut store: Arc<dyn Store> = Arc::<Sqlite>::clone(&sqlite);
+        let engine = Engine::open(&config.database, parts.storage).await?;
+        let mut store = engine.store();
         if let Some(wrap) = parts.wrap_store {
             store = wrap(store);
         }
@@ -154,7 +151,7 @@ impl App {
         });
         let mut app = Self {
             lock,
-            sqlite,
+            engine,
             store: Arc::clone(&store),
             queue,
             address: config.listen,
@@ -254,7 +251,7 @@ impl App {
         for task in self.background {
             task.abort();
         }
-        self.sqlite.close().await;
+        self.engine.close().await;
         drop(self.lock);
         tracing::info!("stopped");
     }

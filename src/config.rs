@@ -3,6 +3,7 @@
 //! No secret stands here, and no value weakens a check. Rules and records are not configuration: they are
 //! revisions in the database.
 
+mod database;
 mod listen;
 
 use std::{
@@ -17,15 +18,21 @@ use url::Url;
 use crate::{
     durable, mail,
     seal::KeyFile,
+    store::Database,
     telemetry::{LogFormat, LogLevel},
     tls::TlsFiles,
 };
 
+/// The database's file within the data directory, where it is a file.
+pub(crate) const DATABASE_FILE: &str = "latchkey.db";
+
 /// The checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the database lies.
+    /// Where the service keeps what is its own: the database unless it is on a server, the lock, the socket.
     pub data_dir: PathBuf,
+    /// The database.
+    pub database: Database,
     /// Where the master key comes from.
     pub key_file: KeyFile,
     /// Counts starts and backups, apart from the data: so an older copy of the database is noticed.
@@ -83,6 +90,8 @@ pub enum ConfigError {
 #[serde(deny_unknown_fields)]
 struct Document {
     data_dir: PathBuf,
+    #[serde(default)]
+    database: Option<database::Named>,
     key_file: String,
     #[serde(default)]
     generation_file: Option<PathBuf>,
@@ -207,6 +216,7 @@ fn check(document: Document, base: &Path, credentials: Option<&Path>) -> Result<
     listen::public(document.listen, tls.is_some(), &document.trusted_proxies)?;
     document.metrics_listen.map_or(Ok(()), listen::metrics)?;
     Ok(Config {
+        database: database::check(document.database, &data_dir, base, credentials)?,
         data_dir,
         key_file,
         generation_file,

@@ -4,6 +4,7 @@
 //! fall together, and the versions they started from are checked. Nothing is decided here.
 
 mod alert;
+mod engine;
 pub mod postgres;
 pub(crate) mod row;
 pub mod sqlite;
@@ -29,6 +30,7 @@ use crate::{
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
 pub use alert::{Alert, Happening, MailState, OwedMail};
+pub use engine::{Database, Engine, OpenError};
 pub use transition::{
     BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Rewrapped, SealedRow, Transition,
 };

@@ -355,7 +355,7 @@ async fn all(conn: &mut Conn, sql: &'static str) -> Result<(), Broken> {
 /// 50 ms, 100 ms, 200 ms, and as much again by chance: two who met do not meet again.
 pub(super) async fn back_off(tries: u32) {
     let ms = 50_u64 << tries.min(6);
-    let chance = u64::from(u16::from_le_bytes(random::bytes())) * ms >> 16;
+    let chance = (u64::from(u16::from_le_bytes(random::bytes())) * ms) >> 16;
     time::sleep(Duration::from_millis(ms / 2 + chance)).await;
 }
 

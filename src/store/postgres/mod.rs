@@ -8,6 +8,8 @@
 //! What is bounded: a statement by 10 s, the wait for a lock by 2 s, a transaction whose process does not go on by 5 s,
 //! after which the server ends it and others write.
 
+#![allow(clippy::duplicate_mod, reason = "the statements that both engines understand are compiled for each")]
+
 mod dialect;
 mod lane;
 mod open;
