@@ -88,6 +88,7 @@ impl fmt::Debug for Parts {
 pub struct App {
     lock: Lock,
     engine: Engine,
+    counter: Counter,
     store: Arc<dyn Store>,
     queue: Arc<Queue>,
     address: SocketAddr,
@@ -138,7 +139,7 @@ impl App {
         let sweep = Arc::new(Sweep::new(Arc::clone(&store), Arc::clone(&clock), trust));
         let reconcile = copy.comparing.map(|comparing| {
             let (store, live, clock) = (Arc::clone(&store), Arc::clone(&live), Arc::clone(&clock));
-            Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter, comparing, gate))
+            Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter.clone(), comparing, gate))
         });
         let health: Arc<dyn Health> = Arc::new(Pulse {
             store: Arc::clone(&store),
@@ -152,6 +153,7 @@ impl App {
         let mut app = Self {
             lock,
             engine,
+            counter,
             store: Arc::clone(&store),
             queue,
             address: config.listen,
@@ -162,6 +164,9 @@ impl App {
         };
         let waking = Arc::clone(&app.queue);
         app.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
+        if let Engine::Postgres(_) = app.engine {
+            app.background.push(tokio::spawn(count_on(app.counter.clone(), Arc::clone(&store), Arc::clone(&clock))));
+        }
         if let Some(reconcile) = reconcile {
             let waking = Arc::clone(&app.queue);
             app.background.push(tokio::spawn(async move { reconcile.run(move || waking.wake()).await }));
@@ -251,6 +256,9 @@ impl App {
         for task in self.background {
             task.abort();
         }
+        if let Engine::Postgres(_) = self.engine {
+            count(&self.counter, self.store.as_ref()).await;
+        }
         self.engine.close().await;
         drop(self.lock);
         tracing::info!("stopped");
@@ -332,6 +340,30 @@ impl Copy {
             }
         };
         Ok(Self { comparing: None, unraised })
+    }
+}
+
+/// How often the generation is raised where others make the copies.
+const COUNTED_EVERY: Duration = Duration::from_secs(60);
+
+/// Nobody says when a server's database is copied. So its generation goes on by itself, and a copy that is put back is
+/// below the file's number unless less than this has passed.
+async fn count_on(counter: Counter, store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
+    loop {
+        clock.sleep_until(clock.now() + COUNTED_EVERY).await;
+        count(&counter, store.as_ref()).await;
+    }
+}
+
+/// An older copy that is being compared is left as it is: raising its number would end that.
+async fn count(counter: &Counter, store: &dyn Store) {
+    let raised = match store.generation().await {
+        Ok(generation) if generation.comparing.is_some() => return,
+        Ok(_) => counter.raise(store).await.map(drop),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = raised {
+        tracing::warn!(error = chain(&error), "the generation could not be raised");
     }
 }
 

@@ -120,6 +120,44 @@ fn write_once(suite: &str) {
     );
 }
 
+impl Database {
+    /// Copies it to a file, as an operator does.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn dump(&self, file: &Path) {
+        let target = format!("--file={}", file.display());
+        run("pg_dump", &["--format=custom", &target, &format!("--dbname={}", self.url)]);
+    }
+
+    /// Everything that the server wrote to its write-ahead log and still has.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    #[must_use]
+    pub fn log_of_writes(&self) -> Vec<u8> {
+        let host = self.url.trim_start_matches("postgres://postgres@").split('/').next().unwrap_or_default();
+        let log = PathBuf::from(host.replace("%2F", "/")).join("data/pg_wal");
+        let files = fs::read_dir(log).expect("it has a log").filter_map(|entry| fs::read(entry.ok()?.path()).ok());
+        files.flatten().collect()
+    }
+
+    /// Puts a copy in its place, as an operator does.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn restore(&self, file: &Path) {
+        let file = file.display().to_string();
+        run("pg_restore", &["--clean", "--if-exists", "--exit-on-error", &format!("--dbname={}", self.url), &file]);
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let bin = binaries().expect("PostgreSQL is here");
+    let said = Command::new(bin.join(program)).args(arguments).output().expect("it runs");
+    assert!(said.status.success(), "{program}: {}", String::from_utf8_lossy(&said.stderr));
+}
+
 impl Server {
     /// Starts one.
     ///
