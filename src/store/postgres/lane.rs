@@ -54,7 +54,7 @@ pub(super) enum Lock {
 impl Lock {
     /// READ COMMITTED by name, whatever the database's default is: a snapshot from before the lock would not show what
     /// its last holder wrote.
-    const fn begin(self) -> &'static str {
+    pub(super) const fn begin(self) -> &'static str {
         match self {
             Self::Writing => "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(1280592729, 1)",
             Self::Claiming => "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(1280592729, 2)",

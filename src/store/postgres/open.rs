@@ -59,10 +59,10 @@ impl Server {
         }
         let database = decoded(url.path().trim_start_matches('/'))?;
         let user = decoded(url.username())?;
-        if database.is_empty() || database.contains('/') || user.is_empty() {
-            return Err("must name user and database: postgres://USER@HOST/DATABASE".to_owned());
-        }
         let host = decoded(url.host_str().unwrap_or_default())?;
+        if host.is_empty() || database.is_empty() || database.contains('/') || user.is_empty() {
+            return Err("must name user, host and database: postgres://USER@HOST/DATABASE".to_owned());
+        }
         let options = PgConnectOptions::new_without_pgpass()
             .username(&user)
             .database(&database)
@@ -136,7 +136,7 @@ fn tls(host: &str, url: &Url, ca_file: Option<&Path>) -> Result<PgSslMode, Strin
         Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
         Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
         Some(Host::Domain(name)) => name.parse().ok(),
-        None => return Err("must name a host: postgres://USER@HOST/DATABASE".to_owned()),
+        None => None,
     };
     let is_near = host.eq_ignore_ascii_case("localhost") || ip.is_some_and(|ip| ip.to_canonical().is_loopback());
     Ok(if is_near && ca_file.is_none() { PgSslMode::Prefer } else { PgSslMode::VerifyFull })
