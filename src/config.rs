@@ -389,6 +389,35 @@ mod tests {
         assert!(error.contains("mail.security") && error.contains("latchkey.toml"), "{error}");
     }
 
+    /// A file unless a server is named; the password is in a file of its own, and nothing prints it.
+    #[test]
+    fn a_database_is_a_file_or_on_a_server() {
+        let file = |config: Config| matches!(config.database, Database::Sqlite(path) if path == Path::new("/var/lib/latchkey/latchkey.db"));
+        assert!(file(parse(EXAMPLE).unwrap()));
+        assert!(file(parse(&format!("database = \"sqlite\"\n{EXAMPLE}")).unwrap()));
+        let dir = tempfile::tempdir().unwrap();
+        let password = dir.path().join("password");
+        std::fs::write(&password, "canary-password\n").unwrap();
+        let (_, table) = EXAMPLE.split_once("# [database]\n").unwrap();
+        let table: String =
+            table.lines().filter_map(|line| line.strip_prefix("# ")).map(|line| format!("{line}\n")).collect();
+        let table = table.replace("/etc/latchkey/database.password", password.to_str().unwrap());
+        let config = parse(&format!("{EXAMPLE}\n[database]\n{table}")).unwrap();
+        let shown = format!("{config:?}");
+        assert!(shown.contains("latchkey on db.example.com") && !shown.contains("canary"), "{shown}");
+        for (from, to, why) in [
+            ("latchkey@db", "latchkey:secret@db", "database.url: must not have a password"),
+            (password.to_str().unwrap(), "/nowhere", "database.password_file: /nowhere cannot be read"),
+            ("ca_file", "sslmode", "database"),
+            ("password_file = \"", "password_file = \"credential:", "database.password_file"),
+        ] {
+            let error = parse(&format!("{EXAMPLE}\n[database]\n{}", table.replace(from, to))).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        let error = parse(&format!("database = \"oracle\"\n{EXAMPLE}")).unwrap_err().to_string();
+        assert!(error.contains("database") && error.contains("url"), "{error}");
+    }
+
     #[test]
     fn relative_paths_are_meant_from_the_file() {
         let text = EXAMPLE.replace("/var/lib/latchkey", "data").replace("/etc/latchkey/master.key", "keys/master.key");

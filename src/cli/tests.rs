@@ -9,6 +9,7 @@ mod init;
 mod invite;
 mod key;
 mod mapping;
+mod migrate;
 mod people;
 mod readme;
 mod reconcile;

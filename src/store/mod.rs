@@ -10,6 +10,7 @@ pub(crate) mod row;
 pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod story;
+pub mod transfer;
 mod transition;
 mod watched;
 

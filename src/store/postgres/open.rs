@@ -85,6 +85,12 @@ impl Server {
         Self { marker: Some(marker), ..self }
     }
 
+    /// As an operator may see it: database, host and port.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
     /// The server's own time limits, on every connection.
     fn bounded(&self, statement: &str, lock: &str) -> PgConnectOptions {
         self.options.clone().options([
@@ -227,6 +233,15 @@ pub enum OpenError {
 }
 
 impl Server {
+    /// A connection on which one long transaction writes everything, to a database that is up to date. What names the
+    /// database is left alone: it is about to become another one.
+    pub(in crate::store) async fn open_for_transfer(&self) -> Result<PgConnection, OpenError> {
+        prepare(&Self { marker: None, ..self.clone() }).await?;
+        let patient =
+            [("statement_timeout", "0"), ("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "0")];
+        self.connect(self.options.clone().options(patient)).await
+    }
+
     fn failed(&self, source: sqlx::Error) -> OpenError {
         OpenError::Engine { at: self.shown.clone(), source }
     }

@@ -169,6 +169,11 @@ impl Alone {
         }
     }
 
+    /// The connection that has it; `None` where there is nobody's.
+    pub(in crate::store) fn conn(&mut self) -> Option<&mut SqliteConnection> {
+        self.held.as_mut().map(|(_, conn)| conn)
+    }
+
     /// Moves the log into the database, so that the file alone is whole.
     ///
     /// # Errors

@@ -57,6 +57,7 @@ use self::{
     writer::{WAITING, Writer},
 };
 use super::{NewDelivery, Recorded, StoreError};
+pub(in crate::store) use open::NEWEST_MIGRATION;
 pub use open::{OpenError, Options};
 
 /// The store in a SQLite file.

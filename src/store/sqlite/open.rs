@@ -324,6 +324,9 @@ pub(super) fn beside(path: &Path, what: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// The newest migration of this release.
+pub(in crate::store) const NEWEST_MIGRATION: i64 = 10;
+
 pub(super) fn migrator() -> Migrator {
     migrator_up_to(i64::MAX)
 }
