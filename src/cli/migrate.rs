@@ -52,6 +52,7 @@ pub(super) async fn run(path: &Path, terminal: &mut Terminal, from: From, to: To
     }
     let rows: u64 = moved.iter().map(|table| table.rows).sum();
     terminal.say(format!("{rows} rows of {} tables are in {}.", moved.len(), server.shown()))?;
+    server.forget()?;
     drop(lock);
     let desk = Desk::open(path).await.context("everything was moved, but the database cannot be opened")?;
     let verified = audit::verify::database(&desk, Vec::new(), terminal).await;

@@ -206,10 +206,7 @@ async fn with_a_broken_log_no_credentials_are_handed_over() {
 async fn command(app: &mut TestApp, words: &[&str]) -> (Result<(), String>, String) {
     let (dir, port) = app.place();
     let config = dir.join("latchkey.toml");
-    let text = format!(
-        "data_dir = \"data\"\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n"
-    );
-    std::fs::write(&config, text).unwrap();
+    std::fs::write(&config, config_text(dir, port)).unwrap();
     app.down().await;
     let screen = Screen::default();
     let mut terminal = Terminal::piped(Box::new(io::empty()), Box::new(screen.clone()), Box::new(io::sink()));

@@ -5,12 +5,13 @@
 //! process ends, the server is stopped and its directory removed.
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -105,19 +106,22 @@ pub fn database(suite: &str) -> Option<Database> {
         found.map(|bin| Server::start(&bin))
     });
     let Some(server) = server else {
-        write_once(suite);
+        say_once(suite);
         return None;
     };
     Some(server.database(&format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed))))
 }
 
-/// To the terminal itself, past what the test runner captures.
-fn write_once(suite: &str) {
+/// Once for a suite, to the terminal itself, past what the test runner captures.
+fn say_once(suite: &str) {
     use std::io::Write as _;
-    let _ = writeln!(
-        std::io::stderr(),
-        "skipped: {suite}: no PostgreSQL in /usr/lib/postgresql (apt-get install postgresql)"
-    );
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(suite.to_owned()) {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: {suite}: no PostgreSQL in /usr/lib/postgresql (apt-get install postgresql)"
+        );
+    }
 }
 
 impl Database {

@@ -20,6 +20,9 @@ use url::{Host, Url};
 /// Connections that read; one more of them listens.
 const READERS: u32 = 8;
 
+/// A connection that lay idle for longer is asked whether it is still there.
+const UNTESTED: Duration = Duration::from_millis(200);
+
 /// The oldest release with everything that is used.
 const OLDEST: i64 = 130_000;
 
@@ -83,6 +86,19 @@ impl Server {
     #[must_use]
     pub fn marked_by(self, marker: PathBuf) -> Self {
         Self { marker: Some(marker), ..self }
+    }
+
+    /// Another database is in its place on purpose: the next one that is opened is remembered.
+    ///
+    /// # Errors
+    /// [`OpenError::File`].
+    pub fn forget(&self) -> Result<(), OpenError> {
+        match self.marker.as_ref().map(|marker| (marker, fs::remove_file(marker))) {
+            Some((marker, Err(source))) if source.kind() != io::ErrorKind::NotFound => {
+                Err(OpenError::File { path: marker.clone(), source })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// As an operator may see it: database, host and port.
@@ -263,6 +279,16 @@ pub(super) fn readers(server: &Server) -> PgPool {
     PgPoolOptions::new()
         .max_connections(READERS + 1)
         .acquire_timeout(Duration::from_secs(2))
+        // One that was used just now is taken as it is: asking each time would double what every read costs.
+        .test_before_acquire(false)
+        .before_acquire(|conn, about| {
+            Box::pin(async move {
+                if about.idle_for > UNTESTED {
+                    conn.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(server.writing().options([("default_transaction_read_only", "on")]))
 }
 

@@ -247,11 +247,14 @@ pub(crate) fn free_port() -> u16 {
 }
 
 pub(crate) fn config(dir: &Path, port: u16) -> Config {
-    let text = format!(
+    Config::parse(&config_text(dir, port), &dir.join("latchkey.toml"), None).unwrap()
+}
+
+pub(crate) fn config_text(dir: &Path, port: u16) -> String {
+    format!(
         "data_dir = \"data\"\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n{}",
         stranger::configured(dir)
-    );
-    Config::parse(&text, &dir.join("latchkey.toml"), None).unwrap()
+    )
 }
 
 /// What an operator does once: secrets, documents, people.

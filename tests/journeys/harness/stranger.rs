@@ -24,7 +24,7 @@ pub(crate) fn is_on_postgres() -> bool {
 }
 
 /// What the configuration of an installation in `dir` says about its database.
-pub(super) fn configured(dir: &Path) -> String {
+pub(crate) fn configured(dir: &Path) -> String {
     if !is_on_postgres() {
         return String::new();
     }
