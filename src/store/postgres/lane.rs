@@ -18,7 +18,7 @@ use tokio::{
     time,
 };
 
-use super::{Conn, StoreError, engine, is_lost, is_transient};
+use super::{Conn, StoreError, engine, is_crossed, is_lost, is_transient};
 use crate::{
     random,
     store::{
@@ -314,6 +314,7 @@ impl Line {
         let wakes = if let [only] = batch {
             // Alone it needs no savepoint: what it wrote goes with the transaction.
             if !only.attempt(conn, Room::Free).await {
+                crossed(only.as_ref())?;
                 all(conn, "ROLLBACK; BEGIN").await?;
             }
             only.wakes()
@@ -322,6 +323,7 @@ impl Line {
             for request in batch.iter_mut() {
                 all(conn, "SAVEPOINT one").await?;
                 if !request.attempt(conn, Room::Free).await {
+                    crossed(request.as_ref())?;
                     all(conn, "ROLLBACK TO one").await?;
                 }
                 all(conn, "RELEASE one").await?;
@@ -346,6 +348,11 @@ impl Line {
         .map(|_| ())
         .map_err(Broken::of)
     }
+}
+
+/// One that somebody crossed is tried again, with its group.
+fn crossed(request: &dyn Request) -> Result<(), Broken> {
+    if is_crossed(request.error()) { Err(Broken::Again(StoreError::Busy)) } else { Ok(()) }
 }
 
 async fn all(conn: &mut Conn, sql: &'static str) -> Result<(), Broken> {

@@ -18,7 +18,7 @@ mod record;
 mod tests;
 mod watch;
 
-// What both engines do in the same words, compiled for this one: see `store::sql`.
+// What both engines do in the same words, compiled for this one.
 #[path = "../sql/audit.rs"]
 mod audit;
 #[path = "../sql/audit_read.rs"]
@@ -179,9 +179,22 @@ struct Closed;
 #[error("the PostgreSQL server cannot be reached, or has ended the connection; it is tried again by itself")]
 struct Lost(#[source] sqlx::Error);
 
+/// Somebody else's transaction crossed this one, which was undone: the same again may well succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("another program's transaction crosses this one")]
+struct Crossed(#[source] sqlx::Error);
+
+/// Whether a write failed because somebody crossed it, who may be gone by now.
+fn is_crossed(error: Option<&StoreError>) -> bool {
+    matches!(error, Some(StoreError::Engine(source)) if source.is::<Crossed>())
+}
+
 /// What the caller can do about an engine's error, where that is more than to report it.
 fn engine(error: sqlx::Error) -> StoreError {
-    if matches!(error, sqlx::Error::PoolTimedOut) || is_transient(&error) {
+    if is_transient(&error) {
+        return StoreError::Engine(Box::new(Crossed(error)));
+    }
+    if matches!(error, sqlx::Error::PoolTimedOut) {
         return StoreError::Busy;
     }
     match code(&error).as_deref() {

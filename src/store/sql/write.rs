@@ -52,6 +52,8 @@ pub(super) trait Request: Send {
     /// Runs it; `true` when what it wrote is to be kept.
     async fn attempt(&mut self, conn: &mut Conn, room: Room) -> bool;
     fn wants_room(&self) -> bool;
+    /// Why its last run failed, if it did.
+    fn error(&self) -> Option<&StoreError>;
     fn refuse(&mut self, error: StoreError);
     fn answer(self: Box<Self>);
 }
@@ -80,7 +82,11 @@ impl<W: Write> Request for Asked<W> {
     }
 
     fn wants_room(&self) -> bool {
-        self.write.class() != Class::Ordinary && matches!(self.result, Some(Err(StoreError::Full)))
+        self.write.class() != Class::Ordinary && matches!(self.error(), Some(StoreError::Full))
+    }
+
+    fn error(&self) -> Option<&StoreError> {
+        self.result.as_ref()?.as_ref().err()
     }
 
     fn refuse(&mut self, error: StoreError) {

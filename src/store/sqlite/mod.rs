@@ -12,7 +12,7 @@ mod reserve;
 mod tests;
 mod writer;
 
-// What both engines do in the same words, compiled for this one: see `store::sql`.
+// What both engines do in the same words, compiled for this one.
 #[path = "../sql/audit.rs"]
 mod audit;
 #[path = "../sql/audit_read.rs"]

@@ -220,3 +220,26 @@ async fn who_stands_still_with_the_lock_does_not_keep_others_from_writing() {
     assert!(began.elapsed() > Duration::from_secs(3), "it was held up");
     assert!(sqlx::raw_sql("COMMIT").execute(&mut conn).await.is_err(), "who wakes up late has lost it");
 }
+
+/// Another program's transaction and ours want each other's rows: ours is undone, and done again when that one is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_crossed_tries_again() {
+    let Some((database, store)) = fresh().await else { return };
+    let grants = vec![grant("g1", "a1", "1", granting()), grant("g2", "a2", "2", granting())];
+    store.commit(Transition { grants, ..transition() }).await.unwrap();
+    let mut other = stranger(&database).await;
+    execute(&mut other, "SET deadlock_timeout = '30s'; BEGIN; UPDATE grants SET state = state WHERE id = 'g1'").await;
+    let mut grants = Vec::new();
+    for id in ["g2", "g1"] {
+        grants.push(store.grant(&id.parse().unwrap()).await.unwrap().unwrap());
+    }
+    let ours = store.commit(Transition { grants, audit: vec![entry("once")], ..transition() });
+    let theirs = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        execute(&mut other, "UPDATE grants SET state = state WHERE id = 'g2'; COMMIT").await;
+    };
+    let (ours, ()) = tokio::join!(ours, theirs);
+    ours.unwrap();
+    assert_eq!(store.grant(&"g1".parse().unwrap()).await.unwrap().unwrap().version, 2);
+    assert_eq!(store.audit(0, 10).await.unwrap().len(), 1);
+}
