@@ -5,6 +5,7 @@ use std::{
     fmt, fs, io,
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -30,7 +31,7 @@ const OLDEST: i64 = 130_000;
 #[derive(Clone)]
 pub struct Server {
     // Prints its password, so it is never printed.
-    options: PgConnectOptions,
+    options: Arc<PgConnectOptions>,
     shown: String,
     marker: Option<PathBuf>,
 }
@@ -79,7 +80,7 @@ impl Server {
             if host.starts_with('/') { options.socket(&host) } else { options.host(host.trim_matches(['[', ']'])) };
         let options = ca_file.into_iter().fold(options, |options, file| options.ssl_root_cert(file)).ssl_mode(mode);
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        Ok(Self { options, shown: format!("{database} on {host}{port}"), marker: None })
+        Ok(Self { options: Arc::new(options), shown: format!("{database} on {host}{port}"), marker: None })
     }
 
     /// Remembers in this file which database it was, so that another one in its place is noticed.
@@ -109,7 +110,7 @@ impl Server {
 
     /// The server's own time limits, on every connection.
     fn bounded(&self, statement: &str, lock: &str) -> PgConnectOptions {
-        self.options.clone().options([
+        (*self.options).clone().options([
             ("statement_timeout", statement),
             ("lock_timeout", lock),
             // Who stands still in the middle of a transaction must not keep the others from writing.
@@ -255,7 +256,7 @@ impl Server {
         prepare(&Self { marker: None, ..self.clone() }).await?;
         let patient =
             [("statement_timeout", "0"), ("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "0")];
-        self.connect(self.options.clone().options(patient)).await
+        self.connect((*self.options).clone().options(patient)).await
     }
 
     fn failed(&self, source: sqlx::Error) -> OpenError {
