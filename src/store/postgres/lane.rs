@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time,
@@ -283,18 +283,19 @@ impl Lane {
 
     async fn group(&mut self, batch: &mut [Box<dyn Request>]) -> Result<(), Broken> {
         let give_up = time::Instant::now() + ONE_GROUP;
-        let (lock, voice) = (self.lock, self.voice.clone());
-        let prepared = time::timeout_at(give_up, self.line.run(batch, lock, &voice)).await;
-        match prepared {
-            Ok(Ok(())) => {}
+        let prepared = time::timeout_at(give_up, self.line.run(batch, self.lock)).await;
+        let wakes = match prepared {
+            Ok(Ok(wakes)) => wakes,
             Ok(Err(broken)) => return Err(broken),
             Err(_) => {
                 self.line.drop_conn();
                 return Err(Broken::Undone(StoreError::Busy));
             }
-        }
+        };
+        // Made of two names of our own making and a number.
+        let end = AssertSqlSafe(self.line.end(wakes, &self.voice));
         let Some(conn) = &mut self.line.conn else { return Err(Broken::Again(StoreError::Busy)) };
-        match time::timeout_at(give_up, sqlx::raw_sql("COMMIT").execute(conn)).await {
+        match time::timeout_at(give_up, sqlx::raw_sql(end).execute(conn)).await {
             Ok(Ok(_)) => Ok(()),
             // A server that goes away says so in words of its own; only a plain refusal means that nothing was written.
             Ok(Err(error)) if !is_lost(&error) => Err(Broken::of(error)),
@@ -305,10 +306,9 @@ impl Lane {
 }
 
 impl Line {
-    /// Everything of a group but its COMMIT.
-    async fn run(&mut self, batch: &mut [Box<dyn Request>], lock: Lock, voice: &Voice) -> Result<(), Broken> {
+    /// Everything of a group but its end; answers whether something may be due sooner by it.
+    async fn run(&mut self, batch: &mut [Box<dyn Request>], lock: Lock) -> Result<bool, Broken> {
         self.batch += 1;
-        let (id, number) = (self.id.clone(), self.batch);
         let conn = self.conn().await.map_err(Broken::of)?;
         all(conn, lock.begin()).await?;
         let wakes = if let [only] = batch {
@@ -331,22 +331,21 @@ impl Line {
             }
             wakes
         };
-        // A group that wrote nothing leaves no mark, and costs the disk nothing.
-        sqlx::query(
+        Ok(wakes)
+    }
+
+    /// What ends a group: its mark, a word to the other processes, and COMMIT, in one message to the server. A group that
+    /// wrote nothing leaves no mark, and costs the disk nothing.
+    fn end(&self, wakes: bool, voice: &Voice) -> String {
+        let (id, batch, me) = (&self.id, self.batch, &voice.me);
+        let word = if wakes { format!("SELECT pg_notify('{CHANNEL}', '{me}');") } else { String::new() };
+        format!(
             "INSERT INTO writers (id, batch, at)
-             SELECT $1, $2, (extract(epoch FROM now()) * 1000)::bigint
+             SELECT '{id}', {batch}, CAST(extract(epoch FROM now()) * 1000 AS BIGINT)
              WHERE pg_current_xact_id_if_assigned() IS NOT NULL
-             ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, at = excluded.at
-             RETURNING CASE WHEN $3 THEN CAST(pg_notify('latchkey', $4) AS TEXT) END",
+             ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, at = excluded.at;
+             {word} COMMIT"
         )
-        .bind(id)
-        .bind(number)
-        .bind(wakes)
-        .bind(&voice.me)
-        .execute(conn)
-        .await
-        .map(|_| ())
-        .map_err(Broken::of)
     }
 }
 

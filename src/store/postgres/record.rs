@@ -4,6 +4,7 @@
 //! finds it there. So a group may also be written again when its COMMIT's answer was lost: what is ours is told by its id.
 
 use latchkey_contract::Timestamp;
+use sqlx::AssertSqlSafe;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time,
@@ -11,7 +12,7 @@ use tokio::{
 
 use super::{
     StoreError, engine, intake, is_lost, is_transient,
-    lane::{Line, TRIES, Voice, back_off, cause},
+    lane::{CHANNEL, Line, TRIES, Voice, back_off, cause},
 };
 use crate::{
     jobs::task::{NewTask, Priority},
@@ -186,10 +187,15 @@ async fn record(line: &mut Line, group: &[Offered], voice: &Voice) -> Result<Vec
     let new = all.iter().zip(&came).filter(|(_, came)| **came == Recorded::New);
     let tasks: Vec<NewTask> =
         new.map(|(d, _)| intake::task(d.id.clone(), d.connection.clone(), &d.event, d.received_at)).collect();
-    if !tasks.is_empty() {
-        add(conn, &tasks, voice).await?;
+    if tasks.is_empty() {
+        sqlx::raw_sql("COMMIT").execute(conn).await?;
+        return Ok(came);
     }
-    sqlx::raw_sql("COMMIT").execute(conn).await?;
+    let works = tasks.iter().map(|task| row::encode(&task.work)).collect::<Result<Vec<_>, _>>()?;
+    add(conn, &tasks, works).await?;
+    // Made of two names of our own making.
+    let end = format!("SELECT pg_notify('{CHANNEL}', '{}'); COMMIT", voice.me);
+    sqlx::raw_sql(AssertSqlSafe(end)).execute(conn).await?;
     Ok(came)
 }
 
@@ -202,9 +208,8 @@ fn compare(new: &NewDelivery, id: &str, hash: &str) -> Recorded {
 }
 
 /// A delivery's slot is its own: a task that is there was made by this very group when it was written before.
-async fn add(conn: &mut super::Conn, tasks: &[NewTask], voice: &Voice) -> Result<(), Broken> {
+async fn add(conn: &mut super::Conn, tasks: &[NewTask], works: Vec<String>) -> Result<(), sqlx::Error> {
     let column = |of: fn(&NewTask) -> String| tasks.iter().map(of).collect::<Vec<_>>();
-    let works = tasks.iter().map(|task| row::encode(&task.work)).collect::<Result<Vec<_>, _>>()?;
     let at: Vec<i64> = tasks.iter().map(|task| Timestamp::millis(task.run_at)).collect();
     let connections: Vec<Option<String>> =
         tasks.iter().map(|task| task.work.connection().map(ToString::to_string)).collect();
@@ -221,8 +226,7 @@ async fn add(conn: &mut super::Conn, tasks: &[NewTask], voice: &Voice) -> Result
     .bind(works)
     .bind(Priority::Giving as i64)
     .bind(at)
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query("SELECT pg_notify('latchkey', $1)").bind(&voice.me).execute(conn).await?;
-    Ok(())
+    .execute(conn)
+    .await
+    .map(|_| ())
 }
