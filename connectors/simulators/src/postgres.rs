@@ -20,6 +20,8 @@ use std::{
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 bin=$1
+# Where TLS is wanted: a port on loopback, and the two files' texts in the environment.
+port=$2
 dir=$(mktemp -d "${TMPDIR:-/tmp}/latchkey-postgres.XXXXXX") || exit 1
 cd "$dir" || exit 1
 "$bin/initdb" --pgdata=data --auth=trust --username=postgres --encoding=UTF8 --locale=C --no-sync --no-instructions >initdb.log 2>&1 \
@@ -34,6 +36,12 @@ shared_buffers = 32MB
 autovacuum_naptime = 5s
 log_min_messages = fatal
 END
+if [ -n "$port" ]; then
+    printf '%s' "$CERTIFICATE" >data/server.crt
+    (umask 077 && printf '%s' "$KEY" >data/server.key)
+    printf 'listen_addresses = %s\nport = %s\nssl = on\n' "'127.0.0.1'" "$port" >>data/postgresql.conf
+    export PGPORT="$port"
+fi
 start() { "$bin/postgres" -D data >>server.log 2>&1 & pid=$!; }
 await() {
     for _ in $(seq 300); do
@@ -64,6 +72,7 @@ rm -rf "$dir"
 pub struct Server {
     bin: PathBuf,
     dir: PathBuf,
+    port: u16,
     child: Child,
     said: BufReader<std::process::ChildStdout>,
 }
@@ -169,6 +178,19 @@ impl Server {
     /// When it does not come up; what it said is printed.
     #[must_use]
     pub fn start(bin: &Path) -> Self {
+        Self::start_with(bin, None)
+    }
+
+    /// Starts one that speaks TLS on 127.0.0.1 as well: the port, its certificate and its key, both PEM.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    #[must_use]
+    pub fn start_tls(bin: &Path, port: u16, certificate: &str, key: &str) -> Self {
+        Self::start_with(bin, Some((port, certificate, key)))
+    }
+
+    fn start_with(bin: &Path, tls: Option<(u16, &str, &str)>) -> Self {
         let mut command = if fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) {
             let mut command = Command::new("setpriv");
             command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--", "sh"]);
@@ -179,6 +201,8 @@ impl Server {
         let mut child = command
             .args(["-c", SCRIPT, "sh"])
             .arg(bin)
+            .args(tls.map(|(port, ..)| port.to_string()))
+            .envs(tls.into_iter().flat_map(|(_, certificate, key)| [("CERTIFICATE", certificate), ("KEY", key)]))
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -188,7 +212,8 @@ impl Server {
         let mut dir = String::new();
         said.read_line(&mut dir).expect("it says where it is");
         assert!(dir.ends_with('\n'), "PostgreSQL did not start; see above");
-        Self { bin: bin.to_owned(), dir: PathBuf::from(dir.trim_end()), child, said }
+        let port = tls.map_or(5432, |(port, ..)| port);
+        Self { bin: bin.to_owned(), dir: PathBuf::from(dir.trim_end()), port, child, said }
     }
 
     /// A fresh database.
@@ -222,6 +247,7 @@ impl Server {
                 "--username=postgres",
             ])
             .arg(format!("--host={}", self.dir.display()))
+            .arg(format!("--port={}", self.port))
             .arg(format!("--dbname={database}"))
             .arg(format!("--command={sql}"))
             .output()

@@ -5,7 +5,7 @@
 //! (`lane`). An answer to a write means that the server has it on its disk. Reads go to a pool whose connections refuse
 //! to write. Who commits something that may be due tells the other processes (`watch`).
 //!
-//! What is bounded: a statement by 10 s, the wait for a lock by 2 s, a transaction whose process does not go on by 5 s,
+//! What is bounded: a statement by 10 s, the wait for a lock by 5 s (a delivery's by 0.9 s), a transaction whose process does not go on by 5 s,
 //! after which the server ends it and others write.
 
 #![allow(clippy::duplicate_mod, reason = "the statements that both engines understand are compiled for each")]
@@ -70,8 +70,9 @@ pub use open::{OpenError, Server};
 /// Requests that may wait in each lane; one more is told [`StoreError::Busy`].
 const WAITING: usize = 1024;
 
-/// A sender of webhooks waits no longer than this: it is told to come again.
-const PATIENCE: time::Duration = time::Duration::from_secs(2);
+/// A sender of webhooks waits no longer than this for a server, or a network, that does not answer at all: it is told to
+/// come again. Locks are waited for less long, see [`Server`].
+const PATIENCE: time::Duration = time::Duration::from_secs(5);
 
 /// The store in a PostgreSQL database.
 #[derive(Debug)]
@@ -114,7 +115,7 @@ impl Postgres {
         let (removals, others, claims) = (lane(Lock::Writing), lane(Lock::Writing), lane(Lock::Claiming));
         let (intake, input) = mpsc::channel(WAITING);
         let recording =
-            Intake { line: Line::new(server.writing()), input, stop: stopped.clone(), voice: voice.clone() };
+            Intake { line: Line::new(server.recording()), input, stop: stopped.clone(), voice: voice.clone() };
         tasks.push(tokio::spawn(recording.serve()));
         let watching = watch::begin(&readers, &voice);
         let changed = voice.changed;

@@ -4,6 +4,7 @@ mod chain;
 mod lost;
 mod open;
 mod shared;
+mod tls;
 
 use std::time::{Duration, Instant};
 

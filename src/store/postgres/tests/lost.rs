@@ -28,14 +28,14 @@ enum Fate {
 
 /// A way to the server that can be broken at a COMMIT.
 #[derive(Debug)]
-struct Between {
-    at: SocketAddr,
+pub(super) struct Between {
+    pub(super) at: SocketAddr,
     fate: Arc<AtomicU8>,
     broken: Arc<AtomicU32>,
 }
 
 impl Between {
-    async fn start(database: &Database) -> Self {
+    pub(super) async fn start(database: &Database) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let (fate, broken) = (Arc::new(AtomicU8::new(0)), Arc::new(AtomicU32::new(0)));
@@ -195,7 +195,7 @@ async fn a_locked_database_is_busy_and_then_goes_on() {
     execute(&mut holder, "BEGIN; LOCK TABLE meta, deliveries, audit IN ACCESS EXCLUSIVE MODE").await;
     let started = Instant::now();
     assert!(matches!(store.heartbeat(START).await, Err(StoreError::Busy)));
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
     let started = Instant::now();
     assert!(store.record_delivery(delivery("d", "m", None)).await.is_err());
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
@@ -215,7 +215,7 @@ async fn who_stands_still_with_the_lock_does_not_keep_others_from_writing() {
     execute(&mut conn, super::super::lane::Lock::Writing.begin()).await;
     let began = Instant::now();
     while store.heartbeat(START).await.is_err() {
-        assert!(began.elapsed() < Duration::from_secs(15));
+        assert!(began.elapsed() < Duration::from_secs(30));
     }
     assert!(began.elapsed() > Duration::from_secs(3), "it was held up");
     assert!(sqlx::raw_sql("COMMIT").execute(&mut conn).await.is_err(), "who wakes up late has lost it");

@@ -15,7 +15,7 @@ async fn the_settings_that_durability_rests_on_are_in_force() {
     for (setting, wanted) in [
         ("synchronous_commit", "on"),
         ("statement_timeout", "10s"),
-        ("lock_timeout", "2s"),
+        ("lock_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "5s"),
     ] {
         let found: String =
