@@ -123,13 +123,26 @@ impl Document {
         let shape = |error: &toml::de::Error, key: Option<String>| ConfigError::Shape {
             path: path.to_owned(),
             line: error.span().map_or(0, |s| text[..s.start.min(text.len())].matches('\n').count() + 1),
-            what: format!("{}{}", key.map_or_else(String::new, |key| format!("{key}: ")), error.message()),
+            what: match key {
+                Some(key) => format!("{key}: {}{}", error.message(), wanted(&key)),
+                None => error.message().to_owned(),
+            },
         };
         let document = toml::Deserializer::parse(text).map_err(|error| shape(&error, None))?;
         serde_path_to_error::deserialize(document).map_err(|error| {
             let key = error.path().iter().next().is_some().then(|| error.path().to_string());
             shape(error.inner(), key)
         })
+    }
+}
+
+/// What is to be written for a key whose parser's words alone would not say it.
+fn wanted(key: &str) -> &'static str {
+    match key.split('[').next() {
+        Some("listen" | "metrics_listen") => ": write ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080",
+        Some("public_url") => ": write the whole address, such as https://latchkey.example.com",
+        Some("trusted_proxies") => ": write single addresses, such as [\"10.0.0.7\"]; ranges are not taken",
+        _ => "",
     }
 }
 

@@ -111,11 +111,15 @@ impl From<Length> for String {
 mod tests {
     use super::*;
 
+    /// F40, F41: from 2 to 43,200 whole minutes, and nothing else.
     #[test]
     fn lengths_are_whole_minutes_within_bounds() {
         assert_eq!(Length::parse("4h").unwrap(), Length::FOUR_HOURS);
         assert_eq!(Length::parse("240m").unwrap().to_string(), "4h");
         assert_eq!(Length::parse("43200m").unwrap().to_string(), "30d");
+        for (minutes, is_one) in [(0, false), (1, false), (2, true), (37, true), (43_200, true), (43_201, false)] {
+            assert_eq!(Length::minutes(minutes).is_ok(), is_one, "{minutes}");
+        }
         for bad in ["", "1m", "31d", "4", "h", "-4h", "1.5h", "4 h", "∞", "99999999999h", "٤h"] {
             assert!(Length::parse(bad).is_err(), "{bad:?}");
         }

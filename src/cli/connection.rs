@@ -10,7 +10,7 @@ use latchkey_contract::{ConnectionId, text::one_line};
 
 use super::{Desk, Terminal, change};
 use crate::rulebook::Connection;
-pub(super) use check::to_do;
+pub(super) use latchkey_contract::check::to_do;
 use settings::Setting;
 
 #[derive(Debug, Subcommand)]

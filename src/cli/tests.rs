@@ -5,6 +5,7 @@ mod backup;
 mod binding;
 mod connection;
 mod customer;
+mod doctor;
 mod init;
 mod invite;
 mod key;
@@ -216,6 +217,9 @@ impl Ends for Somebody {
         Ok(std::fs::read(path)?)
     }
     fn write_file(&mut self, path: &std::path::Path, _: &[u8], _: Overwrite) -> anyhow::Result<()> {
+        bail!("{} is not asked for here", path.display())
+    }
+    fn append_file(&mut self, path: &std::path::Path, _: &[u8], _: Piece) -> anyhow::Result<()> {
         bail!("{} is not asked for here", path.display())
     }
 }
@@ -448,4 +452,18 @@ async fn nobody_has_grants_yet() {
     let records = place.write("records.toml", RECORDS);
     place.type_in(&["records", "load", &records], io::empty()).await.ok();
     assert_eq!(place.type_in(&["grants"], io::empty()).await.ok().output, "");
+    assert_eq!(place.say(&["grants", "--person", "jdoe"]).await.ok().output, "");
+    for (words, said) in [
+        (&["grants", "--person", "zzz"][..], "person zzz is neither in the records"),
+        (&["grants", "--customer", "zzz"], "customer zzz is neither in the records"),
+        (&["audit", "export", "--person", "zzz"], "person zzz is neither in the records"),
+        (&["audit", "export", "--customer", "zzz"], "customer zzz is neither in the records"),
+        (&["audit", "export", "--code", "nope"], "no code begins with \"nope\""),
+        (&["end", "nope"], "there is no grant nope"),
+    ] {
+        let refused = place.say(words).await.refused();
+        assert!(refused.contains(said), "{words:?}: {refused}");
+    }
+    place.say(&["audit", "export", "--person", "jdoe"]).await.ok();
+    place.say(&["audit", "export", "--code", "rules."]).await.ok();
 }

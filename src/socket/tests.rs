@@ -13,6 +13,8 @@ use super::{
 };
 use crate::cli::{LARGEST_FILE, Overwrite};
 
+const MIB: usize = 1024 * 1024;
+
 /// Does what the words say, and remembers whether it was left alone.
 #[derive(Default)]
 struct Clerk {
@@ -37,6 +39,12 @@ impl Obey for Clerk {
                 let bytes = terminal.read_file(from.as_ref(), LARGEST_FILE)?;
                 terminal.write_file(to.as_ref(), &bytes, Overwrite::Never)?;
                 terminal.say(String::from_utf8_lossy(&bytes))
+            }
+            ["export", to] => {
+                terminal.save_to(to.as_ref())?;
+                let line = "x".repeat(MIB - 1);
+                (0..=LARGEST_FILE / MIB as u64).try_for_each(|_| terminal.say(&line))?;
+                terminal.save()
             }
             ["spy"] => terminal.read_file("/etc/hostname".as_ref(), 100).map(drop),
             ["ask"] => terminal.ask("Anything").map(drop).inspect_err(|_| self.was_left.store(true, SeqCst)),
@@ -154,6 +162,19 @@ async fn last_word(stream: &mut UnixStream) -> (Order, String) {
     }
 }
 
+/// A file that comes piece by piece is as long as it likes, at the other end of the socket too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_longer_than_what_is_sent_at_once() {
+    let place = Place::new();
+    let out = place.dir.path().join("out");
+    let (_, _, done) = place.type_in(&["export", out.to_str().unwrap()], "").await;
+    done.unwrap();
+    assert_eq!(std::fs::metadata(&out).unwrap().len(), LARGEST_FILE + MIB as u64);
+    let again = place.refused(&["export", out.to_str().unwrap()]).await;
+    assert!(again.contains("is there already"), "{again}");
+}
+
+/// F162: a command that is typed is done by the service, in a talk over its socket.
 #[tokio::test]
 async fn what_is_asked_and_said_goes_through_the_socket() {
     let place = Place::new();
@@ -285,6 +306,7 @@ async fn a_service_that_stops_waits_for_nobody_who_does_not_come_to_an_end() {
     assert!(matches!(knock(place.dir.path()).await.unwrap(), Knock::Nobody));
 }
 
+/// F162: the socket is the owner's alone, and one service's.
 #[tokio::test]
 async fn the_socket_of_a_dead_service_is_replaced_and_never_a_living_ones() {
     let mut place = Place::new();
@@ -305,6 +327,7 @@ async fn the_socket_of_a_dead_service_is_replaced_and_never_a_living_ones() {
     assert!(path(place.dir.path()).exists());
 }
 
+/// F162
 #[test]
 fn only_root_and_the_services_own_user_are_welcome() {
     let own = Uid::effective().as_raw();

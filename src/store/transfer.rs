@@ -188,9 +188,9 @@ pub async fn to_postgres(from: &Path, to: &Server) -> Result<Vec<Moved>, Transfe
         return Err(TransferError::NoSource(from.to_owned()));
     }
     let facts = copy::examine(from).await.map_err(|error| in_use(from, error))?;
-    if facts.migration != sqlite::NEWEST_MIGRATION {
+    if facts.migration != sqlite::newest_migration() {
         let (path, found) = (from.to_owned(), facts.migration);
-        return Err(TransferError::Outdated { path, found, wanted: sqlite::NEWEST_MIGRATION });
+        return Err(TransferError::Outdated { path, found, wanted: sqlite::newest_migration() });
     }
     let mut alone = copy::Alone::with(from).await.map_err(|error| in_use(from, error))?;
     let came = match alone.conn() {

@@ -181,7 +181,7 @@ async fn whatever_was_collected_by_hand_is_gone_at_the_end() {
     app.end().await;
 }
 
-/// F126: what the vendor will not let go (a group's only owner) is told, asked for again, and proven when it goes.
+/// F125, F126: what the vendor will not let go (a group's only owner) is told, asked for again, and proven when it goes.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_vendor_will_not_take_is_told_and_never_given_up() {
     let app = TestApp::start().await;
@@ -283,7 +283,7 @@ async fn renamed_by_hand_while_it_lives_it_is_cut_all_the_same() {
     app.end().await;
 }
 
-/// F22: an account that an admin protects, in the tenant or here, is not written to, and the ticket says why.
+/// F22, F110, F111: an account that an admin protects, in the tenant or here, is not written to, and the ticket says why.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_protected_account_is_refused_before_any_write() {
     for is_listed in [true, false] {

@@ -1,5 +1,7 @@
 //! Who is told by mail, of what, and what a mail server's bad days cost.
 
+use std::collections::BTreeSet;
+
 use latchkey::store::MailState;
 use latchkey_simulators::fault::Act;
 
@@ -80,7 +82,64 @@ async fn an_alert_goes_to_its_subscribers_while_its_switch_is_on() {
     app.end().await;
 }
 
-/// F132: what could not be taken away goes to the owners, although nobody switched anything on.
+/// F131, F132: each kind is told when it happens, each by a switch of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_is_told_when_it_happens() {
+    const KINDS: [&str; 8] = [
+        "account_created",
+        "account_enabled",
+        "brake_pulled",
+        "connector_trouble",
+        "failed_to_disable",
+        "grant_ended",
+        "request_refused",
+        "webhook_trouble",
+    ];
+    let app = TestApp::start().await;
+    let switch = |kind: &str| format!("{kind} = {{ on = true, to = [\"{kind}@msp.example\"] }}\n");
+    let brake = "[[brake]]\nid = \"busy\"\nper = \"technician\"\ngrants = 2\nwithin = \"8h\"\n";
+    let text = format!("[alerts]\n{}{brake}", KINDS.map(switch).concat());
+    let book = latchkey::rulebook::Rulebook::parse(&text).unwrap();
+    app.change_rules(|rules| (rules.rulebook.alerts, rules.rulebook.brakes) = (book.alerts, book.brakes)).await;
+    let now_also = async |told: &mut BTreeSet<String>, kind: &str| {
+        let now: BTreeSet<String> = mails(&app).await.into_iter().map(|(to, _)| to).collect();
+        assert_eq!(now.difference(told).collect::<Vec<_>>(), [&format!("{kind}@msp.example")]);
+        *told = now;
+    };
+    let mut told = BTreeSet::new();
+    app.active().await;
+    now_also(&mut told, "account_created").await;
+    app.minutes(61).await;
+    now_also(&mut told, "grant_ended").await;
+    app.psa.tenant.set_callback_inactive(app.psa.tenant.callbacks()[1]["id"].as_i64().unwrap(), true);
+    app.minutes(70).await;
+    now_also(&mut told, "webhook_trouble").await;
+    let stays = app.active().await;
+    now_also(&mut told, "account_enabled").await;
+    let (held, refused) = (app.psa.ticket(), app.psa.ticket());
+    app.psa.ask(held);
+    app.run().await;
+    now_also(&mut told, "brake_pulled").await;
+    app.psa.ask_as("gone", refused);
+    app.run().await;
+    now_also(&mut told, "request_refused").await;
+    app.minutes(59).await;
+    app.entra.fail(|_| true, Act::ResetBefore);
+    app.minutes(30).await;
+    now_also(&mut told, "failed_to_disable").await;
+    app.entra.sim.faults().clear();
+    app.minutes(60).await;
+    assert_eq!(app.state(stays).await.name(), "ended");
+    app.set_client_secret("not-the-secret").await;
+    app.psa.ask_as("msmith", app.psa.ticket());
+    app.minutes(20).await;
+    now_also(&mut told, "connector_trouble").await;
+    app.set_client_secret(CLIENT_SECRET).await;
+    app.minutes(90).await;
+    app.end().await;
+}
+
+/// F125, F132: what could not be taken away goes to the owners, although nobody switched anything on.
 #[tokio::test(flavor = "multi_thread")]
 async fn access_that_stays_is_told_to_the_owners() {
     let app = TestApp::start_with(&[MARK_OWNS]).await;
@@ -122,9 +181,9 @@ async fn a_mail_server_that_is_down_for_a_day_costs_no_mail() {
     assert!(sent.iter().all(|mail| matches!(mail.state, MailState::Sent { .. })), "{sent:?}");
     let arrived = [server.mail().await, server.mail().await];
     for mail in &arrived {
-        assert_eq!(header(mail, "To"), "jane@msp.example");
+        assert_eq!(header(mail, "to"), "jane@msp.example");
     }
-    assert_ne!(header(&arrived[0], "Subject"), header(&arrived[1], "Subject"));
+    assert_ne!(header(&arrived[0], "subject"), header(&arrived[1], "subject"));
     app.end().await;
 }
 
@@ -137,5 +196,34 @@ async fn without_a_mail_server_nothing_else_changes() {
     assert_eq!(app.state(ticket).await.name(), "ended");
     let said = app.type_in(&["mails"], "").await.unwrap();
     assert_eq!(said.matches("given up: no mail server is configured").count(), 2, "{said}");
+    app.end().await;
+}
+
+/// F131, F144: a mail that its server refuses for good is told where an operator looks: with the tasks, and in the next
+/// daily mail, which cannot make another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_is_refused_for_good_is_told_of() {
+    let Some(server) = mail_server::start(&Plan::new(Security::StartTls)).await else { return };
+    let unknown = ("name = \"Jane Doe\"", "name = \"Jane Doe\"\nmail = \"unknown@customer.example\"");
+    let mut app = TestApp::start_with(&[unknown, MARK_OWNS]).await;
+    let settings = server.settings.clone();
+    app.up_with_mail(settings, LOGIN.1).await;
+    let daily = "[alerts]\naudit_head = { on = true, to = [\"owners\"] }\n";
+    let daily = latchkey::rulebook::Rulebook::parse(daily).unwrap().alerts;
+    app.change_rules(|rules| rules.rulebook.alerts = daily).await;
+    assert!(!app.type_in(&["tasks"], "").await.unwrap().contains("reached nobody"));
+    app.active().await;
+    app.run().await;
+    let tasks = app.type_in(&["tasks"], "").await.unwrap();
+    assert!(tasks.contains("Mails of the last seven days that reached nobody: 1. latchkey mails says why."), "{tasks}");
+    app.minutes(24 * 60).await;
+    let mails = app.store().mails(100).await.unwrap();
+    let heads: Vec<_> = mails.iter().filter(|mail| mail.to.to_string() == "mark@msp.example").collect();
+    let [head] = &heads[..] else { panic!("{heads:?}") };
+    assert!(matches!(head.state, MailState::Sent { .. }), "{head:?}");
+    assert!(head.words.write().text.contains("Mails of the last seven days that reached nobody: 2."), "{head:?}");
+    app.clock.pass(std::time::Duration::from_secs(8 * 24 * 3600));
+    app.run().await;
+    assert!(!app.type_in(&["tasks"], "").await.unwrap().contains("reached nobody"), "an old story");
     app.end().await;
 }

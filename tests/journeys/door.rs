@@ -129,6 +129,7 @@ impl Drop for Service {
     }
 }
 
+/// F162, F163: a command is done by the service where one runs, and alone where none does.
 #[test]
 fn a_second_service_says_that_one_runs_and_a_killed_one_is_followed() {
     let place = Place::new();
@@ -207,7 +208,7 @@ async fn a_hang_up_looks_at_the_certificate_again() {
     service.stop();
 }
 
-/// Only root can be somebody else for a moment.
+/// F162: nobody else is obeyed. (Only root can be somebody else for a moment.)
 #[test]
 fn another_user_is_refused_at_the_door() {
     const NOBODY: u32 = 65_534;

@@ -221,8 +221,9 @@ async fn a_throttled_poll_waits_as_long_as_it_is_told_to() {
     ask_unheard(&app, ticket, 1);
     app.psa.fail(|call| call.op == LIST, Act::throttled(120));
     app.minutes(20).await;
-    let tries = calls(&app, LIST).len();
-    assert!((3..=9).contains(&tries), "{tries} calls in twenty minutes, asked to wait for two each time");
+    let tries: Vec<i64> = calls(&app, LIST).iter().filter(|c| c.status == Some(429)).map(|c| c.at_ms).collect();
+    assert!((3..=9).contains(&tries.len()), "{} calls in twenty minutes, asked to wait for two each time", tries.len());
+    assert!(tries.windows(2).all(|two| two[1] - two[0] >= 120_000), "{tries:?}");
     assert!(app.grants(ticket).await.is_empty());
     app.psa.sim.faults().clear();
     app.minutes(6).await;

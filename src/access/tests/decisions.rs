@@ -1,3 +1,5 @@
+use latchkey_contract::EntitlementId;
+
 use super::samples::*;
 use crate::{
     access::{
@@ -64,7 +66,7 @@ public_key = "public"
     records.customers = parsed.customers;
     records.people = parsed.people;
     records.customers[0].directory = Some("acme-entra".parse().unwrap());
-    Rules { revision: 1, rulebook: Rulebook::parse(RULEBOOK).unwrap(), records, holds: vec![] }
+    Rules { revision: 1, rulebook: Rulebook::parse(RULEBOOK).unwrap(), records, ..Rules::default() }
 }
 
 pub(super) fn request() -> Request {
@@ -104,7 +106,7 @@ fn code(rules: &Rules, holds: &Holds, request: &Request, living: &Living) -> Str
     }
 }
 
-/// F4, F5, F15, F48: each doubt has its own refusal.
+/// F4, F5, F15, F41, F48: each doubt has its own refusal.
 #[test]
 fn every_doubt_is_refused_by_name() {
     type Change = fn(&mut Rules, &mut Holds, &mut Request, &mut Living);
@@ -171,7 +173,7 @@ fn refused(rules: &Rules, request: &Request) -> Refusal {
     }
 }
 
-/// F35, F37: without groups a policy is for owners and admins; groups of technicians and customers open it, no further
+/// F35, F36, F37: without groups a policy is for owners and admins; groups of technicians and customers open it, no further
 /// than a person's own customers reach (F38).
 #[test]
 fn a_policy_is_open_to_its_groups_at_its_customers_and_nowhere_else() {
@@ -212,8 +214,57 @@ fn a_field_chooses_among_what_may_be_used_here() {
     let unknown = refused(&rules, &asks("domain-admin"));
     rules.rulebook.policies[1].technicians = Technicians::default();
     assert_eq!(refused(&rules, &asks("exchange")), unknown, "invisible is like absent");
+    rules.rulebook.policies[1].technicians = rules.rulebook.policies[0].technicians.clone();
+    assert_eq!(decided(&rules, &asks("exchange")).policy.id.as_str(), "exchange");
+    rules.rulebook.policies[1].customers = Where::Groups(vec!["gold".parse().unwrap()]);
+    assert_eq!(refused(&rules, &asks("exchange")), unknown, "and so it is elsewhere");
+    let elsewhere = Policy { id: "not-named".parse().unwrap(), ..rules.rulebook.policies[0].clone() };
+    rules.rulebook.policies.push(elsewhere);
+    assert_eq!(refused(&rules, &asks("not-named")), unknown, "not one that the mapping does not name");
     rules.rulebook.mappings[0].policy = None;
     assert_eq!(refused(&rules, &asks("")).code, "policy-unreadable");
+}
+
+/// F39: as many levels of privilege as somebody wants to keep apart, each with what is its own.
+#[test]
+fn any_number_of_policies_stand_side_by_side() {
+    let mut rules = rules();
+    let one = rules.rulebook.policies[0].clone();
+    let level = |n: usize| Policy {
+        id: format!("level-{n}").parse().unwrap(),
+        name: format!("Level {n}"),
+        entitlements: vec![EntitlementId::Role(n.to_string().parse().unwrap())],
+        ..one.clone()
+    };
+    rules.rulebook.policies.extend((0..500).map(level));
+    let mapping = &mut rules.rulebook.mappings[0];
+    mapping.policy_field = Some("9".parse().unwrap());
+    mapping.policies = (0..500).map(|n| level(n).id).collect();
+    rules.rulebook.check().unwrap();
+    for n in [0, 321, 499] {
+        let request = Request { policy_field: Some(format!("level {n}")), ..request() };
+        assert_eq!(decided(&rules, &request).policy.entitlements[0].to_string(), format!("role:{n}"));
+    }
+}
+
+/// F40: each of the usual lengths has its own switch, a policy may name another, and only what is switched on is given.
+#[test]
+fn lengths_are_switched_one_by_one() {
+    const USUAL: [&str; 7] = ["1h", "4h", "8h", "1d", "3d", "7d", "30d"];
+    let read = |text: &&str| Length::parse(text).unwrap();
+    let mut rules = rules();
+    for is_on in (0..1_u8 << USUAL.len()).chain([u8::MAX]) {
+        let on: Vec<&str> = (0..USUAL.len()).filter(|n| is_on >> n & 1 == 1).map(|n| USUAL[n]).chain(["37m"]).collect();
+        let policy = &mut rules.rulebook.policies[0];
+        (policy.lengths, policy.default_length) = (on.iter().map(read).collect(), read(&"37m"));
+        policy.max_length = read(&"30d");
+        rules.rulebook.check().unwrap();
+        for text in USUAL.into_iter().chain(["37m", "38m"]) {
+            let request = Request { length_field: Some(text.into()), ..request() };
+            let said = code(&rules, &Holds::default(), &request, &Living::default());
+            assert_eq!(said, if on.contains(&text) { "granted" } else { "length-not-allowed" }, "{text} of {on:?}");
+        }
+    }
 }
 
 /// F57: where limits meet the strictest wins, for what is asked and for the default, and the answer names it.

@@ -24,7 +24,7 @@ pub(super) async fn propose(desk: &Desk, terminal: &mut Terminal, book: Rulebook
     terminal.confirm("Shall this be in force from now on?")?;
     let revision = save(desk, &before, book, reason).await?;
     let (policies, mappings) = (after.rulebook.policies.len(), after.rulebook.mappings.len());
-    terminal.say(format_args!("Revision {revision} is in force: {policies} policies, {mappings} mappings."))
+    terminal.say(format_args!("Revision {revision} is in force. Policies: {policies}, mappings: {mappings}."))
 }
 
 /// Saves what was shown on top of what it was shown against. A hold or a secret that was set meanwhile changes nothing of

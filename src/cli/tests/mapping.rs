@@ -35,7 +35,7 @@ async fn a_draft_is_accepted_as_it_stands_and_gives_nothing_privileged() {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
     let checked = world.place.type_in(&["rulebook", "check", &out], io::empty()).await.ok().output;
-    assert_eq!(checked, "1 policies, 1 mappings: no faults, 0 things to know.\n");
+    assert_eq!(checked, "No faults. Policies: 1, mappings: 1, things to know: 0.\n");
     let there = world.place.type_in(&suggest, io::empty()).await.refused();
     assert!(there.contains("draft.toml"), "{there}");
     let directory = world.place.type_in(&["mapping", "suggest", "contoso"], io::empty()).await.refused();

@@ -195,7 +195,7 @@ async fn a_file_is_checked_by_itself_by_the_records_and_by_the_vendors() {
         world.type_in(&["rulebook", "check", &file]).await
     };
     let fine = check(&[]).await.ok().output;
-    assert_eq!(fine, "1 policies, 1 mappings: no faults, 0 things to know.\n");
+    assert_eq!(fine, "No faults. Policies: 1, mappings: 1, things to know: 0.\n");
     let faults =
         check(&[("max_length = \"8h\"", "max_length = \"2h\""), ("policy = \"reader\"", "policy = \"gone\"")]).await;
     has(&faults.refused(), &["policy.reader.lengths: 4h is above", "mapping.desk.policy: there is no policy gone"]);
@@ -219,7 +219,7 @@ async fn a_file_is_checked_by_itself_by_the_records_and_by_the_vendors() {
 
     world.entra.rotate_secret(APP, "another");
     let silent = check(&[]).await.ok().output;
-    has(&silent, &["not asked\tcontoso could not be asked", "no faults, 1 things to know."]);
+    has(&silent, &["not asked\tcontoso could not be asked", "No faults. Policies: 1, mappings: 1, things to know: 1."]);
     assert_eq!(world.revision().await, 3, "nothing was saved");
 }
 
@@ -265,7 +265,7 @@ async fn an_import_shows_what_it_comes_to_and_asks() {
     let blank = world.type_in(&["--yes", "rulebook", "import", &file, "--reason", " "]).await.refused();
     assert!(blank.contains("say why"), "{blank}");
     let done = world.type_in(&["--yes", "rulebook", "import", &file, "--reason", "shorter\nfor all"]).await.ok();
-    assert_eq!(done.output, format!("Revision {} is in force: 1 policies, 1 mappings.\n", before + 1));
+    assert_eq!(done.output, format!("Revision {} is in force. Policies: 1, mappings: 1.\n", before + 1));
     let listed = world.type_in(&["rulebook", "history"]).await.ok().output;
     has(&listed, &["\tshorter for all\n  policy.reader.lengths: - 4h\n"]);
     let renamed = [narrower[0], narrower[1], ("Directory reader", "Reader")];
@@ -304,6 +304,9 @@ impl<F: FnOnce() + Send> Ends for Sitting<F> {
         Ok(std::fs::read(path)?)
     }
     fn write_file(&mut self, _: &Path, _: &[u8], _: Overwrite) -> anyhow::Result<()> {
+        anyhow::bail!("nothing is written here")
+    }
+    fn append_file(&mut self, _: &Path, _: &[u8], _: Piece) -> anyhow::Result<()> {
         anyhow::bail!("nothing is written here")
     }
 }

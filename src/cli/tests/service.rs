@@ -15,6 +15,7 @@ async fn start(place: &Place) -> App {
     App::start(&config, Parts::new(Arc::new(SystemClock::new()))).await.unwrap()
 }
 
+/// F162, F163: the same command, by the service and without it.
 #[tokio::test]
 async fn a_command_works_at_the_services_desk_as_it_does_alone() {
     let place = Place::new();
@@ -59,4 +60,87 @@ fn the_service_gets_the_words_without_the_configurations_name() {
     use std::os::unix::ffi::OsStringExt;
     let refused = for_the_service(&[OsString::from_vec(vec![0xff])]).unwrap_err().to_string();
     assert!(refused.contains("not UTF-8"), "{refused}");
+}
+
+/// F163: whatever an operator does has its words, and each of them says what it does.
+#[test]
+fn every_act_has_words_of_its_own() {
+    let acts = [
+        "init",
+        "serve",
+        "backup",
+        "restore",
+        "reconcile",
+        "grants",
+        "why",
+        "end",
+        "revoke",
+        "approve",
+        "deny",
+        "tasks",
+        "deliveries",
+        "mails",
+        "lock list",
+        "lock lift",
+        "key list",
+        "key rotate",
+        "key retire",
+        "secret set",
+        "secret list",
+        "secret rotate",
+        "certificate make",
+        "webhook sync",
+        "webhook list",
+        "webhook remove",
+        "connection add",
+        "connection set",
+        "connection test",
+        "connection list",
+        "connection remove",
+        "customer add",
+        "customer set",
+        "customer list",
+        "customer remove",
+        "customer pause",
+        "customer resume",
+        "customer import",
+        "person add",
+        "person set",
+        "person list",
+        "person remove",
+        "person import",
+        "person invite",
+        "person enroll",
+        "person block",
+        "person unblock",
+        "binding list",
+        "binding add",
+        "binding remove",
+        "binding confirm",
+        "records load",
+        "records export",
+        "records history",
+        "rulebook export",
+        "rulebook check",
+        "rulebook diff",
+        "rulebook import",
+        "rulebook history",
+        "rulebook rollback",
+        "rulebook what-if",
+        "mapping suggest",
+        "audit verify",
+        "audit export",
+        "audit prune",
+        "audit head",
+    ];
+    let cli = Cli::command();
+    for act in acts {
+        let found = act.split(' ').try_fold(&cli, |command, word| command.find_subcommand(word));
+        assert!(found.is_some_and(|found| !found.has_subcommands()), "{act}");
+    }
+    let mut all = vec![&cli];
+    while let Some(command) = all.pop() {
+        assert!(command.get_about().is_some(), "{} says nothing of itself", command.get_name());
+        all.extend(command.get_subcommands());
+    }
 }

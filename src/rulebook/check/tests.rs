@@ -39,6 +39,7 @@ fn delivery_is_chosen_never_assumed() {
     assert_eq!(faults(&[("\"claim-link\"", "\"ticket\"\nticket_readers_may_use_it = true")]), "");
 }
 
+/// F41: a policy without a hard maximum, or with more than thirty days, is not saved.
 #[test]
 fn every_fault_is_named_with_its_path() {
     assert_eq!(faults(&[]), "");
@@ -46,6 +47,7 @@ fn every_fault_is_named_with_its_path() {
         (("max_length = \"8h\"", ""), "max_length"),
         (("max_length = \"8h\"", "max_length = \"2h\""), "policy.helpdesk.lengths: 4h is above"),
         (("max_length = \"8h\"", "max_length = \"for ever\""), "not a length"),
+        (("max_length = \"8h\"", "max_length = \"31d\""), "from 2m to 30d"),
         (("lengths = [\"1h\", \"4h\"]", "lengths = [\"1h\"]"), "policy.helpdesk.default_length"),
         (
             ("entitlements = [\"role:729827e3-9c14-49f7-bb1b-9608f156bbb8\"]", "entitlements = []"),
@@ -62,6 +64,32 @@ fn every_fault_is_named_with_its_path() {
         let said = faults(&[(from, to)]);
         assert!(said.contains(wanted), "{to}: {said:?} does not say {wanted:?}");
     }
+}
+
+/// F33: a policy is for one kind of directory; a kind that there is not is refused by name.
+#[test]
+fn a_policy_is_for_one_source_that_there_is() {
+    for other in ["\"active-directory\"", "\"local\"", "\"Entra\"", "\"\""] {
+        let said = faults(&[("\"entra\"", other)]);
+        assert!(said.contains("policy.helpdesk.source: ") && said.contains("expected `entra`"), "{other}: {said}");
+    }
+    for none_or_two in ["", "source = [\"entra\", \"entra\"]"] {
+        let said = faults(&[("source = \"entra\"", none_or_two)]);
+        assert!(said.contains("source"), "{none_or_two}: {said}");
+    }
+}
+
+/// F34: a policy has a name, and a description where somebody wrote one.
+#[test]
+fn a_policy_has_a_name_and_may_have_a_description() {
+    let name = "name = \"Helpdesk administrator\"";
+    assert!(faults(&[(name, "")]).contains("missing field `name`"), "{}", faults(&[(name, "")]));
+    let described = |text: &str| GOOD.replacen(name, &format!("{name}\ndescription = \"{text}\""), 1);
+    let read = |text: &str| Rulebook::parse(text).map(|book| book.policies[0].description.clone());
+    assert_eq!(read(GOOD).unwrap(), None);
+    assert_eq!(read(&described("Resets passwords.")).unwrap().as_deref(), Some("Resets passwords."));
+    let long = read(&described(&"x".repeat(1001))).unwrap_err().to_string();
+    assert!(long.starts_with("policy.helpdesk.description: "), "{long}");
 }
 
 /// F41, F56: what a document cannot mean is told where it stands, unknown keys with line and path.

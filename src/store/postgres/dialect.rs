@@ -76,3 +76,11 @@ pub(super) const UNSEEN: &str =
                        WHERE s.ticket = c.value ->> 1
                          AND CAST(CAST(s.doc AS jsonb) ->> 'covers' AS BIGINT) >= CAST(c.value ->> 2 AS BIGINT))
      ORDER BY c.key";
+
+/// Mails that were given up since.
+pub(super) const MAILS_GIVEN_UP: &str =
+    "SELECT count(*) FROM mails WHERE is_open = 0 AND at >= $1 AND CAST(doc AS jsonb) #>> '{state,state}' = 'given-up'";
+
+/// True where a record of a person ever named a member.
+pub(super) const WAS_BOUND: &str = "SELECT EXISTS (SELECT 1 FROM records
+                              WHERE kind = 'person' AND doc IS NOT NULL AND jsonb_array_length(coalesce(CAST(doc AS jsonb) -> 'members', '[]')) > 0)";

@@ -9,8 +9,8 @@ use latchkey_contract::{
 use tokio::sync::Notify;
 
 use super::{
-    Arguments, Db, Engine, audit, audit_read, commit, engine, enroll, generation, intake, keys, people, rules, sweep,
-    tasks, watched,
+    Arguments, Db, Engine, audit, audit_read, commit, dialect, engine, enroll, generation, intake, keys, people, rules,
+    sweep, tasks, watched,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
@@ -95,6 +95,15 @@ impl Store for Engine {
     async fn mails(&self, limit: u32) -> Result<Vec<OwedMail>, StoreError> {
         self.docs("mails", sqlx::query_as("SELECT id, doc FROM mails ORDER BY id DESC LIMIT $1").bind(i64::from(limit)))
             .await
+    }
+
+    async fn mails_given_up(&self, since: Timestamp) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar(dialect::MAILS_GIVEN_UP)
+            .bind(since.millis())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(engine)?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     async fn rules(&self) -> Result<Rules, StoreError> {

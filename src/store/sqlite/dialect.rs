@@ -71,3 +71,11 @@ pub(super) const UNSEEN: &str = "SELECT c.value ->> 0 FROM json_each($1) AS c
       AND NOT EXISTS (SELECT 1 FROM sightings AS s
                       WHERE s.ticket = c.value ->> 1 AND s.doc ->> 'covers' >= c.value ->> 2)
     ORDER BY c.key";
+
+/// Mails that were given up since.
+pub(super) const MAILS_GIVEN_UP: &str =
+    "SELECT count(*) FROM mails WHERE is_open = 0 AND at >= $1 AND json_extract(doc, '$.state.state') = 'given-up'";
+
+/// True where a record of a person ever named a member.
+pub(super) const WAS_BOUND: &str = "SELECT EXISTS (SELECT 1 FROM records
+                              WHERE kind = 'person' AND doc IS NOT NULL AND json_array_length(doc, '$.members') > 0)";

@@ -57,8 +57,7 @@ use self::{
     writer::{WAITING, Writer},
 };
 use super::{NewDelivery, Recorded, StoreError};
-pub(in crate::store) use open::NEWEST_MIGRATION;
-pub use open::{OpenError, Options};
+pub use open::{OpenError, Options, newest_migration};
 
 /// The store in a SQLite file.
 #[derive(Debug)]
@@ -82,6 +81,21 @@ impl Sqlite {
         let mut conn = opener.open().await?;
         let kept = open::beside(path, "reserve");
         let reserve = reserve::Reserve::open(kept, options.reserve_bytes, options.max_bytes, &mut conn).await;
+        Ok(Self::serve(opener, conn, reserve))
+    }
+
+    /// Opens a database of this or an earlier release beside whoever works on it: nothing is brought up to date, and no
+    /// file is made that stays. For what is older than this program only verbs about secrets and the generation work.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_as_it_is(path: &Path) -> Result<Self, OpenError> {
+        let opener = open::Opener::new(path, &Options::default());
+        let conn = opener.open_as_it_is().await?;
+        Ok(Self::serve(opener, conn, reserve::Reserve::none()))
+    }
+
+    fn serve(opener: open::Opener, conn: Conn, reserve: reserve::Reserve) -> Self {
         let readers = opener.readers();
         let (first, first_out) = mpsc::channel(WAITING);
         let (others, others_out) = mpsc::channel(WAITING);
@@ -97,7 +111,7 @@ impl Sqlite {
             changed: Arc::clone(&changed),
         };
         let task = tokio::spawn(writer.serve());
-        Ok(Self { readers, first, others, changed, closing: Mutex::new(Some((stop, task))) })
+        Self { readers, first, others, changed, closing: Mutex::new(Some((stop, task))) }
     }
 
     /// Writes what was accepted, refuses what comes later, and leaves one whole file behind.

@@ -12,6 +12,7 @@ use latchkey::{
     cli::{self, Cli, Terminal},
     config::Config,
     mail::Settings,
+    people::OneTime,
     registry::{SecretKind, SecretName, set_secrets},
     rulebook::{ConnectionKind, Rules},
     seal,
@@ -43,6 +44,12 @@ impl TestApp {
         let mut parts = Parts::new(Arc::new(self.clock.clone()));
         change(&mut parts);
         self.app = Some(App::start(&self.config, parts).await.unwrap());
+    }
+
+    /// Starts the service with another configuration.
+    pub(crate) async fn up_configured(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.up().await;
     }
 
     /// Starts the service again with `/metrics` on a port of its own.
@@ -81,6 +88,13 @@ impl TestApp {
         let seal = seal::unlock(&self.config.key_file, store.as_ref(), now).await.unwrap();
         let secret = (SecretName::new(connection.clone(), kind), Secret::new(value.to_owned()));
         set_secrets(store.as_ref(), &seal, &By::operator("test"), &[secret], now).await.unwrap();
+    }
+
+    /// A person of the records enrols their factors.
+    pub(crate) async fn enroll(&self, person: &str) -> OneTime {
+        let (store, now) = (self.store(), self.clock.now());
+        let seal = seal::unlock(&self.config.key_file, store.as_ref(), now).await.unwrap();
+        super::enroll(store.as_ref(), &seal, person, now).await
     }
 
     /// Starts the service again with this mail server.

@@ -10,6 +10,7 @@ use crate::world::{World, board_id, hook_url};
 
 const CREATE: &str = "POST /system/callbacks";
 
+/// F9
 #[tokio::test]
 async fn one_webhook_per_board_is_made_once() {
     let w = World::start().await;
@@ -28,6 +29,7 @@ async fn one_webhook_per_board_is_made_once() {
     assert!(!entry["description"].as_str().unwrap().contains("s3cret"));
 }
 
+/// F9
 #[tokio::test]
 async fn a_webhook_that_was_switched_off_or_deleted_comes_back() {
     let w = World::start().await;
@@ -101,6 +103,7 @@ async fn of_two_callbacks_for_one_board_the_right_one_stays() {
     assert_eq!(w.msp.callbacks()[0]["id"], id);
 }
 
+/// F9
 #[tokio::test]
 async fn other_products_webhooks_are_left_alone() {
     let w = World::start().await;
@@ -149,6 +152,7 @@ async fn a_lost_answer_makes_no_second_webhook() {
     assert_eq!(w.msp.callbacks().len(), 1);
 }
 
+/// F9
 #[tokio::test]
 async fn removal_takes_all_of_ours() {
     let w = World::start().await;

@@ -50,6 +50,7 @@ async fn actor_of_status(w: &World, by: &str) -> Actor {
     cw.status_change(&ticket).await.unwrap().unwrap().actor
 }
 
+/// F6
 #[tokio::test]
 async fn automation_is_what_an_admin_listed_and_is_no_person() {
     let w = World::start().await;

@@ -149,13 +149,14 @@ mod tests {
         config::Config,
         rulebook::{Records, Rulebook},
     };
+    use latchkey_simulators::graph::Licence;
 
     use super::*;
     use crate::clock::MovableClock;
 
     #[tokio::test]
     async fn the_seeded_documents_are_accepted() {
-        let vendors = Vendors::start(&MovableClock::new(Duration::ZERO)).await.unwrap();
+        let vendors = Vendors::start(&MovableClock::new(Duration::ZERO), Licence::P2).await.unwrap();
         Records::parse(&records(&vendors, Path::new("/a \"quoted\" place/ca.pem"))).unwrap();
         Rulebook::parse(&rulebook(&vendors)).unwrap();
         let listen = "127.0.0.1:8080".parse().unwrap();

@@ -49,10 +49,21 @@ struct Options {
     story: bool,
 }
 
+/// How the vendors run alone.
+#[derive(Debug, Args)]
+struct VendorsOptions {
+    /// Where the CA and what an administrator would note down are written, and kept afterwards [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Port of the vendors' pages on 127.0.0.1 [default: a free one]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Only the pretend vendors, for programs that want to talk to them: prints one line of JSON, ends with standard input
-    Vendors,
+    /// Only the pretend vendors, to connect a Latchkey of your own to: prints one line of JSON, ends with standard input or Ctrl-C
+    Vendors(VendorsOptions),
     /// The service, as the sandbox starts it
     #[command(hide = true)]
     Service(ChildOptions),
@@ -64,7 +75,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Some(Command::Service(options)) => child::run(&options).await,
-        Some(Command::Vendors) => vendors::run().await,
+        Some(Command::Vendors(options)) => vendors::run(&options).await,
         None if arguments.options.story => story::play(arguments.options.data.as_deref()).await,
         None => run::run(&arguments.options).await,
     };

@@ -11,13 +11,17 @@ use anyhow::Context as _;
 use latchkey_contract::Clock as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Options, pages, sandbox::Sandbox};
+use crate::{
+    Options,
+    pages::{self, Site},
+    sandbox::Sandbox,
+};
 
 /// Runs until Ctrl-C or SIGTERM.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let sandbox = Arc::new(Sandbox::set_up(options.data.as_deref()).await?);
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
-    let pages = pages::serve(bind, sandbox.clone()).await;
+    let pages = pages::serve(bind, Site::Whole(sandbox.clone())).await;
     let pages = pages.with_context(|| format!("port {} cannot be used; name another with --port", options.port))?;
     sandbox.service.start().await?;
     sandbox.service.ready().await?;

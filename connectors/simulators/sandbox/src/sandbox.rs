@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use latchkey::people::OneTime;
 use latchkey_contract::Timestamp;
+use latchkey_simulators::graph::Licence;
 use tempfile::TempDir;
 
 use crate::{clock::MovableClock, install::install, psa::Member, service::Service, vendors::Vendors};
@@ -39,7 +40,7 @@ impl Sandbox {
     pub(crate) async fn set_up(data: Option<&Path>) -> anyhow::Result<Self> {
         let data = Data::open(data)?;
         let clock = MovableClock::new(Duration::ZERO);
-        let vendors = Vendors::start(&clock).await?;
+        let vendors = Vendors::start(&clock, Licence::P2).await?;
         let listen = free_port()?;
         let people = install(data.path(), listen, &vendors, &clock).await.context("the service was not installed")?;
         let [jane, max] = people;
@@ -80,13 +81,13 @@ impl DemoPerson {
 
 /// Where everything is written: gone at the end, or kept because somebody named the place.
 #[derive(Debug)]
-enum Data {
+pub(crate) enum Data {
     Temporary(TempDir),
     Kept(PathBuf),
 }
 
 impl Data {
-    fn open(wanted: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn open(wanted: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = wanted else {
             return Ok(Self::Temporary(tempfile::Builder::new().prefix("latchkey-sandbox-").tempdir()?));
         };
@@ -101,7 +102,7 @@ impl Data {
         Ok(Self::Kept(path.canonicalize()?))
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Temporary(directory) => directory.path(),
             Self::Kept(path) => path,

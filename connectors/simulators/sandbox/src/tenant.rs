@@ -40,11 +40,11 @@ pub(crate) struct Directory {
 
 impl Directory {
     /// Starts it and fills it.
-    pub(crate) async fn start(authority: &Authority, clock: SimClock) -> anyhow::Result<Self> {
+    pub(crate) async fn start(authority: &Authority, clock: SimClock, licence: Licence) -> anyhow::Result<Self> {
         let options =
             Options { tls: Some(authority.server_config(&[])), host: "localhost".to_owned(), ..Options::new(clock) };
         let sim = Graph::start(options).await?;
-        sim.add_tenant(TENANT, &[DOMAIN], Licence::P2);
+        sim.add_tenant(TENANT, &[DOMAIN], licence);
         let client_secret = Alphanumeric.sample_string(&mut rand::rng(), 40);
         sim.register_app(
             TENANT,

@@ -7,28 +7,51 @@ mod front;
 mod psa;
 mod show;
 mod tenant;
+mod vendors;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
 use askama::Template;
 use latchkey_simulators::server::{self, Answer, Request, Response, Running};
 
-use crate::sandbox::Sandbox;
+use crate::{
+    sandbox::Sandbox,
+    vendors::{Noted, Vendors},
+};
 
 const STYLE: &str = include_str!("../../templates/style.css");
 
+/// Whose pages they are.
+#[derive(Debug)]
+pub(crate) enum Site {
+    /// The vendors', with the service beside them.
+    Whole(Arc<Sandbox>),
+    /// The vendors' alone: the service is somebody else's to run.
+    Vendors(Box<Vendors>, Noted),
+}
+
+impl Site {
+    fn vendors(&self) -> &Vendors {
+        match self {
+            Self::Whole(sandbox) => &sandbox.vendors,
+            Self::Vendors(vendors, _) => vendors,
+        }
+    }
+}
+
 /// Serves the pages until the answer is dropped.
-pub(crate) async fn serve(bind: SocketAddr, sandbox: Arc<Sandbox>) -> io::Result<Running> {
+pub(crate) async fn serve(bind: SocketAddr, site: Site) -> io::Result<Running> {
+    let site = Arc::new(site);
     let handler = server::handler(move |request| {
-        let sandbox = sandbox.clone();
-        async move { Answer::Respond(guarded(&sandbox, &request).await) }
+        let site = Arc::clone(&site);
+        async move { Answer::Respond(guarded(&site, &request).await) }
     });
     server::serve(bind, None, handler).await
 }
 
-async fn guarded(sandbox: &Sandbox, request: &Request) -> Response {
+async fn guarded(site: &Site, request: &Request) -> Response {
     let answer = match is_meant_for_us(request) {
-        true => route(sandbox, request).await,
+        true => route(site, request).await,
         false => Response::text(421, "These pages answer to 127.0.0.1 and localhost, and to their own forms."),
     };
     answer
@@ -41,23 +64,31 @@ async fn guarded(sandbox: &Sandbox, request: &Request) -> Response {
         .with_header("Cache-Control", "no-store")
 }
 
-async fn route(sandbox: &Sandbox, request: &Request) -> Response {
+async fn route(site: &Site, request: &Request) -> Response {
     let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
-    match (request.method.as_str(), segments.as_slice()) {
-        ("GET", []) => front::show(sandbox).await,
+    let wanted = (request.method.as_str(), segments.as_slice());
+    match (site, wanted) {
+        (Site::Whole(sandbox), ("GET", [])) => front::show(sandbox).await,
+        (Site::Whole(sandbox), ("POST", ["clock"])) => front::move_clock(sandbox, request).await,
+        (Site::Whole(sandbox), ("POST", ["service", "kill"])) => front::kill(sandbox).await,
+        (Site::Whole(sandbox), ("POST", ["service", "start"])) => front::start(sandbox).await,
+        (Site::Vendors(_, noted), ("GET", [])) => vendors::show(noted),
+        _ => of_the_vendors(site.vendors(), wanted, request),
+    }
+}
+
+fn of_the_vendors(vendors: &Vendors, wanted: (&str, &[&str]), request: &Request) -> Response {
+    match wanted {
         ("GET", ["style.css"]) => Response::bytes(200, "text/css; charset=utf-8", STYLE),
-        ("POST", ["clock"]) => front::move_clock(sandbox, request).await,
-        ("POST", ["service", "kill"]) => front::kill(sandbox).await,
-        ("POST", ["service", "start"]) => front::start(sandbox).await,
-        ("GET", ["psa"]) => psa::tickets(sandbox),
-        ("POST", ["psa", "tickets"]) => psa::open(sandbox, request),
-        ("GET", ["psa", "tickets", id]) => psa::ticket(sandbox, id),
-        ("POST", ["psa", "tickets", id, "request"]) => psa::request_access(sandbox, id, request),
-        ("POST", ["psa", "tickets", id, "close"]) => psa::close(sandbox, id),
-        ("POST", ["psa", "tickets", id, "reopen"]) => psa::reopen(sandbox, id),
-        ("GET", ["tenant"]) => tenant::accounts(sandbox),
-        ("GET", ["tenant", "sign-in"]) => tenant::sign_in_form(sandbox),
-        ("POST", ["tenant", "sign-in"]) => tenant::sign_in(sandbox, request),
+        ("GET", ["psa"]) => psa::tickets(vendors),
+        ("POST", ["psa", "tickets"]) => psa::open(vendors, request),
+        ("GET", ["psa", "tickets", id]) => psa::ticket(vendors, id),
+        ("POST", ["psa", "tickets", id, "request"]) => psa::request_access(vendors, id, request),
+        ("POST", ["psa", "tickets", id, "close"]) => psa::close(vendors, id),
+        ("POST", ["psa", "tickets", id, "reopen"]) => psa::reopen(vendors, id),
+        ("GET", ["tenant"]) => tenant::accounts(vendors),
+        ("GET", ["tenant", "sign-in"]) => tenant::sign_in_form(vendors),
+        ("POST", ["tenant", "sign-in"]) => tenant::sign_in(vendors, request),
         _ => trouble(404, "There is no such page."),
     }
 }

@@ -6,8 +6,10 @@ use latchkey_simulators::server::{Request, Response};
 use serde_json::Value;
 
 use super::{field, page, see_other, show, show::Piece, trouble};
-use crate::psa::{LENGTHS, Psa};
-use crate::sandbox::Sandbox;
+use crate::{
+    psa::{LENGTHS, Psa},
+    vendors::Vendors,
+};
 
 #[derive(Debug, Template)]
 #[template(path = "tickets.html")]
@@ -63,14 +65,14 @@ struct Change {
     text: String,
 }
 
-pub(super) fn tickets(sandbox: &Sandbox) -> Response {
-    let msp = &sandbox.vendors.psa.msp;
+pub(super) fn tickets(vendors: &Vendors) -> Response {
+    let msp = &vendors.psa.msp;
     let rows = msp.ticket_ids().into_iter().rev().filter_map(|id| msp.ticket(id)).map(|t| row(&t)).collect();
     page(200, &Tickets { rows })
 }
 
-pub(super) fn ticket(sandbox: &Sandbox, id: &str) -> Response {
-    let psa = &sandbox.vendors.psa;
+pub(super) fn ticket(vendors: &Vendors, id: &str) -> Response {
+    let psa = &vendors.psa;
     let found = id.parse().ok().and_then(|id| psa.msp.ticket(id));
     match found {
         Some(ticket) => page(200, &whole(psa, &ticket)),
@@ -78,8 +80,8 @@ pub(super) fn ticket(sandbox: &Sandbox, id: &str) -> Response {
     }
 }
 
-pub(super) fn open(sandbox: &Sandbox, request: &Request) -> Response {
-    let psa = &sandbox.vendors.psa;
+pub(super) fn open(vendors: &Vendors, request: &Request) -> Response {
+    let psa = &vendors.psa;
     let Some(summary) = field(request, "summary") else { return trouble(400, "Say what the ticket is about.") };
     let board = if field(request, "board").as_deref() == Some("projects") { psa.projects } else { psa.help_desk };
     let company = if field(request, "company").as_deref() == Some("globex") { psa.globex } else { psa.acme };
@@ -90,25 +92,25 @@ pub(super) fn open(sandbox: &Sandbox, request: &Request) -> Response {
     }
 }
 
-pub(super) fn request_access(sandbox: &Sandbox, id: &str, request: &Request) -> Response {
+pub(super) fn request_access(vendors: &Vendors, id: &str, request: &Request) -> Response {
     let length = field(request, "length");
     if length.as_deref().is_some_and(|l| !LENGTHS.contains(&l)) {
         return trouble(400, "The field offers no such length.");
     }
-    acted(sandbox, id, |psa, id| psa.request_access(id, length.as_deref()))
+    acted(vendors, id, |psa, id| psa.request_access(id, length.as_deref()))
 }
 
-pub(super) fn close(sandbox: &Sandbox, id: &str) -> Response {
-    acted(sandbox, id, |psa, id| psa.msp.acting(psa.jane.identifier).close(id))
+pub(super) fn close(vendors: &Vendors, id: &str) -> Response {
+    acted(vendors, id, |psa, id| psa.msp.acting(psa.jane.identifier).close(id))
 }
 
-pub(super) fn reopen(sandbox: &Sandbox, id: &str) -> Response {
-    acted(sandbox, id, |psa, id| psa.msp.acting(psa.jane.identifier).reopen(id))
+pub(super) fn reopen(vendors: &Vendors, id: &str) -> Response {
+    acted(vendors, id, |psa, id| psa.msp.acting(psa.jane.identifier).reopen(id))
 }
 
 /// Jane does something to a ticket; then the ticket is shown.
-fn acted(sandbox: &Sandbox, id: &str, act: impl FnOnce(&Psa, i64) -> Result<(), Refused>) -> Response {
-    let psa = &sandbox.vendors.psa;
+fn acted(vendors: &Vendors, id: &str, act: impl FnOnce(&Psa, i64) -> Result<(), Refused>) -> Response {
+    let psa = &vendors.psa;
     let Some(id) = id.parse().ok().filter(|id| psa.msp.ticket(*id).is_some()) else {
         return trouble(404, "There is no such ticket.");
     };

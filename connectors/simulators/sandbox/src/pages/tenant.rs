@@ -6,8 +6,10 @@ use latchkey_simulators::server::{Request, Response};
 use serde_json::Value;
 
 use super::{field, page, show, trouble};
-use crate::sandbox::Sandbox;
-use crate::tenant::{CLIENT, DOMAIN, TENANT};
+use crate::{
+    tenant::{CLIENT, DOMAIN, TENANT},
+    vendors::Vendors,
+};
 
 /// How much of the log the page shows.
 const SHOWN_EVENTS: usize = 60;
@@ -60,23 +62,23 @@ enum Outcome {
     Refused(&'static str),
 }
 
-pub(super) fn accounts(sandbox: &Sandbox) -> Response {
-    let graph = &sandbox.vendors.directory.sim;
+pub(super) fn accounts(vendors: &Vendors) -> Response {
+    let graph = &vendors.directory.sim;
     let accounts = graph.users(TENANT).iter().rev().map(|user| account(graph, user)).collect();
     let events = graph.events();
     let shown = events.iter().rev().filter(|e| e.what != What::TokenIssued).take(SHOWN_EVENTS);
     page(200, &Tenant { domain: DOMAIN, accounts, events: shown.map(|event| line(graph, event)).collect() })
 }
 
-pub(super) fn sign_in_form(_: &Sandbox) -> Response {
+pub(super) fn sign_in_form(_: &Vendors) -> Response {
     page(200, &SignIn { upn: String::new(), outcome: None, domain: DOMAIN })
 }
 
-pub(super) fn sign_in(sandbox: &Sandbox, request: &Request) -> Response {
+pub(super) fn sign_in(vendors: &Vendors, request: &Request) -> Response {
     let (Some(upn), Some(password)) = (field(request, "upn"), field(request, "password")) else {
         return trouble(400, "Give the account's name and its password.");
     };
-    let graph = &sandbox.vendors.directory.sim;
+    let graph = &vendors.directory.sim;
     let outcome = match graph.sign_in(TENANT, &upn, &password) {
         Ok(may) => Outcome::In {
             roles: may.roles.iter().map(|(role, _)| graph.role_name(TENANT, role)).collect(),

@@ -20,7 +20,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use crate::{
-    pages,
+    pages::{self, Site},
     psa::Psa,
     sandbox::Sandbox,
     tenant::{Directory, TENANT},
@@ -38,7 +38,7 @@ struct Secrets(Vec<String>);
 /// Plays the whole story; the error names the first step that did not happen.
 pub(crate) async fn play(data: Option<&Path>) -> anyhow::Result<()> {
     let sandbox = Arc::new(Sandbox::set_up(data).await?);
-    let pages = pages::serve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), sandbox.clone()).await?;
+    let pages = pages::serve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Site::Whole(sandbox.clone())).await?;
     let mut psa_pages = Browser::new(&format!("http://{}", pages.addr))?;
     let mut teller = Teller::new(&sandbox);
     let mut secrets = Secrets::default();
