@@ -56,9 +56,7 @@ pub(super) async fn make(config: &Path, terminal: &mut Terminal, file: &Path) ->
 /// The configuration. Credentials are shown by systemd to the unit that names them, and not to an operator's own process.
 fn load(config: &Path, act: &str, file: &Path) -> anyhow::Result<Config> {
     match Config::load(config) {
-        Err(error @ ConfigError::Value { .. }) if error.to_string().contains("CREDENTIALS_DIRECTORY is not set") => {
-            bail!(through_systemd(config, act, file)?)
-        }
+        Err(ConfigError::NoCredentials { .. }) => bail!(through_systemd(config, act, file)?),
         loaded => Ok(loaded?),
     }
 }

@@ -36,7 +36,6 @@ pub(super) enum Command {
     /// List them: id, kind, where each leads, and whether it can be used.
     List,
     /// Check that it works, and list the ids that records and rulebook need. Fails if any check does.
-    #[command(alias = "check")]
     Test {
         /// As in the records.
         connection: ConnectionId,

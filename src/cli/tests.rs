@@ -358,6 +358,12 @@ async fn secrets_go_in_and_only_their_names_come_out() {
     let empty = place.type_in(&["secret", "set", "entra-contoso/client-secret"], Cursor::new("\n")).await.refused();
     assert!(empty.contains("empty"), "{empty}");
     let hook = place.type_in(&["secret", "set", "cw/hook-secret"], Cursor::new("x\n")).await.refused();
+    let useless = place.type_in(&["secret", "set", "entra-contoso/private-key"], Cursor::new("x\n")).await.refused();
+    assert!(
+        useless.contains("has no use for a private-key") && useless.contains("entra-contoso/client-secret"),
+        "{useless}"
+    );
+    assert!(!useless.contains("hook-secret"), "{useless}");
     assert!(hook.contains("latchkey secret rotate cw/hook-secret"), "{hook}");
     for file in std::fs::read_dir(place.0.path().join("data")).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
@@ -376,6 +382,11 @@ async fn a_certificate_is_printed_and_its_key_is_not() {
     assert_eq!(list.output, "entra-contoso/certificate-key\nentra-contoso/certificate\n");
     let loaded = place.type_in(&["records", "load", &records], io::empty()).await.ok();
     assert_eq!(loaded.hints, "", "the connection can be used now");
+    let again = place.type_in(&["certificate", "make", "entra-contoso"], io::empty()).await.refused();
+    assert!(again.contains("is in force") && again.contains("--next"), "{again}");
+    place.type_in(&["connection", "set", "entra-contoso", "credential=secret"], io::empty()).await.ok();
+    let unused = place.type_in(&["certificate", "make", "entra-contoso"], io::empty()).await.refused();
+    assert!(unused.contains("not in force") && unused.contains("credential=certificate"), "{unused}");
 }
 
 #[tokio::test]

@@ -9,20 +9,6 @@ use sqlx::Connection as _;
 
 use crate::harness::*;
 
-/// The command waits for something; meanwhile a second passes every 20 ms.
-async fn type_and_wait(app: &TestApp, words: &[&str]) -> Result<String, String> {
-    let clock = app.clock.clone();
-    let passing = tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            clock.pass(Duration::from_secs(1));
-        }
-    });
-    let typed = app.type_in(words, "").await;
-    passing.abort();
-    typed
-}
-
 /// F126, F128, F143: everything is revoked while the disk is full: it is locked, taken away, proven and said out of the
 /// reserve, and the log is whole when there is room.
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +32,7 @@ async fn everything_is_revoked_on_a_full_disk() {
         rows += 1;
         assert!(rows < 10_000, "the disk does not become full");
     }
-    let said = type_and_wait(&app, &["revoke", "--all", "--yes", "--reason", "breach"]).await.unwrap();
+    let said = app.type_and_wait(&["revoke", "--all", "--yes", "--reason", "breach"]).await.unwrap();
     for part in ["Locked: all.", "1 to take away.", "Nothing is left.", "1 taken away, each seen to be off"] {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -86,7 +72,7 @@ async fn everything_is_revoked_with_two_dead_tenants() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert!(said.lines().count() < 40, "the list is bounded: {said}");
-    let living = type_and_wait(&app, &["revoke", "--customer", "acme", "--yes"]).await.unwrap();
+    let living = app.type_and_wait(&["revoke", "--customer", "acme", "--yes"]).await.unwrap();
     assert!(living.contains("Nothing is left."), "{living}");
     assert!(!app.entra.is_enabled() && app.entra.roles().is_empty());
     assert_eq!(app.state(ticket).await.name(), "ended");

@@ -2,11 +2,7 @@
 //!
 //! These journeys end without the usual look from outside: what was answered after the copy was made is not in it.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use latchkey::{
     access::State,
@@ -29,17 +25,6 @@ use latchkey_simulators::{
 };
 
 use crate::harness::*;
-
-/// Waits, in real time, for what does not come by the test's clock.
-macro_rules! soon {
-    ($what:expr, $condition:expr) => {{
-        let start = Instant::now();
-        while !$condition {
-            assert!(start.elapsed() < Duration::from_secs(20), "{} does not come", $what);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }};
-}
 
 const BACKUP: &str = "backup.tar";
 

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use latchkey::{access::State, app::database, store::sqlite::Options};
@@ -14,17 +14,6 @@ use latchkey_contract::{Clock, Timestamp};
 use latchkey_simulators::fault::{Act, Fault};
 
 use crate::harness::{stranger::is_on_postgres, *};
-
-/// Waits, in real time, for what does not come by the test's clock.
-macro_rules! soon {
-    ($what:expr, $condition:expr) => {{
-        let start = Instant::now();
-        while !$condition {
-            assert!(start.elapsed() < Duration::from_secs(20), "{} does not come", $what);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }};
-}
 
 async fn restart(app: &mut TestApp) {
     app.down().await;

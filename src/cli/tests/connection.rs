@@ -39,7 +39,7 @@ async fn the_ids_of_a_psa_are_listed_for_records_and_rulebook() {
     let records = place.write("records.toml", &psa_records(&psa, &api.public_key, &ca));
     place.type_in(&["records", "load", &records], io::empty()).await.ok();
 
-    let check = ["connection", "check", "cw"];
+    let check = ["connection", "test", "cw"];
     let unset = place.type_in(&check, io::empty()).await.refused();
     assert!(unset.contains("latchkey secret set cw/private-key"), "{unset}");
     place.type_in(&["secret", "set", "cw/private-key"], Cursor::new("wrong\n")).await.ok();
@@ -76,12 +76,7 @@ async fn a_tenant_is_checked_and_its_roles_groups_and_marked_accounts_are_listed
     let authority = Authority::new();
     let ca = place.write("ca.pem", authority.ca_pem());
     let sim = tenant(&authority).await;
-    let records = format!(
-        "[[connection]]\nid = \"contoso\"\nkind = \"entra\"\ntenant = \"{TENANT}\"\nclient_id = \"{APP}\"\n\
-         credential = \"secret\"\nnetwork = \"private\"\nca_file = {ca:?}\ngraph = {:?}\nauthority = {:?}\n",
-        sim.base_url(),
-        sim.authority(),
-    );
+    let records = tenant_records(&sim, "secret", &ca);
     let records = place.write("records.toml", &records);
     place.type_in(&["records", "load", &records], io::empty()).await.ok();
     place.type_in(&["secret", "set", "contoso/client-secret"], Cursor::new("app-secret\n")).await.ok();
@@ -90,7 +85,7 @@ async fn a_tenant_is_checked_and_its_roles_groups_and_marked_accounts_are_listed
     let mark = serde_json::json!({ "extensionAttribute15": "01k3acct" });
     sim.by_hand(TENANT).set(&user, "onPremisesExtensionAttributes", mark);
 
-    let check = ["connection", "check", "contoso"];
+    let check = ["connection", "test", "contoso"];
     let red = place.type_in(&check, io::empty()).await;
     assert!(red.output.contains("\n  fault  permission Domain.Read.All "), "{red:?}");
     assert!(red.output.contains("admin consent"), "{red:?}");
@@ -127,6 +122,15 @@ pub(super) const PERMISSIONS: [&str; 6] = [
     "UserAuthenticationMethod.ReadWrite.All",
     "Domain.Read.All",
 ];
+
+pub(super) fn tenant_records(sim: &Graph, credential: &str, ca: &str) -> String {
+    format!(
+        "[[connection]]\nid = \"contoso\"\nkind = \"entra\"\ntenant = \"{TENANT}\"\nclient_id = \"{APP}\"\n\
+         credential = \"{credential}\"\nnetwork = \"private\"\nca_file = {ca:?}\ngraph = {:?}\nauthority = {:?}\n",
+        sim.base_url(),
+        sim.authority(),
+    )
+}
 
 pub(super) async fn tenant(authority: &Authority) -> Graph {
     let options = graph::Options {

@@ -1,41 +1,12 @@
 //! `latchkey reconcile` after a restore, against a pretend tenant.
 
-use latchkey_simulators::graph::{self, AppSpec, Graph, Licence, UserSeed};
+use latchkey_simulators::graph::{Graph, UserSeed};
 
-use super::*;
+use super::{
+    connection::{APP, PERMISSIONS, TENANT, tenant, tenant_records},
+    *,
+};
 use crate::random;
-
-const TENANT: &str = "8f0c2c1e-0000-4000-8000-000000000000";
-const APP: &str = "8f0c2c1e-0000-4000-8000-000000000001";
-
-const PERMISSIONS: [&str; 7] = [
-    "AdministrativeUnit.Read.All",
-    "User.ReadWrite.All",
-    "User-PasswordProfile.ReadWrite.All",
-    "RoleManagement.ReadWrite.Directory",
-    "GroupMember.ReadWrite.All",
-    "UserAuthenticationMethod.ReadWrite.All",
-    "Domain.Read.All",
-];
-
-async fn tenant(authority: &Authority) -> Graph {
-    let options = graph::Options {
-        tls: Some(authority.server_config(&[])),
-        host: "localhost".to_owned(),
-        ..graph::Options::new(SimClock::new(|| SystemClock::new().now().millis()))
-    };
-    let sim = Graph::start(options).await.unwrap();
-    sim.add_tenant(TENANT, &["contoso.onmicrosoft.com"], Licence::P1);
-    let spec = AppSpec {
-        client_id: APP.to_owned(),
-        secrets: vec!["app-secret".to_owned()],
-        certificates: vec![],
-        permissions: PERMISSIONS.map(str::to_owned).to_vec(),
-        directory_roles: vec!["7be44c8a-adaf-4e2a-84d6-ab2649e08a13".to_owned()],
-    };
-    sim.register_app(TENANT, spec);
-    sim
-}
 
 fn marked(sim: &Graph, name: &str, mark: &str) -> String {
     let user = sim.add_user(TENANT, UserSeed::new(name));
@@ -51,15 +22,8 @@ async fn what_the_directories_hold_is_listed_and_accepted() {
     let authority = Authority::new();
     let ca = place.write("ca.pem", authority.ca_pem());
     let sim = tenant(&authority).await;
-    let records = place.write(
-        "records.toml",
-        &format!(
-            "[[connection]]\nid = \"contoso\"\nkind = \"entra\"\ntenant = \"{TENANT}\"\nclient_id = \"{APP}\"\n\
-             credential = \"secret\"\nnetwork = \"private\"\nca_file = {ca:?}\ngraph = {:?}\nauthority = {:?}\n",
-            sim.base_url(),
-            sim.authority(),
-        ),
-    );
+    sim.set_permissions(TENANT, APP, &[PERMISSIONS.as_slice(), &["AdministrativeUnit.Read.All"]].concat());
+    let records = place.write("records.toml", &tenant_records(&sim, "secret", &ca));
     place.type_in(&["records", "load", &records], io::empty()).await.ok();
     place.type_in(&["secret", "set", "contoso/client-secret"], Cursor::new("app-secret\n")).await.ok();
     let reconcile = ["reconcile"];

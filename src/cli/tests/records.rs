@@ -178,6 +178,9 @@ async fn the_history_tells_who_changed_which_record() {
     assert!(newest.starts_with("2\t") && first.starts_with("1\t"), "{told}");
     assert!(newest.contains("operator ") && *what == "  customer/contoso", "{told}");
     assert!(all.contains("connection/entra-contoso, ") && all.contains("customer/contoso"), "{told}");
+    let by = place.with(async |desk| desk.store.audit(0, 500).await.unwrap()).await;
+    let by: Vec<String> = by.iter().filter_map(|entry| Some(entry.by.as_ref()?.to_string())).collect();
+    assert!(!by.is_empty() && by.iter().all(|by| by.matches("operator").count() == 1), "{by:?}");
     let one = place.say(&["records", "history", "--limit", "1"]).await.ok().output;
     assert_eq!(one.lines().collect::<Vec<_>>(), lines[..2]);
 }

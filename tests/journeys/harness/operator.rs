@@ -3,6 +3,7 @@
 use std::{
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use latchkey::{
@@ -123,6 +124,20 @@ impl TestApp {
         let done = cli::run(cli, &mut terminal).await;
         let text = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
         done.map(|()| text.clone()).map_err(|error| format!("{text}{error:#}"))
+    }
+
+    /// A command that waits for something; meanwhile a second passes every 20 ms.
+    pub(crate) async fn type_and_wait(&self, words: &[&str]) -> Result<String, String> {
+        let clock = self.clock.clone();
+        let passing = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                clock.pass(Duration::from_secs(1));
+            }
+        });
+        let typed = self.type_in(words, "").await;
+        passing.abort();
+        typed
     }
 
     fn write_config(&self) -> String {
