@@ -32,7 +32,7 @@ use crate::{
     replicas::{self, Replica},
     seal,
     socket::{Door, Limits},
-    store::{Comparing, Engine, LaterHolds, Store, StoreError, postgres::Found, sqlite::Options},
+    store::{Comparing, Engine, LaterHolds, Store, StoreError, sqlite::Options},
     tls::Tls,
 };
 
@@ -384,10 +384,7 @@ impl Copy {
         knows_until: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let joins = matches!(engine, Engine::Postgres(server) if server.found() == Found::InUse);
-        if let Standing::Older(why) = counter.standing(store).await?
-            && !(joins && store.generation().await?.comparing.is_none())
-        {
+        if let Standing::Older(why) = counter.standing_beside(store, engine.joins()).await? {
             tracing::error!(why, "an older copy of the database: nothing is given or ended before it was compared");
             let comparing =
                 store.compare_first(Comparing { since: now, knows_until, later_holds: LaterHolds::Unknown }).await?;

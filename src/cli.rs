@@ -356,7 +356,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
     if is_doctor && let Some(shut) = doctor::before(&cli.config).await {
         return doctor::say(&shut, terminal);
     }
-    let way = match way(&cli).await {
+    let way = match way(&cli, is_doctor).await {
         Err(why) if is_doctor => return doctor::say(&doctor::without_desk(&cli.config, &why).await, terminal),
         way => way?,
     };
@@ -376,7 +376,7 @@ enum Way {
 }
 
 /// To the service where one runs. One that has the lock and does not listen is just starting, or just stopping.
-async fn way(cli: &Cli) -> anyhow::Result<Way> {
+async fn way(cli: &Cli, only_looks: bool) -> anyhow::Result<Way> {
     const LOOK_AGAIN: Duration = Duration::from_millis(50);
     let data_dir = Config::data_dir(&cli.config)?;
     let began = Instant::now();
@@ -384,7 +384,8 @@ async fn way(cli: &Cli) -> anyhow::Result<Way> {
         if let Knock::Answered(stream) = socket::knock(&data_dir).await? {
             return Ok(Way::Service(stream));
         }
-        match Desk::open(&cli.config).await {
+        let opened = if only_looks { Desk::to_look(&cli.config).await } else { Desk::open(&cli.config).await };
+        match opened {
             Ok(desk) => return Ok(Way::Alone(Box::new(desk))),
             Err(error) => match error.downcast_ref() {
                 Some(LockError::Running(..)) if began.elapsed() < lock::PATIENCE => {

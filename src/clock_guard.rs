@@ -18,6 +18,12 @@ const TRUST_AFTER: Duration = Duration::from_secs(10 * 60);
 /// clocks: twice this is what one waits longer than the other believes.
 pub const APART: Duration = Duration::from_secs(5);
 
+/// By how much another clock, which was looked at between two looks at this one, differs. A look that took long tells nothing.
+#[must_use]
+pub fn apart(before: Timestamp, other: Timestamp, after: Timestamp) -> Option<Duration> {
+    (after.since(before) <= APART).then(|| before.since(other).max(other.since(after)))
+}
+
 /// Why nothing is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
@@ -91,10 +97,7 @@ impl<C: Clock> GuardedClock<C> {
     /// Tells the time that the database server's clock showed between two looks at this one. A look that took long tells
     /// nothing.
     pub fn compare(&self, before: Timestamp, database: Timestamp, after: Timestamp) {
-        if after.since(before) > APART {
-            return;
-        }
-        let apart = before.since(database).max(database.since(after));
+        let Some(apart) = apart(before, database, after) else { return };
         let is_off = apart > APART;
         let mut state = self.lock();
         if is_off && !state.is_off_database {

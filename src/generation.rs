@@ -86,6 +86,18 @@ impl Counter {
         }
     }
 
+    /// The same for a process that `joins` others on a server, and has no past of its own: what they know of the database's
+    /// age holds for it too.
+    ///
+    /// # Errors
+    /// As [`Counter::standing`].
+    pub async fn standing_beside(&self, store: &dyn Store, joins: bool) -> Result<Standing, StoreError> {
+        match self.standing(store).await? {
+            Standing::Older(_) if joins && store.generation().await?.comparing.is_none() => Ok(Standing::Current),
+            standing => Ok(standing),
+        }
+    }
+
     /// Raises the number in the database, and then in the file. Answers it.
     ///
     /// # Errors

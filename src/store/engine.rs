@@ -2,9 +2,11 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use latchkey_contract::Clock;
+
 use super::{
     Store,
-    postgres::{self, Postgres, Server},
+    postgres::{self, Found, Look, Postgres, Server},
     sqlite::{self, Options, Sqlite},
 };
 
@@ -50,6 +52,20 @@ impl Engine {
         })
     }
 
+    /// Opens it for who only looks: a database on a server is brought up to date by a service, and remembered by it.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub async fn as_it_is(database: &Database, clock: &dyn Clock) -> Result<Self, OpenError> {
+        match database {
+            Database::Sqlite(_) => Self::open(database, Options::default()).await,
+            Database::Postgres(server) => {
+                let look = Look::at(server, clock).await?;
+                Ok(Self::Postgres(Arc::new(Postgres::as_it_is(server, &look))))
+            }
+        }
+    }
+
     /// What is remembered.
     #[must_use]
     pub fn store(&self) -> Arc<dyn Store> {
@@ -57,6 +73,12 @@ impl Engine {
             Self::Sqlite(store) => Arc::<Sqlite>::clone(store),
             Self::Postgres(store) => Arc::<Postgres>::clone(store),
         }
+    }
+
+    /// Whether this process found others at work on it, and had no past of its own with it.
+    #[must_use]
+    pub fn joins(&self) -> bool {
+        matches!(self, Self::Postgres(store) if store.found() == Found::InUse)
     }
 
     /// Writes what was accepted, refuses what comes later.

@@ -105,24 +105,27 @@ pub(super) async fn arrive(
     marked: Marked,
     id: &str,
 ) -> Result<Found, ArriveError> {
-    let place = Place::of(conn).await?;
-    let found = match marked.place {
-        Some(before) if before != place => {
-            tracing::error!(
-                before = before.0,
-                now = place.0,
-                "another history of the database than the one used before"
-            );
-            sqlx::query(NOTE).execute(&mut *conn).await?;
-            Found::Elsewhere
-        }
-        None if marked.id.is_none() && is_in_use(conn).await? => Found::InUse,
-        _ => Found::Usual,
-    };
+    let (found, place) = find(conn, &marked).await?;
+    if found == Found::Elsewhere {
+        let before = marked.place.map(|place| place.0);
+        tracing::error!(before, now = place.0, "another history of the database than the one used before");
+        sqlx::query(NOTE).execute(&mut *conn).await?;
+    }
     if let Some(marker) = marker {
         marker.write(id, &place)?;
     }
     Ok(found)
+}
+
+/// How it is found, and where; changes nothing.
+pub(super) async fn find(conn: &mut Conn, marked: &Marked) -> Result<(Found, Place), sqlx::Error> {
+    let place = Place::of(conn).await?;
+    let found = match &marked.place {
+        Some(before) if *before != place => Found::Elsewhere,
+        None if marked.id.is_none() && is_in_use(conn).await? => Found::InUse,
+        _ => Found::Usual,
+    };
+    Ok((found, place))
 }
 
 async fn is_in_use(conn: &mut Conn) -> Result<bool, sqlx::Error> {

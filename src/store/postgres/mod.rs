@@ -13,6 +13,7 @@
 mod dialect;
 mod history;
 mod lane;
+mod look;
 mod open;
 mod record;
 #[cfg(test)]
@@ -69,6 +70,7 @@ use self::{
 };
 use super::{NewDelivery, Recorded, StoreError};
 pub use history::Found;
+pub use look::{Look, Replicas, Schema};
 pub use open::{OpenError, Server};
 
 /// Requests that may wait in each lane; one more is told [`StoreError::Busy`].
@@ -106,6 +108,16 @@ impl Postgres {
     /// [`OpenError`], each with what to do about it.
     pub async fn open(server: &Server) -> Result<Self, OpenError> {
         let found = open::prepare(server).await?;
+        Ok(Self::begin(server, found))
+    }
+
+    /// Begins to write and to listen on a database that was looked at: it is not brought up to date, and not remembered.
+    #[must_use]
+    pub fn as_it_is(server: &Server, Look { found, .. }: &Look) -> Self {
+        Self::begin(&server.clone().called(look::LOOKING), *found)
+    }
+
+    fn begin(server: &Server, found: Found) -> Self {
         let history = Arc::new(History::new(server.marker.clone()));
         let readers = open::readers(server);
         let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -130,7 +142,7 @@ impl Postgres {
         let watching = watch::begin(&readers, &voice);
         let changed = voice.changed;
         let lanes = Mutex::new(Some(Lanes { stop, tasks, watching }));
-        Ok(Self { readers, lanes, removals, others, claims, intake, changed, found })
+        Self { readers, lanes, removals, others, claims, intake, changed, found }
     }
 
     /// How the database was found when it was opened.

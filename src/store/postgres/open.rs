@@ -18,7 +18,7 @@ use sqlx::{
 use tokio::time;
 use url::{Host, Url};
 
-use super::history::{self, ArriveError, Found, Marker};
+use super::history::{self, ArriveError, Found, Marked, Marker};
 
 /// Connections that read; one more of them listens.
 const READERS: u32 = 8;
@@ -89,6 +89,12 @@ impl Server {
     #[must_use]
     pub fn marked_by(self, path: PathBuf) -> Self {
         Self { marker: Some(Marker { path }), ..self }
+    }
+
+    /// As what the server lists its connections.
+    #[must_use]
+    pub(super) fn called(self, name: &str) -> Self {
+        Self { options: Arc::new((*self.options).clone().application_name(name)), ..self }
     }
 
     /// Another database is in its place on purpose: the next one that is opened is remembered.
@@ -267,11 +273,11 @@ impl Server {
         self.connect((*self.options).clone().options(patient)).await
     }
 
-    fn failed(&self, source: sqlx::Error) -> OpenError {
+    pub(super) fn failed(&self, source: sqlx::Error) -> OpenError {
         OpenError::Engine { at: self.shown.clone(), source }
     }
 
-    async fn connect(&self, options: PgConnectOptions) -> Result<PgConnection, OpenError> {
+    pub(super) async fn connect(&self, options: PgConnectOptions) -> Result<PgConnection, OpenError> {
         let came = time::timeout(Duration::from_secs(10), options.connect()).await;
         came.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|source| {
             let why = match &source {
@@ -312,7 +318,7 @@ pub(super) async fn prepare(server: &Server) -> Result<Found, OpenError> {
     Ok(found)
 }
 
-async fn check(server: &Server, conn: &mut PgConnection) -> Result<(), OpenError> {
+pub(super) async fn check(server: &Server, conn: &mut PgConnection) -> Result<(), OpenError> {
     let fault = |error| server.failed(error);
     let (version, encoding, standby, fsync): (i64, String, bool, String) = sqlx::query_as(
         "SELECT CAST(current_setting('server_version_num') AS BIGINT), current_setting('server_encoding'),
@@ -365,7 +371,7 @@ async fn migrate(server: &Server, conn: &mut PgConnection) -> Result<(), OpenErr
 /// True where a later release's migration says that programs as old as this one go on with it: while one replica after
 /// the other is replaced, an old one may have to be started once more. It says so in `meta`, as `works-from`: its own number,
 /// and the newest migration that a program has to know. Where another one came after it, that word is not its own.
-async fn is_for_us_too(ours: &Migrator, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+pub(super) async fn is_for_us_too(ours: &Migrator, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let has_tables: bool =
         sqlx::query_scalar("SELECT to_regclass('meta') IS NOT NULL AND to_regclass('_sqlx_migrations') IS NOT NULL")
             .fetch_one(&mut *conn)
@@ -396,16 +402,22 @@ async fn arrive(server: &Server, conn: &mut PgConnection) -> Result<Found, OpenE
     .map_err(fault)?;
     let id: String =
         sqlx::query_scalar("SELECT value FROM meta WHERE name = 'id'").fetch_one(&mut *conn).await.map_err(fault)?;
-    let marked = server.marker.as_ref().map(Marker::read).transpose()?.unwrap_or_default();
-    if let (Some(known), Some(marker)) = (&marked.id, &server.marker)
-        && *known != id
-    {
-        return Err(OpenError::Other { at: server.shown.clone(), marker: marker.path.clone() });
-    }
+    let marked = known_by(server, Some(&id))?;
     history::arrive(conn, server.marker.as_ref(), marked, &id).await.map_err(|error| match error {
         ArriveError::Sql(error) => server.failed(error),
         ArriveError::Open(error) => error,
     })
+}
+
+/// What is remembered of it, unless that was another database.
+pub(super) fn known_by(server: &Server, id: Option<&str>) -> Result<Marked, OpenError> {
+    let marked = server.marker.as_ref().map(Marker::read).transpose()?.unwrap_or_default();
+    match (&marked.id, &server.marker) {
+        (Some(known), Some(marker)) if id != Some(known.as_str()) => {
+            Err(OpenError::Other { at: server.shown.clone(), marker: marker.path.clone() })
+        }
+        _ => Ok(marked),
+    }
 }
 
 pub(super) fn migrator() -> Migrator {
