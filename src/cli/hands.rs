@@ -16,6 +16,7 @@ use crate::{
         Jobs,
         queue::{Queue, Run, Settings},
     },
+    store::Database,
 };
 
 /// How long a call that is under way may take to end, once the command has what it wanted.
@@ -83,9 +84,12 @@ impl Desk {
 
     /// What was asked for is written down; somebody has to do it.
     pub(super) fn hint_at_rest(&self, terminal: &mut Terminal) -> anyhow::Result<()> {
-        match self.jobs() {
-            Some(_) => Ok(()),
-            None => terminal.hint("No service runs: it is done as soon as one does."),
+        match (self.jobs(), &self.config.database) {
+            (Some(_), _) => Ok(()),
+            (None, Database::Sqlite(_)) => terminal.hint("No service runs: it is done as soon as one does."),
+            (None, Database::Postgres(_)) => terminal.hint(
+                "No service runs here: it is done by one elsewhere on the same database, or as soon as one runs.",
+            ),
         }
     }
 }

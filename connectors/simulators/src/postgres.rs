@@ -237,6 +237,17 @@ impl Server {
         format!("postgres://postgres@{}/{name}", self.dir.display().to_string().replace('/', "%2F"))
     }
 
+    /// Changes a setting of the whole server, and waits until it is in force.
+    ///
+    /// # Panics
+    /// When the server does not take it.
+    pub fn set(&self, setting: &str, value: &str) {
+        self.ask("postgres", &format!("ALTER SYSTEM SET {setting} = {value}"));
+        self.ask("postgres", "SELECT pg_reload_conf()");
+        let is_in_force = |_: &u32| self.ask("postgres", &format!("SHOW {setting}")) == value;
+        assert!((0..100).any(|n| is_in_force(&n)), "{setting} is not {value}");
+    }
+
     /// Runs one statement, as a stranger would, and answers what it printed.
     ///
     /// # Panics

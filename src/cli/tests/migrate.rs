@@ -40,6 +40,12 @@ async fn an_installation_is_moved_to_a_server_by_one_command() {
     assert!(backup.contains("pg_dump") && backup.contains("master.key"), "{backup}");
     let restore = place.say(&["restore", "backup.tar", "--yes"]).await.refused();
     assert!(restore.contains("pg_restore"), "{restore}");
+    let unasked = place.say(&["key", "rotate"]).await;
+    assert!(unasked.hints.contains("Services of other machines") && unasked.refused().contains("--yes"));
+    let rotated = place.say(&["--yes", "key", "rotate"]).await.ok();
+    assert!(rotated.hints.contains("Copy it now to every other machine"), "{rotated:?}");
+    let revoked = place.say(&["--yes", "revoke", "--all", "--reason", "breach"]).await.ok();
+    assert!(revoked.output.contains("Locked: all."), "{revoked:?}");
     let twice = place.say(&MOVE).await.refused();
     assert!(twice.contains("is not empty"), "{twice}");
 }

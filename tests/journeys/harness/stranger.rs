@@ -8,6 +8,7 @@ use std::path::Path;
 use latchkey::{app::database, config::Config, store::Database};
 use latchkey_simulators::postgres;
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
+use tempfile::TempDir;
 
 use super::TestApp;
 
@@ -36,6 +37,15 @@ pub(crate) fn configured(dir: &Path) -> String {
     format!("[database]\nurl = \"{}\"\n", std::fs::read_to_string(&file).unwrap())
 }
 
+/// An installation's directory, whose database will be this one.
+pub(crate) fn on(database: Option<&postgres::Database>) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    if let Some(database) = database {
+        std::fs::write(dir.path().join(URL), &database.url).unwrap();
+    }
+    dir
+}
+
 /// A connection of somebody else's.
 pub(crate) enum Stranger {
     Sqlite(SqliteConnection),
@@ -62,6 +72,42 @@ impl Stranger {
         match self {
             Self::Sqlite(conn) => drop(sqlx::query(sqlite).execute(conn).await.unwrap()),
             Self::Postgres(conn) => drop(sqlx::raw_sql(postgres).execute(conn).await.unwrap()),
+        }
+    }
+
+    /// Runs a statement that both engines understand.
+    pub(crate) async fn on_both(&mut self, sql: &'static str) {
+        self.execute(sql, sql).await;
+    }
+
+    /// Runs a statement with a text `$1` and then numbers, said for each engine; answers how many rows it wrote.
+    pub(crate) async fn write(&mut self, sqlite: String, postgres: String, numbers: &[i64], text: &str) -> u64 {
+        match self {
+            Self::Sqlite(conn) => {
+                let query = sqlx::query(sqlx::AssertSqlSafe(sqlite)).bind(text);
+                let query = numbers.iter().fold(query, |query, number| query.bind(*number));
+                query.execute(conn).await.unwrap().rows_affected()
+            }
+            Self::Postgres(conn) => {
+                let query = sqlx::query(sqlx::AssertSqlSafe(postgres)).bind(text);
+                let query = numbers.iter().fold(query, |query, number| query.bind(*number));
+                query.execute(conn).await.unwrap().rows_affected()
+            }
+        }
+    }
+
+    /// The number that a statement of both engines answers.
+    pub(crate) async fn number(&mut self, sql: &'static str) -> Option<i64> {
+        match self {
+            Self::Sqlite(conn) => sqlx::query_scalar(sql).fetch_one(conn).await.unwrap(),
+            Self::Postgres(conn) => sqlx::query_scalar(sql).fetch_one(conn).await.unwrap(),
+        }
+    }
+
+    pub(crate) async fn close(self) {
+        match self {
+            Self::Sqlite(conn) => conn.close().await.unwrap(),
+            Self::Postgres(conn) => conn.close().await.unwrap(),
         }
     }
 
