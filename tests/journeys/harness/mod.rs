@@ -12,7 +12,7 @@ use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 
 use latchkey::{
     access::{Grant, State},
-    app::{App, Parts},
+    app::{App, Duties, Parts},
     audit::By,
     config::Config,
     people::{Enrolment, OneTime},
@@ -75,6 +75,20 @@ impl TestApp {
 
     /// Everything but the running service.
     pub(crate) async fn installed(edits: &[(&str, &str)], before: impl FnOnce(&Psa, &TestClock)) -> Self {
+        Self::installed_in(tempfile::tempdir().unwrap(), edits, before).await
+    }
+
+    /// The same, and running, on a database of the test's own choice.
+    pub(crate) async fn start_on(database: &latchkey_simulators::postgres::Database) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        stranger::choose(dir.path(), database);
+        let mut app = Self::installed_in(dir, &[], |_, _| ()).await;
+        app.up().await;
+        app.register_webhooks().await;
+        app
+    }
+
+    async fn installed_in(dir: TempDir, edits: &[(&str, &str)], before: impl FnOnce(&Psa, &TestClock)) -> Self {
         use_ring();
         if std::env::var_os("LATCHKEY_TEST_LOG").is_some() {
             let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().try_init();
@@ -84,7 +98,6 @@ impl TestApp {
         let (clock, authority) = (TestClock::new(), Authority::new());
         let (psa, entra) = (Psa::start(&authority, &clock).await, Entra::start(&authority, &clock).await);
         before(&psa, &clock);
-        let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = config(dir.path(), port);
         std::fs::create_dir_all(&config.data_dir).unwrap();
@@ -99,6 +112,19 @@ impl TestApp {
     pub(crate) async fn up(&mut self) {
         let parts = Parts { random: Arc::new(SystemRandom), ..Parts::new(Arc::new(self.clock.clone())) };
         self.app = Some(App::start(&self.config, parts).await.unwrap());
+    }
+
+    /// Another process on the same database: a directory, a port and copies of the key's files are its own.
+    pub(crate) async fn replica(&self, name: &str, duties: Duties) -> App {
+        let dir = self.dir.path().join(name);
+        std::fs::create_dir_all(dir.join("data")).unwrap();
+        std::fs::copy(self.config.key_file.path(), dir.join("master.key")).unwrap();
+        if let Some(database) = self.on_server() {
+            stranger::choose(&dir, &database);
+        }
+        let config = config(&dir, free_port());
+        let parts = Parts { duties, ..Parts::new(Arc::new(self.clock.clone())) };
+        App::start(&config, parts).await.unwrap()
     }
 
     pub(crate) async fn down(&mut self) {

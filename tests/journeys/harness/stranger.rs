@@ -23,6 +23,11 @@ pub(crate) fn is_on_postgres() -> bool {
     }
 }
 
+/// Says that the installation in `dir` has this database.
+pub(super) fn choose(dir: &Path, database: &postgres::Database) {
+    std::fs::write(dir.join(URL), &database.url).unwrap();
+}
+
 /// What the configuration of an installation in `dir` says about its database.
 pub(crate) fn configured(dir: &Path) -> String {
     if !is_on_postgres() {
@@ -31,7 +36,7 @@ pub(crate) fn configured(dir: &Path) -> String {
     let file = dir.join(URL);
     if !file.exists() {
         let database = postgres::database("journeys").expect("LATCHKEY_TEST_ENGINE=postgres needs PostgreSQL");
-        std::fs::write(&file, database.url).unwrap();
+        choose(dir, &database);
     }
     format!("[database]\nurl = \"{}\"\n", std::fs::read_to_string(&file).unwrap())
 }
