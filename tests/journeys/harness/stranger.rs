@@ -24,6 +24,11 @@ pub(crate) fn is_on_postgres() -> bool {
     }
 }
 
+/// Says that the installation in `dir` has this database.
+fn choose(dir: &Path, database: &postgres::Database) {
+    std::fs::write(dir.join(URL), &database.url).unwrap();
+}
+
 /// What the configuration of an installation in `dir` says about its database.
 pub(crate) fn configured(dir: &Path) -> String {
     if !is_on_postgres() {
@@ -32,7 +37,7 @@ pub(crate) fn configured(dir: &Path) -> String {
     let file = dir.join(URL);
     if !file.exists() {
         let database = postgres::database("journeys").expect("LATCHKEY_TEST_ENGINE=postgres needs PostgreSQL");
-        std::fs::write(&file, database.url).unwrap();
+        choose(dir, &database);
     }
     format!("[database]\nurl = \"{}\"\n", std::fs::read_to_string(&file).unwrap())
 }
@@ -41,7 +46,7 @@ pub(crate) fn configured(dir: &Path) -> String {
 pub(crate) fn on(database: Option<&postgres::Database>) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     if let Some(database) = database {
-        std::fs::write(dir.path().join(URL), &database.url).unwrap();
+        choose(dir.path(), database);
     }
     dir
 }
