@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     random,
-    registry::NoConnector,
+    registry::{InForce, NoConnector},
     store::{NewDelivery, Recorded},
 };
 
@@ -49,15 +49,18 @@ async fn receive(request: HttpRequest, payload: web::Payload, web: web::Data<Web
 
 async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result<Recorded, Problem> {
     let (address, now) = (web.proxies.source(request), web.clock.monotonic());
-    // A stranger who keeps failing no longer costs a look at the database.
-    let is_stranger = web.unproven.is_spent(Source::new(address, false), now);
-    let live = if is_stranger { web.live.known() } else { web.live.current().await };
     let path = request.match_info();
     let connection = ConnectionId::parse(path.query("connection")).ok();
-    let knows_path = live.registry.hook_fits(connection.as_ref(), path.query("secret"), web.clock.now());
+    let fits =
+        |live: &InForce| live.registry.hook_fits(connection.as_ref(), path.query("secret"), web.clock.now());
+    let mut knows_path = fits(&web.live.known());
+    // The path may be new. A stranger who keeps failing no longer costs a look at the database.
+    if !knows_path && !web.unproven.is_spent(Source::new(address, false), now) {
+        knows_path = fits(&web.live.current().await);
+    }
     let source = Source::new(address, knows_path);
     let is_spent = web.unproven.is_spent(source, now);
-    let Some(connection) = connection.filter(|_| knows_path) else {
+    let Some(connection) = connection.clone().filter(|_| knows_path) else {
         web.unproven.fail(source, now);
         if !is_spent {
             rejected(None, "unknown-path", &"no connection has this path");
@@ -69,7 +72,14 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     }
     let body = body::read(request, payload).await?;
     let delivery = Delivery { headers: headers(request), body, received_at: web.clock.now(), connection };
-    let event = match prove(web, &delivery).await {
+    // Proven by the rules as they are now, the path's secret among them.
+    let live = web.live.current().await;
+    if !fits(&live) {
+        web.unproven.fail(source, now);
+        rejected(None, "unknown-path", &"the connection no longer has this path");
+        return Err(Problem::Unproven);
+    }
+    let event = match prove(&live, &delivery).await {
         Ok(event) => event,
         Err(problem) => {
             if problem == Problem::Unproven {
@@ -81,8 +91,7 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     record(web, &delivery, event.into_inner()).await
 }
 
-async fn prove(web: &Web, delivery: &Delivery) -> Result<Verified<TicketEvent>, Problem> {
-    let live = web.live.current().await;
+async fn prove(live: &InForce, delivery: &Delivery) -> Result<Verified<TicketEvent>, Problem> {
     let system = match live.registry.ticket_system(&delivery.connection) {
         Ok(system) => system,
         Err(error @ NoConnector::Unknown(_)) => {
