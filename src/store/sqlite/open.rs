@@ -273,6 +273,14 @@ impl Opener {
         if foreign != 1 {
             return wrong("foreign_keys = ON", foreign.to_string());
         }
+        let wal_autocheckpoint: i64 = self.ask(conn, "PRAGMA wal_autocheckpoint").await?;
+        tracing::info!(
+            journal_mode = journal,
+            synchronous,
+            foreign_keys = foreign,
+            wal_autocheckpoint,
+            "the database is open"
+        );
         Ok(())
     }
 
