@@ -51,8 +51,7 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     let (address, now) = (web.proxies.source(request), web.clock.monotonic());
     let path = request.match_info();
     let connection = ConnectionId::parse(path.query("connection")).ok();
-    let fits =
-        |live: &InForce| live.registry.hook_fits(connection.as_ref(), path.query("secret"), web.clock.now());
+    let fits = |live: &InForce| live.registry.hook_fits(connection.as_ref(), path.query("secret"), web.clock.now());
     let mut knows_path = fits(&web.live.known());
     // The path may be new. A stranger who keeps failing no longer costs a look at the database.
     if !knows_path && !web.unproven.is_spent(Source::new(address, false), now) {

@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use latchkey_simulators::{
-    fault::Act,
-    graph::Licence,
-};
+use latchkey_simulators::{fault::Act, graph::Licence};
 
 use crate::harness::*;
 
