@@ -55,7 +55,8 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     let mut knows_path = fits(&web.live.known());
     // The path may be new. A stranger who keeps failing no longer costs a look at the database.
     if !knows_path && !web.unproven.is_spent(Source::new(address, false), now) {
-        knows_path = fits(&web.live.current().await);
+        let live = web.live.current().await;
+        knows_path = fits(&live);
     }
     let source = Source::new(address, knows_path);
     let is_spent = web.unproven.is_spent(source, now);
