@@ -145,6 +145,7 @@ impl App {
             Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter, comparing, gate))
         });
         let health: Arc<dyn Health> = Arc::new(Pulse {
+            sqlite: Arc::clone(&sqlite),
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             trust: guard,
@@ -352,6 +353,7 @@ impl Copy {
 /// What `/readyz` looks at.
 #[derive(Debug)]
 struct Pulse {
+    sqlite: Arc<Sqlite>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     trust: Arc<dyn Trust>,
@@ -375,7 +377,12 @@ impl Pulse {
 impl Health for Pulse {
     async fn checks(&self) -> Vec<HealthCheck> {
         let database = match tokio::time::timeout(Duration::from_secs(3), self.beat()).await {
-            Ok(written) => written.map_err(|e| e.to_string()),
+            Ok(Ok(())) => self.sqlite.damage().map_or(Ok(()), |found| {
+                Err(format!(
+                    "the database is damaged ({found}): stop the service, keep a copy of the file, restore a backup"
+                ))
+            }),
+            Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("the database did not answer within 3 s".to_owned()),
         };
         let said = |is_well: bool, why: &str| if is_well { Ok(()) } else { Err(why.to_owned()) };

@@ -63,7 +63,7 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     let Some(connection) = connection.clone().filter(|_| knows_path) else {
         web.unproven.fail(source, now);
         if !is_spent {
-            rejected(None, "unknown-path", &"no connection has this path");
+            rejected(web, None, "unknown-path", &"no connection has this path");
         }
         return Err(Problem::Unproven);
     };
@@ -76,10 +76,10 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     let live = web.live.current().await;
     if !fits(&live) {
         web.unproven.fail(source, now);
-        rejected(None, "unknown-path", &"the connection no longer has this path");
+        rejected(web, None, "unknown-path", &"the connection no longer has this path");
         return Err(Problem::Unproven);
     }
-    let event = match prove(&live, &delivery).await {
+    let event = match prove(web, &live, &delivery).await {
         Ok(event) => event,
         Err(problem) => {
             if problem == Problem::Unproven {
@@ -91,11 +91,11 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     record(web, &delivery, event.into_inner()).await
 }
 
-async fn prove(live: &InForce, delivery: &Delivery) -> Result<Verified<TicketEvent>, Problem> {
+async fn prove(web: &Web, live: &InForce, delivery: &Delivery) -> Result<Verified<TicketEvent>, Problem> {
     let system = match live.registry.ticket_system(&delivery.connection) {
         Ok(system) => system,
         Err(error @ NoConnector::Unknown(_)) => {
-            rejected(Some(&delivery.connection), "no-ticket-system", &error);
+            rejected(web, Some(&delivery.connection), "no-ticket-system", &error);
             return Err(Problem::Unproven);
         }
         Err(error @ NoConnector::Broken { .. }) => {
@@ -104,7 +104,7 @@ async fn prove(live: &InForce, delivery: &Delivery) -> Result<Verified<TicketEve
         }
     };
     system.verify(delivery).await.map_err(|why| {
-        rejected(Some(&delivery.connection), reason(&why), &Chain(&why));
+        rejected(web, Some(&delivery.connection), reason(&why), &Chain(&why));
         if why.is_for_later() { Problem::Busy(std::time::Duration::from_secs(30)) } else { Problem::Unproven }
     })
 }
@@ -136,10 +136,12 @@ async fn record(web: &Web, delivery: &Delivery, event: TicketEvent) -> Result<Re
     Ok(recorded)
 }
 
-fn rejected(connection: Option<&ConnectionId>, reason: &'static str, why: &dyn std::fmt::Display) {
+fn rejected(web: &Web, connection: Option<&ConnectionId>, reason: &'static str, why: &dyn std::fmt::Display) {
     metrics::counter!("webhook_rejected_total", "reason" => reason).increment(1);
-    let connection = connection.map(ConnectionId::as_str);
-    tracing::warn!(connection, reason, %why, "delivery rejected");
+    if let Some(left_out) = web.told.say(reason, web.clock.monotonic()) {
+        let connection = connection.map(ConnectionId::as_str);
+        tracing::warn!(connection, reason, left_out, %why, "delivery rejected");
+    }
 }
 
 const fn reason(why: &Rejected) -> &'static str {

@@ -12,11 +12,11 @@ use super::{
     BenchOptions,
     load::{ms, percentile},
     place::Place,
-    table::Table,
+    table::{Figure, Table},
     vendor_time::VendorTime,
 };
 
-const GOAL: Duration = Duration::from_millis(100);
+const GOAL_MS: f64 = 100.0;
 
 /// No request may take longer.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -25,6 +25,23 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 pub(super) async fn measure(options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
     let place = Place::up(options.engine).await?;
+    let Waited { whole, own } = clicks(&place, options.clicks).await?;
+    let spread = |of: &[Duration]| format!("p50 {}, p99 {}", ms(percentile(of, 50)), ms(percentile(of, 99)));
+    table.fact("click to credentials, as the technician waits", &spread(&whole))?;
+    table.fact("click to credentials, own share", &spread(&own))?;
+    table.at_most("click to credentials, own share: p99", Figure::ms(percentile(&own, 99)), GOAL_MS)?;
+    place.sandbox.service.kill().await
+}
+
+/// How long it took, sorted: as the technician waits, and without the vendors' time.
+#[derive(Debug, Default)]
+pub(super) struct Waited {
+    pub(super) whole: Vec<Duration>,
+    pub(super) own: Vec<Duration>,
+}
+
+/// So many requests, one after the other, to a service that is up.
+pub(super) async fn clicks(place: &Place, many: usize) -> anyhow::Result<Waited> {
     let vendors = &place.sandbox.vendors;
     let told = Told::default();
     let tells = told.clone();
@@ -32,19 +49,17 @@ pub(super) async fn measure(options: &BenchOptions, table: &mut Table) -> anyhow
     let time = VendorTime::default();
     time.listen(vendors.psa.sim.faults());
     time.listen(vendors.directory.sim.faults());
-    let (mut whole, mut own) = (Vec::new(), Vec::new());
-    for n in 0..options.clicks {
-        let (_, clicked, arrived) = click(&place, &told, n).await?;
+    let Waited { mut whole, mut own } = Waited::default();
+    for n in 0..many {
+        let (_, clicked, arrived) = click(place, &told, n).await?;
         whole.push(arrived - clicked);
         own.push((arrived - clicked).saturating_sub(time.within(clicked, arrived)));
     }
     whole.sort();
     own.sort();
-    let spread = |of: &[Duration]| format!("p50 {}, p99 {}", ms(percentile(of, 50)), ms(percentile(of, 99)));
-    table.fact("click to credentials, as the technician waits", &spread(&whole))?;
-    let p99 = percentile(&own, 99);
-    table.goal("click to credentials, own share", &spread(&own), "p99 100 ms", p99 <= GOAL)?;
-    place.sandbox.service.kill().await
+    vendors.psa.sim.faults().clear();
+    vendors.directory.sim.faults().clear();
+    Ok(Waited { whole, own })
 }
 
 /// When the ticket was told the credentials last.

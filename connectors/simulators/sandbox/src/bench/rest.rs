@@ -7,7 +7,7 @@ use super::{
     load::{self, Proof},
     place::Place,
     process,
-    table::Table,
+    table::{Figure, Table},
 };
 use crate::child::Between;
 
@@ -24,7 +24,7 @@ const CONNECTIONS: usize = 64;
 pub(super) async fn memory(options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
     let place = Place::up(options.engine).await?;
     let now = idle_memory(&place).await?;
-    table.goal("memory, idle", &format!("{now:.1} MiB"), "40 MiB", now <= MEMORY_MIB)?;
+    table.at_most("memory, idle", Figure::new(now, "MiB", 1), MEMORY_MIB)?;
     let like = intake::a_delivery(&place).await?;
     let requests = load::make(&place.sandbox.vendors.psa, &like, 1, options.deliveries, Proof::Signed)?;
     load::send(place.sandbox.service.address(), requests, CONNECTIONS).await?.only(202)?;
@@ -40,34 +40,48 @@ pub(super) async fn idle_memory(place: &Place) -> anyhow::Result<f64> {
 }
 
 fn mib(kib: u64) -> f64 {
-    f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0
+    whole(kib) / 1024.0
+}
+
+pub(super) fn whole(number: u64) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 pub(super) async fn idle(options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
     let place = Place::new(options.engine).await?;
     place.start(Between::Counting).await?;
-    tokio::time::sleep(SETTLED.min(Duration::from_secs(options.idle))).await;
-    let pid = place.sandbox.service.pid().await?;
-    let (cpu, calls, stored) = (process::cpu(pid)?, place.sandbox.service.calls().await?, place.stored());
-    tokio::time::sleep(Duration::from_secs(options.idle)).await;
-    let cpu = process::cpu(pid)? - cpu;
-    let calls = more(&place.sandbox.service.calls().await?, &calls);
-    let share = 100.0 * cpu.as_secs_f64() / Duration::from_secs(options.idle).as_secs_f64();
+    let stored = place.stored();
+    let (share, calls) = nothing_happens(&place, options.idle).await?;
     let what = format!("{} idle seconds", options.idle);
-    table.goal(&format!("{what}: CPU"), &format!("{share:.2} % of a core"), "0.2 %", share <= SHARE)?;
-    let beats: u64 = calls.iter().filter(|(verb, _)| *verb == "heartbeat").map(|(_, times)| times).sum();
-    let asked: u64 = calls.values().sum();
-    let only_beats = asked == beats && beats <= options.idle.div_ceil(60);
-    table.goal(&format!("{what}: the store is asked"), &format!("{asked} times"), "1 heartbeat", only_beats)?;
-    let named: Vec<String> = calls.iter().map(|(verb, times)| format!("{verb} {times}")).collect();
-    table.fact(&format!("{what}: for"), &named.join(", "))?;
+    table.at_most(&format!("{what}: CPU"), Figure::new(share, "% of a core", 2), SHARE)?;
+    let times = |is_beat: bool| calls.iter().filter(move |(verb, _)| (*verb == "heartbeat") == is_beat);
+    let (beats, others) = (times(true).map(|(_, n)| *n).sum(), times(false).map(|(_, n)| *n).sum());
+    let minutes = f64::from(u32::try_from(options.idle.div_ceil(60))?);
+    table.at_most(&format!("{what}: heartbeats"), Figure::new(whole(beats), "", 0), minutes)?;
+    table.at_most(&format!("{what}: the store is asked anything else"), Figure::new(whole(others), "times", 0), 0.0)?;
+    if others > 0 {
+        let named: Vec<String> = times(false).map(|(verb, times)| format!("{verb} {times}")).collect();
+        table.fact(&format!("{what}: for"), &named.join(", "))?;
+    }
     table
         .fact(&format!("{what}: database's files"), &format!("{} bytes more", place.stored().saturating_sub(stored)))?;
     place.sandbox.service.kill().await
 }
 
+/// Seconds in which nothing happens: percent of a core that are used, and what the store is asked.
+pub(super) async fn nothing_happens(place: &Place, seconds: u64) -> anyhow::Result<(f64, BTreeMap<String, u64>)> {
+    let time = Duration::from_secs(seconds);
+    tokio::time::sleep(SETTLED.min(time)).await;
+    let pid = place.sandbox.service.pid().await?;
+    let (cpu, calls) = (process::cpu(pid)?, place.sandbox.service.calls().await?);
+    tokio::time::sleep(time).await;
+    let cpu = process::cpu(pid)? - cpu;
+    let calls = more(&place.sandbox.service.calls().await?, &calls);
+    Ok((100.0 * cpu.as_secs_f64() / time.as_secs_f64(), calls))
+}
+
 /// What was counted since.
-fn more(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+pub(super) fn more(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     let since = |(verb, times): (&String, &u64)| (verb.clone(), times - before.get(verb).unwrap_or(&0));
     now.iter().map(since).filter(|(_, times)| *times > 0).collect()
 }
