@@ -16,7 +16,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     cli::ServiceDesk,
-    clock_guard::{GuardedClock, Trust},
+    clock_guard::{Doubt, GuardedClock, Trust},
     config::{Config, DATABASE_FILE},
     generation::{Counter, CounterError, Standing},
     http::{self, Entrance, Health, HealthCheck, Web},
@@ -158,7 +158,7 @@ impl App {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
             clock: Arc::clone(&clock),
-            trust: Arc::<GuardedClock<_>>::clone(&guard),
+            trust: Arc::new(Sound { clock: Arc::<GuardedClock<_>>::clone(&guard), engine: engine.clone() }),
             random: Arc::clone(&random),
             seal: Arc::clone(&seal),
             public_url: config.public_url.clone(),
@@ -176,6 +176,7 @@ impl App {
             Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter.clone(), comparing))
         };
         let health: Arc<dyn Health> = Arc::new(Pulse {
+            engine: engine.clone(),
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             trust: Arc::<GuardedClock<_>>::clone(&guard),
@@ -403,9 +404,23 @@ impl Copy {
     }
 }
 
+/// What is given by: a clock that is trusted, and a database that is not damaged.
+#[derive(Debug)]
+struct Sound {
+    clock: Arc<dyn Trust>,
+    engine: Engine,
+}
+
+impl Trust for Sound {
+    fn doubt(&self) -> Option<Doubt> {
+        self.engine.damage().map_or_else(|| self.clock.doubt(), |_| Some(Doubt::Damaged))
+    }
+}
+
 /// What `/readyz` looks at.
 #[derive(Debug)]
 struct Pulse {
+    engine: Engine,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     trust: Arc<dyn Trust>,
@@ -450,7 +465,12 @@ impl Pulse {
 impl Health for Pulse {
     async fn checks(&self) -> Vec<HealthCheck> {
         let database = match tokio::time::timeout(Duration::from_secs(3), self.beat()).await {
-            Ok(written) => written.map_err(|e| e.to_string()),
+            Ok(Ok(())) => self.engine.damage().map_or(Ok(()), |found| {
+                Err(format!(
+                    "the database is damaged ({found}): stop the service, keep a copy of the file, restore a backup"
+                ))
+            }),
+            Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("the database did not answer within 3 s".to_owned()),
         };
         let clock = self.trust.doubt().map_or(Ok(()), |doubt| Err(doubt.sentence().to_owned()));

@@ -35,6 +35,8 @@ pub enum Doubt {
     StartedBelow,
     /// The database server's clock shows another time, by which other processes work as well.
     OffDatabase,
+    /// Not the clock: the database's file was found damaged while it was served.
+    Damaged,
 }
 
 impl Doubt {
@@ -46,6 +48,7 @@ impl Doubt {
             Self::SetBack => "the server's clock was set back",
             Self::StartedBelow => "the server's clock is behind a time it showed before",
             Self::OffDatabase => "the server's clock and the database server's clock differ",
+            Self::Damaged => "the database is damaged",
         }
     }
 }

@@ -81,6 +81,15 @@ impl Engine {
         matches!(self, Self::Postgres(store) if store.found() == Found::InUse)
     }
 
+    /// What is damaged in a file, if that was found by now. A server looks after its own.
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        match self {
+            Self::Sqlite(store) => store.damage(),
+            Self::Postgres(_) => None,
+        }
+    }
+
     /// Writes what was accepted, refuses what comes later.
     pub async fn close(&self) {
         match self {

@@ -39,4 +39,5 @@ mod storage;
 mod terms;
 mod the_main_job;
 mod tls;
+mod two_clocks;
 mod watching;

@@ -1,7 +1,11 @@
 //! Claiming: only what there are free slots for, removals first, nothing for a connection at its limit.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use latchkey_contract::Timestamp;
 use tokio::sync::mpsc;
 
 use super::{Shared, Stop, engine::PULSE, slots::Wanted};
@@ -10,18 +14,23 @@ use crate::{
     store::{Claim, Finish, StoreError},
 };
 
-/// How often depth and age are measured, in rounds of at most [`PULSE`] each.
-const MEASURED_EVERY: u32 = 5;
+/// How often depth and age are measured while there is work: counting takes the longer the more waits.
+const MEASURED_EVERY: Duration = Duration::from_secs(5);
+
+/// Where nothing is due and nobody has said anything for this long, the store is asked all the same.
+const LOOK_ANYWAY: Duration = Duration::from_secs(300);
 
 /// Claims and hands over until the queue is stopped. An error of the store is waited out, never the end.
 pub(super) async fn fetch(shared: Arc<Shared>, hand: mpsc::Sender<Task>) {
-    for round in 0_u32.. {
+    let mut measured: Option<Instant> = None;
+    loop {
         shared.health.fetch_beats();
         if shared.is_stopping() || hand.is_closed() {
             break;
         }
-        if round % MEASURED_EVERY == 0 {
+        if measured.is_none_or(|at| at.elapsed() >= MEASURED_EVERY) {
             measure(&shared).await;
+            measured = Some(Instant::now());
         }
         match claim(&shared).await {
             Ok(tasks) if !tasks.is_empty() => {
@@ -71,21 +80,37 @@ async fn hand_over(shared: &Shared, hand: &mpsc::Sender<Task>, tasks: Vec<Task>)
     true
 }
 
-/// Until something is due, is asked for, or a slot is free; at most a second, which also lets another
-/// process's commits be seen. The pulse is real time: a heart must beat also while a test's clock stands.
+/// Until something is due, is asked for, or a slot is free. The store wakes us after each commit that may matter, so
+/// meanwhile it is asked nothing: who has nothing to do costs nothing.
 async fn rest(shared: &Shared) {
     let now = shared.clock.now();
-    let next = shared.store.next_due().await.ok().flatten();
-    match next {
+    let next = match shared.store.next_due().await {
         // Due, and yet it was not claimed: its key, its connection or every slot is taken.
-        Some(at) if at <= now => pause(shared, PULSE).await,
-        Some(at) => {
-            tokio::select! {
-                () = shared.clock.sleep_until(at) => {}
-                () = pause(shared, PULSE) => {}
-            }
+        Ok(Some(at)) if at <= now => return pause(shared, PULSE).await,
+        Ok(next) => next,
+        Err(_) => return pause(shared, PULSE).await,
+    };
+    let since = Instant::now();
+    // The pulse is real time: a heart must beat also while a test's clock stands.
+    while !is_due(shared, next) && since.elapsed() < LOOK_ANYWAY {
+        shared.health.fetch_beats();
+        tokio::select! {
+            () = shared.wake.notified() => return,
+            () = shared.stopped(Stop::Draining) => return,
+            () = comes(shared, next) => {}
+            () = tokio::time::sleep(PULSE) => {}
         }
-        None => pause(shared, PULSE).await,
+    }
+}
+
+fn is_due(shared: &Shared, next: Option<Timestamp>) -> bool {
+    next.is_some_and(|at| at <= shared.clock.now())
+}
+
+async fn comes(shared: &Shared, next: Option<Timestamp>) {
+    match next {
+        Some(at) => shared.clock.sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -191,6 +191,28 @@ async fn what_is_committed_is_worked_off_and_the_queue_falls_idle() {
     assert_eq!(bench.store.queue(after(10)).await.unwrap(), crate::store::QueueState::default());
 }
 
+/// Pulses pass, in real time, and the heart beats; nothing is written and nothing is read.
+#[tokio::test]
+async fn who_has_nothing_to_do_asks_the_store_nothing() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _measuring = metrics::set_default_local_recorder(&recorder);
+    let commits = || {
+        let text = recorder.handle().render();
+        text.lines().find_map(|line| line.strip_prefix("db_commit_seconds_count ")?.parse::<u64>().ok())
+    };
+    let bench = Bench::new().await;
+    let (queue, worked) = bench.start(settings(), |_, _| async { Ran::Finish(Finish::Done) });
+    bench.add(vec![giving("a1", "d"), task(converge("later", "d"), after(10), Priority::Giving)]).await;
+    until("the first one", async || worked.slots().len() == 1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = commits();
+    tokio::time::sleep(2 * engine::PULSE + Duration::from_millis(300)).await;
+    assert!(before.is_some() && commits() == before, "{before:?} {:?}", commits());
+    assert!(queue.is_alive());
+    bench.clock.pass(10);
+    until("the later one", async || worked.slots().len() == 2).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_is_renewed_for_as_long_as_its_job_runs() {
     let bench = Bench::new().await;

@@ -5,6 +5,7 @@
 
 pub mod copy;
 mod dialect;
+mod look;
 mod open;
 mod record;
 mod reserve;
@@ -67,6 +68,8 @@ pub struct Sqlite {
     others: mpsc::Sender<Box<dyn Request>>,
     changed: Arc<Notify>,
     closing: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+    damage: look::Damage,
+    looking: Option<JoinHandle<()>>,
 }
 
 impl Sqlite {
@@ -81,7 +84,10 @@ impl Sqlite {
         let mut conn = opener.open().await?;
         let kept = open::beside(path, "reserve");
         let reserve = reserve::Reserve::open(kept, options.reserve_bytes, options.max_bytes, &mut conn).await;
-        Ok(Self::serve(opener, conn, reserve))
+        let later = (!look::is_small(&opener)).then(|| opener.clone());
+        let mut sqlite = Self::serve(opener, conn, reserve);
+        sqlite.looking = later.map(|opener| tokio::spawn(look::later(opener, Arc::clone(&sqlite.damage))));
+        Ok(sqlite)
     }
 
     /// Opens a database of this or an earlier release beside whoever works on it: nothing is brought up to date, and no
@@ -111,12 +117,22 @@ impl Sqlite {
             changed: Arc::clone(&changed),
         };
         let task = tokio::spawn(writer.serve());
-        Self { readers, first, others, changed, closing: Mutex::new(Some((stop, task))) }
+        let closing = Mutex::new(Some((stop, task)));
+        Self { readers, first, others, changed, closing, damage: look::Damage::default(), looking: None }
+    }
+
+    /// What is damaged in the file, if that was found by now: a large one is looked through while it is served.
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
     }
 
     /// Writes what was accepted, refuses what comes later, and leaves one whole file behind.
     pub async fn close(&self) {
         let Some((stop, task)) = self.closing.lock().await.take() else { return };
+        if let Some(looking) = &self.looking {
+            looking.abort();
+        }
         self.readers.close().await;
         let _ = stop.send(());
         if let Err(error) = task.await {

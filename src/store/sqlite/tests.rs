@@ -245,6 +245,40 @@ async fn a_damaged_database_is_refused() {
     assert!(error.to_string().contains("restore a backup"), "{error}");
 }
 
+/// A start takes no longer the more is stored: a large file is looked through while it is served.
+#[tokio::test]
+async fn a_large_damaged_database_is_noticed_while_it_is_served() {
+    let place = Place::new();
+    let path = filled(&place).await;
+    let mut conn = stranger(&path).await;
+    execute(&mut conn, "CREATE TABLE many (x BLOB)").await;
+    execute(
+        &mut conn,
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+         INSERT INTO many SELECT randomblob(1000) FROM n",
+    )
+    .await;
+    let root: i64 = sqlx::query_scalar("SELECT rootpage FROM sqlite_master WHERE name = 'many'")
+        .fetch_one(&mut conn)
+        .await
+        .unwrap();
+    conn.close().await.unwrap();
+    let opener = super::open::Opener::new(&path, &small());
+    let damage = super::look::Damage::default();
+    super::look::through(&opener, &damage).await;
+    assert_eq!(damage.get(), None, "it is large, and whole");
+    let mut bytes = std::fs::read(&path).unwrap();
+    assert!(bytes.len() > 16 * 1024 * 1024);
+    let from = usize::try_from(root - 1).unwrap() * 4096;
+    bytes[from..from + 4096].iter_mut().for_each(|byte| *byte = 0xEE);
+    std::fs::write(&path, bytes).unwrap();
+    let store = place.open().await;
+    assert_eq!(store.damage(), None, "nobody has looked yet");
+    super::look::through(&opener, &store.damage).await;
+    assert!(store.damage().is_some());
+    after_the_end(&store).await;
+}
+
 #[tokio::test]
 async fn a_database_that_is_gone_empty_or_another_is_noticed() {
     let place = Place::new();
