@@ -4,6 +4,8 @@
 //! fall together, and the versions they started from are checked. Nothing is decided here.
 
 mod alert;
+#[cfg(test)]
+mod model;
 pub(crate) mod row;
 pub mod sqlite;
 #[cfg(test)]

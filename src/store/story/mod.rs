@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod model;
 mod people;
 mod sample;
 mod tasks;
