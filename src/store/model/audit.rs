@@ -13,12 +13,7 @@ use crate::{
 const TOGETHER: usize = 1000;
 
 /// Chains the entries. Where that fails, those of a removal are owed; anything else fails.
-pub(super) fn append(
-    db: &mut Db,
-    entries: &[AuditEntry],
-    is_removal: bool,
-    is_broken: bool,
-) -> Result<(), StoreError> {
+pub(super) fn append(db: &mut Db, entries: &[AuditEntry], is_removal: bool, is_broken: bool) -> Result<(), StoreError> {
     if entries.is_empty() {
         return Ok(());
     }
@@ -88,7 +83,8 @@ fn wants(tables: &Tables, filter: &AuditFilter, entry: &AuditEntry) -> bool {
     };
     let at_customer = |customer: &str| {
         let grant = entry.grant.as_ref().and_then(|id| tables.grant_rows.get(id)).and_then(|n| tables.grants.get(n));
-        entry.detail["request"]["customer"] == customer || grant.is_some_and(|g: &Grant| g.customer.as_str() == customer)
+        entry.detail["request"]["customer"] == customer
+            || grant.is_some_and(|g: &Grant| g.customer.as_str() == customer)
     };
     filter.from.is_none_or(|from| entry.at >= from)
         && filter.to.is_none_or(|to| entry.at < to)

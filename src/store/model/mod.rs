@@ -14,7 +14,7 @@ mod watched;
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use latchkey_contract::{
@@ -41,7 +41,9 @@ use crate::{
 pub(crate) struct Model {
     db: Mutex<Db>,
     changed: Arc<Notify>,
-    is_lazy: bool,
+    /// Syncs with every so manieth write; with each where there is none.
+    lazy: Option<u64>,
+    writes: AtomicU64,
     is_chain_broken: AtomicBool,
 }
 
@@ -56,7 +58,7 @@ struct Change {
 impl Model {
     /// One that answers before it has synced: what no engine of ours may do.
     pub(crate) fn lazy() -> Self {
-        Self { is_lazy: true, ..Self::default() }
+        Self { lazy: Some(50), ..Self::default() }
     }
 
     /// The process died: what was not synced is forgotten.
@@ -88,7 +90,7 @@ impl Model {
         let result = act(&mut db);
         if result.is_err() {
             db.back_to(mark);
-        } else if !self.is_lazy {
+        } else if self.lazy.is_none_or(|every| self.writes.fetch_add(1, Ordering::Relaxed) % every == every - 1) {
             db.sync();
         }
         drop(db);
@@ -270,9 +272,8 @@ impl Store for Model {
         mode: Mode,
     ) -> Result<Vec<Account>, StoreError> {
         Ok(self.read(|t| {
-            let is_used = |a: &Account| {
-                t.open_grants.keys().filter_map(|row| t.grants.get(row)).any(|g| g.account == a.id)
-            };
+            let is_used =
+                |a: &Account| t.open_grants.keys().filter_map(|row| t.grants.get(row)).any(|g| g.account == a.id);
             let theirs = |a: &&Account| a.person == *person && a.directory == *directory && a.mode == mode;
             let found = t.accounts.values().filter(theirs);
             found.filter(|a| mode == Mode::Standard || is_used(a)).cloned().collect()

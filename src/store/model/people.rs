@@ -16,7 +16,8 @@ const FAILURES_KEPT: std::time::Duration = std::time::Duration::from_secs(7 * 24
 
 pub(super) fn seal(db: &mut Db, row: &SealedRow) -> Result<(), StoreError> {
     let is_named = |other: &SealedRow| row.name.is_some() && other.name == row.name;
-    let is_taken = db.rows.sealed.contains_key(&row.id) || (row.name.is_some() && db.rows.sealed.values().any(is_named));
+    let is_taken =
+        db.rows.sealed.contains_key(&row.id) || (row.name.is_some() && db.rows.sealed.values().any(is_named));
     if is_taken || is_retired(db, &row.key_id) {
         return Err(StoreError::Conflict);
     }

@@ -33,7 +33,8 @@ fn missing(rows: &Tables, now: Timestamp) -> Vec<NewTask> {
         missing.push(NewTask { work: Work::Due { grant: grant.id.clone() }, run_at: due, priority: Priority::Removal });
     }
     let used: BTreeSet<_> = open().map(|g| &g.account).collect();
-    let looked_at = rows.accounts.values().filter(|a| !a.looks.is_empty() || a.overdue.is_some() || used.contains(&a.id));
+    let looked_at =
+        rows.accounts.values().filter(|a| !a.looks.is_empty() || a.overdue.is_some() || used.contains(&a.id));
     missing.extend(looked_at.filter_map(|account| converge(rows, account, now)));
     missing.extend(presence(rows, now));
     missing.retain(|task| !matches!(task.work, Work::Due { .. }) || !is_there(rows, &task.work.slot()));

@@ -9,9 +9,7 @@ use crate::{
     audit::{AuditEntry, Checkpoint},
     jobs::task::{Priority, Work},
     rulebook::{Hold, Records, Rulebook},
-    store::{
-        Alert, Cursor, Factors, Invitation, NewDelivery, Notice, OwedMail, Revision, SealedRow, Session, Trouble,
-    },
+    store::{Alert, Cursor, Factors, Invitation, NewDelivery, Notice, OwedMail, Revision, SealedRow, Session, Trouble},
 };
 
 /// Everything that is remembered. What is numbered keeps the order of its commits.
