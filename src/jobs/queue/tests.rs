@@ -211,6 +211,34 @@ async fn a_lease_is_renewed_for_as_long_as_its_job_runs() {
     assert_eq!(worked.slots().len(), 1);
 }
 
+/// A jump lets every lease run out at once; whoever still runs keeps their task.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_gives_nobody_a_second_hand() {
+    let bench = Bench::new().await;
+    let (open, waits) = gate();
+    let (queue, worked) = bench.start(settings(), move |task, lease| {
+        let waiting = matches!(task.work, Work::Converge { .. }).then(|| waits(task, lease));
+        async move {
+            match waiting {
+                Some(waiting) => waiting.await,
+                None => Ran::Finish(Finish::Done),
+            }
+        }
+    });
+    bench.add(vec![giving("a1", "d")]).await;
+    until("the job runs", async || !worked.slots().is_empty()).await;
+    for n in 1..=20 {
+        bench.clock.pass(3600);
+        let told = tell_work(&n.to_string());
+        bench.add(vec![task(told.clone(), START, Priority::Telling)]).await;
+        until("something else was claimed since", async || worked.slots().contains(&told.slot())).await;
+    }
+    assert!(!worked.lease().is_lost());
+    open.add_permits(1);
+    until("idle", async || queue.idle().await).await;
+    assert_eq!(worked.slots().iter().filter(|slot| *slot == "converge:a1").count(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_lease_is_told_to_its_job_and_its_end_is_refused() {
     let bench = Bench::new().await;
