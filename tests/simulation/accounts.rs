@@ -38,6 +38,9 @@ pub(crate) struct Held {
     /// Nobody was told the password that it has.
     pub(crate) is_scrambled: bool,
     visible_from: i64,
+    /// Somebody enabled it who had no grant.
+    pub(crate) is_by_hand: bool,
+    pub(crate) by_hand_at: Option<i64>,
     pub(crate) is_deleted: bool,
     is_purged: bool,
     since: Option<i64>,
@@ -88,7 +91,7 @@ impl Held {
 
     /// Somebody enables it by hand.
     pub(crate) fn enable(&mut self, now: i64) {
-        self.is_enabled = true;
+        (self.is_enabled, self.is_by_hand, self.by_hand_at) = (true, true, Some(now));
         self.note(now);
     }
 }
@@ -181,7 +184,7 @@ pub(crate) fn apply(
             }
             account.given.retain(|g| g.entitlement != held.entitlement);
         }
-        Step::Disable => account.is_enabled = false,
+        Step::Disable => (account.is_enabled, account.is_by_hand) = (false, false),
         Step::CutSessions => account.sessions_cut = Some(now),
         Step::RemoveMethod(_) => account.method = None,
         Step::Delete => {
@@ -226,6 +229,8 @@ fn create(
         password,
         is_scrambled: false,
         visible_from,
+        is_by_hand: false,
+        by_hand_at: None,
         is_deleted: false,
         is_purged: false,
         since: None,

@@ -51,16 +51,17 @@ pub(crate) fn acknowledged_is_kept(world: &World, model: &Model, acknowledged: &
     });
 }
 
-/// Everything has come to rest.
-pub(crate) fn at_the_end(scene: &Scene) {
+/// Everything has come to rest. Answers by how much access stood longer than its grants.
+pub(crate) fn at_the_end(scene: &Scene) -> Vec<i64> {
     grants(scene);
-    accounts(scene);
+    let overhangs = accounts(scene);
     tickets(scene);
     deliveries(scene);
     audit(scene);
+    overhangs
 }
 
-/// I2, I8, I10, I12.
+/// I2, I6, I8, I10, I12.
 fn grants(scene: &Scene) {
     let (world, told) = (&scene.world, scene.ledger.lock());
     let mut of_ticket: BTreeMap<String, u32> = BTreeMap::new();
@@ -70,6 +71,9 @@ fn grants(scene: &Scene) {
         let stored = rows(scene.rows.grant(id));
         world.hold("I2", is_final(told.state) && stored.is_some_and(|g| g.state.is_final()), || {
             (format!("grant {id} has not ended: it is {}", told.state), about())
+        });
+        world.hold("I6", told.state != "ended" || told.overhang.is_some(), || {
+            (format!("nobody says how long grant {id} stood after its end"), about())
         });
         let n = CUSTOMERS.iter().position(|c| *c == told.customer.as_str()).unwrap_or(usize::MAX);
         let case = told.ticket.ticket.as_str().parse().ok().and_then(|n: u64| desk.tickets.get(&n));
@@ -92,8 +96,8 @@ fn grants(scene: &Scene) {
 }
 
 /// I1, I2, I5, I6, I11: power at every instant within a grant; and none at the end.
-fn accounts(scene: &Scene) {
-    let world = &scene.world;
+fn accounts(scene: &Scene) -> Vec<i64> {
+    let (world, mut overhangs) = (&scene.world, Vec::new());
     let told = scene.ledger.lock();
     for tenant in &scene.tenants {
         let mut accounts = tenant.accounts();
@@ -106,6 +110,10 @@ fn accounts(scene: &Scene) {
                 world.hold("I1", covered.is_some(), || {
                     (format!("account {} had power at {from} ms under no grant", account.mark), about())
                 });
+                let ends = mine.iter().filter(|t| t.begun.is_some_and(|at| at <= *until)).filter_map(|t| t.end());
+                if account.by_hand_at.is_none_or(|at| !(*from..=*until).contains(&at)) {
+                    overhangs.extend(ends.max().map(|end| (until - end).max(0)));
+                }
                 let last = covered.unwrap_or(i64::MAX);
                 world.hold("I11", *until <= last, || {
                     (format!("account {} had power until {until} ms and not until {last} ms", account.mark), about())
@@ -119,6 +127,7 @@ fn accounts(scene: &Scene) {
             });
         }
     }
+    overhangs
 }
 
 /// Until when power that began then may stand; `None` where no grant is its reason.

@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use latchkey_contract::{AccountId, ConnectionId, CustomerId, GrantId, TicketRef};
 
 use crate::{
-    access::{Grant, State},
+    access::{Grant, Proof, State},
+    directory::Tenant,
     store::Transition,
     world::{MINUTE, World},
 };
@@ -45,11 +46,17 @@ impl Told {
 pub(crate) struct Ledger {
     world: Arc<World>,
     told: Mutex<BTreeMap<GrantId, Told>>,
+    tenants: OnceLock<Vec<Arc<Tenant>>>,
 }
 
 impl Ledger {
     pub(crate) fn new(world: Arc<World>) -> Self {
-        Self { world, told: Mutex::default() }
+        Self { world, told: Mutex::default(), tenants: OnceLock::new() }
+    }
+
+    /// Whom to ask whether off is off.
+    pub(crate) fn ask(&self, tenants: Vec<Arc<Tenant>>) {
+        let _ = self.tenants.set(tenants);
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<GrantId, Told>> {
@@ -68,11 +75,27 @@ impl Ledger {
                 State::Active { .. } => drop(line.active.get_or_insert(now)),
                 State::Ending { .. } => drop(line.ending.get_or_insert(now)),
                 State::Ended { due, proof, .. } => {
+                    self.is_off(grant, proof);
                     line.overhang = i64::try_from(proof.seen_at().since(*due).as_millis()).ok();
                 }
                 _ => {}
             }
         }
+    }
+}
+
+impl Ledger {
+    /// I6: what is called off is off at this very moment, by the directory's own record.
+    fn is_off(&self, grant: &Grant, proof: &Proof) {
+        let goes_on = proof.facts().iter().any(|fact| fact.contains("stays enabled"));
+        let tenant = self.tenants.get().and_then(|all| all.iter().find(|t| t.id == grant.directory));
+        let Some(tenant) = tenant.filter(|_| !goes_on) else { return };
+        let mut accounts = tenant.accounts();
+        accounts.expire(self.world.now());
+        let on = accounts.all.iter().find(|a| a.mark == grant.account && a.has_power() && !a.is_by_hand);
+        self.world.hold("I6", on.is_none(), || {
+            (format!("grant {} is called off while its account has power", grant.id), vec![grant.account.to_string()])
+        });
     }
 }
 

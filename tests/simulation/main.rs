@@ -194,7 +194,7 @@ fn ordinary(grants: u64) -> bool {
     println!("faults: {}", list(&faults));
     println!("asked: {}", list(&checks));
     println!(
-        "from its end to off, of {} grants: p50 {:?}, p99 {:?}, worst {:?}",
+        "power that stood after its end, of {} times it was given: p50 {:?}, p99 {:?}, worst {:?}",
         overhangs.len(),
         at(500),
         at(990),

@@ -172,6 +172,10 @@ impl Process {
         let world = &self.outside.world;
         let (now, stirs) = (world.now(), world.stirs());
         let Some(claim) = self.wanted().filter(|_| now >= self.not_before || stirs != self.stirs) else { return false };
+        if !self.renew_what_ran_out() {
+            self.not_before = now + SECOND;
+            return false;
+        }
         // A store that answers late is a store that fails: no claim waits here.
         let claimed = self.outside.store.claim(&claim).now_or_never();
         self.stirs = self.outside.world.stirs();
@@ -185,6 +189,19 @@ impl Process {
         let is_any = !tasks.is_empty();
         tasks.into_iter().for_each(|task| self.take(task));
         is_any
+    }
+
+    /// A clock that jumped lets the leases of what runs run out: they are renewed before anything is claimed.
+    fn renew_what_ran_out(&self) -> bool {
+        let now = self.guard.now();
+        let mut taken = lock(&self.taken);
+        taken.values_mut().filter(|t| t.lease.until <= now).all(|t| {
+            let renewed = self.outside.store.renew(&t.lease, now + LEASE).now_or_never();
+            if let Some(Ok(true)) = renewed {
+                t.lease.until = now + LEASE;
+            }
+            matches!(renewed, Some(Ok(_)))
+        })
     }
 
     fn wanted(&self) -> Option<Claim> {
@@ -247,9 +264,13 @@ async fn work(jobs: &Jobs, outside: &Outside, guard: &GuardedClock<Arc<dyn Clock
 async fn keep(outside: Outside, taken: Arc<Mutex<BTreeMap<u64, Taken>>>, guard: Arc<GuardedClock<Arc<dyn Clock>>>) {
     loop {
         outside.world.sleep(20 * SECOND).await;
-        let leases: Vec<Lease> = lock(&taken).values().map(|t| t.lease.clone()).collect();
-        for lease in leases {
-            let _ = outside.store.renew(&lease, guard.now() + LEASE).await;
+        let leases: Vec<(u64, Lease)> = lock(&taken).iter().map(|(key, t)| (*key, t.lease.clone())).collect();
+        for (key, lease) in leases {
+            let until = guard.now() + LEASE;
+            let is_renewed = outside.store.renew(&lease, until).await.unwrap_or(false);
+            if let Some(taken) = lock(&taken).get_mut(&key).filter(|_| is_renewed) {
+                taken.lease.until = until;
+            }
         }
     }
 }
