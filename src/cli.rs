@@ -16,6 +16,7 @@ mod choose;
 mod connection;
 mod customer;
 mod desk;
+mod doctor;
 mod grants;
 mod hands;
 mod init;
@@ -48,6 +49,7 @@ use latchkey_contract::{ConnectionId, GrantId, PersonId};
 use crate::{
     config::Config,
     lock::{self, LockError},
+    mail::MailAddress,
     registry::SecretName,
     socket::{self, Knock},
 };
@@ -60,7 +62,7 @@ pub(crate) use operator::Operator;
 use revoke::{LockOn, Target};
 use rulebook::Rulebook;
 pub(crate) use terminal::{Ends, LARGEST_FILE};
-pub use terminal::{Overwrite, Terminal};
+pub use terminal::{NobodyReads, Overwrite, Piece, Terminal};
 
 /// Just-in-time administrator access, asked for by a PSA ticket, taken away on time, with proof.
 #[derive(Debug, Parser)]
@@ -166,7 +168,8 @@ enum Command {
         reason: String,
     },
     /// Take access away now, and give nothing there until an owner lifts the lock. Shows what is left until each is seen
-    /// to be off.
+    /// to be off. Where no service runs, this command takes away itself whatever is owed by now; tickets and mails wait for
+    /// the service.
     Revoke {
         #[command(flatten)]
         target: Target,
@@ -211,6 +214,15 @@ enum Command {
     },
     /// List the mails that are owed, sent or given up, newest first.
     Mails(Most),
+    /// Look at everything live, and say of each thing that it is well, or what to do. Fails if anything must be mended.
+    Doctor {
+        /// Where the test mail goes, instead of to the owners.
+        #[arg(long, value_name = "ADDRESS", conflicts_with = "no_mail")]
+        mail_to: Option<MailAddress>,
+        /// Send no test mail.
+        #[arg(long)]
+        no_mail: bool,
+    },
     /// The audit log: who did what, for which ticket and grant.
     #[command(subcommand)]
     Audit(Audit),
@@ -329,7 +341,15 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
     if let Command::Audit(Audit::Verify { file: Some(file), head }) = cli.command {
         return audit::verify::file(&file, head, terminal);
     }
-    match way(&cli).await? {
+    let is_doctor = matches!(cli.command, Command::Doctor { .. });
+    if is_doctor && let Some(shut) = doctor::before(&cli.config).await {
+        return doctor::say(&shut, terminal);
+    }
+    let way = match way(&cli).await {
+        Err(why) if is_doctor => return doctor::say(&doctor::without_desk(&cli.config, &why).await, terminal),
+        way => way?,
+    };
+    match way {
         Way::Service(stream) => socket::ask(stream, for_the_service(&cli.words)?, terminal).await,
         Way::Alone(desk) => {
             let done = at_the_desk(cli.command, &desk, terminal).await;
@@ -422,6 +442,7 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Tasks(most) => work::tasks(desk, terminal, most.limit).await,
         Command::Deliveries { open, most } => work::deliveries(desk, terminal, open, most.limit).await,
         Command::Mails(most) => work::mails(desk, terminal, most.limit).await,
+        Command::Doctor { mail_to, no_mail } => doctor::look(desk, terminal, mail_to, no_mail).await,
         Command::Audit(command) => audit::run(command, desk, terminal).await,
     }
 }

@@ -21,6 +21,9 @@ use crate::{
     tls::TlsFiles,
 };
 
+/// What a key begins with that systemd shows to the unit.
+const CREDENTIAL: &str = "credential:";
+
 /// The checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -67,6 +70,17 @@ pub enum ConfigError {
         /// What is wrong, with the key's name.
         what: String,
     },
+    /// A credential is meant, and this process was shown none.
+    #[error(
+        "{path}: {key}: a credential is meant, but systemd gave none (CREDENTIALS_DIRECTORY is not set); start through the \
+         systemd unit, or name a file"
+    )]
+    NoCredentials {
+        /// The file.
+        path: PathBuf,
+        /// Which key.
+        key: &'static str,
+    },
     /// A value that cannot be.
     #[error("{path}: {key}: {what}")]
     Value {
@@ -110,17 +124,37 @@ struct Pair {
 }
 
 impl Document {
+    /// The first key that names a credential of systemd's.
+    fn credential(&self) -> Option<&'static str> {
+        let tls = self.tls.as_ref().map_or("", |pair| &pair.key);
+        let keys = [("key_file", self.key_file.as_str()), ("tls.key", tls)];
+        keys.into_iter().find(|(_, text)| text.starts_with(CREDENTIAL)).map(|(key, _)| key)
+    }
+
     fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let shape = |error: &toml::de::Error, key: Option<String>| ConfigError::Shape {
             path: path.to_owned(),
             line: error.span().map_or(0, |s| text[..s.start.min(text.len())].matches('\n').count() + 1),
-            what: format!("{}{}", key.map_or_else(String::new, |key| format!("{key}: ")), error.message()),
+            what: match key {
+                Some(key) => format!("{key}: {}{}", error.message(), wanted(&key)),
+                None => error.message().to_owned(),
+            },
         };
         let document = toml::Deserializer::parse(text).map_err(|error| shape(&error, None))?;
         serde_path_to_error::deserialize(document).map_err(|error| {
             let key = error.path().iter().next().is_some().then(|| error.path().to_string());
             shape(error.inner(), key)
         })
+    }
+}
+
+/// What is to be written for a key whose parser's words alone would not say it.
+fn wanted(key: &str) -> &'static str {
+    match key.split('[').next() {
+        Some("listen" | "metrics_listen") => ": write ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080",
+        Some("public_url") => ": write the whole address, such as https://latchkey.example.com",
+        Some("trusted_proxies") => ": write single addresses, such as [\"10.0.0.7\"]; ranges are not taken",
+        _ => "",
     }
 }
 
@@ -160,6 +194,9 @@ impl Config {
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &Path, credentials: Option<&Path>) -> Result<Self, ConfigError> {
         let document = Document::parse(text, path)?;
+        if let (Some(key), None) = (document.credential(), credentials) {
+            return Err(ConfigError::NoCredentials { path: path.to_owned(), key });
+        }
         check(document, base(path), credentials).map_err(|(key, what)| ConfigError::Value {
             path: path.to_owned(),
             key,
@@ -222,21 +259,15 @@ fn check(document: Document, base: &Path, credentials: Option<&Path>) -> Result<
 }
 
 fn key_at(key: &'static str, text: &str, base: &Path, credentials: Option<&Path>) -> Result<KeyFile, Fault> {
-    let Some(name) = text.strip_prefix("credential:") else {
+    let Some(name) = text.strip_prefix(CREDENTIAL) else {
         return Ok(KeyFile::Own(base.join(text)));
     };
     if name.is_empty() || name.contains('/') || name.starts_with('.') {
         return Err((key, "write credential:NAME with the credential's name in the systemd unit".to_owned()));
     }
-    match credentials {
-        Some(directory) => Ok(KeyFile::Credential(directory.join(name))),
-        None => Err((
-            key,
-            "a credential is meant, but systemd gave none (CREDENTIALS_DIRECTORY is not set); \
-             start through the systemd unit, or name a file"
-                .to_owned(),
-        )),
-    }
+    credentials
+        .map(|directory| KeyFile::Credential(directory.join(name)))
+        .ok_or_else(|| (key, "credentials are shown by systemd alone".to_owned()))
 }
 
 fn generation_file(named: Option<&Path>, key_file: &KeyFile, base: &Path) -> Result<PathBuf, Fault> {
@@ -297,26 +328,24 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_two_files_meant_from_the_configuration() {
-        let (before, rest) = EXAMPLE
-            .split_once(
-                "# [tls]
-",
-            )
-            .unwrap();
-        let (pair, _) = rest
-            .split_once(
-                "
+    fn what_no_parser_says_well_is_said_with_an_example() {
+        for (right, wrong, example) in [
+            ("listen = \"127.0.0.1:8080\"", "listen = \"latchkey\"", "listen: "),
+            ("listen = \"127.0.0.1:8080\"", "listen = \"latchkey\"", "127.0.0.1:8080"),
+            ("\"https://latchkey.example.com\"", "\"latchkey\"", "https://latchkey.example.com"),
+            ("[\"127.0.0.1\"]", "[\"10.0.0.0/8\"]", "ranges are not taken"),
+        ] {
+            let error = parse(&EXAMPLE.replacen(right, wrong, 1)).unwrap_err().to_string();
+            assert!(error.contains(example), "{wrong}: {error}");
+        }
+    }
 
-",
-            )
-            .unwrap();
-        let tls = format!(
-            "[tls]
-{}
-",
-            pair.replace("# ", "").replace("/etc/latchkey/tls/chain.pem", "tls/chain.pem")
-        );
+    #[test]
+    fn tls_is_two_files_meant_from_the_configuration() {
+        let (before, rest) = EXAMPLE.split_once("# [tls]\n").unwrap();
+        let (pair, _) = rest.split_once("\n\n").unwrap();
+        let pair = pair.replace("# ", "").replace("/etc/latchkey/tls/chain.pem", "tls/chain.pem");
+        let tls = format!("[tls]\n{pair}\n");
         let open = before.replace("127.0.0.1:8080", "0.0.0.0:443");
         let config = parse(&format!("{open}{tls}")).unwrap();
         let key = KeyFile::Own("/etc/latchkey/tls/key.pem".into());

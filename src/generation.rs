@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
     use crate::store::{
-        Comparing,
+        Comparing, LaterHolds,
         sqlite::{Options, Sqlite},
     };
 
@@ -215,9 +215,10 @@ mod tests {
         place.counter.raise(&store).await.unwrap();
         assert!(!place.is_older(&store).await);
 
-        let comparing = Comparing { since: Timestamp::from_millis(5), knows_until: None };
+        let comparing =
+            Comparing { since: Timestamp::from_millis(5), knows_until: None, later_holds: LaterHolds::Unknown };
         assert_eq!(store.compare_first(comparing).await.unwrap(), comparing);
-        let later = Comparing { since: Timestamp::from_millis(9), knows_until: None };
+        let later = Comparing { since: Timestamp::from_millis(9), ..comparing };
         assert_eq!(store.compare_first(later).await.unwrap(), comparing, "the first note stays");
         assert!(place.is_older(&store).await);
         let number = store.generation().await.unwrap().number.unwrap();

@@ -35,6 +35,7 @@
 //! | [`registry`] | connection records → connectors; the one list of vendors |
 //! | [`http`] | hooks, pages, health |
 //! | [`mail`] | what mails say, and the way to the mail server |
+//! | [`doctor`] | what is looked at live, line by line, and what to do about it |
 //! | [`people`] | who may sign in: passwords, one-time codes, sessions |
 //! | [`seal`] | secrets at rest |
 //! | [`backup`], [`generation`], [`reconcile`] | copies of the database, made and put back; an older one is noticed, and compared before it acts |
@@ -67,6 +68,7 @@ pub mod cli;
 pub mod clock;
 pub mod clock_guard;
 pub mod config;
+pub mod doctor;
 mod durable;
 pub mod generation;
 pub mod http;

@@ -5,7 +5,10 @@ use std::{
     process::ExitCode,
 };
 
-use latchkey::cli::{self, Cli, Terminal};
+use latchkey::cli::{self, Cli, NobodyReads, Terminal};
+
+/// What shells say of a program that a closed pipe ended (128 + SIGPIPE).
+const PIPE: u8 = 141;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -14,6 +17,7 @@ async fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli::run(cli, &mut Terminal::standard()).await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<NobodyReads>() => ExitCode::from(PIPE),
         Err(error) => {
             // Nobody is left to tell if this fails too.
             let _ = writeln!(io::stderr(), "latchkey: {error:#}");

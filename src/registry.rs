@@ -43,7 +43,10 @@ pub enum Connector {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoConnector {
     /// The records name no such connection, or one of the other surface.
-    #[error("there is no such connection of this kind: {0}")]
+    #[error(
+        "{0} is no connection that can be asked this: tickets, members and companies are a PSA's, accounts and domains a \
+         directory's. Those that there are: latchkey connection list"
+    )]
     Unknown(ConnectionId),
     /// It could not be built.
     #[error("connection {connection} cannot be used: {why}")]

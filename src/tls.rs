@@ -120,6 +120,12 @@ impl Pair {
         })?;
         Ok(Self { key: Arc::new(fitted), not_after, digest })
     }
+
+    /// The server's own certificate.
+    pub(crate) fn certificate(&self) -> &CertificateDer<'static> {
+        // A chain without one was refused as it was loaded.
+        self.key.cert.first().expect("a pair has a certificate")
+    }
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
@@ -140,7 +146,8 @@ fn refuse_open(key: &KeyFile) -> Result<(), TlsError> {
     if key.is_open(mode) { Err(TlsError::Open { path: path.to_owned(), mode }) } else { Ok(()) }
 }
 
-fn not_after(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+/// Until when a certificate is good; `None` where it is none.
+pub(crate) fn not_after(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     parsed.validity().not_after.timestamp().checked_mul(1000).map(Timestamp::from_millis)
 }

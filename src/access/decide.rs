@@ -156,30 +156,37 @@ fn terms(rules: &Rules, holds: &Holds, request: &Request, living: &Living) -> Re
 }
 
 fn person<'a>(rules: &'a Rules, holds: &Holds, request: &Request) -> Result<&'a Person, Refusal> {
-    let rule = if request.is_by_automation { "who owns the ticket" } else { "who set the trigger" };
-    let again =
-        if request.is_by_automation { "assign the ticket to a technician, and ask again" } else { "set it again" };
+    let (rule, who, again) = match request.is_by_automation {
+        true => ("who owns the ticket", "who owns the ticket", "assign the ticket to a technician, and ask again"),
+        false => ("who set the trigger", "who set this", "set it again"),
+    };
     let actor = request.actor.as_ref().map_err(|why| refuse("actor-in-doubt", rule, format!("{why}; {again}")))?;
     let Some(member) = &actor.member else {
-        let sentence = "whoever set this is not a member of the PSA; a technician has to set it again";
+        let sentence = match request.is_by_automation {
+            true => format!("no member of the PSA owns the ticket; {again}"),
+            false => "whoever set this is not a member of the PSA; a technician has to set it again".to_owned(),
+        };
         return Err(refuse("actor-unknown", rule, sentence));
     };
     if !actor.is_active {
-        return Err(refuse("actor-inactive", rule, "the member who set this is inactive in the PSA"));
+        return Err(refuse("actor-inactive", rule, format!("the member {who} is inactive in the PSA")));
     }
     if !actor.is_human {
-        let sentence = "this was set by an API or system identity; a technician has to set it again";
+        let sentence = match request.is_by_automation {
+            true => format!("an API or system identity owns the ticket; {again}"),
+            false => "this was set by an API or system identity; a technician has to set it again".to_owned(),
+        };
         return Err(refuse("actor-not-human", rule, sentence));
     }
     let Some(person) = actor.person.as_ref().and_then(|id| rules.records.person(id)) else {
-        let sentence = "the PSA member who set this is not bound to a person in Latchkey; an admin can bind them";
+        let sentence = format!("the PSA member {who} is not bound to a person in Latchkey; an admin can bind them");
         return Err(refuse("person-unknown", "person records", sentence));
     };
     if let Some(why) = holds.people.get(&person.id) {
         return Err(refuse("person-blocked", format!("person {}", person.id), format!("{why}; ask an admin")));
     }
     let Some(bound) = rules.records.bound(&person.id, &request.ticket.connection, member) else {
-        let sentence = "the PSA member who set this is bound to another person now; set it again";
+        let sentence = format!("the PSA member {who} is bound to another person now; {again}");
         return Err(refuse("person-unknown", "person records", sentence));
     };
     let warm = bound.since + rules.rulebook.settings.binding_cools_for.duration();

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decision, Holds, Request,
     decide::{Living, decide},
+    request::Actor,
 };
 use crate::rulebook::Rules;
 
@@ -43,14 +44,17 @@ impl fmt::Display for Turned {
     }
 }
 
-/// Decides again by `before` and by `after`, both with the holds of now, and answers where they differ. What was decided at
-/// the time does not count: since then more has changed than these rules.
+/// Decides again by `before` and by `after`, and answers where they differ. What was decided at the time does not count:
+/// since then more has changed than these rules. Nor does what passes: a lock or a block that stands now would hide on both
+/// sides what comes when it is lifted, and so would a binding that was moved since.
 #[must_use]
 pub fn replay(before: &Rules, after: &Rules, decisions: &[Decided]) -> Vec<Turned> {
-    let (held_before, held_after) = (Holds::of(before), Holds::of(after));
+    let (mut before, mut after, holds) = (before.clone(), after.clone(), Holds::default());
     let turned = |Decided { request, living }: &Decided| {
-        let was = decide(before, &held_before, request, living);
-        let would_be = decide(after, &held_after, request, living);
+        bind(&mut before, request);
+        bind(&mut after, request);
+        let was = decide(&before, &holds, request, living);
+        let would_be = decide(&after, &holds, request, living);
         (!is_same(&was, &would_be)).then(|| Turned {
             ticket: request.ticket.clone(),
             person: request.actor.as_ref().ok().and_then(|a| a.person.clone()),
@@ -60,6 +64,14 @@ pub fn replay(before: &Rules, after: &Rules, decisions: &[Decided]) -> Vec<Turne
         })
     };
     decisions.iter().filter_map(turned).collect()
+}
+
+/// The member who asked is who they were then, and has been for long.
+fn bind(rules: &mut Rules, request: &Request) {
+    let Ok(Actor { member: Some(member), person: Some(person), .. }) = &request.actor else { return };
+    let psa = &request.ticket.connection;
+    rules.records.unbind(psa, member);
+    rules.records.bind(person, psa, member);
 }
 
 /// Brakes whose count of then says nothing under these rules: new ones, and those that count in another way. What they would

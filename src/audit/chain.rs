@@ -147,6 +147,12 @@ impl Chain {
         Ok(Self { first: seq + 1, seq, hash: hash.to_owned(), sought })
     }
 
+    /// Begins at an entry that is taken as it is: what comes after it is checked, and nothing before.
+    #[must_use]
+    pub fn from_row(row: &AuditRow) -> Self {
+        Self { first: row.seq, seq: row.seq, hash: row.hash.clone(), sought: Vec::new() }
+    }
+
     /// The next entry.
     ///
     /// # Errors

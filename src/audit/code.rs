@@ -65,6 +65,9 @@ codes! {
     HoldSet = "hold.set", "a customer, a person or everything is held: nothing is given, and what stands is taken";
     HoldLifted = "hold.lifted", "a hold was lifted";
     SecretSet = "secret.set", "secrets of connections were set, by name";
+    KeyRotated = "key.rotated", "another master key seals, and every secret is wrapped by it";
+    KeyRetired = "key.retired", "former master keys went: backups made under them open no more";
+    KeyShown = "key.shown", "the master keys, with a new one first, are about to be printed for a systemd credential";
     BindingAdded = "binding.added", "a PSA member is a person from now on";
     BindingConfirmed = "binding.confirmed", "a binding counts before it has cooled down: it was confirmed";
     BindingRemoved = "binding.removed", "a PSA member is a person no longer";

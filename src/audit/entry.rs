@@ -26,6 +26,18 @@ impl By {
     pub fn operator(name: &str) -> Self {
         Self::Operator(one_line(name, 80))
     }
+
+    /// As they were written down beside what they changed, in the words of [`By`]'s display; a name alone is somebody's at
+    /// the command line.
+    #[must_use]
+    pub fn told(text: &str) -> Self {
+        match text.split_once(' ') {
+            None if text == "service" => Self::Service,
+            Some(("operator", name)) => Self::operator(name),
+            Some(("person", id)) => id.parse().map_or_else(|_| Self::operator(text), Self::Person),
+            _ => Self::operator(text),
+        }
+    }
 }
 
 impl fmt::Display for By {
@@ -78,5 +90,19 @@ impl AuditEntry {
             ticket: Some(grant.ticket.clone()),
             ..self
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_acted_is_told_once_however_often_it_is_written_down() {
+        for by in [By::Service, By::Person("jane".parse().unwrap()), By::operator("root (login: jane)")] {
+            assert_eq!(By::told(&by.to_string()), by);
+        }
+        assert_eq!(By::told("jane at the command line of root"), By::operator("jane at the command line of root"));
+        assert_eq!(By::told("root"), By::operator("root"));
     }
 }

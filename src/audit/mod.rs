@@ -41,6 +41,9 @@
 //! | `hold.set` | a customer, a person or everything is held: nothing is given, and what stands is taken |
 //! | `hold.lifted` | a hold was lifted |
 //! | `secret.set` | secrets of connections were set, by name |
+//! | `key.rotated` | another master key seals, and every secret is wrapped by it |
+//! | `key.retired` | former master keys went: backups made under them open no more |
+//! | `key.shown` | the master keys, with a new one first, are about to be printed for a systemd credential |
 //! | `binding.added` | a PSA member is a person from now on |
 //! | `binding.confirmed` | a binding counts before it has cooled down: it was confirmed |
 //! | `binding.removed` | a PSA member is a person no longer |

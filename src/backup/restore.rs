@@ -10,11 +10,13 @@ use latchkey_contract::{Secret, Timestamp};
 use super::{BackupError, Begun, Manifest, archive, make::blocking, proof};
 use crate::{
     app::database,
+    audit::By,
     config::Config,
     durable,
+    rulebook::Hold,
     seal::{ROOT_NAME, Seal},
     store::{
-        Comparing,
+        Comparing, LaterHolds,
         sqlite::{OpenError, copy},
     },
 };
@@ -24,6 +26,8 @@ use crate::{
 pub struct Ready {
     /// What it says of itself.
     pub manifest: Manifest,
+    /// What the present database holds, and will be held; `None` where it cannot tell.
+    pub still_held: Option<Vec<Hold>>,
     database: PathBuf,
     unpacked: Begun,
     alone: copy::Alone,
@@ -38,18 +42,20 @@ pub struct Restored {
 }
 
 /// Looks at a backup as hard as can be, and puts a copy of its database in order beside the present one. Nobody else can
-/// use the present one until the answer is dropped.
+/// use the present one until the answer is dropped. What is held in the present one will be held in the copy, by `by`.
 ///
 /// # Errors
 /// [`BackupError`]; nothing was changed.
-pub async fn prepare(config: &Config, file: &Path, now: Timestamp) -> Result<Ready, BackupError> {
+pub async fn prepare(config: &Config, file: &Path, by: &By, now: Timestamp) -> Result<Ready, BackupError> {
     let database = database(config);
-    let alone = copy::Alone::with(&database).await.map_err(|error| match error {
+    let mut alone = copy::Alone::with(&database).await.map_err(|error| match error {
         OpenError::Locked(path) => BackupError::InUse(path),
         other => other.into(),
     })?;
-    match unpack(config, file, &database, now).await {
-        Ok((manifest, unpacked)) => Ok(Ready { manifest, database, unpacked, alone, now }),
+    let holds = alone.holds().await;
+    let present = Present { path: &database, holds, by };
+    match unpack(config, file, present, now).await {
+        Ok((manifest, still_held, unpacked)) => Ok(Ready { manifest, still_held, database, unpacked, alone, now }),
         Err(error) => {
             alone.done().await;
             Err(error)
@@ -57,13 +63,22 @@ pub async fn prepare(config: &Config, file: &Path, now: Timestamp) -> Result<Rea
     }
 }
 
+/// The database that is replaced.
+struct Present<'a> {
+    path: &'a Path,
+    /// Its id, what is held in it, and what became of holds before.
+    holds: Option<(String, Vec<Hold>, LaterHolds)>,
+    /// Who replaces it.
+    by: &'a By,
+}
+
 async fn unpack(
     config: &Config,
     file: &Path,
-    database: &Path,
+    present: Present<'_>,
     now: Timestamp,
-) -> Result<(Manifest, Begun), BackupError> {
-    let unpacked = durable::beside(database, "restoring");
+) -> Result<(Manifest, Option<Vec<Hold>>, Begun), BackupError> {
+    let unpacked = durable::beside(present.path, "restoring");
     durable::remove_if_there(&unpacked).map_err(|source| BackupError::Io { path: unpacked.clone(), source })?;
     let unpacked = Begun::at(unpacked);
     let (from, to) = (file.to_owned(), unpacked.path().to_owned());
@@ -77,9 +92,16 @@ async fn unpack(
     if !is_proven || !head.manifest.is_of(&facts) {
         return Err(BackupError::Altered(file.to_owned()));
     }
-    let comparing = Comparing { since: now, knows_until: Some(head.manifest.made_at) };
-    copy::put_in_order(unpacked.path(), comparing).await?;
-    Ok((head.manifest, unpacked))
+    // Another installation's database knows nothing of what was held in this one's.
+    let known = present.holds.filter(|(id, ..)| *id == head.manifest.database);
+    let (still_held, later_holds) = match known {
+        Some((_, holds, LaterHolds::Lost)) => (Some(holds), LaterHolds::Lost),
+        Some((_, holds, _)) => (Some(holds), LaterHolds::Kept),
+        None => (None, LaterHolds::Lost),
+    };
+    let comparing = Comparing { since: now, knows_until: Some(head.manifest.made_at), later_holds };
+    copy::put_in_order(unpacked.path(), comparing, still_held.as_deref().unwrap_or_default(), present.by).await?;
+    Ok((head.manifest, still_held, unpacked))
 }
 
 /// The seal of the backup's own secrets.
@@ -102,7 +124,7 @@ impl Ready {
     /// # Errors
     /// [`BackupError`].
     pub async fn put_in_place(self) -> Result<Restored, BackupError> {
-        let Self { manifest, database, unpacked, mut alone, now } = self;
+        let Self { manifest, database, unpacked, mut alone, now, .. } = self;
         let placed = match alone.gather().await {
             Ok(()) => blocking(move || place(&manifest, &database, unpacked, now)).await,
             Err(error) => Err(error.into()),

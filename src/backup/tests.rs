@@ -10,9 +10,10 @@ use crate::{
     audit::{AuditEntry, By, Code},
     config::Config,
     generation::{Counter, Standing},
+    rulebook::{Hold, HoldCause, HoldOn},
     seal::{Seal, rotate, unlock},
     store::{
-        CommitName, Session, Store, Transition,
+        CommitName, LaterHolds, Session, Store, Transition,
         sqlite::{Options, Sqlite, copy},
     },
 };
@@ -65,7 +66,7 @@ impl Place {
     }
 
     async fn restore(&self, name: &str) -> Result<Restored, BackupError> {
-        prepare(&self.config, &self.file(name), NOW).await?.put_in_place().await
+        prepare(&self.config, &self.file(name), &By::Service, NOW).await?.put_in_place().await
     }
 
     /// What lies in the data directory.
@@ -258,7 +259,7 @@ async fn a_database_that_is_in_use_is_not_replaced() {
     note(&store, "goes on").await;
     store.close().await;
 
-    let ready = prepare(&place.config, &place.file("one.tar"), NOW).await.unwrap();
+    let ready = prepare(&place.config, &place.file("one.tar"), &By::Service, NOW).await.unwrap();
     let started = Sqlite::open(&database(&place.config), Options::default()).await;
     assert!(matches!(started, Err(crate::store::sqlite::OpenError::Locked(_))), "nobody starts meanwhile");
     ready.let_be().await;
@@ -295,7 +296,7 @@ async fn a_backup_from_before_a_rotation_needs_the_former_key() {
     place.make(&store, "one.tar").await.unwrap();
     rotate(&place.config.key_file, &seal, &store).await.unwrap();
     store.close().await;
-    prepare(&place.config, &place.file("one.tar"), NOW).await.unwrap().let_be().await;
+    prepare(&place.config, &place.file("one.tar"), &By::Service, NOW).await.unwrap().let_be().await;
     let store = place.open().await;
     crate::seal::retire(&place.config.key_file, &place.seal(&store).await, &store).await.unwrap();
     store.close().await;
@@ -352,4 +353,80 @@ async fn an_older_backup_is_brought_up_and_a_later_one_is_refused() {
     let store = place.open().await;
     assert_eq!(notes(&store).await, ["ours"]);
     assert!(store.session("t", NOW, NOW).await.unwrap().is_none(), "its tables are there");
+}
+
+fn hold(on: HoldOn, cause: HoldCause, since: i64) -> Hold {
+    let since = Timestamp::from_millis(NOW.millis() + since);
+    Hold { on, cause, since, by: "operator root".to_owned(), reason: "left in anger".to_owned() }
+}
+
+/// F177: who was held after the backup is held after the restore, and what the backup holds stays held.
+#[tokio::test]
+async fn what_is_held_by_now_is_held_after_a_restore() {
+    let place = Place::new();
+    let (store, _) = place.started().await;
+    let on = |id: &str| HoldOn::Person(id.parse().unwrap());
+    store.set_hold(&hold(on("early"), HoldCause::Panic, 0)).await.unwrap();
+    store.set_hold(&hold(on("graver"), HoldCause::Blocked, 0)).await.unwrap();
+    place.make(&store, "one.tar").await.unwrap();
+    store.lift_hold(&on("early"), HoldCause::Panic, "operator root", "all is well", NOW).await.unwrap();
+    let later = [
+        hold(HoldOn::Everything, HoldCause::Panic, 5),
+        hold(HoldOn::Customer("acme".parse().unwrap()), HoldCause::Paused, 5),
+        hold(on("graver"), HoldCause::Panic, 5),
+        hold(on("jane"), HoldCause::Blocked, 5),
+    ];
+    for hold in &later {
+        store.set_hold(hold).await.unwrap();
+    }
+    store.close().await;
+    place.restore("one.tar").await.unwrap();
+
+    let store = place.open().await;
+    let held = store.rules().await.unwrap().holds;
+    assert!(later.iter().all(|hold| held.contains(hold)), "{held:?}");
+    assert!(held.iter().any(|hold| hold.on == on("early")), "the backup's own: {held:?}");
+    assert_eq!(held.len(), 5);
+    assert_eq!(store.generation().await.unwrap().comparing.unwrap().later_holds, LaterHolds::Kept);
+    let told = store.audit(0, 100).await.unwrap();
+    let jane = told.iter().find(|entry| entry.person == Some("jane".parse().unwrap())).unwrap();
+    assert_eq!((jane.code, jane.by.clone()), (Code::HoldSet, Some(By::Service)), "by whoever restored");
+    assert!(jane.detail["reason"].as_str().unwrap().contains("as operator root set it"), "{jane:?}");
+}
+
+/// What was there before lies under the name of a moment, and a test's moment is always the same.
+fn forget(place: &Place) {
+    for name in place.data().iter().filter(|name| name.contains("before-restore")) {
+        fs::remove_file(place.config.data_dir.join(name)).unwrap();
+    }
+}
+
+/// F177: where nothing tells what was held, that is noted, and the service waits.
+#[tokio::test]
+async fn holds_that_cannot_be_read_are_noted_as_lost() {
+    let place = Place::new();
+    let (store, _) = place.started().await;
+    place.make(&store, "one.tar").await.unwrap();
+    store.close().await;
+    for damage in [Some("no database"), None] {
+        match damage {
+            Some(text) => fs::write(database(&place.config), text).unwrap(),
+            None => fs::remove_file(database(&place.config)).unwrap(),
+        }
+        place.restore("one.tar").await.unwrap();
+        let store = place.open().await;
+        let comparing = store.generation().await.unwrap().comparing.unwrap();
+        assert_eq!(comparing.later_holds, LaterHolds::Lost, "{damage:?}");
+        let comparison = crate::reconcile::Comparison { at: NOW, later_holds: comparing.later_holds, places: vec![] };
+        let waits = comparison.missing(&[]).unwrap();
+        assert!(waits.contains("may be free again; set that again, and accept"), "{waits}");
+        store.close().await;
+        forget(&place);
+        place.restore("one.tar").await.unwrap();
+        let store = place.open().await;
+        let again = store.generation().await.unwrap().comparing.unwrap().later_holds;
+        assert_eq!(again, LaterHolds::Lost, "nobody has accepted it");
+        store.close().await;
+        forget(&place);
+    }
 }

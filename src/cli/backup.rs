@@ -5,32 +5,32 @@ use std::path::Path;
 use anyhow::bail;
 use latchkey_contract::Clock;
 
-use super::{Terminal, desk::refuse_others};
+use super::{Operator, Terminal, desk::refuse_others};
 use crate::{
     app::database,
+    audit::By,
     backup::{self, BackupError, Manifest},
     clock::SystemClock,
-    config::Config,
+    config::{Config, ConfigError},
     generation::Counter,
     jobs::chain,
     lock::{Lock, LockError},
     seal,
     socket::{self, Knock},
-    store::sqlite::{Options, Sqlite},
+    store::sqlite::Sqlite,
 };
 
-/// Beside whoever works on the database: the engine lets a reader see it as it is at one moment. The copy is written by
-/// the operator's own process, since a service may be kept from writing where backups lie.
+/// Beside whoever works on the database, or where nobody does: the engine lets a reader see it as it is at one moment.
+/// The copy is written by the operator's own process, since a service may be kept from writing where backups lie; what
+/// root touches of the service's goes on belonging to the service. The database is copied as it is: before an upgrade the
+/// copy is the former release's.
 pub(super) async fn make(config: &Path, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
-    let config = Config::load(config)?;
+    let config = load(config, "backup", file)?;
     let database = database(&config);
     if !database.try_exists()? {
         bail!("there is no database {} yet, so there is nothing to copy", database.display());
     }
-    if let Knock::Nobody = socket::knock(&config.data_dir).await? {
-        refuse_others(&config.data_dir)?;
-    }
-    let store = Sqlite::open(&database, Options::default()).await?;
+    let store = Sqlite::open_as_it_is(&database).await?;
     let made = copy(&config, &store, file).await;
     store.close().await;
     let made = made?;
@@ -45,6 +45,29 @@ pub(super) async fn make(config: &Path, terminal: &mut Terminal, file: &Path) ->
     Ok(())
 }
 
+/// The configuration. Credentials are shown by systemd to the unit that names them, and not to an operator's own process.
+fn load(config: &Path, act: &str, file: &Path) -> anyhow::Result<Config> {
+    match Config::load(config) {
+        Err(ConfigError::NoCredentials { .. }) => bail!(through_systemd(config, act, file)?),
+        loaded => Ok(loaded?),
+    }
+}
+
+/// The line to type. A backup may be root's; what is put back must be the service's own.
+fn through_systemd(config: &Path, act: &str, file: &Path) -> anyhow::Result<String> {
+    let (program, config, file) = (std::env::current_exe()?, std::path::absolute(config)?, std::path::absolute(file)?);
+    let user = if act == "restore" { " -e 's/^User=/-p &/p'" } else { "" };
+    Ok(format!(
+        "a key is a systemd credential, which is shown to the service alone; nothing was changed. Let systemd run this with \
+         the unit's own credentials, as root:\n\
+         \x20 systemd-run --pty --wait --collect $(systemctl cat latchkey | sed -n -e 's/^LoadCredential/-p &/p'{user}) \
+         '{}' --config '{}' {act} '{}'",
+        program.display(),
+        config.display(),
+        file.display()
+    ))
+}
+
 async fn copy(config: &Config, store: &Sqlite, file: &Path) -> anyhow::Result<backup::Made> {
     let now = SystemClock::new().now();
     let seal = seal::unlock(&config.key_file, store, now).await?;
@@ -54,7 +77,7 @@ async fn copy(config: &Config, store: &Sqlite, file: &Path) -> anyhow::Result<ba
 
 /// Without a desk: the database that is there may be damaged, or missing.
 pub(super) async fn restore(config: &Path, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
-    let config = Config::load(config)?;
+    let config = load(config, "restore", file)?;
     config.make_data_dir()?;
     let in_use = || BackupError::InUse(database(&config));
     if let Knock::Answered(_) = socket::knock(&config.data_dir).await? {
@@ -65,11 +88,18 @@ pub(super) async fn restore(config: &Path, terminal: &mut Terminal, file: &Path)
         LockError::Running(..) => in_use().into(),
         other => anyhow::Error::from(other),
     })?;
-    let ready = backup::prepare(&config, file, SystemClock::new().now()).await?;
+    let by = By::operator(&Operator::here().to_string());
+    let ready = backup::prepare(&config, file, &by, SystemClock::new().now()).await?;
+    let holds = match &ready.still_held {
+        Some(_) => "Blocked people and paused customers stay held.",
+        None => {
+            "The database that is there tells no holds: blocked people and paused customers of later than the backup may be \
+             free again, so the service gives and ends nothing before somebody has run latchkey reconcile --accept."
+        }
+    };
     let agreed = terminal.confirm(format!(
         "{} holds {}. Everything that was recorded after it is forgotten: grants (the directories are compared with it before \
-         anything is given or ended), holds such as blocked people and paused customers, rules, secrets that were set, people who \
-         were enrolled. Put it in place of {}?",
+         anything is given or ended), rules, secrets that were set, people who were enrolled. {holds} Put it in place of {}?",
         file.display(),
         what(&ready.manifest),
         database(&config).display()
@@ -78,14 +108,24 @@ pub(super) async fn restore(config: &Path, terminal: &mut Terminal, file: &Path)
         ready.let_be().await;
         return agreed;
     }
+    let still_held = ready.still_held.clone();
     let restored = ready.put_in_place().await?;
     terminal.say(format!("{} is in place.", file.display()))?;
     if let Some(kept) = restored.kept {
         terminal.say(format!("The database that was there is kept as {}.", kept.display()))?;
     }
+    for hold in still_held.iter().flatten() {
+        terminal.say(format!("still held: {}", hold.sentence()))?;
+    }
+    if still_held.is_none() {
+        terminal.hint(
+            "Nothing could be read of what was held after the backup. Set it again, by latchkey person block, customer pause \
+             or revoke; the service waits for latchkey reconcile --accept.",
+        )?;
+    }
     terminal.hint(
-        "Set again what was held after the backup, before the service starts where that can be. Then start the service: it \
-         compares every directory before it gives or ends anything, and `latchkey reconcile` shows what it found.",
+        "Start the service: it compares every directory before it gives or ends anything, and `latchkey reconcile` shows \
+         what it found.",
     )
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail};
 use latchkey_contract::{ConnectionId, Secret};
+use latchkey_entra::CredentialKind;
 
 use super::{Desk, Terminal};
 use crate::{
@@ -16,9 +17,10 @@ pub(super) async fn make(
     days: u32,
     next: bool,
 ) -> anyhow::Result<()> {
-    if !matches!(desk.connection(&connection).await?.kind, ConnectionKind::Entra(_)) {
+    let ConnectionKind::Entra(settings) = desk.connection(&connection).await?.kind else {
         bail!("{connection} is not a directory that signs in by certificate");
-    }
+    };
+    let is_in_force = settings.credential == CredentialKind::Certificate;
     let named = |kind| SecretName::new(connection.clone(), kind);
     let (key_name, certificate_name) = if next {
         (named(SecretKind::NextCertificateKey), named(SecretKind::NextCertificate))
@@ -26,6 +28,12 @@ pub(super) async fn make(
         (named(SecretKind::CertificateKey), named(SecretKind::Certificate))
     };
     if !next && desk.store.sealed_named(&certificate_name.to_string()).await?.is_some() {
+        if !is_in_force {
+            bail!(
+                "{certificate_name} was made already, and is not in force: {connection} signs in by its client secret. Once \
+                 the certificate is uploaded: latchkey connection set {connection} credential=certificate"
+            );
+        }
         bail!(
             "{certificate_name} is in force; another one put in its place would be refused by the tenant until it is uploaded. \
              Make one for later: latchkey certificate make {connection} --next"
@@ -43,9 +51,11 @@ pub(super) async fn make(
         format!(
             "The pair in force stays in force. Some minutes after the upload, run: latchkey secret rotate {connection}/certificate"
         )
+    } else if is_in_force {
+        format!("After the upload, run: latchkey connection test {connection}")
     } else {
         format!(
-            "Set credential = \"certificate\" on connection {connection}, and then run: latchkey connection test {connection}"
+            "After the upload, run: latchkey connection set {connection} credential=certificate, and latchkey connection test {connection}"
         )
     })?;
     Ok(())

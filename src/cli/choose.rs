@@ -14,7 +14,7 @@ const LONGEST_NAME: usize = 80;
 /// How they are chosen.
 #[derive(Debug, Args)]
 pub(super) struct Choice {
-    /// Take everything that is new or matches.
+    /// Take everything that is new or matches, and ask all the same where a match gives somebody a role.
     #[arg(long, conflicts_with = "only")]
     all: bool,
     /// Take these alone, by the ids that the PSA has for them.
@@ -41,6 +41,8 @@ pub(super) struct Row<Id> {
     pub(super) id: String,
     pub(super) columns: Vec<String>,
     pub(super) suggestion: Suggestion<Id>,
+    /// Whoever is taken for this record by mistake could do harm: somebody says so, row by row.
+    pub(super) wants_an_answer: bool,
 }
 
 impl<Id: fmt::Display> fmt::Display for Suggestion<Id> {
@@ -81,13 +83,35 @@ pub(super) fn choose<Id: fmt::Display>(
         return named(rows, &choice.only);
     }
     let (free, _): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.suggestion.can_be_taken());
-    if choice.all || free.is_empty() {
+    if free.is_empty() {
         return Ok(free);
     }
-    if !terminal.is_interactive() {
-        bail!("nothing was changed; say which ones to take: --all, or --only {}", free[0].id);
+    match (choice.all, terminal.is_interactive()) {
+        (true, _) => all(terminal, free),
+        (false, true) => asked(terminal, free),
+        (false, false) => bail!("nothing was changed; say which ones to take: --all, or --only {}", free[0].id),
     }
-    asked(terminal, free)
+}
+
+/// All of them, but none without an answer that wants one.
+fn all<Id: fmt::Display>(terminal: &mut Terminal, rows: Vec<Row<Id>>) -> anyhow::Result<Vec<Row<Id>>> {
+    let mut chosen = Vec::new();
+    for row in rows {
+        if !row.wants_an_answer || is_it(terminal, &row)? {
+            chosen.push(row);
+        }
+    }
+    Ok(chosen)
+}
+
+fn is_it<Id: fmt::Display>(terminal: &mut Terminal, row: &Row<Id>) -> anyhow::Result<bool> {
+    if !terminal.is_interactive() {
+        terminal.hint(format!("{} was left out: {}. If that is so: --only {}", row.id, row.suggestion, row.id))?;
+        return Ok(false);
+    }
+    terminal.hint(row.line("  "))?;
+    let answer = terminal.ask(&format!("Is {} really that person, who has a role [y/n]", row.id))?;
+    Ok(matches!(answer.expose().trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 fn named<Id: fmt::Display>(rows: Vec<Row<Id>>, only: &[String]) -> anyhow::Result<Vec<Row<Id>>> {
@@ -107,14 +131,16 @@ fn asked<Id: fmt::Display>(terminal: &mut Terminal, rows: Vec<Row<Id>>) -> anyho
     let mut chosen = Vec::new();
     let mut takes_all = false;
     for row in rows {
-        takes_all = takes_all || {
+        if !takes_all {
             match ask(terminal, &row.line("  "))? {
-                'a' => true,
+                'a' => takes_all = true,
                 'q' => break,
                 'n' => continue,
-                _ => false,
+                _ => {}
             }
-        };
+        } else if row.wants_an_answer && !is_it(terminal, &row)? {
+            continue;
+        }
         chosen.push(row);
     }
     Ok(chosen)

@@ -10,7 +10,7 @@ use latchkey_contract::{ConnectionId, text::one_line};
 
 use super::{Desk, Terminal, change};
 use crate::rulebook::Connection;
-pub(super) use check::to_do;
+pub(super) use latchkey_contract::check::to_do;
 use settings::Setting;
 
 #[derive(Debug, Subcommand)]
@@ -36,7 +36,6 @@ pub(super) enum Command {
     /// List them: id, kind, where each leads, and whether it can be used.
     List,
     /// Check that it works, and list the ids that records and rulebook need. Fails if any check does.
-    #[command(alias = "check")]
     Test {
         /// As in the records.
         connection: ConnectionId,

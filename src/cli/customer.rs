@@ -79,7 +79,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Record {
-    /// A PSA company that is this customer, such as cw/250; may be given several times.
+    /// A PSA company that is this customer, such as cw/250; may be given several times. Added to those that are bound.
     #[arg(long, value_name = "CONNECTION/ID")]
     company: Vec<At<CompanyId>>,
     /// Where its accounts live.
@@ -169,11 +169,11 @@ async fn pause(desk: &Desk, terminal: &mut Terminal, id: CustomerId, reason: &st
     change::customer(&desk.store.rules().await?.records, &id)?;
     let open = revoke::open(desk, &Scope::Customer(id.clone())).await?;
     if !open.is_empty() {
-        terminal.confirm(format_args!("This ends {} grants at {id}: {}.", open.len(), change::name(&open)))?;
+        terminal.confirm(format_args!("This ends what was given at {id}: {}.", change::name(&open)))?;
     }
     let revision = change::hold(desk, HoldOn::Customer(id.clone()), HoldCause::Paused, reason).await?;
     terminal
-        .say(format!("Revision {revision} is in force: customer {id} is paused, and {} grants end.", open.len()))?;
+        .say(format!("Revision {revision} is in force: customer {id} is paused. Grants that end: {}.", open.len()))?;
     terminal.hint(format!("To go on: latchkey customer resume {id}"))
 }
 

@@ -154,6 +154,7 @@ pub(super) fn explain(error: StoreError) -> anyhow::Error {
     let hint = match &error {
         StoreError::Conflict => "somebody else saved at the same moment; nothing was changed, run the command again",
         StoreError::Busy => "the database is busy; nothing was changed, run the command again",
+        StoreError::StillUsed { .. } => "end that access first, as latchkey revoke or end does; nothing was changed",
         StoreError::Full => "the disk is full; nothing was changed, make room and run the command again",
         _ => "whether anything was changed is not known; look at the cause, and run the command again",
     };

@@ -1,6 +1,6 @@
 //! `latchkey grants` and `latchkey why`: what was given, where it stands, and by which rule.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use latchkey_contract::{CustomerId, GrantId, PersonId, TicketRef, Timestamp, text::one_line};
 use serde_json::Value;
@@ -52,6 +52,10 @@ pub(super) async fn list(desk: &Desk, terminal: &mut Terminal, wanted: Wanted) -
     };
     grants.retain(|grant| !(wanted.open && grant.state.is_final()));
     grants.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    // What is in the records nowhere and got nothing ever is more likely a mistyped name.
+    if grants.is_empty() && wanted.ticket.is_none() && !is_known(desk, &scope).await? {
+        bail!("{} is neither in the records nor has it any grant", named(&scope));
+    }
     for grant in &grants {
         terminal.say(line(grant))?;
     }
@@ -59,6 +63,25 @@ pub(super) async fn list(desk: &Desk, terminal: &mut Terminal, wanted: Wanted) -
         terminal.hint(format!("There may be more than these {limit}; ask for more with --limit."))?;
     }
     Ok(())
+}
+
+/// In the records, or in any grant.
+pub(super) async fn is_known(desk: &Desk, scope: &Scope) -> anyhow::Result<bool> {
+    let records = desk.store.rules().await?.records;
+    let is_there = match scope {
+        Scope::Everything => true,
+        Scope::Customer(id) => records.customer(id).is_some(),
+        Scope::Person(id) => records.person(id).is_some(),
+    };
+    Ok(is_there || !desk.store.newest_grants(scope, 1).await?.is_empty())
+}
+
+fn named(scope: &Scope) -> String {
+    match scope {
+        Scope::Everything => "everything".to_owned(),
+        Scope::Customer(id) => format!("customer {id}"),
+        Scope::Person(id) => format!("person {id}"),
+    }
 }
 
 /// `GRANT  state  when  person  customer  policy  ticket`, divided by tabs.

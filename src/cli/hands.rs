@@ -37,7 +37,9 @@ impl fmt::Debug for Hands {
 }
 
 impl Hands {
-    /// Works off everything that is due, until [`Hands::rest`]. A running service does already.
+    /// Takes away whatever is to be taken away, until [`Hands::rest`]; a running service does already. What is owed of that
+    /// is never too much, whoever it is for. Nothing else is begun: a command that was asked to take away decides no
+    /// request, gives nothing and tells nobody.
     pub(super) fn begin(&self) -> anyhow::Result<()> {
         if self.is_older {
             bail!(
@@ -47,7 +49,8 @@ impl Hands {
         }
         if self.is_ours {
             let Jobs { store, clock, random, .. } = &*self.jobs;
-            let settings = Settings { random: Arc::clone(random), ..Settings::default() };
+            let defaults = Settings::default();
+            let settings = Settings { for_removals: defaults.slots, random: Arc::clone(random), ..defaults };
             let run: Arc<dyn Run> = Arc::<Jobs>::clone(&self.jobs);
             let queue = Queue::start(Arc::clone(store), Arc::clone(clock), run, settings);
             *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = Some(queue);

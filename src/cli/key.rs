@@ -1,9 +1,13 @@
 //! `latchkey key list | rotate | retire | next`.
 
 use anyhow::bail;
+use serde_json::json;
 
 use super::{Desk, Terminal};
-use crate::seal::{self, KeyFile, KeyFileError, MasterKey, RotateError};
+use crate::{
+    audit::Code,
+    seal::{self, KeyFile, KeyFileError, MasterKey, RotateError},
+};
 
 pub(super) async fn list(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     let seal = desk.seal().await?;
@@ -36,6 +40,7 @@ pub(super) async fn rotate(desk: &Desk, terminal: &mut Terminal) -> anyhow::Resu
         terminal
             .hint(format!("Key {key} was put first before, and not every secret was under it: going on with it."))?;
     }
+    desk.record(Code::KeyRotated, json!({ "key": key, "is_new": done.is_new, "secrets": done.rows })).await?;
     terminal.say(format!("Master key {key} seals from now on; {} secrets were wrapped by it anew.", done.rows))?;
     terminal.hint(format!(
         "Copy the key again to where its backup is kept, apart from the data: {}\n\
@@ -49,6 +54,10 @@ pub(super) async fn rotate(desk: &Desk, terminal: &mut Terminal) -> anyhow::Resu
 pub(super) async fn retire(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     let file = &desk.config.key_file;
     let seal = desk.seal().await?;
+    let former: Vec<String> = seal.ring().ids().skip(1).map(str::to_owned).collect();
+    if !former.is_empty() && matches!(file, KeyFile::Own(_)) {
+        terminal.confirm(question(desk, &former).await?)?;
+    }
     let gone = match seal::retire(file, &seal, &*desk.store).await {
         Err(RotateError::KeyFile(KeyFileError::ReadOnly(path))) => bail!(
             "no secret needs a former key any more, and none will. {} is a systemd credential: make it anew from a file that \
@@ -59,9 +68,27 @@ pub(super) async fn retire(desk: &Desk, terminal: &mut Terminal) -> anyhow::Resu
     };
     match gone.as_slice() {
         [] => terminal.say("There is one key alone; nothing was changed.")?,
-        gone => terminal.say(format!("Retired: {}. Backups that were made under it open no more.", gone.join(", ")))?,
+        gone => {
+            desk.record(Code::KeyRetired, json!({ "keys": gone })).await?;
+            terminal.say(format!("Retired: {}. Backups that were made under it open no more.", gone.join(", ")))?;
+        }
     }
     Ok(())
+}
+
+/// What no other command brings back.
+async fn question(desk: &Desk, former: &[String]) -> anyhow::Result<String> {
+    let rotated = desk.store.newest_audit(&[Code::KeyRotated], 1).await?;
+    let before = match rotated.first() {
+        Some(entry) => format!("before the last rotation, on {},", entry.at.for_people()),
+        None => "before the last rotation".to_owned(),
+    };
+    Ok(format!(
+        "This takes {} out of {} for good. Backups that were made {before} open no more, unless that key's line is kept \
+         elsewhere. Make a backup under the present key first.",
+        former.join(", "),
+        desk.config.key_file.path().display()
+    ))
 }
 
 /// For a credential alone: a key file of ours is changed by `rotate` itself.
@@ -71,6 +98,8 @@ pub(super) async fn next(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result
         bail!("{} is a file of Latchkey's own; run: latchkey key rotate", path.display());
     }
     desk.seal().await?;
+    // First: what was printed cannot be taken back.
+    desk.record(Code::KeyShown, json!({ "file": file.path() })).await?;
     terminal.say(file.with(&MasterKey::generate())?.expose().trim_end())?;
     Ok(())
 }

@@ -43,7 +43,7 @@ pub(super) async fn run(command: Mapping, desk: &Desk, terminal: &mut Terminal) 
         taken: &rules.rulebook,
     };
     if let Some(out) = &out {
-        terminal.save_to(out);
+        terminal.save_to(out)?;
     }
     terminal.say(draft.text().trim_end())?;
     terminal.save()

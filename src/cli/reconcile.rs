@@ -8,7 +8,7 @@ use crate::{
     generation::Counter,
     random::SystemRandom,
     reconcile::{Accepted, Comparison, compare, settle},
-    store::{Comparing, StoreError},
+    store::{Comparing, LaterHolds, StoreError},
 };
 
 const LONGEST: usize = 120;
@@ -22,7 +22,7 @@ pub(super) async fn run(
     let restored = desk.store.generation().await?.comparing;
     let now = desk.clock.now();
     let world = desk.live().await?.known();
-    let until = restored.unwrap_or(Comparing { since: now, knows_until: None });
+    let until = restored.unwrap_or(Comparing { since: now, knows_until: None, later_holds: LaterHolds::Unknown });
     let comparison = compare(&*desk.store, &world, &until, now).await?;
     show(terminal, &comparison, restored.is_some())?;
     if !accept || (restored.is_none() && comparison.missing(&[]).is_none()) {
@@ -113,11 +113,17 @@ fn question(comparison: &Comparison, is_restored: bool) -> String {
              clear the mark on it first, and run this again."
         ));
     }
+    if is_restored && comparison.later_holds != LaterHolds::Kept {
+        parts.push(
+            "Holds that were set after the backup (blocked people, paused customers, locks) are lost with it: set them \
+             again first."
+                .to_owned(),
+        );
+    }
     if is_restored {
         parts.push(
-            "Access that a directory does not show as this database gave it ends. Holds that were set after the backup (blocked \
-             people, paused customers) are lost with it: set them again first. Directories that were connected after the backup \
-             are not known here. From then on the service gives and ends again."
+            "Access that a directory does not show as this database gave it ends. Directories that were connected after the \
+             backup are not known here. From then on the service gives and ends again."
                 .to_owned(),
         );
     }

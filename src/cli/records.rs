@@ -1,10 +1,10 @@
-//! `latchkey records load | export`: connections, customers and people as one document.
+//! `latchkey records load | export | history`: connections, customers and people as one document.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{Desk, Overwrite, Terminal, load};
+use super::{Desk, Overwrite, Terminal, load, rulebook::history};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -19,11 +19,18 @@ pub(super) enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// List every change of what is in force: when, by whom, why, and of which records; newest first.
+    History {
+        /// So many revisions.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
 }
 
 pub(super) async fn run(command: Command, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     match command {
         Command::Load { file } => load::records(desk, terminal, &file).await,
+        Command::History { limit } => history::everything(desk, terminal, limit).await,
         Command::Export { out } => {
             let text = desk.store.rules().await?.records.to_toml()?;
             match out {

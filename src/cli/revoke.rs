@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use latchkey_contract::{CustomerId, GrantId, PersonId, text::one_line};
+use latchkey_contract::{ConnectionId, CustomerId, GrantId, PersonId, text::one_line};
 
 use super::{Desk, Terminal, answer, desk::explain, grants};
 use crate::{
@@ -43,6 +43,7 @@ pub(super) struct Target {
 }
 
 pub(super) async fn end(desk: &Desk, terminal: &mut Terminal, id: &GrantId, reason: &str) -> anyhow::Result<()> {
+    found(desk, id).await?;
     let work = desk.work().await?;
     let by = desk.operator.to_string();
     let ended = work.jobs.end_by_operator(id, &by, reason).await;
@@ -78,20 +79,12 @@ pub(super) async fn revoke(
 
 /// What is not in the records has nothing, and is more likely a mistyped name.
 async fn scope(desk: &Desk, on: &HoldOn) -> anyhow::Result<Scope> {
-    let records = desk.store.rules().await?.records;
     let scope = match on {
-        HoldOn::Everything => return Ok(Scope::Everything),
-        HoldOn::Customer(id) if records.customer(id).is_some() => Scope::Customer(id.clone()),
-        HoldOn::Person(id) if records.person(id).is_some() => Scope::Person(id.clone()),
+        HoldOn::Everything => Scope::Everything,
         HoldOn::Customer(id) => Scope::Customer(id.clone()),
         HoldOn::Person(id) => Scope::Person(id.clone()),
     };
-    let is_known = match on {
-        HoldOn::Customer(id) => records.customer(id).is_some(),
-        HoldOn::Person(id) => records.person(id).is_some(),
-        HoldOn::Everything => true,
-    };
-    if !is_known && desk.store.newest_grants(&scope, 1).await?.is_empty() {
+    if !grants::is_known(desk, &scope).await? {
         bail!("{on} is neither in the records nor has it any grant; nothing was changed");
     }
     Ok(scope)
@@ -102,7 +95,7 @@ async fn lock(desk: &Desk, on: &HoldOn, reason: &str) -> anyhow::Result<()> {
         on: on.clone(),
         cause: HoldCause::Panic,
         since: desk.clock.now(),
-        by: desk.operator.to_string(),
+        by: desk.by().to_string(),
         reason: one_line(reason, 200),
     };
     desk.store.set_hold(&hold).await.map_err(explain)?;
@@ -114,8 +107,7 @@ async fn lock(desk: &Desk, on: &HoldOn, reason: &str) -> anyhow::Result<()> {
 }
 
 async fn one(desk: &Desk, terminal: &mut Terminal, id: GrantId, reason: &str, minutes: u32) -> anyhow::Result<()> {
-    let grant = desk.store.grant(&id).await?;
-    let grant = grant.with_context(|| format!("there is no grant {id}; latchkey grants lists them"))?;
+    let grant = found(desk, &id).await?;
     if grant.state.is_final() {
         return terminal.say(grants::line(&grant));
     }
@@ -131,6 +123,10 @@ async fn one(desk: &Desk, terminal: &mut Terminal, id: GrantId, reason: &str, mi
     let done = done.await;
     work.rest().await;
     done
+}
+
+async fn found(desk: &Desk, id: &GrantId) -> anyhow::Result<Grant> {
+    desk.store.grant(id).await?.with_context(|| format!("there is no grant {id}; latchkey grants lists them"))
 }
 
 /// Waits until nothing of a scope is open, and says of each grant when it is.
@@ -218,7 +214,11 @@ impl<'a> Watch<'a> {
                 Some(_) => "the service goes on taking them away",
                 None => "no service runs: start it, or run this again, or they stay",
             };
-            bail!("{} of them are not off yet; {worked_on}. latchkey tasks says what stands in the way", left.len());
+            bail!(
+                "{} of them are not off yet; {worked_on}. They are in {}; latchkey tasks says what stands in the way",
+                left.len(),
+                places(left.values())
+            );
         }
         let before = self.quiet.as_secs() / STILL.as_secs();
         tokio::time::sleep(LOOK).await;
@@ -231,12 +231,23 @@ impl<'a> Watch<'a> {
     }
 
     fn list(&mut self, left: &BTreeMap<GrantId, Grant>) -> anyhow::Result<()> {
-        self.terminal.hint(format!("Still to be seen off: {}", left.len()))?;
+        self.terminal.hint(format!("Still to be seen off: {}, in {}", left.len(), places(left.values())))?;
         for grant in left.values().take(SHOWN) {
             self.terminal.hint(grants::line(grant))?;
         }
         Ok(())
     }
+}
+
+/// The directories where they are, each with how many, most first: one that is dead shows.
+fn places<'a>(grants: impl Iterator<Item = &'a Grant>) -> String {
+    let mut counts: BTreeMap<&ConnectionId, usize> = BTreeMap::new();
+    grants.for_each(|grant| *counts.entry(&grant.directory).or_default() += 1);
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let shown: Vec<String> = counts.iter().take(SHOWN).map(|(place, count)| format!("{place} ({count})")).collect();
+    let more = counts.len().saturating_sub(SHOWN);
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
 
 /// `all`, `customer/ID` or `person/ID`.
@@ -277,12 +288,17 @@ pub(super) async fn lift(
     by: &PersonId,
     reason: &str,
 ) -> anyhow::Result<()> {
-    answer::owner(desk, terminal, by).await?;
     let LockOn(on) = on;
+    let unlocked = || anyhow!("nothing is locked by {on}; latchkey lock list shows what is");
+    // Before anybody uses up a code in vain.
+    if desk.store.rules().await?.hold(&on).is_none() {
+        return Err(unlocked());
+    }
+    answer::owner(desk, terminal, by).await?;
     let who = format!("{by} at the command line of {}", desk.operator);
     let (reason, now) = (one_line(reason, 200), desk.clock.now());
     if !desk.store.lift_hold(&on, HoldCause::Panic, &who, &reason, now).await.map_err(explain)? {
-        bail!("nothing is locked by {on}; latchkey lock list shows what is");
+        return Err(unlocked());
     }
     terminal.say(format!("{on} is free again. What was taken away stays away; it is asked for anew."))
 }

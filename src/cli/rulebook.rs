@@ -1,7 +1,7 @@
 //! `latchkey rulebook export | check | diff | import | history | rollback | what-if`.
 
 mod ask;
-mod history;
+pub(super) mod history;
 mod import;
 mod show;
 mod what_if;
@@ -111,7 +111,7 @@ async fn export(desk: &Desk, terminal: &mut Terminal, out: Option<&Path>, revisi
         }
     };
     if let Some(out) = out {
-        terminal.save_to(out);
+        terminal.save_to(out)?;
     }
     terminal.say(format_args!("# Latchkey's rulebook, as at revision {revision}."))?;
     terminal.say("# latchkey rulebook check FILE, then: latchkey rulebook import FILE --reason WHY\n")?;

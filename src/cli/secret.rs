@@ -14,10 +14,20 @@ use crate::{
 
 pub(super) async fn set(desk: &Desk, terminal: &mut Terminal, name: SecretName) -> anyhow::Result<()> {
     if let SecretName::Connection { connection, kind } = &name {
-        if matches!(kind, SecretKind::HookSecret | SecretKind::FormerHookSecret) {
+        if !kind.is_set_by_hand() {
             bail!("path secrets are made by Latchkey itself; run: latchkey secret rotate {connection}/hook-secret");
         }
-        desk.connection(connection).await?;
+        let record = desk.connection(connection).await?;
+        if !kind.belongs_to(&record.kind) {
+            let takes =
+                SecretKind::ALL.into_iter().filter(|kind| kind.belongs_to(&record.kind) && kind.is_set_by_hand());
+            let takes: Vec<String> = takes.map(|kind| SecretName::new(connection.clone(), kind).to_string()).collect();
+            bail!(
+                "{connection} has no use for a {}; nothing was changed. It takes {}",
+                kind.as_str(),
+                takes.join(", ")
+            );
+        }
     }
     let value = value(terminal, &name, "set")?;
     desk.set(&[(name.clone(), value)]).await?;

@@ -41,7 +41,36 @@ pub(crate) trait Ends: Send {
     fn read_file(&mut self, path: &Path, limit: u64) -> anyhow::Result<Vec<u8>>;
     /// A file where the operator is, for them alone.
     fn write_file(&mut self, path: &Path, bytes: &[u8], overwrite: Overwrite) -> anyhow::Result<()>;
+    /// The next bytes of a new file where the operator is, for them alone. It appears there with the last ones, whole.
+    fn append_file(&mut self, path: &Path, bytes: &[u8], piece: Piece) -> anyhow::Result<()>;
 }
+
+/// Whoever the result was piped to has read enough and gone, as `head` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nobody reads the result any more")]
+pub struct NobodyReads;
+
+/// Where in a file that comes in pieces some bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Piece {
+    /// They begin it. What was begun before and not ended is given up.
+    First,
+    /// They follow.
+    Next,
+    /// They end it.
+    Last,
+}
+
+/// What is said while it goes into a file.
+#[derive(Debug)]
+struct Saving {
+    path: PathBuf,
+    kept: Vec<u8>,
+}
+
+/// How much is kept before it is written.
+const KEPT: usize = 1024 * 1024;
 
 /// Whether a file that is there already may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +86,8 @@ pub enum Overwrite {
 pub struct Terminal {
     ends: Box<dyn Ends>,
     agreed: bool,
-    /// What is said goes into this file, once it is whole.
-    saving: Option<(PathBuf, Vec<u8>)>,
+    /// What is said goes into this file.
+    saving: Option<Saving>,
     words: Option<Vec<OsString>>,
 }
 
@@ -107,24 +136,27 @@ impl Terminal {
 
     /// A line of the result.
     pub fn say(&mut self, line: impl fmt::Display) -> anyhow::Result<()> {
-        let Some((path, kept)) = &mut self.saving else { return self.ends.say(&line.to_string()) };
+        let Some(Saving { path, kept }) = &mut self.saving else { return self.ends.say(&line.to_string()) };
         writeln!(kept, "{line}")?;
-        if kept.len() as u64 > LARGEST_FILE {
-            bail!("{} would be larger than {}; ask for a part of it", path.display(), size(LARGEST_FILE));
+        if kept.len() >= KEPT {
+            self.ends.append_file(path, kept, Piece::Next)?;
+            kept.clear();
         }
         Ok(())
     }
 
-    /// From now on the result goes into this file, which must be new and is for its owner alone. It is written by
-    /// [`Terminal::save`].
-    pub fn save_to(&mut self, path: &Path) {
-        self.saving = Some((path.to_owned(), Vec::new()));
+    /// From now on the result goes into this file, which must be new and is for its owner alone. However long it becomes,
+    /// little of it is kept; it appears with [`Terminal::save`].
+    pub fn save_to(&mut self, path: &Path) -> anyhow::Result<()> {
+        self.append_file(path, &[], Piece::First)?;
+        self.saving = Some(Saving { path: path.to_owned(), kept: Vec::new() });
+        Ok(())
     }
 
-    /// Writes what was said since [`Terminal::save_to`]; nothing where that was not asked for.
+    /// Ends the file of [`Terminal::save_to`]; nothing where that was not asked for.
     pub fn save(&mut self) -> anyhow::Result<()> {
         match self.saving.take() {
-            Some((path, kept)) => self.write_file(&path, &kept, Overwrite::Never),
+            Some(Saving { path, kept }) => self.append_file(&path, &kept, Piece::Last),
             None => Ok(()),
         }
     }
@@ -191,6 +223,12 @@ impl Terminal {
             bail!("{} would be larger than {}", path.display(), size(LARGEST_FILE));
         }
         self.ends.write_file(path, bytes, overwrite)
+    }
+
+    /// The next bytes of a new file where the operator is, named by them, for them alone.
+    pub(crate) fn append_file(&mut self, path: &Path, bytes: &[u8], piece: Piece) -> anyhow::Result<()> {
+        self.was_named(path)?;
+        self.ends.append_file(path, bytes, piece)
     }
 
     /// The rest of the input, where nobody sits.

@@ -5,6 +5,7 @@ mod backup;
 mod binding;
 mod connection;
 mod customer;
+mod doctor;
 mod init;
 mod invite;
 mod key;
@@ -217,6 +218,9 @@ impl Ends for Somebody {
     fn write_file(&mut self, path: &std::path::Path, _: &[u8], _: Overwrite) -> anyhow::Result<()> {
         bail!("{} is not asked for here", path.display())
     }
+    fn append_file(&mut self, path: &std::path::Path, _: &[u8], _: Piece) -> anyhow::Result<()> {
+        bail!("{} is not asked for here", path.display())
+    }
 }
 
 /// An authenticator app, from what `person enroll` shows.
@@ -353,6 +357,12 @@ async fn secrets_go_in_and_only_their_names_come_out() {
     let empty = place.type_in(&["secret", "set", "entra-contoso/client-secret"], Cursor::new("\n")).await.refused();
     assert!(empty.contains("empty"), "{empty}");
     let hook = place.type_in(&["secret", "set", "cw/hook-secret"], Cursor::new("x\n")).await.refused();
+    let useless = place.type_in(&["secret", "set", "entra-contoso/private-key"], Cursor::new("x\n")).await.refused();
+    assert!(
+        useless.contains("has no use for a private-key") && useless.contains("entra-contoso/client-secret"),
+        "{useless}"
+    );
+    assert!(!useless.contains("hook-secret"), "{useless}");
     assert!(hook.contains("latchkey secret rotate cw/hook-secret"), "{hook}");
     for file in std::fs::read_dir(place.0.path().join("data")).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
@@ -371,6 +381,11 @@ async fn a_certificate_is_printed_and_its_key_is_not() {
     assert_eq!(list.output, "entra-contoso/certificate-key\nentra-contoso/certificate\n");
     let loaded = place.type_in(&["records", "load", &records], io::empty()).await.ok();
     assert_eq!(loaded.hints, "", "the connection can be used now");
+    let again = place.type_in(&["certificate", "make", "entra-contoso"], io::empty()).await.refused();
+    assert!(again.contains("is in force") && again.contains("--next"), "{again}");
+    place.type_in(&["connection", "set", "entra-contoso", "credential=secret"], io::empty()).await.ok();
+    let unused = place.type_in(&["certificate", "make", "entra-contoso"], io::empty()).await.refused();
+    assert!(unused.contains("not in force") && unused.contains("credential=certificate"), "{unused}");
 }
 
 #[tokio::test]
@@ -447,4 +462,18 @@ async fn nobody_has_grants_yet() {
     let records = place.write("records.toml", RECORDS);
     place.type_in(&["records", "load", &records], io::empty()).await.ok();
     assert_eq!(place.type_in(&["grants"], io::empty()).await.ok().output, "");
+    assert_eq!(place.say(&["grants", "--person", "jdoe"]).await.ok().output, "");
+    for (words, said) in [
+        (&["grants", "--person", "zzz"][..], "person zzz is neither in the records"),
+        (&["grants", "--customer", "zzz"], "customer zzz is neither in the records"),
+        (&["audit", "export", "--person", "zzz"], "person zzz is neither in the records"),
+        (&["audit", "export", "--customer", "zzz"], "customer zzz is neither in the records"),
+        (&["audit", "export", "--code", "nope"], "no code begins with \"nope\""),
+        (&["end", "nope"], "there is no grant nope"),
+    ] {
+        let refused = place.say(words).await.refused();
+        assert!(refused.contains(said), "{words:?}: {refused}");
+    }
+    place.say(&["audit", "export", "--person", "jdoe"]).await.ok();
+    place.say(&["audit", "export", "--code", "rules."]).await.ok();
 }

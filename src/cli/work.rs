@@ -1,7 +1,7 @@
 //! `latchkey tasks`, `deliveries` and `mails`: what is being worked on, what came in, what goes out.
 
 use super::{Desk, Terminal};
-use crate::store::MailState;
+use crate::{jobs::audit_head::REMEMBERED, store::MailState};
 
 pub(super) async fn tasks(desk: &Desk, terminal: &mut Terminal, limit: u32) -> anyhow::Result<()> {
     for task in desk.store.tasks(limit).await? {
@@ -18,6 +18,11 @@ pub(super) async fn tasks(desk: &Desk, terminal: &mut Terminal, limit: u32) -> a
     if state.dead > 0 {
         let dead = state.dead;
         terminal.hint(format!("{dead} dead: they are not tried again by themselves, but for removals. Each line says what stands in the way."))?;
+    }
+    let given_up = desk.store.mails_given_up(desk.clock.now() - REMEMBERED).await?;
+    if desk.config.mail.is_some() && given_up > 0 {
+        terminal
+            .hint(format!("Mails of the last seven days that reached nobody: {given_up}. latchkey mails says why."))?;
     }
     Ok(())
 }

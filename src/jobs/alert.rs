@@ -140,8 +140,9 @@ impl Scene<'_> {
                 remedy: remedy.clone(),
                 since: at,
             },
-            Happening::AuditHead { entries, head } => {
-                Words::AuditHead { entries: u64::try_from(*entries).unwrap_or(0), head: head.clone(), at }
+            Happening::AuditHead { entries, head, given_up } => {
+                let (entries, given_up) = (u64::try_from(*entries).unwrap_or(0), *given_up);
+                Words::AuditHead { entries, head: head.clone(), at, given_up }
             }
             Happening::Active { .. } => return None,
         })

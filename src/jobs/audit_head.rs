@@ -20,6 +20,9 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Into the day in UTC: before most people's work begins.
 const SLOT: Duration = Duration::from_secs(5 * 60 * 60);
 
+/// For so long a mail that was given up is told of: a mail about each could be given up like the first.
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// The task at its next slot after `now`.
 pub(crate) fn next(now: Timestamp) -> NewTask {
     let into = (now - SLOT).millis().rem_euclid(DAY_MS);
@@ -37,7 +40,8 @@ impl Jobs {
         let mut transition = Transition::new(CommitName::AuditHead, now);
         let detail = json!({ "head": head.to_string() });
         transition.audit.push(AuditEntry::new(Code::AuditHead, now, By::Service, detail));
-        let what = Happening::AuditHead { entries: head.seq, head: head.to_string() };
+        let given_up = self.store.mails_given_up(now - REMEMBERED).await?;
+        let what = Happening::AuditHead { entries: head.seq, head: head.to_string(), given_up };
         alert(&mut transition, what, self.random.as_ref());
         transition.lease = Some((lease.lease(), again));
         self.store.commit(transition).await?;

@@ -98,6 +98,7 @@ impl Jobs {
     async fn unsent(&self, mail: OwedMail, error: &MailError, lease: &LeaseHandle) -> Result<Ran, JobError> {
         match error {
             MailError::Refused { why } => {
+                metrics::counter!("mails_refused_total").increment(1);
                 tracing::error!(mail.id = %mail.id, why, "a mail was refused for good; whoever was to get it is not told");
                 let state = MailState::GivenUp { why: one_line(why, 300) };
                 self.settle_mail(mail, state, lease).await

@@ -15,7 +15,7 @@ mod inert;
 pub mod intake;
 mod mail;
 mod poll;
-mod presence;
+pub(crate) mod presence;
 pub mod queue;
 mod start;
 pub mod sweep;
@@ -30,6 +30,7 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{CallError, Clock};
 
+pub use latchkey_contract::text::chain;
 pub use mail::Post;
 pub use start::NotDecided;
 pub(crate) use start::{Home, home, unusable};
@@ -120,17 +121,4 @@ impl Run for Jobs {
             Ran::Failed { retry_after: error.retry_after(), error: chain(&error) }
         })
     }
-}
-
-/// An error and its causes on one bounded line. Errors of this program carry no secrets and no foreign text but codes.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    latchkey_contract::text::one_line(&line, 300)
 }

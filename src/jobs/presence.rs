@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use latchkey_contract::{CallError, ConnectionId, MemberId};
+use latchkey_contract::{CallError, ConnectionId, MemberId, Timestamp};
 
 use super::{JobError, Jobs, chain, watch::Found};
 use crate::{
@@ -63,14 +63,7 @@ impl Jobs {
     }
 
     async fn has_left(&self, person: &Person, connection: &ConnectionId) -> Result<(), JobError> {
-        let hold = Hold {
-            on: HoldOn::Person(person.id.clone()),
-            cause: HoldCause::Left,
-            since: self.clock.now(),
-            by: format!("the PSA {connection}"),
-            reason: "inactive in the PSA, or gone from it".to_owned(),
-        };
-        self.store.set_hold(&hold).await?;
+        self.store.set_hold(&left(person, connection, self.clock.now())).await?;
         tracing::warn!(person = %person.id, %connection, "somebody has left: whatever they have is taken away");
         Ok(())
     }
@@ -112,6 +105,41 @@ impl Jobs {
         }
         self.store.commit(transition).await?;
         Ok(Ran::Committed)
+    }
+}
+
+/// The hold on somebody who has left.
+pub(crate) fn left(person: &Person, connection: &ConnectionId, now: Timestamp) -> Hold {
+    Hold {
+        on: HoldOn::Person(person.id.clone()),
+        cause: HoldCause::Left,
+        since: now,
+        by: format!("the PSA {connection}"),
+        reason: "inactive in the PSA, or gone from it".to_owned(),
+    }
+}
+
+/// Asks about one person now; `Some` of a PSA that says so where they have left. One PSA where they are let in is enough,
+/// whatever the others do; an error where that is not known. Who is bound nowhere cannot be asked after.
+pub(crate) async fn gone_now(world: &InForce, person: &Person) -> Result<Option<ConnectionId>, JobError> {
+    let (mut gone, mut silent) = (Gone::new(), None);
+    let bound: BTreeSet<&ConnectionId> =
+        person.members.iter().filter(|m| !m.ids.is_empty()).map(|m| &m.connection).collect();
+    for connection in &bound {
+        match ask(world, connection, &[person]).await {
+            Ok(inactive) => drop(gone.insert((*connection).clone(), inactive)),
+            Err(error) => {
+                silent = Some(error);
+                continue;
+            }
+        }
+        if !is_gone_from(person, connection, &gone) {
+            return Ok(None);
+        }
+    }
+    match silent {
+        Some(error) => Err(error),
+        None => Ok(bound.first().map(|connection| (*connection).clone())),
     }
 }
 

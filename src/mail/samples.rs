@@ -140,6 +140,7 @@ pub(super) fn words(free: &Free<'_>, ticket_link: &str) -> Vec<Words> {
             entries: 10_482,
             head: "9f2c1a7be04d5566c81f0b3e7a9d2c4481f6e5d3b2a190887766554433221100".to_owned(),
             at: at("06:00:00"),
+            given_up: 2,
         },
         Words::Test { by: free.by.to_owned(), at: at("12:00:00") },
     ]

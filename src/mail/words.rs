@@ -169,6 +169,9 @@ pub enum Words {
         head: String,
         /// When.
         at: Timestamp,
+        /// How many mails of the last days were given up.
+        #[serde(default)]
+        given_up: u64,
     },
     /// To the operator: that mail works.
     Test {

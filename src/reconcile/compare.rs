@@ -17,7 +17,7 @@ use crate::{
     jobs::chain,
     registry::InForce,
     rulebook::Records,
-    store::{Comparing, Store, StoreError},
+    store::{Comparing, LaterHolds, Store, StoreError},
 };
 
 /// How many accounts of one directory are looked at at once.
@@ -36,6 +36,8 @@ const PAGE: u32 = 500;
 pub struct Comparison {
     /// When it began.
     pub at: Timestamp,
+    /// What became of the holds that the copy does not know.
+    pub later_holds: LaterHolds,
     /// One for each directory.
     pub places: Vec<Place>,
 }
@@ -62,7 +64,8 @@ pub struct Found {
     pub different: Vec<Different>,
     /// Accounts with a mark of ours, of which the database does not know: made after the copy.
     pub unknown: Vec<Marked>,
-    /// Accounts that carry something in the place of our mark, which cannot have been written since the copy was made.
+    /// Accounts that carry something in the place of our mark, which cannot have been written since the copy was made; and
+    /// emergency access accounts, whatever they carry.
     pub strange: Vec<Marked>,
 }
 
@@ -83,15 +86,21 @@ impl Comparison {
     pub fn missing(&self, without: &[ConnectionId]) -> Option<String> {
         let unreached: Vec<&str> = self.unreached().filter(|id| !without.contains(id)).map(|id| id.as_str()).collect();
         let unknown: usize = self.found().map(|(_, found)| found.unknown.len()).sum();
-        match (unreached.as_slice(), unknown) {
-            ([], 0) => None,
-            ([], unknown) => Some(format!("{unknown} accounts are not in this database, and have to be accepted")),
-            (unreached, 0) => Some(format!("directories could not be compared: {}", unreached.join(", "))),
-            (unreached, unknown) => Some(format!(
-                "directories could not be compared: {}; and {unknown} accounts are not in this database",
-                unreached.join(", ")
-            )),
+        let mut parts = Vec::new();
+        if !unreached.is_empty() {
+            parts.push(format!("directories could not be compared: {}", unreached.join(", ")));
         }
+        if unknown > 0 {
+            parts.push(format!("{unknown} accounts are not in this database, and have to be accepted"));
+        }
+        if self.later_holds == LaterHolds::Lost {
+            parts.push(
+                "the database that was replaced told no holds: who was blocked, which customer was paused and what was locked \
+                 after the backup may be free again; set that again, and accept"
+                    .to_owned(),
+            );
+        }
+        (!parts.is_empty()).then(|| parts.join("; and "))
     }
 
     /// Directories that could not be compared.
@@ -144,7 +153,7 @@ pub async fn compare(
         }
     });
     let places = stream::iter(asked).buffered(AT_ONCE).collect().await;
-    Ok(Comparison { at: now, places })
+    Ok(Comparison { at: now, later_holds: comparing.later_holds, places })
 }
 
 async fn look(
@@ -156,11 +165,15 @@ async fn look(
 ) -> Result<Found, CallError> {
     let mut found = Found::default();
     let marked = patiently(|| directory.find_marked()).await?;
-    for one in marked.into_iter().filter(|one| !is_known(one, &accounts)) {
+    let mut unknown = marked.into_iter().filter(|one| !is_known(one, &accounts)).peekable();
+    // No sweep touches an emergency account: somebody marked it by hand.
+    let spared = if unknown.peek().is_some() { patiently(|| directory.protected()).await? } else { Vec::new() };
+    for one in unknown {
         // The account of a known mark may have been deleted, and made again as another object.
         let is_ours =
             is_since(&one, until) || accounts.iter().any(|(account, _)| one.mark.as_ref() == Some(&account.id));
-        let list = if is_ours { &mut found.unknown } else { &mut found.strange };
+        let is_spared = spared.iter().any(|account| account.object == one.object);
+        let list = if is_ours && !is_spared { &mut found.unknown } else { &mut found.strange };
         list.push(one);
     }
     let looked = accounts.into_iter().map(|(account, grants)| async move {

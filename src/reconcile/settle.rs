@@ -206,6 +206,7 @@ mod tests {
     use crate::{
         random::SystemRandom,
         store::{
+            LaterHolds,
             sqlite::{Options, Sqlite},
             story::{self, START},
         },
@@ -229,7 +230,7 @@ mod tests {
         let found = Found { unknown, ..Found::default() };
         let (directory, customer) = (story::connection("acme-entra"), "acme".parse().unwrap());
         let places = vec![Place { directory, customer, found: Ok(found), living: vec![] }];
-        let comparison = Comparison { at: START, places };
+        let comparison = Comparison { at: START, later_holds: LaterHolds::Unknown, places };
         let accepted = Accepted { by: By::Service, without: &[], restored: None };
         let counter = Counter::at(&dir.path().join("generation"));
         let settled = settle(&store, &comparison, &accepted, &counter, &SystemRandom, START).await.unwrap();

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     audit::{AuditEntry, By, Code},
     random,
-    rulebook::Rules,
+    rulebook::{ConnectionKind, Rules},
     seal::Seal,
     store::{CommitName, Store, StoreError, Transition},
 };
@@ -60,6 +60,25 @@ impl SecretKind {
             Self::HookSecret => "hook-secret",
             Self::FormerHookSecret => "former-hook-secret",
         }
+    }
+
+    /// A connection of this kind can use it, whatever its settings say now.
+    #[must_use]
+    pub const fn belongs_to(self, kind: &ConnectionKind) -> bool {
+        match self {
+            Self::PrivateKey | Self::HookSecret | Self::FormerHookSecret => kind.is_psa(),
+            Self::ClientSecret
+            | Self::CertificateKey
+            | Self::Certificate
+            | Self::NextCertificateKey
+            | Self::NextCertificate => kind.is_directory(),
+        }
+    }
+
+    /// An operator has it; the others are made by Latchkey itself.
+    #[must_use]
+    pub const fn is_set_by_hand(self) -> bool {
+        !matches!(self, Self::HookSecret | Self::FormerHookSecret)
     }
 }
 

@@ -128,6 +128,12 @@ impl Alerts {
 }
 
 impl AlertKind {
+    /// Somebody has something to do: that is worth knowing late, and twice.
+    #[must_use]
+    pub const fn asks_to_act(self) -> bool {
+        matches!(self, Self::FailedToDisable | Self::BrakePulled | Self::ConnectorTrouble | Self::WebhookTrouble)
+    }
+
     /// All of them.
     pub const ALL: [Self; 9] = [
         Self::AccountCreated,

@@ -3,7 +3,7 @@
 use latchkey_contract::{ConnectionId, MemberId, PersonId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Members, Records};
+use super::{Members, Records, Rules};
 
 /// Since when a PSA member is bound to a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,10 +59,12 @@ impl Records {
     }
 
     /// Gives each binding of a PSA member the time since which it stands: kept while it is the same person's, `now`
-    /// otherwise. Where nobody was bound before there is nobody to be robbed: the first bindings need not cool down.
+    /// otherwise. Where nobody was ever bound there is nobody to be robbed: an installation's first bindings need not cool
+    /// down. Once there were any, to remove them all opens no way around it.
     #[must_use]
-    pub fn bound_since(mut self, before: &Self, now: Timestamp) -> Self {
-        let is_first = before.bindings().next().is_none();
+    pub fn bound_since(mut self, rules: &Rules, now: Timestamp) -> Self {
+        let before = &rules.records;
+        let is_first = !rules.was_bound && before.bindings().next().is_none();
         for person in &mut self.people {
             for members in &mut person.members {
                 let of = |id: &MemberId| before.bound(&person.id, &members.connection, id);
@@ -140,6 +142,11 @@ mod tests {
         Records::parse(&format!("{}{}", person("jane"), person("mary"))).unwrap()
     }
 
+    fn rules(records: &Records) -> Rules {
+        let was_bound = records.bindings().next().is_some();
+        Rules { records: records.clone(), was_bound, ..Rules::default() }
+    }
+
     fn told(now: &Records, before: &Records) -> Vec<String> {
         now.rebound(before).iter().map(|(what, b)| format!("{what:?} {} {}", b.member, b.person)).collect()
     }
@@ -152,18 +159,18 @@ mod tests {
         let mut first = nobody.clone();
         first.bind(&jane, &cw, &member);
         first.bind(&jane, &cw, &member);
-        let first = first.bound_since(&nobody, NOW);
+        let first = first.bound_since(&rules(&nobody), NOW);
         assert_eq!(told(&first, &nobody), ["Added 176 jane"]);
         assert!(first.bound(&jane, &cw, &member).unwrap().is_confirmed, "nobody was bound before");
         let mut moved = first.clone();
         moved.unbind(&cw, &member);
         moved.bind(&mary, &cw, &member);
-        let moved = moved.bound_since(&first, LATER);
+        let moved = moved.bound_since(&rules(&first), LATER);
         assert_eq!(told(&moved, &first), ["Removed 176 jane", "Added 176 mary"]);
         assert_eq!(moved.bound(&mary, &cw, &member), Some(Bound { since: LATER, is_confirmed: false }));
         let mut confirmed = moved.clone();
         confirmed.confirm(&cw, &member);
         assert_eq!(told(&confirmed, &moved), ["Confirmed 176 mary"]);
-        assert!(told(&confirmed.clone().bound_since(&confirmed, LATER), &confirmed).is_empty());
+        assert!(told(&confirmed.clone().bound_since(&rules(&confirmed), LATER), &confirmed).is_empty());
     }
 }

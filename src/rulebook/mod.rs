@@ -46,6 +46,9 @@ pub struct Rules {
     /// What is held.
     #[serde(default)]
     pub holds: Vec<Hold>,
+    /// A PSA member was bound to somebody at some time, also where none is any more.
+    #[serde(default)]
+    pub was_bound: bool,
 }
 
 /// Why rules cannot follow those in force.
@@ -54,7 +57,8 @@ pub enum NotNext {
     /// A connection would lead to another instance or tenant under its old id.
     #[error(
         "connection.{0}: it now leads to another instance or tenant, where what was given under this id would be looked \
-         for in vain; give the new place a connection id of its own"
+         for in vain; give the new place a connection id of its own. One that was mistyped and gave nothing yet: \
+         latchkey connection remove {0}, and add it again"
     )]
     Moved(ConnectionId),
     /// Nobody would be left who can lift a lock.
@@ -78,9 +82,16 @@ impl Rules {
         Ok(Self {
             revision: self.revision,
             rulebook: rulebook.in_force_since(&self.rulebook, now),
-            records: records.bound_since(&self.records, now),
+            records: records.bound_since(self, now),
             holds: self.holds.clone(),
+            was_bound: self.was_bound,
         })
+    }
+
+    /// Owners who are not held.
+    pub fn free_owners(&self) -> impl Iterator<Item = &Person> {
+        let owners = self.records.people.iter().filter(|person| person.role == Role::Owner);
+        owners.filter(|person| self.hold(&HoldOn::Person(person.id.clone())).is_none())
     }
 
     /// The hold on something, if there is one.

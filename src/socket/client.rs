@@ -89,6 +89,7 @@ fn serve(order: &Order, data: &[u8], terminal: &mut Terminal) -> anyhow::Result<
         Order::Rest => terminal.rest().map(typed),
         Order::Read { path, limit } => terminal.read_file(path, *limit).map(Zeroizing::new),
         Order::Write { path, overwrite } => terminal.write_file(path, data, *overwrite).map(|()| Zeroizing::default()),
+        Order::Append { path, piece } => terminal.append_file(path, data, *piece).map(|()| Zeroizing::default()),
         _ => Err(Broken::NotUnderstood.into()),
     }
 }

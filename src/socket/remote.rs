@@ -11,7 +11,7 @@ use latchkey_contract::Secret;
 use zeroize::Zeroizing;
 
 use super::wire::{self, Answer, Broken, Heard, Incoming, Order};
-use crate::cli::{Ends, Overwrite};
+use crate::cli::{Ends, Overwrite, Piece};
 
 /// A client, as the service hears it.
 pub(super) struct Remote {
@@ -99,5 +99,9 @@ impl Ends for Remote {
 
     fn write_file(&mut self, path: &Path, bytes: &[u8], overwrite: Overwrite) -> anyhow::Result<()> {
         self.call(&Order::Write { path: path.to_owned(), overwrite }, bytes).map(drop)
+    }
+
+    fn append_file(&mut self, path: &Path, bytes: &[u8], piece: Piece) -> anyhow::Result<()> {
+        self.call(&Order::Append { path: path.to_owned(), piece }, bytes).map(drop)
     }
 }

@@ -13,6 +13,8 @@ use super::{
 };
 use crate::cli::{LARGEST_FILE, Overwrite};
 
+const MIB: usize = 1024 * 1024;
+
 /// Does what the words say, and remembers whether it was left alone.
 #[derive(Default)]
 struct Clerk {
@@ -37,6 +39,12 @@ impl Obey for Clerk {
                 let bytes = terminal.read_file(from.as_ref(), LARGEST_FILE)?;
                 terminal.write_file(to.as_ref(), &bytes, Overwrite::Never)?;
                 terminal.say(String::from_utf8_lossy(&bytes))
+            }
+            ["export", to] => {
+                terminal.save_to(to.as_ref())?;
+                let line = "x".repeat(MIB - 1);
+                (0..=LARGEST_FILE / MIB as u64).try_for_each(|_| terminal.say(&line))?;
+                terminal.save()
             }
             ["spy"] => terminal.read_file("/etc/hostname".as_ref(), 100).map(drop),
             ["ask"] => terminal.ask("Anything").map(drop).inspect_err(|_| self.was_left.store(true, SeqCst)),
@@ -152,6 +160,18 @@ async fn last_word(stream: &mut UnixStream) -> (Order, String) {
             return (order, String::from_utf8(data.to_vec()).unwrap());
         }
     }
+}
+
+/// A file that comes piece by piece is as long as it likes, at the other end of the socket too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_longer_than_what_is_sent_at_once() {
+    let place = Place::new();
+    let out = place.dir.path().join("out");
+    let (_, _, done) = place.type_in(&["export", out.to_str().unwrap()], "").await;
+    done.unwrap();
+    assert_eq!(std::fs::metadata(&out).unwrap().len(), LARGEST_FILE + MIB as u64);
+    let again = place.refused(&["export", out.to_str().unwrap()]).await;
+    assert!(again.contains("is there already"), "{again}");
 }
 
 /// F162: a command that is typed is done by the service, in a talk over its socket.

@@ -6,10 +6,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::cli::{LARGEST_FILE, Overwrite};
+use crate::cli::{LARGEST_FILE, Overwrite, Piece as FilePiece};
 
 /// The program's version, and this conversation's.
-pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (conversation 1)");
+pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (conversation 2)");
 
 /// The longest line, with room for a piece in base64 and its verb.
 pub(super) const LONGEST_LINE: usize = 512 * 1024;
@@ -39,6 +39,10 @@ pub(super) enum Order {
     Write {
         path: PathBuf,
         overwrite: Overwrite,
+    },
+    Append {
+        path: PathBuf,
+        piece: FilePiece,
     },
     /// The command is done.
     Done,

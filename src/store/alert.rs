@@ -108,6 +108,9 @@ pub enum Happening {
         entries: i64,
         /// The newest entry's hash.
         head: String,
+        /// How many mails of the last days were given up.
+        #[serde(default)]
+        given_up: u64,
     },
 }
 

@@ -51,7 +51,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The revision alone: cheap, asked often.
     async fn revision(&self) -> Result<i64, StoreError>;
     /// Saves rulebook and records (what differs of them) as revision `rules.revision + 1` if that is still the next one.
-    /// Holds are not touched. Answers the new revision.
+    /// Holds are not touched. Answers the new revision. [`StoreError::StillUsed`] when a connection, a customer or a
+    /// person would go who access that is not over needs.
     async fn save_rules(&self, rules: &Rules, by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError>;
     /// Counts a revision although neither changed: how every process learns that a secret is another one.
     async fn touch(&self, changed: &[String], by: &str, reason: &str, at: Timestamp) -> Result<i64, StoreError>;
@@ -101,6 +102,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn mail(&self, id: &MailId) -> Result<Option<OwedMail>, StoreError>;
     /// The newest mails, newest first, at most `limit`.
     async fn mails(&self, limit: u32) -> Result<Vec<OwedMail>, StoreError>;
+    /// How many mails about what happened since then were given up.
+    async fn mails_given_up(&self, since: Timestamp) -> Result<u64, StoreError>;
 
     /// A grant by id.
     async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError>;
@@ -248,6 +251,14 @@ pub enum StoreError {
     /// A version or revision had moved, or a unique row was there: load again and think again.
     #[error("somebody else was first")]
     Conflict,
+    /// A record would go that access which is not over needs.
+    #[error("{record} is needed by access that is not over: grant {grant}")]
+    StillUsed {
+        /// Which, as `customer/acme`.
+        record: String,
+        /// One of the grants.
+        grant: GrantId,
+    },
     /// The lease under which this was to be written is lost: discard the work and look again later.
     #[error("the lease was lost")]
     LeaseLost,
@@ -379,6 +390,22 @@ pub struct Comparing {
     pub since: Timestamp,
     /// Up to when the copy knows what happened, as far as that is known.
     pub knows_until: Option<Timestamp>,
+    /// What became of the holds that were set after the copy was made.
+    #[serde(default)]
+    pub later_holds: LaterHolds,
+}
+
+/// Holds that were set after a copy of the database was made, once the copy is in its place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LaterHolds {
+    /// Nobody looked: the copy was put back by hand.
+    #[default]
+    Unknown,
+    /// The restore took them over.
+    Kept,
+    /// The database that was replaced told none: it was missing, damaged, or another installation's.
+    Lost,
 }
 
 /// A task as it stands.

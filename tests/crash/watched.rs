@@ -221,6 +221,10 @@ impl Store for Watched {
     async fn mail(&self, id: &MailId) -> Result<Option<OwedMail>, StoreError> {
         self.inner.mail(id).await
     }
+    async fn mails_given_up(&self, since: Timestamp) -> Result<u64, StoreError> {
+        self.inner.mails_given_up(since).await
+    }
+
     async fn mails(&self, limit: u32) -> Result<Vec<OwedMail>, StoreError> {
         self.inner.mails(limit).await
     }

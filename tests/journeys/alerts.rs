@@ -181,9 +181,9 @@ async fn a_mail_server_that_is_down_for_a_day_costs_no_mail() {
     assert!(sent.iter().all(|mail| matches!(mail.state, MailState::Sent { .. })), "{sent:?}");
     let arrived = [server.mail().await, server.mail().await];
     for mail in &arrived {
-        assert_eq!(header(mail, "To"), "jane@msp.example");
+        assert_eq!(header(mail, "to"), "jane@msp.example");
     }
-    assert_ne!(header(&arrived[0], "Subject"), header(&arrived[1], "Subject"));
+    assert_ne!(header(&arrived[0], "subject"), header(&arrived[1], "subject"));
     app.end().await;
 }
 
@@ -196,5 +196,34 @@ async fn without_a_mail_server_nothing_else_changes() {
     assert_eq!(app.state(ticket).await.name(), "ended");
     let said = app.type_in(&["mails"], "").await.unwrap();
     assert_eq!(said.matches("given up: no mail server is configured").count(), 2, "{said}");
+    app.end().await;
+}
+
+/// F131, F144: a mail that its server refuses for good is told where an operator looks: with the tasks, and in the next
+/// daily mail, which cannot make another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_is_refused_for_good_is_told_of() {
+    let Some(server) = mail_server::start(&Plan::new(Security::StartTls)).await else { return };
+    let unknown = ("name = \"Jane Doe\"", "name = \"Jane Doe\"\nmail = \"unknown@customer.example\"");
+    let mut app = TestApp::start_with(&[unknown, MARK_OWNS]).await;
+    let settings = server.settings.clone();
+    app.up_with_mail(settings, LOGIN.1).await;
+    let daily = "[alerts]\naudit_head = { on = true, to = [\"owners\"] }\n";
+    let daily = latchkey::rulebook::Rulebook::parse(daily).unwrap().alerts;
+    app.change_rules(|rules| rules.rulebook.alerts = daily).await;
+    assert!(!app.type_in(&["tasks"], "").await.unwrap().contains("reached nobody"));
+    app.active().await;
+    app.run().await;
+    let tasks = app.type_in(&["tasks"], "").await.unwrap();
+    assert!(tasks.contains("Mails of the last seven days that reached nobody: 1. latchkey mails says why."), "{tasks}");
+    app.minutes(24 * 60).await;
+    let mails = app.store().mails(100).await.unwrap();
+    let heads: Vec<_> = mails.iter().filter(|mail| mail.to.to_string() == "mark@msp.example").collect();
+    let [head] = &heads[..] else { panic!("{heads:?}") };
+    assert!(matches!(head.state, MailState::Sent { .. }), "{head:?}");
+    assert!(head.words.write().text.contains("Mails of the last seven days that reached nobody: 2."), "{head:?}");
+    app.clock.pass(std::time::Duration::from_secs(8 * 24 * 3600));
+    app.run().await;
+    assert!(!app.type_in(&["tasks"], "").await.unwrap().contains("reached nobody"), "an old story");
     app.end().await;
 }

@@ -2,14 +2,27 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+/// Waits, in real time, for what does not come by the test's clock.
+macro_rules! soon {
+    ($what:expr, $condition:expr) => {{
+        let start = std::time::Instant::now();
+        while !$condition {
+            assert!(start.elapsed() < std::time::Duration::from_secs(20), "{} does not come", $what);
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }};
+}
+
 mod access_ends;
 mod alerts;
 mod asking;
 mod audit;
+mod bad_days;
 mod canary;
 mod clock;
 mod delivering;
 mod directory_trouble;
+mod doctor;
 mod door;
 #[expect(dead_code, reason = "some verbs are for the tests that kill the service")]
 mod harness;

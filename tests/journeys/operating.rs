@@ -19,18 +19,8 @@ const TIGHT: (&str, &str) = (
     "[[brake]]\nid = \"busy\"\nper = \"msp\"\ngrants = 1\nwithin = \"8h\"\n[[technician_group]]",
 );
 
-/// The command waits for something; meanwhile a second passes every 20 ms.
-async fn type_and_wait(app: &TestApp, words: &[&str]) -> Result<String, String> {
-    let clock = app.clock.clone();
-    let passing = tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            clock.pass(Duration::from_secs(1));
-        }
-    });
-    let typed = app.type_in(words, "").await;
-    passing.abort();
-    typed
+fn unavailable() -> Act {
+    Act::Answer { status: 503, retry_after: None, body: Value::Null }
 }
 
 fn code(app: &TestApp, of: &latchkey::people::OneTime) -> String {
@@ -101,7 +91,7 @@ async fn everything_is_revoked_with_the_psa_down_and_stays_locked() {
     assert!(held_back.contains("run it again with --yes"), "{held_back}");
     assert_eq!(app.state(first).await.name(), "active", "nothing without an answer");
     app.psa.fail(|_| true, Act::Answer { status: 503, retry_after: None, body: Value::Null });
-    let said = type_and_wait(&app, &["revoke", "--all", "--yes", "--reason", "breach"]).await.unwrap();
+    let said = app.type_and_wait(&["revoke", "--all", "--yes", "--reason", "breach"]).await.unwrap();
     assert!(
         said.contains("Locked: all.") && said.contains("2 to take away.") && said.contains("Nothing is left."),
         "{said}"
@@ -139,11 +129,11 @@ async fn everything_is_revoked_with_the_psa_down_and_stays_locked() {
 async fn one_person_is_revoked_and_the_others_stay() {
     let app = TestApp::start().await;
     let ticket = app.active().await;
-    type_and_wait(&app, &["revoke", "--person", "mark", "--yes"]).await.unwrap();
+    app.type_and_wait(&["revoke", "--person", "mark", "--yes"]).await.unwrap();
     assert_eq!(app.state(ticket).await.name(), "active");
-    let unknown = type_and_wait(&app, &["revoke", "--customer", "acmee", "--yes"]).await.unwrap_err();
+    let unknown = app.type_and_wait(&["revoke", "--customer", "acmee", "--yes"]).await.unwrap_err();
     assert!(unknown.contains("neither in the records nor has it any grant"), "{unknown}");
-    let two = type_and_wait(&app, &["revoke", "--customer", "acme", "--yes"]).await.unwrap();
+    let two = app.type_and_wait(&["revoke", "--customer", "acme", "--yes"]).await.unwrap();
     assert!(two.contains("1 to take away.") && two.contains("\tended\toff "), "{two}");
     assert_eq!(app.state(ticket).await.name(), "ended");
     app.end().await;
@@ -156,7 +146,7 @@ async fn what_cannot_be_taken_away_yet_is_listed_and_goes_on() {
     let ticket = app.active().await;
     app.entra.fail(|_| true, Act::ResetBefore);
     let id = app.grant(ticket).await.id;
-    let left = type_and_wait(&app, &["revoke", "--grant", id.as_str(), "--wait", "0", "--yes"]).await;
+    let left = app.type_and_wait(&["revoke", "--grant", id.as_str(), "--wait", "0", "--yes"]).await;
     let left = left.unwrap_err();
     for part in ["1 to take away.", "Still to be seen off: 1", "1 of them are not off yet; the service goes on"] {
         assert!(left.contains(part), "{left}");
@@ -173,11 +163,110 @@ async fn without_a_service_the_command_takes_away_by_itself() {
     let mut app = TestApp::start().await;
     let ticket = app.active().await;
     app.down().await;
-    let said = type_and_wait(&app, &["revoke", "--all", "--yes"]).await.unwrap();
+    let said = app.type_and_wait(&["revoke", "--all", "--yes"]).await.unwrap();
     assert!(said.contains("Nothing is left."), "{said}");
     assert!(!app.entra.is_enabled() && app.entra.roles().is_empty());
     app.up().await;
     assert_eq!(app.state(ticket).await.name(), "ended");
+    app.end().await;
+}
+
+/// F128: a command that takes away without a service does nothing else: what waits to be decided or told goes on waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_service_the_command_decides_nothing_and_tells_nobody() {
+    let mut app = TestApp::start().await;
+    let ticket = app.active().await;
+    let told = app.psa.told(ticket);
+    app.psa.fail(
+        |call| call.op.contains("/service/tickets"),
+        Act::Answer { status: 503, retry_after: None, body: Value::Null },
+    );
+    let asked = app.psa.ticket_on(app.psa.projects);
+    app.psa.ask_as("msmith", asked);
+    app.run().await;
+    app.down().await;
+    app.psa.sim.faults().clear();
+    app.clock.pass(Duration::from_secs(600));
+    let said = app.type_and_wait(&["revoke", "--person", "jane", "--yes"]).await.unwrap();
+    assert!(said.contains("1 taken away"), "{said}");
+    assert!(!app.entra.is_enabled() && app.entra.roles().is_empty());
+    assert_eq!((app.psa.told(ticket), app.psa.told(asked)), (told, vec![]), "that is the service's business");
+    let tasks = app.type_in(&["tasks"], "").await.unwrap();
+    assert!(tasks.contains(&format!("tell:cw/{ticket}\tpending")) && tasks.contains("intake:"), "{tasks}");
+    app.up().await;
+    app.minutes(5).await;
+    assert_eq!(app.state(asked).await.name(), "active");
+    app.minutes(61).await;
+    app.end().await;
+}
+
+/// F31, F128: whoever is held approves nothing and lifts nothing, the last owner neither; and nobody is shut out by that.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_held_lets_nothing_pass_and_lifts_nothing() {
+    let app = TestApp::start_with(&[MARK_OWNS, TIGHT]).await;
+    app.active().await;
+    let ticket = app.psa.ticket();
+    app.psa.ask(ticket);
+    app.run().await;
+    let id = app.grant(ticket).await.id;
+    let blocked = app.type_in(&["person", "block", "mark", "--reason", "lost his telephone"], "").await.unwrap();
+    assert!(blocked.contains("mark is the last owner"), "{blocked}");
+    let approve = app.type_in(&["approve", id.as_str(), "--as", "mark"], &code(&app, &app.mark)).await.unwrap_err();
+    assert!(approve.contains("mark is blocked") && approve.contains("person unblock mark"), "{approve}");
+    app.type_and_wait(&["revoke", "--all", "--yes"]).await.unwrap();
+    let lift = ["lock", "lift", "all", "--as", "mark"];
+    let refused = app.type_in(&lift, &code(&app, &app.mark)).await.unwrap_err();
+    assert!(refused.contains("mark is blocked"), "{refused}");
+    app.type_and_wait(&["revoke", "--person", "mark", "--yes"]).await.unwrap();
+    let refused = app.type_in(&lift, &code(&app, &app.mark)).await.unwrap_err();
+    assert!(refused.contains("no owner is free; name another one"), "{refused}");
+    assert!(app.type_in(&["lock", "list"], "").await.unwrap().contains("all\tall access is locked"));
+
+    app.type_in(&["person", "set", "jane", "--role", "owner"], "").await.unwrap();
+    let other = app.type_in(&lift, &code(&app, &app.mark)).await.unwrap_err();
+    assert!(other.contains("owner jane is free to"), "{other}");
+    app.type_in(&["lock", "lift", "person/mark", "--as", "jane"], &code(&app, &app.jane)).await.unwrap();
+    app.minutes(1).await;
+    app.type_in(&lift, &code(&app, &app.mark)).await.unwrap();
+    app.end().await;
+}
+
+/// F31: who has left the PSA lets nothing pass with codes either, though nobody asked after them; a code is not used up for
+/// what cannot be; and a PSA that is silent stops a yes, not a no.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_left_lets_nothing_pass() {
+    let app = TestApp::start_with(&[MARK_OWNS, TIGHT]).await;
+    app.active().await;
+    let ticket = app.psa.ticket();
+    app.psa.ask(ticket);
+    app.run().await;
+    let id = app.grant(ticket).await.id;
+    let once = code(&app, &app.mark);
+    for words in [["approve", "nope"], ["deny", "nope"]] {
+        let refused = app.type_in(&[&words[..], &["--as", "mark"]].concat(), &once).await.unwrap_err();
+        assert!(refused.contains("there is no grant nope"), "{refused}");
+    }
+    let refused = app.type_in(&["lock", "lift", "all", "--as", "mark"], &once).await.unwrap_err();
+    assert!(refused.contains("nothing is locked by all"), "{refused}");
+
+    let (approve, deny) = (["approve", id.as_str(), "--as", "mark"], ["deny", id.as_str(), "--as", "mark"]);
+    app.psa.fail(|call| call.op.contains("/system/members"), unavailable());
+    let silent = app.type_in(&approve, &once).await.unwrap_err();
+    assert!(silent.contains("whether mark has left the PSA is not known"), "{silent}");
+    app.psa.sim.faults().clear();
+    app.minutes(2).await;
+    let once = code(&app, &app.mark);
+    app.psa.tenant.set_member_inactive("msmith", true);
+    let gone = app.type_in(&approve, &once).await.unwrap_err();
+    assert!(gone.contains("mark may no longer sign in to the PSA"), "{gone}");
+    assert_eq!(app.state(ticket).await.name(), "held");
+    app.type_in(&["person", "unblock", "mark"], "").await.unwrap();
+    app.psa.fail(|call| call.op.contains("/system/members"), unavailable());
+    app.type_in(&deny, &once).await.unwrap();
+    app.psa.sim.faults().clear();
+    app.run().await;
+    assert_eq!(app.state(ticket).await.name(), "denied");
+    app.minutes(61).await;
     app.end().await;
 }
 

@@ -2,11 +2,7 @@
 //!
 //! These journeys end without the usual look from outside: what was answered after the copy was made is not in it.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use latchkey::{
     access::State,
@@ -14,11 +10,13 @@ use latchkey::{
     audit::{AuditEntry, By},
     backup,
     generation::Counter,
+    mail::{Security, Settings},
     random::SystemRandom,
     reconcile::{Accepted, Comparison, Settled, compare, settle},
     registry::{Live, Vendors},
+    rulebook::AlertKind,
     seal,
-    store::StoreError,
+    store::{MailState, OwedMail, StoreError},
 };
 use latchkey_contract::{Clock, ConnectionId};
 use latchkey_simulators::{
@@ -27,17 +25,6 @@ use latchkey_simulators::{
 };
 
 use crate::harness::*;
-
-/// Waits, in real time, for what does not come by the test's clock.
-macro_rules! soon {
-    ($what:expr, $condition:expr) => {{
-        let start = Instant::now();
-        while !$condition {
-            assert!(start.elapsed() < Duration::from_secs(20), "{} does not come", $what);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }};
-}
 
 const BACKUP: &str = "backup.tar";
 
@@ -59,7 +46,8 @@ impl TestApp {
     /// As `latchkey restore` does it, and a start.
     async fn put_back(&mut self) {
         self.down().await;
-        let ready = backup::prepare(self.config(), &self.file(BACKUP), self.clock.now()).await.unwrap();
+        let ready =
+            backup::prepare(self.config(), &self.file(BACKUP), &By::operator("test"), self.clock.now()).await.unwrap();
         ready.put_in_place().await.unwrap();
         self.entra.sim.faults().clear_calls();
         self.up().await;
@@ -328,6 +316,50 @@ async fn a_request_from_before_the_restore_has_to_be_set_again() {
     app.psa.ask(ticket);
     app.run().await;
     assert_eq!(app.state(ticket).await.name(), "active");
+    app.down().await;
+}
+
+/// F131, F177: what a copy owes by mail was sent since, or is nobody's business any more: it is given up, visibly. What asks
+/// somebody to act is sent, as a repeat.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_mails_are_not_sent_again_unless_somebody_has_to_act() {
+    let mut app = TestApp::start_with(&[(
+        "name = \"Jane Doe\"",
+        "name = \"Jane Doe\"\nrole = \"owner\"\nmail = \"jane@msp.example\"",
+    )])
+    .await;
+    // Nobody listens there: what is owed stays owed.
+    let settings = Settings {
+        host: "127.0.0.1".to_owned(),
+        port: free_port(),
+        security: Security::None,
+        username: None,
+        from: "Latchkey <latchkey@msp.example>".parse().unwrap(),
+        ca_file: None,
+        timeout: Duration::from_secs(1),
+        hello: None,
+    };
+    app.up_with_mail(settings, "pass").await;
+    app.active().await;
+    app.entra.fail(|_| true, Act::ResetBefore);
+    app.minutes(90).await;
+    let owed = |mails: Vec<OwedMail>| -> Vec<(bool, MailState)> {
+        mails.into_iter().map(|mail| (mail.words.alert() == Some(AlertKind::FailedToDisable), mail.state)).collect()
+    };
+    let before = owed(app.store().mails(100).await.unwrap());
+    assert!(before.iter().any(|(is_failure, _)| *is_failure) && before.iter().any(|(is_failure, _)| !is_failure));
+    assert!(before.iter().all(|(_, state)| matches!(state, MailState::Open { .. })), "{before:?}");
+    app.back_up().await;
+    app.entra.sim.faults().clear();
+    app.put_back().await;
+    soon!("the end of it", app.ready().await == (200, vec![]));
+    for (is_failure, state) in owed(app.store().mails(100).await.unwrap()).into_iter().take(before.len()) {
+        match state {
+            MailState::Open { is_repeat: true } => assert!(is_failure),
+            MailState::GivenUp { why } => assert!(!is_failure && why.contains("the database was restored"), "{why}"),
+            other => panic!("{is_failure} {other:?}"),
+        }
+    }
     app.down().await;
 }
 

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use latchkey::{access::State, app::database, store::sqlite::Options};
@@ -15,17 +15,6 @@ use latchkey_simulators::fault::{Act, Fault};
 use sqlx::{Connection as _, SqliteConnection};
 
 use crate::harness::*;
-
-/// Waits, in real time, for what does not come by the test's clock.
-macro_rules! soon {
-    ($what:expr, $condition:expr) => {{
-        let start = Instant::now();
-        while !$condition {
-            assert!(start.elapsed() < Duration::from_secs(20), "{} does not come", $what);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }};
-}
 
 async fn restart(app: &mut TestApp) {
     app.down().await;

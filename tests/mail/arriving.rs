@@ -77,7 +77,7 @@ fn everything() -> Vec<Written> {
             page: "https://l.example/claim/1".to_owned(),
         },
         Words::AccessEnded { about: about(), account: account(), why: free(), seen_off: at("22:00:02") },
-        Words::AuditHead { entries: 7, head: free(), at: at("06:00:00") },
+        Words::AuditHead { entries: 7, head: free(), at: at("06:00:00"), given_up: 0 },
         Words::Test { by: free(), at: at("12:00:00") },
     ];
     let invitation = Invitation {

@@ -50,6 +50,7 @@ class Terminal:
         yield "The same once more", lambda _: PASSWORD
         yield "The code that the app shows now", self.code_of_the_app
         yield "Type yes to go on", lambda _: "yes"
+        yield "Is 176 really that person, who has a role [y/n]", lambda _: "y"
 
     def code_of_the_app(self, said):
         self.app = re.search(r"secret: ([A-Z2-7]{16,})", said)[1]

@@ -58,8 +58,8 @@ impl Doctor<'_> {
         match self.codebase.look_now().await {
             Ok(codebase) => lines.push(Check::ok(WHAT, format!("the company is known there; release {codebase}"))),
             Err(CallError::Unauthorized { .. }) => {
-                let to_do = "the site does not know this company: correct company, which is the name typed at sign-in, or \
-                             site, the host where you sign in";
+                let to_do = "the site does not know this company: company is the name typed at sign-in, site the host where \
+                             you sign in. Remove the connection, and add it again with the right ones";
                 lines.push(Check::red(WHAT, to_do));
                 return false;
             }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CallError, Timestamp, text::one_line};
+use crate::{
+    CallError, Timestamp,
+    text::{chain, one_line},
+};
 
 /// A vendor's clock that is further off than this is an error: proofs and audit trails are compared by time.
 const LARGEST_SKEW: Duration = Duration::from_secs(120);
@@ -48,19 +51,7 @@ impl Check {
 
     /// A line that could not be judged, because its call failed for a reason that is not the line's own.
     pub fn failed(what: impl Into<String>, error: &CallError) -> Self {
-        let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(" ({cause})"));
-        let to_do = match error {
-            CallError::Transient { .. } => {
-                "try again; if it stays, look at the address, the network and the vendor's status"
-            }
-            CallError::Malformed { .. } => {
-                "the address may be another product's, or the vendor has changed its answers"
-            }
-            CallError::Unauthorized { .. } | CallError::Refused { .. } | CallError::Protected { .. } => {
-                "compare the connection's rights with the connector's README"
-            }
-        };
-        Self::red(what, one_line(&format!("{error}{cause}: {to_do}"), 400))
+        Self::red(what, to_do(error))
     }
 
     /// The vendor's clock against ours, from the `Date` of one of its answers.
@@ -97,6 +88,27 @@ impl Verdict {
     }
 }
 
+/// What failed, to its last cause, and what an operator can do about it: one bounded line.
+#[must_use]
+pub fn to_do(error: &CallError) -> String {
+    let why = chain(error);
+    let to_do = match error {
+        // As rustls begins it, whatever is wrong with the certificate.
+        CallError::Transient { .. } if why.contains("invalid peer certificate") => {
+            "the certificate there is not believed; where the vendor's host has an authority of its own, name its \
+             certificate in ca_file"
+        }
+        CallError::Transient { .. } => {
+            "try again; if it stays, look at the address, the network and the vendor's status"
+        }
+        CallError::Malformed { .. } => "the address may be another product's, or the vendor has changed its answers",
+        CallError::Unauthorized { .. } | CallError::Refused { .. } | CallError::Protected { .. } => {
+            "compare the connection's credential and rights with the connector's README"
+        }
+    };
+    one_line(&format!("{why}: {to_do}"), 500)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +129,9 @@ mod tests {
     fn a_failed_call_is_a_red_line_with_its_cause() {
         let line = Check::failed("boards", &CallError::transient("GET /x", "timed\nout"));
         assert!(line.is_red());
-        assert!(line.verdict.text().starts_with("GET /x: not reached or not ready (timed out): try again"), "{line:?}");
+        assert!(line.verdict.text().starts_with("GET /x: not reached or not ready: timed out: try again"), "{line:?}");
+        let refused = CallError::transient("GET /x", "invalid peer certificate: UnknownIssuer");
+        let untrusted = Check::failed("boards", &refused);
+        assert!(untrusted.verdict.text().ends_with("name its certificate in ca_file"), "{untrusted:?}");
     }
 }

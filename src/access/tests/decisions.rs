@@ -66,7 +66,7 @@ public_key = "public"
     records.customers = parsed.customers;
     records.people = parsed.people;
     records.customers[0].directory = Some("acme-entra".parse().unwrap());
-    Rules { revision: 1, rulebook: Rulebook::parse(RULEBOOK).unwrap(), records, holds: vec![] }
+    Rules { revision: 1, rulebook: Rulebook::parse(RULEBOOK).unwrap(), records, ..Rules::default() }
 }
 
 pub(super) fn request() -> Request {

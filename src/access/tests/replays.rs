@@ -82,21 +82,45 @@ fn brakes_are_replayed_by_the_counts_of_then() {
     assert_eq!(not_replayed(&rules(), &before).len(), 1);
 }
 
-/// F46: what is held now is held on both sides: a rulebook of before a block does not lift it.
+/// F46: what is held now passes, and hides nothing of what a rulebook turns.
 #[test]
-fn a_hold_of_now_counts_on_both_sides() {
-    let hold = |rules: &mut Rules| {
-        rules.holds.push(Hold {
-            on: HoldOn::Person("jdoe".parse().unwrap()),
-            cause: HoldCause::Blocked,
-            since: START,
-            by: "admin".into(),
-            reason: "left".into(),
+fn a_hold_of_now_hides_nothing() {
+    let everybody = HoldOn::Everything;
+    let jdoe = HoldOn::Person("jdoe".parse().unwrap());
+    for (on, cause) in [(everybody, HoldCause::Panic), (jdoe, HoldCause::Blocked)] {
+        let hold = |rules: &mut Rules| {
+            let (by, reason) = ("admin".into(), "burglars".into());
+            rules.holds.push(Hold { on: on.clone(), cause, since: START, by, reason });
+        };
+        let empty = after(|r| {
+            hold(r);
+            r.rulebook = crate::rulebook::Rulebook::default();
         });
+        let turned = replay(&after(hold), &empty, &[decided(|_| ())]);
+        assert_eq!(turned.len(), 1, "{on}");
+        assert!(turned[0].would_be.starts_with("refused policy-missing"), "{on}: {}", turned[0].would_be);
+        assert!(replay(&after(hold), &after(hold), &[decided(|_| ())]).is_empty(), "{on}");
+    }
+}
+
+/// F46: whoever asked is who they were then, whatever became of their binding.
+#[test]
+fn a_binding_of_since_hides_nothing() {
+    let (cw, member, jdoe) = ("cw".parse().unwrap(), "176".parse().unwrap(), "jdoe".parse().unwrap());
+    let unbound = |r: &mut Rules| r.records.unbind(&cw, &member);
+    let rebound = |r: &mut Rules| {
+        r.records.unbind(&cw, &member);
+        let nobody = Rules { records: r.records.clone(), was_bound: true, ..Rules::default() };
+        r.records.bind(&jdoe, &cw, &member);
+        r.records = r.records.clone().bound_since(&nobody, request().decided_at);
     };
-    let before = after(|r| {
-        hold(r);
-        r.rulebook.mappings.clear();
-    });
-    assert!(replay(&before, &after(hold), &[decided(|_| ())]).is_empty(), "refused as blocked, before and after");
+    for bindings in [&unbound as &dyn Fn(&mut Rules), &rebound] {
+        let empty = after(|r| {
+            bindings(r);
+            r.rulebook = crate::rulebook::Rulebook::default();
+        });
+        let turned = replay(&after(bindings), &empty, &[decided(|_| ())]);
+        assert_eq!(turned.len(), 1);
+        assert!(turned[0].was.starts_with("granted"), "{}", turned[0].was);
+    }
 }

@@ -1,13 +1,17 @@
 //! The log is written page by page; what is exported whole is checked on the way.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
-use super::{Desk, Export, Format, PAGE, Terminal};
-use crate::audit::{AuditFilter, AuditRow, BrokenChain, CSV_HEADER, Chain, Head, Line, csv_record};
+use super::{super::grants, Desk, Export, Format, PAGE, Terminal};
+use crate::{
+    audit::{AuditFilter, AuditRow, BrokenChain, CSV_HEADER, Chain, Code, Head, Line, csv_record},
+    store::Scope,
+};
 
 pub(super) async fn run(wanted: &Export, desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
+    knows(desk, wanted).await?;
     if let Some(out) = &wanted.out {
-        terminal.save_to(out);
+        terminal.save_to(out)?;
     }
     let (entries, broken) = match wanted.format {
         Format::Jsonl => jsonl(desk, &wanted.filter(), terminal).await?,
@@ -19,6 +23,33 @@ pub(super) async fn run(wanted: &Export, desk: &Desk, terminal: &mut Terminal) -
     }
     terminal.hint(format!("{entries} entries."))?;
     broken.map_or(Ok(()), |broken| Err(broken).context("all of it was exported, but it does not verify"))
+}
+
+/// Refuses what no entry can be about: nothing found would look like nothing done.
+async fn knows(desk: &Desk, wanted: &Export) -> anyhow::Result<()> {
+    let code = wanted.code.as_deref().unwrap_or_default();
+    if Code::ALL.iter().all(|known| !known.as_str().starts_with(code)) {
+        let mut begins: Vec<&str> = Code::ALL.iter().filter_map(|known| known.as_str().split('.').next()).collect();
+        begins.sort_unstable();
+        begins.dedup();
+        bail!("no code begins with {code:?}; what they begin with: {}", begins.join(", "));
+    }
+    if let Some(id) = &wanted.person {
+        let of = AuditFilter { person: Some(id.clone()), ..AuditFilter::default() };
+        is_somewhere(desk, Scope::Person(id.clone()), &of, format!("person {id}")).await?;
+    }
+    if let Some(id) = &wanted.customer {
+        let of = AuditFilter { customer: Some(id.clone()), ..AuditFilter::default() };
+        is_somewhere(desk, Scope::Customer(id.clone()), &of, format!("customer {id}")).await?;
+    }
+    Ok(())
+}
+
+async fn is_somewhere(desk: &Desk, scope: Scope, of: &AuditFilter, name: String) -> anyhow::Result<()> {
+    if grants::is_known(desk, &scope).await? || !desk.store.audit_rows(of, 0, 1).await?.is_empty() {
+        return Ok(());
+    }
+    bail!("{name} is neither in the records nor in any entry of the log")
 }
 
 /// Answers how many entries there were, and where the log is broken. A broken log is exported all the same.

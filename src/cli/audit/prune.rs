@@ -22,15 +22,11 @@ pub(super) async fn run(before: Timestamp, desk: &Desk, terminal: &mut Terminal)
         return Ok(());
     };
     let first = gone.seq - gone.entries + 1;
-    terminal.hint(format!(
+    terminal.confirm(format_args!(
         "Entries {first} to {}, from {} to {}, will be gone for good. To keep them, export all of it first: \
          latchkey audit export --out FILE",
         gone.seq, gone.from, gone.to
     ))?;
-    let answer = terminal.ask("Type yes to let them go")?;
-    if answer.expose().trim() != "yes" {
-        bail!("that was no yes; nothing was pruned");
-    }
     let checkpoint = Signer::new(&*desk.seal().await?).checkpoint(gone);
     let entry = AuditEntry::new(Code::AuditPruned, now, desk.by(), json!({ "checkpoint": checkpoint }));
     desk.store.audit_prune(&checkpoint, entry).await.map_err(explain)?;

@@ -1,28 +1,39 @@
 //! `latchkey connection test`: does a connection work, and which ids does its vendor know? Changes nothing.
 //!
-//! One line per thing, its id first, columns apart by tabs: the ids are what records and rulebook are written with.
+//! First the lines that `latchkey doctor` has for it. Then one line per thing, its id first, columns apart by tabs: the ids
+//! are what records and rulebook are written with.
 //! Whatever a vendor calls a thing is free text of somebody else, and is made harmless for the terminal.
 
-use std::fmt::Display;
+use std::{fmt::Display, sync::Arc};
 
 use anyhow::bail;
 use latchkey_contract::{
-    CallError, Check, ConnectionId, Directory, TicketSystem, Verdict,
-    directory::{DirectoryWants, Marked},
+    CallError, ConnectionId, Directory, TicketSystem,
+    check::to_do,
+    directory::Marked,
     text::one_line,
     ticket::{Board, Catalogue, Member},
 };
 
 use super::super::{Desk, Terminal};
-use crate::registry::Connector;
+use crate::{
+    doctor::{self, Connections},
+    registry::Connector,
+};
 
 const LONGEST_NAME: usize = 120;
 
 pub(super) async fn check(desk: &Desk, terminal: &mut Terminal, connection: &ConnectionId) -> anyhow::Result<()> {
     desk.connection(connection).await?;
     let live = desk.live().await?.known();
-    let mut report = Report { terminal, red: 0 };
-    match live.registry.connector(connection)? {
+    let connector = live.registry.connector(connection)?;
+    let (config, store) = (desk.config.clone(), Arc::clone(&desk.store));
+    let connections = Connections { config, store, seal: desk.seal().await?, live: Arc::clone(&live) };
+    let lines = Box::pin(connections.connection(connection)).await?;
+    let checked = doctor::Report { lines };
+    checked.print().iter().try_for_each(|line| terminal.say(line))?;
+    let mut report = Report { terminal, red: checked.red() };
+    match connector {
         Connector::TicketSystem(system) => ticket_system(&mut report, &**system).await?,
         Connector::Directory(directory) => a_directory(&mut report, desk, &**directory).await?,
     }
@@ -39,15 +50,13 @@ struct Report<'a> {
 }
 
 impl Report<'_> {
-    fn outcome(&mut self, what: &str, result: Result<impl Display, impl Display>) -> anyhow::Result<()> {
-        match result {
-            Ok(found) => self.terminal.say(format!("ok\t{what}\t{found}"))?,
-            Err(to_do) => {
-                self.red += 1;
-                self.terminal.say(format!("FAILED\t{what}\t{to_do}"))?;
-            }
+    /// A list that could not be read; why, where no check said so already.
+    fn unread(&mut self, what: &str, error: &CallError) -> anyhow::Result<()> {
+        if self.red > 0 {
+            return self.terminal.hint(format!("Not listed: {what}. See what failed above"));
         }
-        Ok(())
+        self.red += 1;
+        self.terminal.say(format!("\nfault: {what}: {}", to_do(error)))
     }
 
     fn title(&mut self, title: &str) -> anyhow::Result<()> {
@@ -62,14 +71,10 @@ impl Report<'_> {
 }
 
 async fn ticket_system(report: &mut Report<'_>, system: &dyn TicketSystem) -> anyhow::Result<()> {
-    let catalogue = system.catalogue().await;
-    let read = catalogue.as_ref().map(|_| "the PSA accepts the keys, and all that is listed below can be read");
-    report.outcome("sign-in", read.map_err(to_do))?;
-    let Ok(catalogue) = catalogue else { return Ok(()) };
-    let webhooks = system.webhooks().await;
-    let ours = webhooks.map(|all| format!("{} of ours at the PSA", all.len()));
-    report.outcome("webhooks", ours.map_err(|error| to_do(&error)))?;
-    list(report, &catalogue)
+    match system.catalogue().await {
+        Ok(catalogue) => list(report, &catalogue),
+        Err(error) => report.unread("what the PSA has", &error),
+    }
 }
 
 fn list(report: &mut Report<'_>, catalogue: &Catalogue) -> anyhow::Result<()> {
@@ -112,19 +117,8 @@ const fn what_kind(member: &Member) -> &'static str {
 }
 
 async fn a_directory(report: &mut Report<'_>, desk: &Desk, directory: &dyn Directory) -> anyhow::Result<()> {
-    let checks = directory.preflight(&DirectoryWants::default()).await;
-    for Check { what, verdict } in &checks {
-        match verdict {
-            Verdict::Ok(found) => report.outcome(what, Ok::<_, &str>(found))?,
-            Verdict::Note(know) => report.terminal.say(format!("note\t{what}\t{know}"))?,
-            Verdict::Red(to_do) => report.outcome(what, Err::<&str, _>(to_do))?,
-        }
-    }
-    if checks.iter().all(Check::is_red) {
-        return Ok(());
-    }
     match directory.catalogue().await {
-        Err(error) => report.outcome("roles and groups", Err::<&str, _>(to_do(&error)))?,
+        Err(error) => report.unread("roles and groups", &error)?,
         Ok(entitlements) => {
             report.title("roles and groups: id, name (entitlements of a policy)")?;
             for entitlement in entitlements {
@@ -133,8 +127,17 @@ async fn a_directory(report: &mut Report<'_>, desk: &Desk, directory: &dyn Direc
             }
         }
     }
+    match directory.protected().await {
+        Err(error) => report.unread("emergency access accounts", &error)?,
+        Ok(accounts) => {
+            report.title("emergency access accounts, never touched: object id, sign-in name, why")?;
+            for account in accounts {
+                report.row(&account.object, &[&account.name, &account.why])?;
+            }
+        }
+    }
     match directory.find_marked().await {
-        Err(error) => report.outcome("accounts with our mark", Err::<&str, _>(to_do(&error))),
+        Err(error) => report.unread("accounts with our mark", &error),
         Ok(accounts) => list_marked(report, desk, &accounts).await,
     }
 }
@@ -152,17 +155,4 @@ async fn list_marked(report: &mut Report<'_>, desk: &Desk, accounts: &[Marked]) 
         report.row(object, &[name, state, if is_known { "" } else { "not in this database" }])?;
     }
     Ok(())
-}
-
-/// What failed, to its cause, and what an operator can do about it.
-pub(in crate::cli) fn to_do(error: &CallError) -> String {
-    let to_do = match error {
-        CallError::Transient { .. } => "try again; if it stays, check the address, the network and the vendor's status",
-        CallError::Unauthorized { .. } | CallError::Refused { .. } | CallError::Protected { .. } => {
-            "check the credential and the rights in the connector's README"
-        }
-        CallError::Malformed { .. } => "the address may be another product's, or the vendor changed its answer",
-    };
-    let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(" ({cause})"));
-    one_line(&format!("{error}{cause}: {to_do}"), 400)
 }

@@ -40,7 +40,7 @@ pub(super) async fn import(
     }
     let count = chosen.len();
     let changed = change::save(desk, &before, records, &format!("{count} companies of {connection} imported")).await?;
-    changed.say(terminal, format_args!("{count} companies are bound"))?;
+    changed.say(terminal, format_args!("companies that were bound: {count}"))?;
     if jit == Switch::Off && chosen.iter().any(|row| matches!(row.suggestion, Suggestion::New(_))) {
         terminal.hint("No access is given at the new ones until: latchkey customer set ID --jit on")?;
     }
@@ -76,7 +76,12 @@ fn suggest(records: &Records, connection: &ConnectionId, companies: &[Company]) 
                 ))
             }
         };
-        rows.push(Row { id: company.id.to_string(), columns: vec![company.name.clone()], suggestion });
+        rows.push(Row {
+            id: company.id.to_string(),
+            columns: vec![company.name.clone()],
+            suggestion,
+            wants_an_answer: false,
+        });
     }
     rows
 }

@@ -92,7 +92,11 @@ async fn with(
                  Nothing was changed",
                 other.id
             ),
-            _ => bind(&mut customer, company),
+            Some(_) => bind(&mut customer, company),
+            None => {
+                exists(desk, terminal, company).await?;
+                bind(&mut customer, company);
+            }
         }
     }
     if let Some(jit) = record.jit {
@@ -110,6 +114,24 @@ async fn with(
         _ => {}
     }
     Ok(customer)
+}
+
+/// What the PSA calls it. One that is not there is refused; a PSA that cannot be asked is not.
+async fn exists(desk: &Desk, terminal: &mut Terminal, company: &At<CompanyId>) -> anyhow::Result<()> {
+    let listed = match desk.live().await?.known().registry.ticket_system(&company.connection) {
+        Ok(system) => system.catalogue().await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match listed {
+        Ok(listed) => match listed.companies.iter().find(|listed| listed.id == company.id) {
+            Some(found) => terminal.hint(format!("{company} is {} at the PSA.", one_line(&found.name, 60))),
+            None => bail!(
+                "the PSA has no company {company}; those that it has: latchkey customer import {}. Nothing was changed",
+                company.connection
+            ),
+        },
+        Err(why) => terminal.hint(format!("The PSA could not be asked what {company} is: {}", one_line(&why, 300))),
+    }
 }
 
 fn is_directory(records: &Records, id: &latchkey_contract::ConnectionId) -> anyhow::Result<()> {

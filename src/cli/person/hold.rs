@@ -4,7 +4,7 @@ use latchkey_contract::PersonId;
 
 use super::super::{Desk, Terminal, change, revoke};
 use crate::{
-    rulebook::{HoldCause, HoldOn, Role, Rules},
+    rulebook::{HoldCause, HoldOn, Rules},
     store::Scope,
 };
 
@@ -19,10 +19,10 @@ pub(super) async fn block(desk: &Desk, terminal: &mut Terminal, id: PersonId, re
         ))?;
     }
     if !open.is_empty() {
-        terminal.confirm(format_args!("This ends {} grants of {id}: {}.", open.len(), change::name(&open)))?;
+        terminal.confirm(format_args!("This ends what {id} has: {}.", change::name(&open)))?;
     }
     let revision = change::hold(desk, HoldOn::Person(id.clone()), HoldCause::Blocked, reason).await?;
-    terminal.say(format!("Revision {revision} is in force: {id} is blocked, and {} grants end.", open.len()))?;
+    terminal.say(format!("Revision {revision} is in force: {id} is blocked. Grants that end: {}.", open.len()))?;
     terminal.hint(format!("To let them in again: latchkey person unblock {id}"))
 }
 
@@ -33,8 +33,6 @@ pub(super) async fn unblock(desk: &Desk, terminal: &mut Terminal, id: PersonId, 
 }
 
 fn is_last_owner(rules: &Rules, id: &PersonId) -> bool {
-    let free = |person: &PersonId| rules.hold(&HoldOn::Person(person.clone())).is_none();
-    let mut owners = rules.records.people.iter().filter(|p| p.role == Role::Owner && free(&p.id));
-    owners.any(|p| p.id == *id)
-        && !rules.records.people.iter().any(|p| p.role == Role::Owner && free(&p.id) && p.id != *id)
+    let free: Vec<&PersonId> = rules.free_owners().map(|owner| &owner.id).collect();
+    free == [id]
 }

@@ -47,7 +47,7 @@ pub(super) async fn import(
     }
     let count = chosen.len();
     let changed = change::save(desk, &before, records, &format!("{count} members of {connection} imported")).await?;
-    changed.say(terminal, format_args!("{count} members are bound"))?;
+    changed.say(terminal, format_args!("members that were bound: {count}"))?;
     for (person, member) in &bound {
         binding::say_when(&changed.rules, terminal, person, member, desk.clock.now())?;
     }
@@ -55,7 +55,8 @@ pub(super) async fn import(
 }
 
 /// An address or a name suggests a person only where it means one member and one person, and that person is no member
-/// at this PSA yet: whoever can name a member must not become somebody by it.
+/// at this PSA yet: whoever can name a member must not become somebody by it. Nor by the very first import, whose bindings
+/// do not cool down: who has a role is bound by an answer or by id, never by `--all` alone, whatever the match.
 fn suggest(records: &Records, connection: &ConnectionId, members: &[Member]) -> Vec<Row<PersonId>> {
     let mut taken: BTreeSet<String> = records.people.iter().map(|p| p.id.to_string()).collect();
     let mut rows: Vec<Row<PersonId>> = Vec::new();
@@ -70,10 +71,15 @@ fn suggest(records: &Records, connection: &ConnectionId, members: &[Member]) -> 
             (None, Alike::Several(people, by)) => unclear(connection, member, &people, by),
         };
         let mail = member.mail.clone().unwrap_or_else(|| "no mail".to_owned());
+        let wants_an_answer = match &suggestion {
+            Suggestion::Matches(id, _) => records.person(id).is_some_and(|p| p.role != Role::Technician),
+            _ => false,
+        };
         rows.push(Row {
             id: member.id.to_string(),
             columns: vec![member.full_name.clone(), member.name.clone(), mail],
             suggestion,
+            wants_an_answer,
         });
     }
     rows

@@ -10,13 +10,32 @@ pub(super) async fn list(desk: &Desk, terminal: &mut Terminal, limit: u32) -> an
     if revisions.is_empty() {
         return terminal.hint("There is no rulebook yet. Put one in force: latchkey rulebook import FILE --reason WHY");
     }
-    for Revision { revision, author, reason, at, .. } in &revisions {
-        terminal.say(format_args!("{revision}\t{}\t{author}\t{reason}", at.for_people()))?;
-        for line in changed(desk, *revision).await? {
+    for saved in &revisions {
+        say(terminal, saved)?;
+        for line in changed(desk, saved.revision).await? {
             terminal.say(format_args!("  {line}"))?;
         }
     }
     Ok(())
+}
+
+/// Rulebook, records, holds and secrets alike: each by its name.
+pub(in crate::cli) async fn everything(desk: &Desk, terminal: &mut Terminal, limit: u32) -> anyhow::Result<()> {
+    let revisions = desk.store.history(limit).await?;
+    if revisions.is_empty() {
+        return terminal.hint("There are no records yet. Put some in force: latchkey records load FILE");
+    }
+    for saved in &revisions {
+        say(terminal, saved)?;
+        if !saved.changed.is_empty() {
+            terminal.say(format_args!("  {}", saved.changed.join(", ")))?;
+        }
+    }
+    Ok(())
+}
+
+fn say(terminal: &mut Terminal, Revision { revision, author, reason, at, .. }: &Revision) -> anyhow::Result<()> {
+    terminal.say(format_args!("{revision}\t{}\t{author}\t{reason}", at.for_people()))
 }
 
 /// What a revision changed, each thing on one line.

@@ -13,13 +13,21 @@ use latchkey_contract::Secret;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
-use super::{Ends, LONGEST_VALUE, Overwrite, size};
+use super::{Ends, LONGEST_VALUE, NobodyReads, Overwrite, Piece, size};
 
 pub(crate) struct Local {
     input: Box<dyn BufRead + Send>,
     output: Box<dyn Write + Send>,
     hints: Box<dyn Write + Send>,
     is_interactive: bool,
+    begun: Option<Begun>,
+}
+
+/// A file that comes in pieces: it lies beside its place until it is whole, and goes when it does not come to that.
+struct Begun {
+    path: PathBuf,
+    aside: PathBuf,
+    file: File,
 }
 
 impl Local {
@@ -29,6 +37,7 @@ impl Local {
             input: Box::new(io::BufReader::new(io::stdin())),
             output: Box::new(io::stdout()),
             hints: Box::new(io::stderr()),
+            begun: None,
         }
     }
 
@@ -37,7 +46,7 @@ impl Local {
         output: Box<dyn Write + Send>,
         hints: Box<dyn Write + Send>,
     ) -> Self {
-        Self { input, output, hints, is_interactive: false }
+        Self { input, output, hints, is_interactive: false, begun: None }
     }
 }
 
@@ -47,8 +56,10 @@ impl Ends for Local {
     }
 
     fn say(&mut self, line: &str) -> anyhow::Result<()> {
-        writeln!(self.output, "{line}")?;
-        Ok(self.output.flush()?)
+        match writeln!(self.output, "{line}").and_then(|()| self.output.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(NobodyReads.into()),
+            said => Ok(said?),
+        }
     }
 
     fn hint(&mut self, line: &str) -> anyhow::Result<()> {
@@ -105,13 +116,63 @@ impl Ends for Local {
         match overwrite {
             Overwrite::Never => match fresh(path, bytes) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    bail!("{} is there already and was left as it is; name another file", path.display())
+                    bail!(there(path))
                 }
                 written => written.with_context(unwritable),
             },
             Overwrite::Asked => replace(path, bytes).with_context(unwritable),
         }
     }
+
+    fn append_file(&mut self, path: &Path, bytes: &[u8], piece: Piece) -> anyhow::Result<()> {
+        if piece == Piece::First {
+            self.begun = None;
+            self.begun = Some(Begun::at(path)?);
+        }
+        let begun = self.begun.take().filter(|begun| begun.path == path);
+        let mut begun = begun.with_context(|| format!("{} was not begun", path.display()))?;
+        begun.file.write_all(bytes).with_context(|| format!("{} cannot be written", path.display()))?;
+        if piece == Piece::Last {
+            return begun.publish();
+        }
+        self.begun = Some(begun);
+        Ok(())
+    }
+}
+
+impl Begun {
+    fn at(path: &Path) -> anyhow::Result<Self> {
+        if path.symlink_metadata().is_ok() {
+            bail!(there(path));
+        }
+        let aside = beside(path);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside);
+        let file = file.with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(Self { path: path.to_owned(), aside, file })
+    }
+
+    /// The name is taken first, so that what somebody put there meanwhile is not replaced.
+    fn publish(self) -> anyhow::Result<()> {
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(there(&self.path)),
+            taken => drop(taken.with_context(|| format!("{} cannot be written", self.path.display()))?),
+        }
+        let moved = self.file.sync_all().and_then(|()| std::fs::rename(&self.aside, &self.path));
+        moved
+            .inspect_err(|_| drop(std::fs::remove_file(&self.path)))
+            .with_context(|| format!("{} cannot be written", self.path.display()))
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        // Where it was moved to its place, nothing is here any more.
+        let _ = std::fs::remove_file(&self.aside);
+    }
+}
+
+fn there(path: &Path) -> String {
+    format!("{} is there already and was left as it is; name another file", path.display())
 }
 
 /// A file that was not there before, whole or not at all.

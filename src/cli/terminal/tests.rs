@@ -37,6 +37,38 @@ impl Ends for Person {
     fn write_file(&mut self, path: &Path, _: &[u8], _: Overwrite) -> anyhow::Result<()> {
         bail!("{} is not asked for here", path.display())
     }
+    fn append_file(&mut self, path: &Path, _: &[u8], _: Piece) -> anyhow::Result<()> {
+        bail!("{} is not asked for here", path.display())
+    }
+}
+
+/// What is said into a file appears there whole, or leaves nothing behind.
+#[test]
+fn a_file_that_is_said_piece_by_piece_appears_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = || -> Vec<_> { std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect() };
+    let (path, line) = (dir.path().join("out"), "x".repeat(KEPT / 3));
+    let said = |lines: usize| {
+        let mut terminal = terminal("");
+        terminal.save_to(&path).unwrap();
+        (0..lines).for_each(|_| terminal.say(&line).unwrap());
+        terminal
+    };
+    drop(said(7));
+    assert_eq!(names(), Vec::<OsString>::new(), "broken off");
+    let mut whole = said(7);
+    assert!(!path.exists());
+    whole.save().unwrap();
+    let metadata = std::fs::metadata(&path).unwrap();
+    assert_eq!((metadata.len(), metadata.permissions().mode() & 0o777), (7 * (KEPT as u64 / 3 + 1), 0o600));
+    assert_eq!(names(), ["out"]);
+    let taken = terminal("").save_to(&path).unwrap_err().to_string();
+    assert!(taken.contains("is there already"), "{taken}");
+    std::fs::remove_file(&path).unwrap();
+    let mut late = said(1);
+    std::fs::write(&path, "somebody's").unwrap();
+    assert!(late.save().unwrap_err().to_string().contains("is there already"));
+    assert_eq!(std::fs::read(&path).unwrap(), b"somebody's");
 }
 
 #[test]
@@ -109,4 +141,22 @@ fn only_files_that_were_named_are_touched() {
     assert!(shadow.contains("was not named"), "{shadow}");
     assert!(terminal.write_file(&at("rules2"), b"x", Overwrite::Never).is_err());
     assert!(terminal.read_file(Path::new("rules"), 5).is_err(), "a name within another is not that name");
+}
+
+/// What `head` leaves behind.
+struct Closed;
+
+impl io::Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_pipe_that_was_closed_is_told_from_an_error() {
+    let mut piped = Terminal::piped(Box::new(io::empty()), Box::new(Closed), Box::new(io::sink()));
+    assert!(piped.say("a line").unwrap_err().is::<NobodyReads>());
 }

@@ -74,6 +74,25 @@ async fn a_new_binding_cools_down_until_an_owner_confirms_it() {
     );
 }
 
+/// F30: whoever removes every binding there is makes the next one no first one.
+#[tokio::test]
+async fn a_binding_after_all_were_removed_cools_down_like_any_other() {
+    let (place, _psa, tenant) = with_psa().await;
+    tenant.add_member(176, "jane", "F", false);
+    tenant.add_member(177, "olga", "F", false);
+    for (first, last) in [("Olga", "Owner"), ("Jane", "Doe")] {
+        place.say(&["person", "add", "--first", first, "--last", last]).await.ok();
+    }
+    let first = place.say(&["binding", "add", "oowner", "cw/177"]).await.ok();
+    assert!(!first.hints.contains("cools down"), "{first:?}");
+    place.say(&["--yes", "binding", "remove", "cw/177"]).await.ok();
+    let next = place.say(&["binding", "add", "jdoe", "cw/177"]).await.ok();
+    assert!(next.hints.contains("cools down until"), "{next:?}");
+    place.say(&["--yes", "person", "remove", "jdoe"]).await.ok();
+    let after = place.say(&["binding", "add", "oowner", "cw/177"]).await.ok();
+    assert!(after.hints.contains("cools down until"), "their person went too: {after:?}");
+}
+
 #[tokio::test]
 async fn only_an_owner_confirms_and_only_so_often() {
     let (place, _psa, tenant) = with_psa().await;

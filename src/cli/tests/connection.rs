@@ -9,10 +9,9 @@ use super::*;
 
 pub(super) const TENANT: &str = "8f0c2c1e-0000-4000-8000-000000000000";
 pub(super) const APP: &str = "8f0c2c1e-0000-4000-8000-000000000001";
-const START_MS: i64 = 1_790_000_000_000;
 
 pub(super) async fn psa(authority: &Authority) -> ConnectWise {
-    ConnectWise::start(Options::secure(authority, SimClock::new(|| START_MS))).await.unwrap()
+    ConnectWise::start(Options::secure(authority, SimClock::system())).await.unwrap()
 }
 
 pub(super) fn psa_records(psa: &ConnectWise, public_key: &str, ca: &str) -> String {
@@ -40,22 +39,22 @@ async fn the_ids_of_a_psa_are_listed_for_records_and_rulebook() {
     let records = place.write("records.toml", &psa_records(&psa, &api.public_key, &ca));
     place.type_in(&["records", "load", &records], io::empty()).await.ok();
 
-    let check = ["connection", "check", "cw"];
+    let check = ["connection", "test", "cw"];
     let unset = place.type_in(&check, io::empty()).await.refused();
     assert!(unset.contains("latchkey secret set cw/private-key"), "{unset}");
     place.type_in(&["secret", "set", "cw/private-key"], Cursor::new("wrong\n")).await.ok();
     let wrong = place.type_in(&check, io::empty()).await;
-    assert!(
-        wrong.output.starts_with("FAILED\tsign-in\t") && wrong.output.contains("check the credential"),
-        "{wrong:?}"
-    );
+    let said = wrong.output.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("fault sign-in the PSA does not take the keys"), "{said}");
+    assert!(said.contains("latchkey secret set cw/private-key") && wrong.hints.contains("Not listed"), "{wrong:?}");
     assert_eq!(wrong.refused(), "one check of cw failed; it says above what to do");
 
     place.type_in(&["secret", "set", "cw/private-key"], Cursor::new(api.private_key.clone())).await.ok();
     let listed = place.type_in(&check, io::empty()).await.ok().output;
     for line in [
-        "ok\tsign-in\t".to_owned(),
-        "ok\twebhooks\t0 of ours".to_owned(),
+        "connection cw\n  ok     site ".to_owned(),
+        "\n  ok     sign-in  ".to_owned(),
+        "\n  note   callbacks  ".to_owned(),
         format!("\n{board}\tHelp [2JDesk\n"),
         format!("\n  {status}\tJIT Requested\n"),
         format!("\n{field}\tJIT Duration\t1 hour, 4 hours\n"),
@@ -70,18 +69,14 @@ async fn the_ids_of_a_psa_are_listed_for_records_and_rulebook() {
     assert!(!listed.contains(&api.private_key));
 }
 
+/// F113: emergency access accounts are listed with the reason.
 #[tokio::test]
 async fn a_tenant_is_checked_and_its_roles_groups_and_marked_accounts_are_listed() {
     let place = Place::new();
     let authority = Authority::new();
     let ca = place.write("ca.pem", authority.ca_pem());
     let sim = tenant(&authority).await;
-    let records = format!(
-        "[[connection]]\nid = \"contoso\"\nkind = \"entra\"\ntenant = \"{TENANT}\"\nclient_id = \"{APP}\"\n\
-         credential = \"secret\"\nnetwork = \"private\"\nca_file = {ca:?}\ngraph = {:?}\nauthority = {:?}\n",
-        sim.base_url(),
-        sim.authority(),
-    );
+    let records = tenant_records(&sim, "secret", &ca);
     let records = place.write("records.toml", &records);
     place.type_in(&["records", "load", &records], io::empty()).await.ok();
     place.type_in(&["secret", "set", "contoso/client-secret"], Cursor::new("app-secret\n")).await.ok();
@@ -90,12 +85,12 @@ async fn a_tenant_is_checked_and_its_roles_groups_and_marked_accounts_are_listed
     let mark = serde_json::json!({ "extensionAttribute15": "01k3acct" });
     sim.by_hand(TENANT).set(&user, "onPremisesExtensionAttributes", mark);
 
-    let check = ["connection", "check", "contoso"];
+    let check = ["connection", "test", "contoso"];
     let red = place.type_in(&check, io::empty()).await;
-    assert!(red.output.contains("FAILED\tpermission Domain.Read.All\t"), "{red:?}");
-    assert!(red.output.contains("Grant admin consent"), "{red:?}");
+    assert!(red.output.contains("\n  fault  permission Domain.Read.All "), "{red:?}");
+    assert!(red.output.contains("admin consent"), "{red:?}");
     for line in [
-        "ok\ttoken\t".to_owned(),
+        "\n  ok     token ".to_owned(),
         "\nrole:62e90394-69f5-4237-9190-012177145e10\tGlobal Administrator\tprivileged\n".to_owned(),
         format!("\ngroup:{group}\tExchange helpers\n"),
         format!("\n{user}\tjit-jdoe@contoso.onmicrosoft.com\tenabled\tnot in this database\n"),
@@ -104,12 +99,18 @@ async fn a_tenant_is_checked_and_its_roles_groups_and_marked_accounts_are_listed
     }
     assert!(red.refused().contains("of contoso failed"));
 
-    sim.set_permissions(TENANT, APP, &PERMISSIONS);
+    let emergency = sim.add_user(TENANT, UserSeed::new("break-glass@contoso.onmicrosoft.com"));
+    sim.add_unit(TENANT, "Emergency", true, &[&emergency]);
+    sim.set_permissions(TENANT, APP, &[PERMISSIONS.as_slice(), &["AdministrativeUnit.Read.All"]].concat());
     let green = place.type_in(&check, io::empty()).await.ok().output;
-    assert!(!green.contains("FAILED"), "{green}");
+    assert!(!green.contains("\n  fault "), "{green}");
+    let spared =
+        format!("\n{emergency}\tbreak-glass@contoso.onmicrosoft.com\tin the restricted management unit Emergency\n");
+    assert!(green.contains(&spared), "{green}");
     sim.rotate_secret(APP, "another");
     let shut = place.type_in(&check, io::empty()).await;
-    assert!(shut.output.starts_with("FAILED\ttoken\t") && shut.output.lines().count() == 1, "{shut:?}");
+    assert!(shut.output.starts_with("connection contoso\n  fault  token  "), "{shut:?}");
+    assert!(!shut.output.contains("\n  ok ") && !shut.output.contains("roles and groups"), "{shut:?}");
     shut.refused();
 }
 
@@ -121,6 +122,15 @@ pub(super) const PERMISSIONS: [&str; 6] = [
     "UserAuthenticationMethod.ReadWrite.All",
     "Domain.Read.All",
 ];
+
+pub(super) fn tenant_records(sim: &Graph, credential: &str, ca: &str) -> String {
+    format!(
+        "[[connection]]\nid = \"contoso\"\nkind = \"entra\"\ntenant = \"{TENANT}\"\nclient_id = \"{APP}\"\n\
+         credential = \"{credential}\"\nnetwork = \"private\"\nca_file = {ca:?}\ngraph = {:?}\nauthority = {:?}\n",
+        sim.base_url(),
+        sim.authority(),
+    )
+}
 
 pub(super) async fn tenant(authority: &Authority) -> Graph {
     let options = graph::Options {

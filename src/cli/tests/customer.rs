@@ -2,6 +2,7 @@
 
 use latchkey_simulators::{
     connectwise::Tenant,
+    fault::{Act, Fault},
     graph::{self, AppSpec, Graph, Licence},
 };
 
@@ -35,10 +36,15 @@ async fn customer(place: &Place, id: &str) -> Customer {
 /// F48, F166: a customer is bound by ids, switched on by itself, and somebody's or everybody's.
 #[tokio::test]
 async fn a_customer_is_added_changed_paused_and_removed() {
-    let (place, ..) = with_psa().await;
+    let (place, psa, tenant) = with_psa().await;
+    assert_eq!([tenant.add_company("Contoso", "Contoso"), tenant.add_company("Group", "Group\u{1b}[2J")], [250, 251]);
+    let add = ["customer", "add", "contoso", "--name", "Contoso Ltd", "--company", "cw/99999"];
+    let nowhere = place.say(&add).await.refused();
+    assert!(nowhere.contains("no company cw/99999") && nowhere.contains("customer import cw"), "{nowhere}");
     let add = ["customer", "add", "contoso", "--name", "Contoso Ltd", "--company", "cw/250"];
     let added = place.say(&add).await.ok();
     assert!(added.output.contains("customer contoso is added, with JIT off"), "{added:?}");
+    assert!(added.hints.contains("cw/250 is Contoso at the PSA"), "{}", added.hints);
     assert!(added.hints.contains("customer set contoso --jit on"), "{}", added.hints);
     let taken = place.say(&["customer", "add", "fabrikam", "--name", "F", "--company", "cw/250"]).await.refused();
     assert!(taken.contains("cw/250 is customer contoso already"), "{taken}");
@@ -63,6 +69,9 @@ async fn a_customer_is_added_changed_paused_and_removed() {
     place.say(&["person", "set", "jdoe", "--customers", "all"]).await.ok();
     place.say(&["--yes", "customer", "remove", "contoso"]).await.ok();
     assert_eq!(place.say(&["customer", "list"]).await.ok().output, "");
+    psa.faults().add(Fault::when(|_| true, Act::ResetBefore));
+    let silent = place.say(&add).await.ok();
+    assert!(silent.hints.contains("could not be asked what cw/250 is"), "{}", silent.hints);
 }
 
 #[tokio::test]

@@ -154,6 +154,9 @@ impl Ends for Sitting {
     fn write_file(&mut self, path: &std::path::Path, bytes: &[u8], overwrite: Overwrite) -> anyhow::Result<()> {
         Terminal::standard().write_file(path, bytes, overwrite)
     }
+    fn append_file(&mut self, path: &std::path::Path, _: &[u8], _: Piece) -> anyhow::Result<()> {
+        bail!("{} is not asked for here", path.display())
+    }
 }
 
 #[tokio::test]

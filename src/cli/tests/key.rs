@@ -32,12 +32,23 @@ async fn a_master_key_is_rotated_and_retired() {
     assert_eq!((both[0][1].as_str(), both[0][2].as_str()), ("seals", "2 secrets"));
     assert_eq!(both[1], [only[0].as_str(), "opens", "0 secrets"]);
 
-    let retired = place.type_in(&["key", "retire"], io::empty()).await.ok();
+    let unasked = place.type_in(&["key", "retire"], io::empty()).await;
+    assert!(
+        unasked.hints.contains("made before the last rotation, on ") && unasked.hints.contains(&only[0]),
+        "{unasked:?}"
+    );
+    assert!(unasked.refused().contains("--yes"));
+    assert_eq!(keys(&place.type_in(&["key", "list"], io::empty()).await.ok()), both, "nothing was changed");
+    let retired = place.type_in(&["key", "retire", "--yes"], io::empty()).await.ok();
     assert!(retired.output.contains(&only[0]), "{retired:?}");
     let after = keys(&place.type_in(&["key", "list"], io::empty()).await.ok());
     assert_eq!(after, [both[0].clone()]);
     let list = place.type_in(&["secret", "list"], io::empty()).await.ok();
     assert_eq!(list.output, "entra-contoso/client-secret\n");
+    let log = place.type_in(&["audit", "export"], io::empty()).await.ok().output;
+    for code in ["key.rotated", "key.retired"] {
+        assert_eq!(log.matches(code).count(), 1, "{code}: {log}");
+    }
     let text = std::fs::read_to_string(file).unwrap();
     for shown in [&rotated, &retired] {
         let key = text.split_whitespace().nth(2).unwrap();
@@ -97,6 +108,10 @@ async fn a_credential_is_rotated_by_hand_and_gone_on_with() {
 
     let next = at(&desk, &["key", "next"]).await.ok().output;
     assert!(next.ends_with(&before) && next.lines().count() == 2);
+    let shown = desk.store.newest_audit(&[crate::audit::Code::KeyShown], 9).await.unwrap();
+    assert_eq!((shown.len(), shown[0].by.clone()), (1, Some(desk.by())));
+    let secret = next.split_whitespace().nth(2).unwrap();
+    assert!(!shown[0].detail.to_string().contains(secret), "{shown:?}");
     std::fs::write(&file, next).unwrap();
     let rotated = at(&desk, &["key", "rotate"]).await.ok();
     assert!(rotated.output.contains("2 secrets were wrapped by it anew"), "{rotated:?}");

@@ -68,7 +68,7 @@ async fn a_block_is_set_and_lifted_and_a_panic_lock_stays() {
     let asked = place.say(&block).await.refused();
     assert!(asked.contains("--yes"), "{asked}");
     let blocked = place.say(&[&["--yes"], &block[..]].concat()).await.ok();
-    assert!(blocked.output.contains("jdoe is blocked, and 1 grants end"), "{blocked:?}");
+    assert!(blocked.output.contains("jdoe is blocked. Grants that end: 1."), "{blocked:?}");
     assert!(blocked.hints.contains("last owner"), "{}", blocked.hints);
     assert!(place.say(&["person", "list"]).await.ok().output.contains("BLOCKED"));
     let enroll = place.say(&["person", "enroll", "jdoe"]).await.refused();
@@ -116,11 +116,36 @@ async fn members_are_imported_with_their_addresses() {
     }
     assert!(!shown.output.contains("robot") && !shown.output.contains("gone"), "{}", shown.output);
     let taken = place.say(&["person", "import", "cw", "--all", "--customers", "all"]).await.ok();
-    assert!(taken.output.contains("2 members are bound"), "{}", taken.output);
+    assert!(taken.output.contains("members that were bound: 2"), "{}", taken.output);
     let nancy = person(&place, "nnew31m").await.unwrap();
     assert_eq!(nancy.mail.unwrap().as_str(), "nancy@example.com");
     assert!(!nancy.name.contains('\u{1b}'), "{}", nancy.name);
     let matched = person(&place, "jd").await.unwrap();
     assert_eq!((matched.members[0].ids[0].as_str(), matched.mail.unwrap().as_str()), ("176", "jane@example.com"));
     assert!(person(&place, "msmith").await.unwrap().members.is_empty());
+}
+
+/// F29, F30: a name is anybody's in the PSA. Who has a role is bound by an answer or by id, never by `--all` alone, though
+/// the first bindings count at once.
+#[tokio::test]
+async fn nobody_becomes_the_owner_by_a_name() {
+    let (place, _psa, tenant) = with_psa().await;
+    for (id, login, last) in [(176, "robber", "Owner"), (177, "mary", "Smith")] {
+        tenant.add_member(id, login, "F", false);
+        tenant.set_member_name(login, if id == 176 { "Olga" } else { "Mary" }, last);
+    }
+    place.say(&[&add("Olga", "Owner")[..], &["--role", "owner"]].concat()).await.ok();
+    place.say(&add("Mary", "Smith")).await.ok();
+    let is_bound = async |id| !person(&place, id).await.unwrap().members.is_empty();
+
+    let import = ["person", "import", "cw", "--all"];
+    let no = place.answer(&import, &["n"]).await.ok();
+    assert!(no.hints.contains("Is 176 really that person"), "{}", no.hints);
+    assert_eq!((is_bound("oowner").await, is_bound("msmith").await), (false, true), "a technician's name is enough");
+    let alone = place.say(&import).await.ok();
+    assert!(alone.hints.contains("176 was left out") && alone.hints.contains("--only 176"), "{}", alone.hints);
+    assert!(!is_bound("oowner").await);
+    let all_that_follow = place.answer(&["person", "import", "cw"], &["y"]).await.ok();
+    assert!(all_that_follow.output.contains("members that were bound: 1"), "{all_that_follow:?}");
+    assert!(is_bound("oowner").await);
 }

@@ -162,3 +162,25 @@ proptest! {
         prop_assert_eq!(Records::parse(&text).unwrap(), records, "{}", text);
     }
 }
+
+/// Records with history: whoever changed one is told with when, why and which.
+#[tokio::test]
+async fn the_history_tells_who_changed_which_record() {
+    let place = Place::new();
+    let none = place.say(&["records", "history"]).await.ok();
+    assert!(none.output.is_empty() && none.hints.contains("latchkey records load"), "{none:?}");
+    let file = place.write("records.toml", RECORDS);
+    place.say(&["records", "load", &file]).await.ok();
+    place.say(&["customer", "set", "contoso", "--without-directory"]).await.ok();
+    let told = place.say(&["records", "history"]).await.ok().output;
+    let lines: Vec<&str> = told.lines().collect();
+    let [newest, what, first, all] = lines.as_slice() else { panic!("{told}") };
+    assert!(newest.starts_with("2\t") && first.starts_with("1\t"), "{told}");
+    assert!(newest.contains("operator ") && *what == "  customer/contoso", "{told}");
+    assert!(all.contains("connection/entra-contoso, ") && all.contains("customer/contoso"), "{told}");
+    let by = place.with(async |desk| desk.store.audit(0, 500).await.unwrap()).await;
+    let by: Vec<String> = by.iter().filter_map(|entry| Some(entry.by.as_ref()?.to_string())).collect();
+    assert!(!by.is_empty() && by.iter().all(|by| by.matches("operator").count() == 1), "{by:?}");
+    let one = place.say(&["records", "history", "--limit", "1"]).await.ok().output;
+    assert_eq!(one.lines().collect::<Vec<_>>(), lines[..2]);
+}

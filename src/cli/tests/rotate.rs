@@ -1,40 +1,10 @@
 //! `latchkey secret rotate` against a pretend PSA and a pretend tenant: nothing changes before the vendor accepted it.
 
+use super::{
+    connection::{APP, tenant, tenant_records},
+    *,
+};
 use base64::prelude::*;
-use latchkey_simulators::graph::{self, AppSpec, Graph, Licence};
-
-use super::*;
-
-const TENANT: &str = "8f0c2c1e-0000-4000-8000-000000000000";
-const APP: &str = "8f0c2c1e-0000-4000-8000-000000000001";
-
-async fn tenant(authority: &Authority) -> Graph {
-    let options = graph::Options {
-        tls: Some(authority.server_config(&[])),
-        host: "localhost".to_owned(),
-        ..graph::Options::new(SimClock::new(|| SystemClock::new().now().millis()))
-    };
-    let sim = Graph::start(options).await.unwrap();
-    sim.add_tenant(TENANT, &["contoso.onmicrosoft.com"], Licence::P1);
-    let spec = AppSpec {
-        client_id: APP.to_owned(),
-        secrets: vec!["first-secret".to_owned()],
-        certificates: vec![],
-        permissions: vec!["User.ReadWrite.All".to_owned(), "Domain.Read.All".to_owned()],
-        directory_roles: vec![],
-    };
-    sim.register_app(TENANT, spec);
-    sim
-}
-
-fn records(sim: &Graph, credential: &str, ca: &str) -> String {
-    format!(
-        "[[connection]]\nid = \"contoso\"\nkind = \"entra\"\ntenant = \"{TENANT}\"\nclient_id = \"{APP}\"\n\
-         credential = \"{credential}\"\nnetwork = \"private\"\nca_file = {ca:?}\ngraph = {:?}\nauthority = {:?}\n",
-        sim.base_url(),
-        sim.authority(),
-    )
-}
 
 fn der(pem: &str) -> Vec<u8> {
     let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
@@ -43,8 +13,8 @@ fn der(pem: &str) -> Vec<u8> {
 
 impl Place {
     async fn accepts(&self) -> bool {
-        let check = self.type_in(&["connection", "check", "contoso"], io::empty()).await;
-        check.output.contains("ok\ttoken")
+        let check = self.type_in(&["connection", "test", "contoso"], io::empty()).await;
+        check.output.contains("\n  ok     token ")
     }
 
     async fn names(&self) -> Vec<String> {
@@ -60,9 +30,9 @@ async fn a_client_secret_is_put_in_force_only_when_the_tenant_accepts_it() {
     let authority = Authority::new();
     let ca = place.write("ca.pem", authority.ca_pem());
     let sim = tenant(&authority).await;
-    let file = place.write("records.toml", &records(&sim, "secret", &ca));
+    let file = place.write("records.toml", &tenant_records(&sim, "secret", &ca));
     place.type_in(&["records", "load", &file], io::empty()).await.ok();
-    place.type_in(&["secret", "set", "contoso/client-secret"], Cursor::new("first-secret\n")).await.ok();
+    place.type_in(&["secret", "set", "contoso/client-secret"], Cursor::new("app-secret\n")).await.ok();
 
     let rotate = ["secret", "rotate", "contoso/client-secret"];
     let wrong = place.type_in(&rotate, Cursor::new("canary-wrong\n")).await.refused();
@@ -87,7 +57,7 @@ async fn a_certificate_waits_beside_the_one_in_force_until_the_tenant_accepts_it
     let authority = Authority::new();
     let ca = place.write("ca.pem", authority.ca_pem());
     let sim = tenant(&authority).await;
-    let file = place.write("records.toml", &records(&sim, "certificate", &ca));
+    let file = place.write("records.toml", &tenant_records(&sim, "certificate", &ca));
     place.type_in(&["records", "load", &file], io::empty()).await.ok();
     let first = place.type_in(&["certificate", "make", "contoso"], io::empty()).await.ok().output;
     sim.set_certificates(APP, vec![der(&first)]);
@@ -121,7 +91,7 @@ async fn a_pair_of_api_keys_is_rotated_as_a_pair() {
     let place = Place::new();
     let authority = Authority::new();
     let ca = place.write("ca.pem", authority.ca_pem());
-    let psa = ConnectWise::start(Options::secure(&authority, SimClock::new(|| 1_790_000_000_000))).await.unwrap();
+    let psa = ConnectWise::start(Options::secure(&authority, SimClock::system())).await.unwrap();
     let tenant = psa.add_tenant("examplemsp", "Example MSP");
     let (old, new) = (tenant.add_api_member(243, "JitApi"), tenant.add_api_member(244, "JitApi2"));
     let file = place.write(
@@ -135,7 +105,7 @@ async fn a_pair_of_api_keys_is_rotated_as_a_pair() {
     );
     place.type_in(&["records", "load", &file], io::empty()).await.ok();
     place.type_in(&["secret", "set", "cw/private-key"], Cursor::new(old.private_key.clone())).await.ok();
-    let check = ["connection", "check", "cw"];
+    let check = ["connection", "test", "cw"];
     place.type_in(&check, io::empty()).await.ok();
 
     let half = ["secret", "rotate", "cw/private-key"];

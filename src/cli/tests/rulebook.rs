@@ -306,6 +306,9 @@ impl<F: FnOnce() + Send> Ends for Sitting<F> {
     fn write_file(&mut self, _: &Path, _: &[u8], _: Overwrite) -> anyhow::Result<()> {
         anyhow::bail!("nothing is written here")
     }
+    fn append_file(&mut self, _: &Path, _: &[u8], _: Piece) -> anyhow::Result<()> {
+        anyhow::bail!("nothing is written here")
+    }
 }
 
 /// Imports while something else happens between the question and the answer.

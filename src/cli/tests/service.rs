@@ -119,6 +119,7 @@ fn every_act_has_words_of_its_own() {
         "binding confirm",
         "records load",
         "records export",
+        "records history",
         "rulebook export",
         "rulebook check",
         "rulebook diff",

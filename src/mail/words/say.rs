@@ -76,7 +76,7 @@ impl Words {
             }
             Self::AccessActive { about, account, until, page } => access_active((about, account), *until, page),
             Self::AccessEnded { about, account, why, seen_off } => access_ended((about, account), why, *seen_off),
-            Self::AuditHead { entries, head, at } => audit_head(*entries, head, *at),
+            Self::AuditHead { entries, head, at, given_up } => audit_head(*entries, head, *at, *given_up),
             Self::Test { by, at } => Letter::new(Tone::Calm, "Mail works", "test mail")
                 .says("This is a test. Mails of Latchkey reach you.")
                 .time("Sent", *at)
@@ -194,10 +194,17 @@ fn access_ended((about, account): (&About, &str), why: &str, seen_off: Timestamp
     facts_of(about, letter)
 }
 
-fn audit_head(entries: u64, head: &str, at: Timestamp) -> Letter {
+fn audit_head(entries: u64, head: &str, at: Timestamp, given_up: u64) -> Letter {
     let day = at.for_people();
     let day = day.get(..10).unwrap_or_default();
-    Letter::new(Tone::Calm, "Head of the audit chain", &format!("head of the audit chain, {day}"))
+    let letter = Letter::new(Tone::Calm, "Head of the audit chain", &format!("head of the audit chain, {day}"));
+    let letter = match given_up {
+        0 => letter,
+        some => letter.says(&format!(
+            "Mails of the last seven days that reached nobody: {some}. \"latchkey mails\" says which, and why."
+        )),
+    };
+    letter
         .says(
             "Keep this mail where those who run Latchkey cannot change it. Whoever changes, removes or adds an older entry \
              cannot make the chain end in this value again, and \"latchkey audit verify\" shows it.",

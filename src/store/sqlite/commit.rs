@@ -229,6 +229,19 @@ async fn put_mail(conn: &mut SqliteConnection, mail: &OwedMail, now: Timestamp) 
     tasks::add(conn, &NewTask { work, run_at: now, priority: Priority::Telling }, now).await
 }
 
+/// A mail that is there already, as it stands now.
+pub(super) async fn put_mail_state(conn: &mut SqliteConnection, mail: &OwedMail) -> Result<(), StoreError> {
+    let is_open = matches!(mail.state, MailState::Open { .. });
+    sqlx::query("UPDATE mails SET is_open = $2, doc = $3 WHERE id = $1")
+        .bind(mail.id.as_str())
+        .bind(i64::from(is_open))
+        .bind(row::encode(mail)?)
+        .execute(conn)
+        .await
+        .map_err(engine)?;
+    Ok(())
+}
+
 async fn put_alert(conn: &mut SqliteConnection, alert: &Alert) -> Result<(), StoreError> {
     sqlx::query("INSERT INTO alerts (id, at, doc) VALUES ($1, $2, $3)")
         .bind(&alert.id)

@@ -17,8 +17,13 @@ use sqlx::{
 use super::{
     OpenError, keys,
     open::{LOCKED, Opener, migrator},
+    rules,
 };
-use crate::store::{Comparing, SealedRow, row};
+use crate::{
+    audit::By,
+    rulebook::Hold,
+    store::{Comparing, LaterHolds, SealedRow, StoreError, row},
+};
 
 /// What a database says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,12 +108,12 @@ pub async fn sealed_row(path: &Path, name: &str) -> Result<Option<SealedRow>, Op
     found.map_err(|error| OpenError::Corrupt { path: path.to_owned(), found: error.to_string() })
 }
 
-/// Puts a copy in order before it is used: brings it up to this program's migrations, signs everybody out, and notes that
-/// it has to be compared first. One whole file is left behind.
+/// Puts a copy in order before it is used: brings it up to this program's migrations, signs everybody out, notes that it
+/// has to be compared first, and holds what is held by now as well. One whole file is left behind.
 ///
 /// # Errors
 /// [`OpenError`].
-pub async fn put_in_order(path: &Path, comparing: Comparing) -> Result<(), OpenError> {
+pub async fn put_in_order(path: &Path, comparing: Comparing, holds: &[Hold], by: &By) -> Result<(), OpenError> {
     let options = SqliteConnectOptions::new()
         .journal_mode(SqliteJournalMode::Delete)
         .synchronous(SqliteSynchronous::Full)
@@ -117,8 +122,8 @@ pub async fn put_in_order(path: &Path, comparing: Comparing) -> Result<(), OpenE
     let mut conn = opener.connect().await.map_err(|error| opener.failed(error))?;
     let done = async {
         opener.migrate(&mut conn).await?;
-        let note = row::encode(&comparing)
-            .map_err(|error| OpenError::Corrupt { path: path.to_owned(), found: error.to_string() })?;
+        let damaged = |error: StoreError| OpenError::Corrupt { path: path.to_owned(), found: error.to_string() };
+        let note = row::encode(&comparing).map_err(damaged)?;
         // Whose sign-in was taken away since the copy was made must not be signed in again.
         sqlx::query("DELETE FROM sessions").execute(&mut conn).await.map_err(|error| opener.failed(error))?;
         sqlx::query(
@@ -128,7 +133,10 @@ pub async fn put_in_order(path: &Path, comparing: Comparing) -> Result<(), OpenE
         .bind(note)
         .execute(&mut conn)
         .await
-        .map_err(|error| opener.failed(error))
+        .map_err(|error| opener.failed(error))?;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut conn).await.map_err(|error| opener.failed(error))?;
+        rules::take_over(&mut conn, holds, by, comparing.since).await.map_err(damaged)?;
+        sqlx::query("COMMIT").execute(&mut conn).await.map_err(|error| opener.failed(error))
     }
     .await;
     let _ = conn.close().await;
@@ -167,6 +175,34 @@ impl Alone {
             Err(OpenError::Corrupt { .. }) => Ok(Self { held: None }),
             Err(error) => Err(error),
         }
+    }
+
+    /// Its id, what is held in it, and what became of holds before: lost ones are lost until somebody accepts that. `None`
+    /// where it is missing or damaged, or an earlier release's.
+    pub async fn holds(&mut self) -> Option<(String, Vec<Hold>, LaterHolds)> {
+        let (opener, conn) = self.held.as_mut()?;
+        let read = async {
+            opener.check(conn).await?;
+            let id: String = opener.ask(conn, "SELECT value FROM meta WHERE name = 'id'").await?;
+            let sql = "SELECT value FROM meta WHERE name = 'comparing'";
+            let noted: Option<String> =
+                sqlx::query_scalar(sql).fetch_optional(&mut *conn).await.map_err(|error| opener.failed(error))?;
+            let sql = "SELECT target, doc FROM holds ORDER BY target";
+            let rows: Vec<(String, String)> =
+                sqlx::query_as(sql).fetch_all(conn).await.map_err(|error| opener.failed(error))?;
+            let decoded = || {
+                let holds =
+                    rows.iter().map(|(target, doc)| row::decode("holds", target, doc)).collect::<Result<_, _>>()?;
+                let noted = noted.map(|note| row::decode::<Comparing>("meta", "comparing", &note)).transpose()?;
+                Ok((holds, noted.map_or(LaterHolds::Kept, |noted| noted.later_holds)))
+            };
+            let damaged =
+                |error: StoreError| OpenError::Corrupt { path: opener.path().to_owned(), found: error.to_string() };
+            let (holds, before) = decoded().map_err(damaged)?;
+            Ok::<_, OpenError>((id, holds, before))
+        };
+        let told = read.await;
+        told.inspect_err(|error| tracing::warn!(%error, "what the former database holds cannot be read")).ok()
     }
 
     /// Moves the log into the database, so that the file alone is whole.

@@ -4,10 +4,13 @@ use async_trait::async_trait;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{
-    StoreError, engine,
+    StoreError, commit, engine,
     writer::{Class, Room, Write},
 };
-use crate::store::{Comparing, Generation, row};
+use crate::{
+    rulebook::AlertKind,
+    store::{Alert, Comparing, Generation, MailState, OwedMail, row},
+};
 
 const NUMBER: &str = "generation";
 const COMPARING: &str = "comparing";
@@ -52,9 +55,40 @@ impl Write for Raise {
         .fetch_one(&mut *conn)
         .await
         .map_err(engine)?;
-        sqlx::query("DELETE FROM meta WHERE name = $1").bind(COMPARING).execute(conn).await.map_err(engine)?;
+        let was_a_copy = sqlx::query("DELETE FROM meta WHERE name = $1")
+            .bind(COMPARING)
+            .execute(&mut *conn)
+            .await
+            .map_err(engine)?;
+        if was_a_copy.rows_affected() > 0 {
+            let_old_mails_be(conn).await?;
+        }
         row::parse("meta", NUMBER, &value)
     }
+}
+
+/// A copy owes mails that were sent since it was made, or tell of what nobody remembers. What asks somebody to act is sent
+/// all the same, as a repeat; everything else is given up, visibly.
+async fn let_old_mails_be(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    let open: Vec<(String, String)> =
+        sqlx::query_as("SELECT id, doc FROM mails WHERE is_open = 1").fetch_all(&mut *conn).await.map_err(engine)?;
+    for (id, doc) in open {
+        let mail: OwedMail = row::decode("mails", &id, &doc)?;
+        let state = match mail.words.alert() {
+            Some(kind) if kind.asks_to_act() => MailState::Open { is_repeat: true },
+            _ => MailState::GivenUp { why: "the database was restored: this may have been sent before".to_owned() },
+        };
+        commit::put_mail_state(conn, &OwedMail { state, ..mail }).await?;
+    }
+    let alerts: Vec<(String, String)> =
+        sqlx::query_as("SELECT id, doc FROM alerts").fetch_all(&mut *conn).await.map_err(engine)?;
+    for (id, doc) in alerts {
+        let alert: Alert = row::decode("alerts", &id, &doc)?;
+        if !alert.what.kind().is_some_and(AlertKind::asks_to_act) {
+            sqlx::query("DELETE FROM alerts WHERE id = $1").bind(id).execute(&mut *conn).await.map_err(engine)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) struct CompareFirst(pub(super) Comparing);

@@ -202,6 +202,13 @@ impl Opener {
         Ok(conn)
     }
 
+    /// As [`Opener::open`], and changes nothing.
+    pub(super) async fn open_as_it_is(&self) -> Result<SqliteConnection, OpenError> {
+        let mut conn = self.connect().await.map_err(|error| self.failed(error))?;
+        self.check(&mut conn).await?;
+        Ok(conn)
+    }
+
     /// Makes the file, readable by its owner alone; `false` when there is one.
     fn create(&self) -> Result<bool, OpenError> {
         let length = match fs::metadata(&self.path) {
@@ -326,6 +333,12 @@ pub(super) fn beside(path: &Path, what: &str) -> PathBuf {
 
 pub(super) fn migrator() -> Migrator {
     migrator_up_to(i64::MAX)
+}
+
+/// The last one that this program knows.
+#[must_use]
+pub fn newest_migration() -> i64 {
+    migrator().iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
 /// The migrations up to and with this number: databases of earlier releases are made with it in tests.

@@ -19,7 +19,8 @@ const EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Reserve {
-    path: PathBuf,
+    /// `None` for a visitor, who keeps nothing and gives up nobody's.
+    path: Option<PathBuf>,
     bytes: u64,
     /// The cap in bytes that writes other than removals keep to.
     cap: Option<u64>,
@@ -28,11 +29,16 @@ pub(super) struct Reserve {
 }
 
 impl Reserve {
+    /// Nothing is kept.
+    pub(super) const fn none() -> Self {
+        Self { path: None, bytes: 0, cap: None, is_spent: false, tried: None }
+    }
+
     /// Makes the file if it is not there. Without room for it the store starts with its reserve spent.
     pub(super) async fn open(path: PathBuf, bytes: u64, cap: Option<u64>, conn: &mut SqliteConnection) -> Self {
-        let mut reserve = Self { path, bytes, cap, is_spent: false, tried: None };
+        let mut reserve = Self { path: Some(path.clone()), bytes, cap, is_spent: false, tried: None };
         if let Err(error) = reserve.make().await {
-            tracing::error!(%error, path = %reserve.path.display(), "no room can be reserved: only removals are written");
+            tracing::error!(%error, path = %path.display(), "no room can be reserved: only removals are written");
             reserve.is_spent = true;
         }
         reserve.limit(conn).await;
@@ -47,8 +53,10 @@ impl Reserve {
         tracing::error!(bytes = self.bytes, "the disk is full: the reserve is given up, only removals are written");
         self.is_spent = true;
         self.tried = Some(Instant::now());
-        if let Err(error) = fs::remove_file(&self.path) {
-            tracing::error!(%error, path = %self.path.display(), "the reserve cannot be given up");
+        if let Some(path) = &self.path
+            && let Err(error) = fs::remove_file(path)
+        {
+            tracing::error!(%error, path = %path.display(), "the reserve cannot be given up");
         }
         self.limit(conn).await;
     }
@@ -67,7 +75,8 @@ impl Reserve {
     }
 
     async fn make(&self) -> io::Result<()> {
-        let (path, bytes) = (self.path.clone(), self.bytes);
+        let Some(path) = self.path.clone() else { return Ok(()) };
+        let bytes = self.bytes;
         tokio::task::spawn_blocking(move || make(&path, bytes))
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)))

@@ -1,7 +1,7 @@
 //! What is in force: rulebook, records, holds, and the one number that counts their changes.
 
 use async_trait::async_trait;
-use latchkey_contract::{PersonId, Timestamp};
+use latchkey_contract::{GrantId, PersonId, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use sqlx::{SqliteConnection, SqliteExecutor};
@@ -33,9 +33,16 @@ pub(super) async fn read(conn: &mut SqliteConnection) -> Result<Rules, StoreErro
         people: of_kind(conn, "person").await?,
     };
     let rows: Vec<(String, String)> =
-        sqlx::query_as("SELECT target, doc FROM holds ORDER BY target").fetch_all(conn).await.map_err(engine)?;
+        sqlx::query_as("SELECT target, doc FROM holds ORDER BY target").fetch_all(&mut *conn).await.map_err(engine)?;
     let holds = rows.iter().map(|(target, doc)| row::decode("holds", target, doc)).collect::<Result<_, _>>()?;
-    Ok(Rules { revision, rulebook, records, holds })
+    Ok(Rules { revision, rulebook, records, holds, was_bound: was_bound(conn).await? })
+}
+
+/// Also where the records of today bind nobody: removed ones stay in the history.
+async fn was_bound(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM records
+                              WHERE kind = 'person' AND doc IS NOT NULL AND json_array_length(doc, '$.members') > 0)";
+    sqlx::query_scalar(sql).fetch_one(conn).await.map_err(engine)
 }
 
 /// The rulebook as it was at a revision.
@@ -149,7 +156,7 @@ impl Change {
             map.insert("revision".to_owned(), json!(revision));
             map.insert("reason".to_owned(), json!(self.reason));
         }
-        AuditEntry::new(code, self.at, By::operator(&self.by), detail)
+        AuditEntry::new(code, self.at, By::told(&self.by), detail)
     }
 }
 
@@ -197,6 +204,12 @@ impl Write for SaveRules {
         if before.revision != self.rules.revision {
             return Err(StoreError::Conflict);
         }
+        // In this transaction: a request may be decided in the moment after somebody looked.
+        let gone = gone(&self.rules.records, &before.records);
+        let still_used = used(conn, &gone).await?;
+        if let Some((record, grant)) = still_used {
+            return Err(StoreError::StillUsed { record, grant });
+        }
         let mut changed = self.rules.records.changed(&before.records);
         let is_new_book = before.revision == 0 || before.rulebook != self.rules.rulebook;
         if is_new_book {
@@ -238,6 +251,39 @@ impl Write for SaveRules {
     }
 }
 
+/// The records that are there no longer, by kind and id.
+fn gone<'a>(now: &Records, old: &'a Records) -> Vec<(&'static str, &'a str)> {
+    let connections = old.connections.iter().filter(|c| now.connection(&c.id).is_none());
+    let customers = old.customers.iter().filter(|c| now.customer(&c.id).is_none());
+    let people = old.people.iter().filter(|p| now.person(&p.id).is_none());
+    let connections = connections.map(|c| ("connection", c.id.as_str()));
+    let customers = customers.map(|c| ("customer", c.id.as_str()));
+    connections.chain(customers).chain(people.map(|p| ("person", p.id.as_str()))).collect()
+}
+
+/// The first of these records that a grant which is not over needs, and that grant.
+async fn used(
+    conn: &mut SqliteConnection,
+    records: &[(&'static str, &str)],
+) -> Result<Option<(String, GrantId)>, StoreError> {
+    for (kind, id) in records {
+        let sql = match *kind {
+            "connection" => {
+                "SELECT g.id FROM grants AS g JOIN accounts AS a ON a.id = g.account
+                 WHERE g.is_open = 1 AND (a.directory = $1 OR substr(g.ticket, 1, length($1) + 1) = $1 || '/') LIMIT 1"
+            }
+            "customer" => "SELECT id FROM grants WHERE is_open = 1 AND customer = $1 LIMIT 1",
+            _ => "SELECT id FROM grants WHERE is_open = 1 AND person = $1 LIMIT 1",
+        };
+        let found: Option<String> =
+            sqlx::query_scalar(sql).bind(id).fetch_optional(&mut *conn).await.map_err(engine)?;
+        if let Some(grant) = found {
+            return Ok(Some((format!("{kind}/{id}"), row::parse("grants", &grant, &grant)?)));
+        }
+    }
+    Ok(None)
+}
+
 /// Writes the records that differ, and for those that are gone a row that says so.
 async fn put_records<T: Serialize + PartialEq>(
     conn: &mut SqliteConnection,
@@ -268,13 +314,40 @@ async fn put_records<T: Serialize + PartialEq>(
 /// Sets a hold: goes first, may use what is reserved, never loses a race.
 pub(super) struct SetHold {
     hold: Hold,
+    /// By whom and when it is taken over from another database, where it is.
+    taken_over: Option<Change>,
     append: Append,
 }
 
 impl SetHold {
     pub(super) fn new(hold: Hold) -> Self {
-        Self { hold, append: Append::removal(true) }
+        Self { hold, taken_over: None, append: Append::removal(true) }
     }
+
+    /// Whether it is to stand in the place of another hold on the same.
+    fn replaces(&self, before: &Hold) -> bool {
+        before.cause < self.hold.cause
+            || (self.taken_over.is_some() && before.cause == self.hold.cause && before.since < self.hold.since)
+    }
+}
+
+/// Sets what another database of this installation holds, unless it is held as gravely here since as late.
+pub(super) async fn take_over(
+    conn: &mut SqliteConnection,
+    holds: &[Hold],
+    by: &By,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    for hold in holds {
+        let Hold { by: before, since, reason, .. } = hold;
+        let reason = format!("still held after a restore, as {before} set it at {since}: {reason}");
+        let change = Change { by: by.to_string(), reason, at };
+        let set = SetHold { taken_over: Some(change), ..SetHold::new(hold.clone()) };
+        if hold_on(conn, &hold.on.to_string()).await?.is_none_or(|before| set.replaces(&before)) {
+            set.run(conn, Room::Free).await?;
+        }
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -293,9 +366,10 @@ impl Write for SetHold {
         let hold = &self.hold;
         let target = hold.on.to_string();
         let before = hold_on(conn, &target).await?;
-        let change = Change { by: hold.by.clone(), reason: hold.reason.clone(), at: hold.since };
+        let set = || Change { by: hold.by.clone(), reason: hold.reason.clone(), at: hold.since };
+        let change = self.taken_over.clone().unwrap_or_else(set);
         let next = change.write(conn, &[format!("hold {target}")]).await?;
-        if before.is_none_or(|before| before.cause < hold.cause) {
+        if before.is_none_or(|before| self.replaces(&before)) {
             sqlx::query(
                 "INSERT INTO holds (target, doc) VALUES ($1, $2) ON CONFLICT (target) DO UPDATE SET doc = excluded.doc",
             )
@@ -310,12 +384,12 @@ impl Write for SetHold {
             enroll::shut_out(conn, person).await?;
             entry.person = Some(person.clone());
         }
-        if hold.cause == HoldCause::Left {
+        if hold.cause == HoldCause::Left && self.taken_over.is_none() {
             // The PSA said so; nobody was at the command line.
             entry.by = Some(By::Service);
         }
         self.append.run(conn, &[entry], room).await?;
-        look_again(conn, &hold.on.scope(), hold.since, room).await?;
+        look_again(conn, &hold.on.scope(), change.at, room).await?;
         Ok(next)
     }
 }

@@ -82,6 +82,49 @@ pub(crate) async fn records_and_rulebook_have_histories_of_their_own(store: &dyn
     assert_eq!(store.history(1).await.unwrap().len(), 1);
 }
 
+/// A record goes only where no access needs it, and that is looked at where it is written: in the moment between looking
+/// and saving a request may be decided.
+pub(crate) async fn a_record_does_not_go_while_access_needs_it(store: &dyn Store) {
+    let people = "[[person]]\nid = \"jdoe\"\nname = \"J\"\ncustomers = \"all\"\n";
+    let customer = "[[customer]]\nid = \"acme\"\nname = \"Acme\"\njit = true\n";
+    let entra = |id: &str| {
+        format!(
+            "[[connection]]\nid = \"{id}\"\nkind = \"entra\"\ntenant = \"8f0c2c1e-0000-4000-8000-000000000000\"\n\
+             client_id = \"8f0c2c1e-0000-4000-8000-000000000001\"\ncredential = \"secret\"\n"
+        )
+    };
+    let account = account("a1", Mode::Burner);
+    let all = Records::parse(&format!("{people}{customer}{}", entra(account.directory.as_str()))).unwrap();
+    store.save_rules(&Rules { records: all.clone(), ..Rules::default() }, "jdoe", "first", START).await.unwrap();
+    let looked = store.rules().await.unwrap();
+    let grants = vec![grant("g1", "a1", "4711", granting())];
+    store.commit(Transition { accounts: vec![account], grants, revision: Some(1), ..transition() }).await.unwrap();
+    let without = |what: &str, rules: &Rules| {
+        let mut rules = rules.clone();
+        match what {
+            "connection/acme-entra" => rules.records.connections.clear(),
+            "customer/acme" => rules.records.customers.clear(),
+            _ => rules.records.people.clear(),
+        }
+        rules
+    };
+    let all_of_them = ["connection/acme-entra", "customer/acme", "person/jdoe"];
+    for what in all_of_them {
+        let rules = without(what, &looked);
+        let refused = store.save_rules(&rules, "jdoe", "gone", START).await;
+        let Err(StoreError::StillUsed { record, grant }) = refused else { panic!("{what}: {refused:?}") };
+        assert_eq!((record.as_str(), grant.as_str()), (what, "g1"));
+        assert_eq!(store.rules().await.unwrap(), looked, "nothing was changed");
+    }
+    let over = Grant { version: 1, ..self::grant("g1", "a1", "4711", refused()) };
+    store.commit(Transition { grants: vec![over], ..transition() }).await.unwrap();
+    for what in all_of_them {
+        let rules = without(what, &store.rules().await.unwrap());
+        store.save_rules(&rules, "jdoe", "gone", START).await.unwrap();
+    }
+    assert_eq!(store.rules().await.unwrap().records, Records::default());
+}
+
 fn hold(on: HoldOn, cause: HoldCause) -> Hold {
     Hold { on, cause, since: START, by: "jdoe".into(), reason: "why".into() }
 }

@@ -3,6 +3,7 @@
 use std::{
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use latchkey::{
@@ -44,6 +45,12 @@ impl TestApp {
         let mut parts = Parts::new(Arc::new(self.clock.clone()));
         change(&mut parts);
         self.app = Some(App::start(&self.config, parts).await.unwrap());
+    }
+
+    /// Starts the service with another configuration.
+    pub(crate) async fn up_configured(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.up().await;
     }
 
     /// Starts the service again with `/metrics` on a port of its own.
@@ -117,6 +124,20 @@ impl TestApp {
         let done = cli::run(cli, &mut terminal).await;
         let text = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
         done.map(|()| text.clone()).map_err(|error| format!("{text}{error:#}"))
+    }
+
+    /// A command that waits for something; meanwhile a second passes every 20 ms.
+    pub(crate) async fn type_and_wait(&self, words: &[&str]) -> Result<String, String> {
+        let clock = self.clock.clone();
+        let passing = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                clock.pass(Duration::from_secs(1));
+            }
+        });
+        let typed = self.type_in(words, "").await;
+        passing.abort();
+        typed
     }
 
     fn write_config(&self) -> String {

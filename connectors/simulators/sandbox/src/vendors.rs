@@ -118,7 +118,10 @@ pub(crate) async fn run(options: &VendorsOptions) -> anyhow::Result<()> {
     out.flush()?;
     let mut told_to_end = signal(SignalKind::terminate())?;
     tokio::select! {
-        ended = end_of_input() => ended?,
+        ended = end_of_input() => {
+            ended?;
+            writeln!(io::stderr(), "latchkey-sandbox: standard input has ended, and the vendors with it")?;
+        }
         pressed = tokio::signal::ctrl_c() => pressed?,
         _ = told_to_end.recv() => {}
     }

@@ -1,0 +1,214 @@
+//! Days on which more than one thing goes wrong: the disk is full while everything is revoked, tenants are dead, a person is
+//! blocked while they look at their credentials, the clock is ahead at the start.
+
+use std::time::{Duration, Instant};
+
+use latchkey::{app::database, registry::SecretKind, rulebook::ConnectionKind, store::sqlite::Options};
+use latchkey_contract::{Clock, ConnectionId};
+use sqlx::Connection as _;
+
+use crate::harness::*;
+
+/// F126, F128, F143: everything is revoked while the disk is full: it is locked, taken away, proven and said out of the
+/// reserve, and the log is whole when there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_revoked_on_a_full_disk() {
+    let mut app = TestApp::start().await;
+    let ticket = app.active().await;
+    app.down().await;
+    let size = std::fs::metadata(database(app.config())).unwrap().len();
+    app.up_with(|parts| parts.storage = Options { reserve_bytes: 4 << 20, max_bytes: Some(size) }).await;
+    let mut asked = 0;
+    while app.psa.sim.deliveries().last().and_then(|delivery| delivery.status) != Some(503) {
+        asked += 1;
+        assert!(asked < 100, "the disk does not become full");
+        let ticket = app.psa.ticket_on(app.psa.projects);
+        app.psa.ask_as("gone", ticket);
+        app.psa.sim.settled().await;
+    }
+    // To the last page: not even a small row finds room.
+    let mut rows = 0;
+    while app.store().touch(&["filler".to_owned()], "test", "filler", app.clock.now()).await.is_ok() {
+        rows += 1;
+        assert!(rows < 10_000, "the disk does not become full");
+    }
+    let said = app.type_and_wait(&["revoke", "--all", "--yes", "--reason", "breach"]).await.unwrap();
+    for part in ["Locked: all.", "1 to take away.", "Nothing is left.", "1 taken away, each seen to be off"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!app.entra.is_enabled() && app.entra.roles().is_empty() && app.entra.groups().is_empty());
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    assert_eq!(app.ready().await.0, 503, "and red");
+    app.down().await;
+    // What was under way could not even be handed back: its leases have to run out.
+    app.clock.pass(Duration::from_secs(61));
+    app.up().await;
+    app.minutes(10).await;
+    assert_eq!((app.store().audit_owed().await.unwrap(), app.ready().await), (0, (200, vec![])));
+    let verified = app.type_in(&["audit", "verify"], "").await.unwrap();
+    assert!(verified.contains("entries 1 to "), "{verified}");
+    assert!(app.type_in(&["lock", "list"], "").await.unwrap().contains("all access is locked"));
+    app.end().await;
+}
+
+const ACCOUNTS: i64 = 100;
+const GRANTS: i64 = 5000;
+
+/// F128: 5,000 grants, and two tenants of three are dead: everything else is off and proven, the list says where what is
+/// left is, and neither it nor the time grows without bound.
+///
+/// Ends without the usual look from outside: nobody asked for what was seeded.
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_revoked_with_two_dead_tenants() {
+    let mut app = TestApp::start().await;
+    let ticket = app.active().await;
+    dead_tenants(&app).await;
+    seed(&app, app.grant(ticket).await.id.as_str()).await;
+    let started = Instant::now();
+    let said = app.type_in(&["revoke", "--all", "--yes", "--wait", "0"], "").await.unwrap_err();
+    for part in
+        ["Locked: all.", "5001 to take away.", "5001 of them are not off yet", "dead-one (1500), dead-two (1500)"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(said.lines().count() < 40, "the list is bounded: {said}");
+    let living = app.type_and_wait(&["revoke", "--customer", "acme", "--yes"]).await.unwrap();
+    assert!(living.contains("Nothing is left."), "{living}");
+    assert!(!app.entra.is_enabled() && app.entra.roles().is_empty());
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    let left = app.type_in(&["revoke", "--all", "--yes", "--wait", "0"], "").await.unwrap_err();
+    let tells = "3000 of them are not off yet; the service goes on taking them away. They are in dead-one (1500), dead-two (1500);";
+    assert!(left.contains(tells), "{left}");
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    app.down().await;
+}
+
+/// Two customers whose tenants nobody answers for.
+async fn dead_tenants(app: &TestApp) {
+    let port = free_port();
+    app.change_rules(|rules| {
+        let records = &mut rules.records;
+        let entra = records.connections.iter().find(|c| c.id.as_str() == "acme-entra").unwrap().clone();
+        let acme = records.customers[0].clone();
+        for (name, tenant) in
+            [("one", "22222222-2222-4333-8444-555555555555"), ("two", "33333333-2222-4333-8444-555555555555")]
+        {
+            let mut dead = entra.clone();
+            dead.id = format!("dead-{name}").parse().unwrap();
+            let ConnectionKind::Entra(settings) = &mut dead.kind else { panic!("not Entra") };
+            settings.tenant = tenant.to_owned().try_into().unwrap();
+            settings.graph = format!("https://localhost:{port}/").parse().unwrap();
+            settings.authority = format!("https://localhost:{port}/").parse().unwrap();
+            let mut customer = acme.clone();
+            (customer.id, customer.companies) = (name.parse().unwrap(), vec![]);
+            customer.directory = Some(dead.id.clone());
+            records.connections.push(dead);
+            records.customers.push(customer);
+        }
+    })
+    .await;
+    for dead in ["dead-one", "dead-two"] {
+        app.set_secret(&ConnectionId::parse(dead).unwrap(), SecretKind::ClientSecret, CLIENT_SECRET).await;
+    }
+}
+
+/// Copies an active grant: two of five to accounts at the living tenant, the rest to the dead ones. Nobody ever made those
+/// accounts.
+async fn seed(app: &TestApp, grant: &str) {
+    let url = format!("sqlite://{}", database(app.config()).display());
+    let mut conn = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let place = "CASE WHEN i % 10 < 4 THEN 'acme-entra' WHEN i % 10 < 7 THEN 'dead-one' ELSE 'dead-two' END";
+    let customer = "CASE WHEN i % 10 < 4 THEN 'acme' WHEN i % 10 < 7 THEN 'one' ELSE 'two' END";
+    let accounts = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < $1 - 1)
+         INSERT INTO accounts (id, version, directory, person, mode, look_at, is_overdue, doc, name)
+         SELECT printf('acct%04d', i), version, {place}, printf('p%04d', i), mode, look_at, is_overdue,
+                json_set(doc, '$.id', printf('acct%04d', i), '$.directory', {place}, '$.customer', {customer},
+                         '$.person', printf('p%04d', i), '$.name', printf('jit-p%04d@contoso.onmicrosoft.com', i),
+                         '$.known.object', printf('%08d-2222-4333-8444-555555555555', i)),
+                printf('jit-p%04d@contoso.onmicrosoft.com', i)
+         FROM n, accounts WHERE id = (SELECT account FROM grants WHERE id = $2)"
+    );
+    let grants = format!(
+        "WITH RECURSIVE m(g) AS (SELECT 0 UNION ALL SELECT g + 1 FROM m WHERE g < $1 - 1), n AS (SELECT g, g % $3 AS i FROM m)
+         INSERT INTO grants (id, version, ticket, account, person, state, is_open, due_at, doc, customer)
+         SELECT printf('copy%05d', g), version, printf('cw/9%04d', i), printf('acct%04d', i), printf('p%04d', i), state,
+                is_open, due_at,
+                json_set(doc, '$.id', printf('copy%05d', g), '$.account', printf('acct%04d', i), '$.directory', {place},
+                         '$.customer', {customer}, '$.person', printf('p%04d', i),
+                         '$.ticket.ticket', printf('9%04d', i)),
+                {customer}
+         FROM n, grants WHERE id = $2"
+    );
+    let accounts = sqlx::query(sqlx::AssertSqlSafe(accounts)).bind(ACCOUNTS).bind(grant);
+    assert_eq!(accounts.execute(&mut conn).await.unwrap().rows_affected(), ACCOUNTS.unsigned_abs());
+    let grants = sqlx::query(sqlx::AssertSqlSafe(grants)).bind(GRANTS).bind(grant).bind(ACCOUNTS);
+    assert_eq!(grants.execute(&mut conn).await.unwrap().rows_affected(), GRANTS.unsigned_abs());
+    conn.close().await.unwrap();
+}
+
+/// F31: somebody is blocked with their credentials on the screen: what was shown opens nothing within a minute, and nothing
+/// is shown again.
+#[tokio::test(flavor = "multi_thread")]
+async fn blocked_while_the_credentials_are_shown() {
+    let app = TestApp::start().await;
+    let ticket = app.active().await;
+    let grant = app.grant(ticket).await;
+    app.pass(Duration::from_secs(31)).await;
+    let mut browser = app.signed_in().await;
+    app.pass(Duration::from_secs(31)).await;
+    let path = format!("/claim/{}", grant.id);
+    let page = browser.get(&path).await;
+    let token = page.input("form_token").expect("the page has a form");
+    let reveal = format!("{path}/reveal");
+    let shown = browser.post(&reveal, &[("form_token", &token), ("code", &app.jane.code(app.clock.now()))]).await;
+    let secrets: Vec<&str> = shown.text.split("<output class=\"secret\">").skip(1).collect();
+    let secret = |n: usize| secrets[n].split("</output>").next().unwrap().replace("&#38;", "&");
+    let (name, password) = (secret(0), secret(1));
+    assert!(app.entra.sim.sign_in(TENANT, &name, &password).is_ok());
+    let blocked = app.type_in(&["--yes", "person", "block", "jane", "--reason", "left in anger"], "").await.unwrap();
+    assert!(blocked.contains("jane is blocked. Grants that end: 1."), "{blocked}");
+    app.pass(Duration::from_secs(60)).await;
+    assert!(app.entra.sim.sign_in(TENANT, &name, &password).is_err());
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    app.pass(Duration::from_secs(31)).await;
+    let again = browser.post(&reveal, &[("form_token", &token), ("code", &app.jane.code(app.clock.now()))]).await;
+    assert!(!again.text.contains("class=\"secret\"") && !again.text.contains(&password), "{}", again.text);
+    app.end().await;
+}
+
+/// F117: started with a clock that is ahead: what stands ends no later than it should, what is given meanwhile is not
+/// lengthened when the clock is set right, and until it is trusted nothing more is given.
+#[tokio::test(flavor = "multi_thread")]
+async fn started_with_a_clock_that_is_ahead_nothing_lasts_longer() {
+    let mut app = TestApp::start().await;
+    let standing = app.active().await;
+    app.down().await;
+    app.clock.set_wall(1800);
+    app.up().await;
+    app.run().await;
+    assert_eq!(app.state(standing).await.name(), "active", "half an hour is left by any clock");
+    let meanwhile = app.psa.ticket();
+    app.psa.ask_as("msmith", meanwhile);
+    app.run().await;
+    assert_eq!(app.state(meanwhile).await.name(), "active", "{:?}", app.psa.notes(meanwhile));
+    app.clock.set_wall(-1800);
+    app.run().await;
+    let asked = app.psa.ticket_on(app.psa.projects);
+    app.psa.ask(asked);
+    app.run().await;
+    assert_eq!(app.state_or_none(asked).await, None);
+    assert!(app.psa.notes(asked).last().unwrap().contains("the server's clock was set back"));
+    for _ in 0..31 {
+        app.clock.pass(Duration::from_secs(60));
+        app.run().await;
+    }
+    assert_eq!(app.state(standing).await.name(), "ended", "half an hour early, and not an hour late");
+    assert_eq!(app.state(meanwhile).await.name(), "active");
+    for _ in 0..30 {
+        app.clock.pass(Duration::from_secs(60));
+        app.run().await;
+    }
+    assert_eq!(app.state(meanwhile).await.name(), "ended", "an hour after it was given");
+    app.end().await;
+}
