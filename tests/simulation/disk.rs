@@ -259,6 +259,7 @@ disk! {
         alert(id: &str) -> Option<Alert>;
         mail(id: &MailId) -> Option<OwedMail>;
         mails(limit: u32) -> Vec<OwedMail>;
+        mails_given_up(since: Timestamp) -> u64;
         grant(id: &GrantId) -> Option<Grant>;
         open_grants(account: &AccountId) -> Vec<Grant>;
         grants_of_ticket(ticket: &TicketRef) -> Vec<Grant>;

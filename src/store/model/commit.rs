@@ -10,6 +10,7 @@ use super::{
 use crate::{
     access::{Account, Grant},
     jobs::task::{NewTask, Priority, Work},
+    rulebook::AlertKind,
     store::{Alert, MailState, NewDelivery, Notice, OwedMail, Recorded, Scope, StoreError, Transition},
 };
 
@@ -130,6 +131,25 @@ fn put_mail(db: &mut Db, mail: &OwedMail, now: Timestamp) {
     let work = Work::Mail { mail: mail.id.clone() };
     if matches!(mail.state, MailState::Open { .. }) && !db.rows.slots.contains_key(&work.slot()) {
         tasks::add(db, &NewTask { work, run_at: now, priority: Priority::Telling });
+    }
+}
+
+/// A copy owes mails that were sent since it was made, or tell of what nobody remembers: what asks somebody to act is sent
+/// as a repeat, everything else is given up.
+pub(super) fn let_old_mails_be(db: &mut Db) {
+    let open = db.rows.mails.values().filter(|mail| matches!(mail.state, MailState::Open { .. }));
+    for mail in open.cloned().collect::<Vec<_>>() {
+        let state = match mail.words.alert() {
+            Some(kind) if kind.asks_to_act() => MailState::Open { is_repeat: true },
+            _ => MailState::GivenUp { why: "the database was restored: this may have been sent before".to_owned() },
+        };
+        db.put(|t| &mut t.mails, mail.id.clone(), OwedMail { state, ..mail });
+    }
+    let asks = |alert: &Alert| alert.what.kind().is_some_and(AlertKind::asks_to_act);
+    let idle: Vec<String> =
+        db.rows.alerts.values().filter(|alert| !asks(alert)).map(|alert| alert.id.clone()).collect();
+    for id in idle {
+        db.take(|t| &mut t.alerts, &id);
     }
 }
 

@@ -30,9 +30,9 @@ use crate::{
     jobs::task::{Lease, NewTask, Task},
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
     store::{
-        Alert, Chosen, Claim, Comparing, Cursor, Enrolled, Factors, Finish, Generation, Invitation, NewDelivery,
-        Notice, OwedMail, QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store, StoreError,
-        StoredDelivery, TaskRow, Transition, Trouble, TroubleKind,
+        Alert, Chosen, Claim, Comparing, Cursor, Enrolled, Factors, Finish, Generation, Invitation, MailState,
+        NewDelivery, Notice, OwedMail, QueueState, Recorded, Revision, Rewrapped, Scope, SealedRow, Session, Store,
+        StoreError, StoredDelivery, TaskRow, Transition, Trouble, TroubleKind,
     },
 };
 
@@ -230,6 +230,11 @@ impl Store for Model {
 
     async fn mails(&self, limit: u32) -> Result<Vec<OwedMail>, StoreError> {
         Ok(self.read(|t| first(limit, t.mails.values().rev().cloned())))
+    }
+
+    async fn mails_given_up(&self, since: Timestamp) -> Result<u64, StoreError> {
+        let is_counted = |mail: &&OwedMail| mail.at >= since && matches!(mail.state, MailState::GivenUp { .. });
+        Ok(self.read(|t| t.mails.values().filter(is_counted).count() as u64))
     }
 
     async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
@@ -499,7 +504,9 @@ impl Store for Model {
             let before = db.rows.meta.get(GENERATION).and_then(|text| text.parse().ok()).unwrap_or(seen);
             let next = before.max(seen) + 1;
             db.put(|t| &mut t.meta, GENERATION.to_owned(), next.to_string());
-            db.take(|t| &mut t.meta, &COMPARING.to_owned());
+            if db.take(|t| &mut t.meta, &COMPARING.to_owned()) {
+                commit::let_old_mails_be(db);
+            }
             Ok(next)
         })
     }

@@ -1,6 +1,6 @@
 //! What is in force, and the one number that counts its changes.
 
-use latchkey_contract::Timestamp;
+use latchkey_contract::{GrantId, Timestamp};
 use serde_json::json;
 
 use super::{
@@ -14,9 +14,12 @@ use crate::{
     access::State,
     audit::{AuditEntry, By, Code},
     jobs::task::{NewTask, Priority, Work},
-    rulebook::{Hold, HoldCause, HoldOn, Rebound, Rules},
+    rulebook::{Hold, HoldCause, HoldOn, Rebound, Records, Rules},
     store::{Revision, Scope, StoreError},
 };
+
+/// A person was bound once, whatever the records say today.
+const WAS_BOUND: &str = "was-bound";
 
 pub(super) fn revision(rows: &Tables) -> i64 {
     rows.revisions.keys().next_back().copied().unwrap_or_default()
@@ -28,6 +31,7 @@ pub(super) fn read(rows: &Tables) -> Rules {
         rulebook: rows.rulebooks.values().next_back().cloned().unwrap_or_default(),
         records: rows.records.get(&()).cloned().unwrap_or_default(),
         holds: rows.holds.values().cloned().collect(),
+        was_bound: rows.meta.contains_key(WAS_BOUND),
     }
 }
 
@@ -43,13 +47,16 @@ fn entry(change: &Change, code: Code, revision: i64, mut detail: serde_json::Val
         map.insert("revision".to_owned(), json!(revision));
         map.insert("reason".to_owned(), json!(change.reason));
     }
-    AuditEntry::new(code, change.at, By::operator(&change.by), detail)
+    AuditEntry::new(code, change.at, By::told(&change.by), detail)
 }
 
 pub(super) fn save(db: &mut Db, rules: &Rules, change: &Change, is_broken: bool) -> Result<i64, StoreError> {
     let before = read(&db.rows);
     if before.revision != rules.revision {
         return Err(StoreError::Conflict);
+    }
+    if let Some((record, grant)) = still_used(&db.rows, &rules.records, &before.records) {
+        return Err(StoreError::StillUsed { record, grant });
     }
     let mut changed = rules.records.changed(&before.records);
     let is_new_book = before.revision == 0 || before.rulebook != rules.rulebook;
@@ -64,6 +71,9 @@ pub(super) fn save(db: &mut Db, rules: &Rules, change: &Change, is_broken: bool)
     records.connections.sort_by(|a, b| a.id.cmp(&b.id));
     records.customers.sort_by(|a, b| a.id.cmp(&b.id));
     records.people.sort_by(|a, b| a.id.cmp(&b.id));
+    if records.bindings().next().is_some() {
+        db.put(|t| &mut t.meta, WAS_BOUND.to_owned(), String::new());
+    }
     db.put(|t| &mut t.records, (), records);
     for gone in before.records.people.iter().filter(|person| rules.records.person(&person.id).is_none()) {
         people::forget(db, &gone.id);
@@ -84,6 +94,21 @@ pub(super) fn save(db: &mut Db, rules: &Rules, change: &Change, is_broken: bool)
         tasks::add(db, &task);
     }
     Ok(next)
+}
+
+/// The first record that would go although a grant which is not over needs it, and that grant.
+fn still_used(rows: &Tables, now: &Records, old: &Records) -> Option<(String, GrantId)> {
+    let open = || rows.open_grants.keys().filter_map(|row| rows.grants.get(row));
+    let connections = old.connections.iter().filter(|c| now.connection(&c.id).is_none()).filter_map(|c| {
+        let grant = open().find(|g| g.directory == c.id || g.ticket.connection == c.id)?;
+        Some((format!("connection/{}", c.id), grant))
+    });
+    let customers = old.customers.iter().filter(|c| now.customer(&c.id).is_none());
+    let customers =
+        customers.filter_map(|c| Some((format!("customer/{}", c.id), open().find(|g| g.customer == c.id)?)));
+    let people = old.people.iter().filter(|p| now.person(&p.id).is_none());
+    let people = people.filter_map(|p| Some((format!("person/{}", p.id), open().find(|g| g.person == p.id)?)));
+    connections.chain(customers).chain(people).map(|(record, grant)| (record, grant.id.clone())).next()
 }
 
 pub(super) fn set_hold(db: &mut Db, hold: &Hold, is_broken: bool) -> Result<i64, StoreError> {

@@ -15,6 +15,7 @@ story::tell!(fresh:
     a_delivery_is_recorded_once_with_its_task,
     rules_are_saved_one_revision_after_another,
     records_and_rulebook_have_histories_of_their_own,
+    a_record_does_not_go_while_access_needs_it,
     a_hold_is_undone_by_its_own_word_alone,
     a_hold_looks_again_at_what_it_is_about,
     a_brake_is_counted_again_where_it_is_written,
