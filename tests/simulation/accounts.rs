@@ -38,6 +38,8 @@ pub(crate) struct Held {
     /// Nobody was told the password that it has.
     pub(crate) is_scrambled: bool,
     visible_from: i64,
+    /// By how much our wall clock was wrong when it was made.
+    made_at_wall: i64,
     /// Somebody enabled it who had no grant.
     pub(crate) is_by_hand: bool,
     pub(crate) by_hand_at: Option<i64>,
@@ -211,6 +213,10 @@ fn create(
         (format!("account {} appears after every grant of it was called over", of.id), vec![of.id.to_string()])
     });
     if let Some(there) = accounts.find(of) {
+        // Directories show what they made late: whoever has sent this once waits for that. A clock that jumps wakes them early.
+        world.hold("I3", there.made_at_wall != world.wall(), || {
+            (format!("account {} is made once more, while the first is not seen yet", of.id), vec![of.id.to_string()])
+        });
         return Ok(Outcome::Done { object: Some(there.object.clone()) });
     }
     let is_taken = accounts.all.iter().any(|a| !a.is_deleted && a.name == of.name);
@@ -229,6 +235,7 @@ fn create(
         password,
         is_scrambled: false,
         visible_from,
+        made_at_wall: world.wall(),
         is_by_hand: false,
         by_hand_at: None,
         is_deleted: false,

@@ -294,6 +294,7 @@ disk! {
         looks_ahead(connection: &ConnectionId) -> u64;
         people_here(now: Timestamp) -> Vec<PersonId>;
         last_seen() -> Option<Timestamp>;
+        counted_since() -> Option<Timestamp>;
         generation() -> Generation;
     }
     writes {
@@ -319,6 +320,7 @@ disk! {
         finish(lease: &Lease, finish: Finish) -> bool;
         sweep(now: Timestamp) -> u64;
         heartbeat(now: Timestamp) -> ();
+        heartbeat_in_doubt(now: Timestamp) -> ();
         raise_generation(seen: i64) -> i64;
         compare_first(comparing: Comparing) -> Comparing;
     }

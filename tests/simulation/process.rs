@@ -106,7 +106,7 @@ impl Process {
         let wall: Arc<dyn Clock> = Arc::new(Hands(Arc::clone(&outside.world)));
         let guard = Arc::new(GuardedClock::new(Arc::clone(&wall)));
         if let Some(last) = outside.store.last_seen().now_or_never()?.ok()? {
-            guard.seen_before(last);
+            guard.seen_before(last, outside.store.counted_since().now_or_never()?.ok()?);
         }
         let live = Live::start(Arc::clone(&outside.store), Arc::clone(&outside.assemble)).now_or_never()?.ok()?;
         let url: url::Url = "https://jit.example".parse().ok()?;

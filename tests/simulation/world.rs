@@ -97,6 +97,7 @@ struct State {
     is_quiet: bool,
     is_dying: bool,
     steps: u64,
+    trace: u64,
     stirs: u64,
     faults: BTreeMap<&'static str, u64>,
     checks: BTreeMap<&'static str, u64>,
@@ -132,6 +133,7 @@ impl World {
             is_quiet: false,
             is_dying: false,
             steps: 0,
+            trace: 0,
             stirs: 0,
             faults: BTreeMap::new(),
             checks: BTreeMap::new(),
@@ -214,6 +216,7 @@ impl World {
         let mut state = self.lock();
         state.steps += 1;
         let (step, now) = (state.steps, state.now);
+        state.trace = Dice::new(state.trace ^ now.unsigned_abs() ^ state.dice.0).next();
         if let Some(history) = &mut state.history {
             history.push((step, now, what()));
         }
@@ -297,6 +300,11 @@ impl World {
         let now = state.now;
         let first = state.events.first_entry()?;
         if first.key().0 > now { None } else { Some(first.remove()) }
+    }
+
+    /// One number for all that happened, when, and what chance said by then: two runs that differ do not have the same.
+    pub(crate) fn trace(&self) -> u64 {
+        self.lock().trace
     }
 
     /// Counts of faults and of questions whether an invariant holds; and how many steps there were.

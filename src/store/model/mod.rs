@@ -116,6 +116,7 @@ fn first<T: Clone>(limit: u32, found: impl Iterator<Item = T>) -> Vec<T> {
 const GENERATION: &str = "generation";
 const COMPARING: &str = "comparing";
 const LAST_SEEN: &str = "last-seen";
+const IN_DOUBT: &str = "last-seen-in-doubt";
 
 #[async_trait::async_trait]
 impl Store for Model {
@@ -484,12 +485,24 @@ impl Store for Model {
     async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError> {
         self.write(|db| {
             db.put(|t| &mut t.meta, LAST_SEEN.to_owned(), now.millis().to_string());
+            db.take(|t| &mut t.meta, &IN_DOUBT.to_owned());
             Ok(())
         })
     }
 
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.read(|t| t.meta.get(LAST_SEEN)?.parse().ok()).map(Timestamp::from_millis))
+    }
+
+    async fn heartbeat_in_doubt(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|db| {
+            db.put(|t| &mut t.meta, IN_DOUBT.to_owned(), now.millis().to_string());
+            Ok(())
+        })
+    }
+
+    async fn counted_since(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.read(|t| t.meta.get(IN_DOUBT)?.parse().ok()).map(Timestamp::from_millis))
     }
 
     async fn generation(&self) -> Result<Generation, StoreError> {
