@@ -329,7 +329,7 @@ async fn guarded(wall: Arc<dyn Clock>, store: &dyn Store) -> anyhow::Result<Guar
     let guard = Arc::new(GuardedClock::new(wall));
     let last = store.last_seen().await.context("the database cannot be read")?;
     if let Some(last) = last {
-        guard.seen_before(last);
+        guard.seen_before(last, store.counted_since().await.context("the database cannot be read")?);
     }
     Ok((guard, last))
 }

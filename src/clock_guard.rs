@@ -86,14 +86,15 @@ impl<C: Clock> GuardedClock<C> {
         }
     }
 
-    /// Tells the last wall time that was seen before this start: time goes on from there, so that a clock set back
-    /// while nothing ran lengthens no grant either.
-    pub fn seen_before(&self, last: Timestamp) {
+    /// Tells the last wall time that was believed before this start, and the time that counted later, while the wall's was
+    /// in doubt: a clock below the first goes on from the second, so that one set back while nothing ran, or before a
+    /// restart, lengthens no grant either.
+    pub fn seen_before(&self, believed: Timestamp, counted: Option<Timestamp>) {
         let mono = self.inner.monotonic();
         let mut state = self.lock();
-        if state.anchor.0 < last {
-            state.anchor = (last, mono);
-            state.floor = Some(last);
+        if state.anchor.0 < believed {
+            state.anchor = (counted.map_or(believed, |counted| counted.max(believed)), mono);
+            state.floor = Some(believed);
         }
     }
 
@@ -265,7 +266,7 @@ mod tests {
     #[test]
     fn a_start_below_a_time_seen_before_gives_nothing_until_it_is_passed() {
         let clock = guarded();
-        clock.seen_before(clock.now() + Duration::from_secs(20));
+        clock.seen_before(clock.now() + Duration::from_secs(20), None);
         assert_eq!(clock.doubt(), Some(Doubt::StartedBelow));
         clock.inner.pass(20);
         assert_eq!(clock.doubt(), None);
@@ -275,11 +276,36 @@ mod tests {
     fn a_start_below_a_time_seen_before_goes_on_from_that_time() {
         let clock = guarded();
         let last = clock.now() + Duration::from_secs(86_400);
-        clock.seen_before(last);
+        clock.seen_before(last, None);
         clock.inner.pass(60);
         assert_eq!((clock.now(), clock.doubt()), (last + Duration::from_secs(60), Some(Doubt::StartedBelow)));
         clock.inner.set(86_400);
         assert_eq!((clock.now(), clock.doubt()), (last + Duration::from_secs(60), None), "set right");
+    }
+
+    /// It was set back, the service ran on, and is started again.
+    #[test]
+    fn a_start_below_a_time_seen_before_goes_on_from_the_time_that_counted_since() {
+        let clock = guarded();
+        let (believed, counted) = (clock.now() + hours(24), clock.now() + hours(29));
+        clock.seen_before(believed, Some(counted));
+        clock.inner.pass(60);
+        assert_eq!((clock.now(), clock.doubt()), (counted + Duration::from_secs(60), Some(Doubt::StartedBelow)));
+        clock.inner.set(5 * 3600 + 86_400);
+        assert_eq!((clock.now(), clock.doubt()), (counted + Duration::from_secs(60), None), "set right");
+    }
+
+    /// It was set right, and what counted meanwhile is nothing to go by.
+    #[test]
+    fn a_start_above_the_time_believed_last_is_believed() {
+        let clock = guarded();
+        let start = clock.now();
+        clock.seen_before(start, Some(start + hours(24)));
+        assert_eq!((clock.now(), clock.doubt()), (start, None));
+    }
+
+    fn hours(hours: u64) -> Duration {
+        Duration::from_secs(hours * 3600)
     }
 
     #[test]

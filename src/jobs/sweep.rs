@@ -11,7 +11,10 @@ use std::{
 
 use latchkey_contract::Clock;
 
-use crate::{clock_guard::Trust, store::Store};
+use crate::{
+    clock_guard::{Doubt, Trust},
+    store::Store,
+};
 
 /// Between two beats.
 const BEAT: Duration = Duration::from_secs(60);
@@ -73,9 +76,12 @@ impl Sweep {
 
     async fn beat(&self, sweeps: bool) -> Result<u64, crate::store::StoreError> {
         let now = self.clock.now();
-        // A time in doubt is not written down: it would outlive the doubt.
-        if self.trust.doubt().is_none() {
-            self.store.heartbeat(now).await?;
+        match self.trust.doubt() {
+            None => self.store.heartbeat(now).await?,
+            // Not written down: it would outlive the doubt.
+            Some(Doubt::JumpedForward | Doubt::OffDatabase | Doubt::Damaged) => {}
+            // It goes on from a time that was believed, and a restart must not begin there once more.
+            Some(Doubt::SetBack | Doubt::StartedBelow) => self.store.heartbeat_in_doubt(now).await?,
         }
         if sweeps || self.owes.load(Ordering::Relaxed) {
             self.chain_owed().await;
@@ -117,7 +123,6 @@ mod tests {
     use super::*;
     use crate::{
         clock::SystemClock,
-        clock_guard::Doubt,
         store::{
             Transition,
             sqlite::{Options, Sqlite},

@@ -5,6 +5,8 @@
 
 mod alert;
 mod engine;
+#[cfg(test)]
+mod model;
 pub mod postgres;
 pub(crate) mod row;
 pub mod sqlite;
@@ -238,6 +240,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError>;
     /// The last wall time that was written by [`Store::heartbeat`].
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// Writes down the time that counts while the wall's is in doubt; the next [`Store::heartbeat`] forgets it.
+    async fn heartbeat_in_doubt(&self, now: Timestamp) -> Result<(), StoreError>;
+    /// The last time that was written by [`Store::heartbeat_in_doubt`], if no other heartbeat came since.
+    async fn counted_since(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Which generation of the database this is, and whether it is being compared with the directories.
     async fn generation(&self) -> Result<Generation, StoreError>;

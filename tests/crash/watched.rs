@@ -434,6 +434,12 @@ impl Store for Watched {
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.last_seen().await
     }
+    async fn heartbeat_in_doubt(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.heartbeat_in_doubt(now).await
+    }
+    async fn counted_since(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.counted_since().await
+    }
     async fn generation(&self) -> Result<Generation, StoreError> {
         self.inner.generation().await
     }

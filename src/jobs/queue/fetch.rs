@@ -8,7 +8,7 @@ use std::{
 use latchkey_contract::Timestamp;
 use tokio::sync::mpsc;
 
-use super::{Shared, Stop, engine::PULSE, slots::Wanted};
+use super::{Shared, Stop, engine::PULSE, lease, slots::Wanted};
 use crate::{
     jobs::task::Task,
     store::{Claim, Finish, StoreError},
@@ -58,6 +58,9 @@ async fn claim(shared: &Shared) -> Result<Vec<Task>, StoreError> {
         return Ok(Vec::new());
     }
     let now = shared.clock.now();
+    if !lease::renew_what_ran_out(shared, now).await {
+        return Ok(Vec::new());
+    }
     let claim = Claim { now, free, lease_until: now + shared.settings.lease, busy, removals_only };
     let tasks = shared.store.claim(&claim).await?;
     for task in &tasks {

@@ -34,6 +34,11 @@ impl Hands {
         self.now.fetch_add(seconds * 1000, Ordering::SeqCst);
         self.moved.notify_waiters();
     }
+
+    /// As a wall clock does: whoever sleeps sleeps on.
+    fn jump(&self, seconds: i64) {
+        self.now.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
 }
 
 #[async_trait::async_trait]
@@ -231,6 +236,34 @@ async fn a_lease_is_renewed_for_as_long_as_its_job_runs() {
     open.add_permits(1);
     until("idle", async || queue.idle().await).await;
     assert_eq!(worked.slots().len(), 1);
+}
+
+/// A jump lets every lease run out at once, before anybody wakes who would renew it; whoever still runs keeps their task.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_gives_nobody_a_second_hand() {
+    let bench = Bench::new().await;
+    let (open, waits) = gate();
+    let (queue, worked) = bench.start(settings(), move |task, lease| {
+        let waiting = matches!(task.work, Work::Converge { .. }).then(|| waits(task, lease));
+        async move {
+            match waiting {
+                Some(waiting) => waiting.await,
+                None => Ran::Finish(Finish::Done),
+            }
+        }
+    });
+    bench.add(vec![giving("a1", "d")]).await;
+    until("the job runs", async || !worked.slots().is_empty()).await;
+    for n in 1..=3 {
+        bench.clock.jump(3600);
+        let told = tell_work(&n.to_string());
+        bench.add(vec![task(told.clone(), START, Priority::Telling)]).await;
+        until("something else was claimed since", async || worked.slots().contains(&told.slot())).await;
+    }
+    assert_eq!(worked.slots().iter().filter(|slot| *slot == "converge:a1").count(), 1);
+    assert!(!worked.lease().is_lost());
+    open.add_permits(1);
+    until("idle", async || queue.idle().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use latchkey_contract::{PersonId, Timestamp};
 
 use super::{
-    Conn, Pool, StoreError, engine, rules, tasks,
+    Conn, Executor, Pool, StoreError, engine, rules, tasks,
     write::{Room, Write},
 };
 use crate::{
@@ -176,14 +176,43 @@ impl Write for Heartbeat {
     type Out = ();
 
     async fn run(&self, conn: &mut Conn, _: Room) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO meta (name, value) VALUES ('last-seen', $1)
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        )
-        .bind(self.0.millis().to_string())
-        .execute(conn)
-        .await
-        .map_err(engine)?;
+        note_time(conn, LAST_SEEN, self.0).await?;
+        sqlx::query("DELETE FROM meta WHERE name = $1").bind(IN_DOUBT).execute(conn).await.map_err(engine)?;
         Ok(())
     }
+}
+
+pub(super) struct HeartbeatInDoubt(pub(super) Timestamp);
+
+#[async_trait]
+impl Write for HeartbeatInDoubt {
+    type Out = ();
+
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<(), StoreError> {
+        note_time(conn, IN_DOUBT, self.0).await
+    }
+}
+
+pub(super) const LAST_SEEN: &str = "last-seen";
+pub(super) const IN_DOUBT: &str = "last-seen-in-doubt";
+
+async fn note_time(conn: &mut Conn, name: &str, at: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(name)
+    .bind(at.millis().to_string())
+    .execute(conn)
+    .await
+    .map_err(engine)?;
+    Ok(())
+}
+
+pub(super) async fn time<'e>(conn: impl Executor<'e>, name: &str) -> Result<Option<Timestamp>, StoreError> {
+    let found: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
+        .bind(name)
+        .fetch_optional(conn)
+        .await
+        .map_err(engine)?;
+    found.map(|ms| row::parse("meta", name, &ms).map(Timestamp::from_millis)).transpose()
 }

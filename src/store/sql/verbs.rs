@@ -497,11 +497,15 @@ impl Store for Engine {
     }
 
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError> {
-        let found: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'last-seen'")
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(engine)?;
-        found.map(|ms| row::parse("meta", "last-seen", &ms).map(Timestamp::from_millis)).transpose()
+        people::time(&self.readers, people::LAST_SEEN).await
+    }
+
+    async fn heartbeat_in_doubt(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(people::HeartbeatInDoubt(now)).await
+    }
+
+    async fn counted_since(&self) -> Result<Option<Timestamp>, StoreError> {
+        people::time(&self.readers, people::IN_DOUBT).await
     }
 
     async fn generation(&self) -> Result<Generation, StoreError> {

@@ -8,7 +8,7 @@ use super::sample::*;
 use crate::{
     access::account::Overdue,
     jobs::task::{Lease, Priority, Task, Work},
-    store::{Claim, Finish, NoticeState, Store, StoreError, Transition},
+    store::{Claim, Comparing, Finish, LaterHolds, NoticeState, Store, StoreError, Transition},
 };
 
 fn error(text: &str) -> String {
@@ -57,6 +57,18 @@ pub(crate) async fn one_key_has_one_hand(store: &dyn Store) {
     assert!(claim(store, after(9)).await.is_empty());
     assert!(store.finish(&taken[0].lease, Finish::Done).await.unwrap());
     assert_eq!(one(store, after(9)).await.work.slot(), "intake:d1");
+}
+
+/// While this is an older copy that is compared first, nothing is claimed, whichever process asks.
+pub(crate) async fn nothing_is_claimed_while_a_copy_is_compared(store: &dyn Store) {
+    add(store, vec![task(converge("a1", "acme-entra"), START, Priority::Removal)]).await;
+    let comparing = Comparing { since: START, knows_until: None, later_holds: LaterHolds::Unknown };
+    store.compare_first(comparing).await.unwrap();
+    assert!(claim(store, after(1)).await.is_empty());
+    let number = store.raise_generation(0).await.unwrap();
+    assert!(claim(store, after(1)).await.is_empty(), "a backup meanwhile ends no comparison");
+    assert!(store.end_comparing(0).await.unwrap() > number);
+    assert_eq!(one(store, after(1)).await.work.slot(), "converge:a1");
 }
 
 pub(crate) async fn a_connection_at_its_limit_is_skipped_but_not_by_removals(store: &dyn Store) {

@@ -148,6 +148,8 @@ counted! {
     sweep(now: Timestamp) -> u64;
     heartbeat(now: Timestamp) -> ();
     last_seen() -> Option<Timestamp>;
+    heartbeat_in_doubt(now: Timestamp) -> ();
+    counted_since() -> Option<Timestamp>;
     generation() -> Generation;
     raise_generation(seen: i64) -> i64;
     end_comparing(seen: i64) -> i64;
