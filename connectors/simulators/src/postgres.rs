@@ -106,19 +106,27 @@ pub fn binaries() -> Option<PathBuf> {
 /// Where everything is required (`LATCHKEY_TEST_REQUIRE=all`) and PostgreSQL is missing, and where it does not start.
 #[must_use]
 pub fn database(suite: &str) -> Option<Database> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    Some(shared(suite)?.database(&fresh_name()))
+}
+
+fn fresh_name() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The server of this test binary.
+fn shared(suite: &str) -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     let server = SERVER.get_or_init(|| {
         let found = binaries();
         let is_required = env::var("LATCHKEY_TEST_REQUIRE").is_ok_and(|what| what == "all");
         assert!(found.is_some() || !is_required, "{suite}: PostgreSQL is required and not in /usr/lib/postgresql");
         found.map(|bin| Server::start(&bin))
     });
-    let Some(server) = server else {
+    if server.is_none() {
         say_once(suite);
-        return None;
-    };
-    Some(server.database(&format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed))))
+    }
+    server.as_ref()
 }
 
 /// Once for a suite, to the terminal itself, past what the test runner captures.
@@ -141,6 +149,32 @@ impl Database {
     pub fn dump(&self, file: &Path) {
         let target = format!("--file={}", file.display());
         run("pg_dump", &["--format=custom", &target, &format!("--dbname={}", self.url)]);
+    }
+
+    /// Another one that begins as this one is. Nobody may be connected to this one meanwhile.
+    ///
+    /// # Panics
+    /// When that fails.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        let (server, own) = self.url.rsplit_once('/').expect("the URL ends with a name");
+        let name = fresh_name();
+        self.administer(&format!("CREATE DATABASE {name} TEMPLATE {own}"));
+        Self { url: format!("{server}/{name}") }
+    }
+
+    /// Removes it, whoever is connected to it.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn remove(&self) {
+        let (_, own) = self.url.rsplit_once('/').expect("the URL ends with a name");
+        self.administer(&format!("DROP DATABASE IF EXISTS {own} WITH (FORCE)"));
+    }
+
+    fn administer(&self, sql: &str) {
+        let (server, _) = self.url.rsplit_once('/').expect("the URL ends with a name");
+        run("psql", &["--no-psqlrc", "--quiet", &format!("--dbname={server}/postgres"), &format!("--command={sql}")]);
     }
 
     /// Everything that the server wrote to its write-ahead log and still has.

@@ -75,6 +75,15 @@ impl TestApp {
 
     /// Everything but the running service.
     pub(crate) async fn installed(edits: &[(&str, &str)], before: impl FnOnce(&Psa, &TestClock)) -> Self {
+        Self::installed_in(tempfile::tempdir().unwrap(), edits, before).await
+    }
+
+    /// Everything but the running service, in a directory that may say already which database it has.
+    pub(crate) async fn installed_in(
+        dir: TempDir,
+        edits: &[(&str, &str)],
+        before: impl FnOnce(&Psa, &TestClock),
+    ) -> Self {
         use_ring();
         if std::env::var_os("LATCHKEY_TEST_LOG").is_some() {
             let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().try_init();
@@ -84,7 +93,6 @@ impl TestApp {
         let (clock, authority) = (TestClock::new(), Authority::new());
         let (psa, entra) = (Psa::start(&authority, &clock).await, Entra::start(&authority, &clock).await);
         before(&psa, &clock);
-        let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = config(dir.path(), port);
         std::fs::create_dir_all(&config.data_dir).unwrap();

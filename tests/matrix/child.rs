@@ -11,6 +11,7 @@ use std::{
 use latchkey::{
     app::{App, Parts},
     audit::By,
+    config::Config,
     random::SystemRandom,
     registry::{SecretKind, SecretName, set_secrets},
     seal,
@@ -65,7 +66,7 @@ async fn due(store: &Watched) -> Option<Timestamp> {
 }
 
 /// Whether it is at rest, and when something is due; given a moment to come to rest.
-async fn rest(store: &Watched) -> String {
+pub(crate) async fn rest(store: &Watched) -> String {
     for _ in 0..20 {
         if store.is_quiet() {
             let due = due(store).await;
@@ -76,17 +77,22 @@ async fn rest(store: &Watched) -> String {
     "busy -".to_owned()
 }
 
-/// What `latchkey secret set` does.
-async fn command(orders: &Orders, value: &str, now: Timestamp, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) {
-    let config = config(&orders.dir, orders.port);
+/// What `latchkey secret set` does; whether it could.
+pub(crate) async fn command(
+    config: &Config,
+    value: &str,
+    now: Timestamp,
+    wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+) -> bool {
     let engine = Engine::open(&config.database, Options::default()).await.unwrap();
     let store = wrap(engine.store());
     let seal = seal::unlock(&config.key_file, store.as_ref(), now).await.unwrap();
     let name = SecretName::new("acme-entra".parse().unwrap(), SecretKind::ClientSecret);
-    set_secrets(store.as_ref(), &seal, &By::operator("test"), &[(name, Secret::new(value.to_owned()))], now)
-        .await
-        .unwrap();
+    let secret = [(name, Secret::new(value.to_owned()))];
+    let done = set_secrets(store.as_ref(), &seal, &By::operator("test"), &secret, now).await;
+    drop(store);
     engine.close().await;
+    done.is_ok()
 }
 
 /// Runs the service until told to stop.
@@ -105,8 +111,8 @@ pub(crate) async fn serve(orders: &Orders) {
         store
     };
     if let Some(value) = &orders.command {
-        command(orders, value, clock.now(), wrap).await;
-        return say("stopped");
+        let done = command(&config(&orders.dir, orders.port), value, clock.now(), wrap).await;
+        return say(if done { "stopped" } else { "failed" });
     }
     let parts = Parts {
         random: Arc::new(SystemRandom),
