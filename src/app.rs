@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use latchkey_contract::{Clock, Timestamp};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{sync::Notify, task::JoinHandle};
@@ -22,21 +22,25 @@ use crate::{
     http::{self, Entrance, Health, HealthCheck, Web},
     jobs::{
         Jobs, Post, chain,
-        queue::{Gate, Queue, Run, Settings},
+        queue::{Queue, Run, Settings},
         sweep::Sweep,
     },
     lock::Lock,
     random::{Random, SystemRandom},
     reconcile::Reconcile,
     registry::{Live, Vendors},
+    replicas::{self, Replica},
     seal,
     socket::{Door, Limits},
-    store::{Comparing, Engine, LaterHolds, Store, StoreError, sqlite::Options},
+    store::{Comparing, Engine, LaterHolds, Store, StoreError, postgres::Found, sqlite::Options},
     tls::Tls,
 };
 
 /// How long work under way may take to finish when the service is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// What is due and lies for so long is done by nobody.
+const LEFT_LYING: Duration = Duration::from_secs(60);
 
 /// The database's file within the data directory, where it is a file.
 #[must_use]
@@ -46,6 +50,18 @@ pub fn database(config: &Config) -> PathBuf {
 
 /// Puts something between the service and its store.
 pub type WrapStore = Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store> + Send>;
+
+/// What a process does. On a PostgreSQL server several may share it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Duties {
+    /// Everything.
+    #[default]
+    All,
+    /// Pages, webhooks and the socket; the work is left to others.
+    Web,
+    /// The work: nobody reaches it but through the socket, and its metrics.
+    Work,
+}
 
 /// What differs between the shipped program and a test or the sandbox.
 pub struct Parts {
@@ -61,6 +77,8 @@ pub struct Parts {
     pub metrics: Option<PrometheusHandle>,
     /// Notified when the operator wants files to be looked at again.
     pub reload: Arc<Notify>,
+    /// What it does.
+    pub duties: Duties,
 }
 
 impl Parts {
@@ -74,6 +92,7 @@ impl Parts {
             wrap_store: None,
             metrics: None,
             reload: Arc::default(),
+            duties: Duties::All,
         }
     }
 }
@@ -90,8 +109,9 @@ pub struct App {
     lock: Lock,
     engine: Engine,
     counter: Counter,
+    clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,
-    queue: Arc<Queue>,
+    queue: Option<Arc<Queue>>,
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
     servers: Vec<actix_web::dev::ServerHandle>,
@@ -105,8 +125,14 @@ impl App {
     /// # Errors
     /// Whatever stops the start, with what to do about it: nothing runs half.
     pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
+        let duties = parts.duties;
         let lock = Lock::for_service(&config.data_dir).await?;
         let engine = Engine::open(&config.database, parts.storage).await?;
+        ensure!(
+            duties == Duties::All || matches!(engine, Engine::Postgres(_)),
+            "one process does everything where the database is a file: leave --web and --worker out, or name a PostgreSQL \
+             server under [database]"
+        );
         let mut store = engine.store();
         if let Some(wrap) = parts.wrap_store {
             store = wrap(store);
@@ -114,9 +140,15 @@ impl App {
         let wall = Arc::clone(&parts.clock);
         let tls = config.tls.clone().map(|files| Tls::open(files, Arc::clone(&wall))).transpose()?;
         let (guard, last) = guarded(parts.clock, store.as_ref()).await?;
+        if let Engine::Postgres(server) = &engine
+            && !wall.is_moved_by_hand()
+        {
+            replicas::compare_clock(server, &guard).await.context("the database failed")?;
+        }
         let clock: Arc<dyn Clock> = Arc::<GuardedClock<_>>::clone(&guard);
         let counter = Counter::at(&config.generation_file);
-        let copy = Copy::begin(&counter, store.as_ref(), last, clock.now()).await.context("the database failed")?;
+        let copy =
+            Copy::begin(&counter, &engine, store.as_ref(), last, clock.now()).await.context("the database failed")?;
         let seal = Arc::new(seal::unlock(&config.key_file, store.as_ref(), clock.now()).await?);
         // Tokens, certificates and one-time codes are judged by other people's clocks: they get the wall's time as it is.
         let vendors = Arc::new(Vendors::new(Arc::clone(&store), Arc::clone(&seal), Arc::clone(&wall)));
@@ -133,28 +165,30 @@ impl App {
             post: Arc::new(Post::new(config.mail.clone(), config.public_url.clone(), Arc::clone(&wall))),
         });
         let run: Arc<dyn Run> = Arc::<Jobs>::clone(&jobs);
-        let gate = if copy.comparing.is_some() { Gate::closed() } else { Gate::open() };
-        let settings = Settings { random: Arc::clone(&random), gate: gate.clone(), ..Settings::default() };
-        let queue = Arc::new(Queue::start(Arc::clone(&store), Arc::clone(&clock), run, settings));
+        let settings = Settings { random: Arc::clone(&random), ..Settings::default() };
+        let queue = (duties != Duties::Web)
+            .then(|| Arc::new(Queue::start(Arc::clone(&store), Arc::clone(&clock), run, settings)));
         let trust: Arc<dyn Trust> = Arc::<GuardedClock<_>>::clone(&guard);
-        let sweep = Arc::new(Sweep::new(Arc::clone(&store), Arc::clone(&clock), trust));
-        let reconcile = copy.comparing.map(|comparing| {
+        let sweep = queue.is_some().then(|| Arc::new(Sweep::new(Arc::clone(&store), Arc::clone(&clock), trust)));
+        let reconcile = {
             let (store, live, clock) = (Arc::clone(&store), Arc::clone(&live), Arc::clone(&clock));
-            Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter.clone(), comparing, gate))
-        });
+            let comparing = copy.comparing.as_ref();
+            Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter.clone(), comparing))
+        };
         let health: Arc<dyn Health> = Arc::new(Pulse {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
-            trust: guard,
-            queue: Arc::clone(&queue),
-            sweep: Arc::clone(&sweep),
-            reconcile: reconcile.clone(),
+            trust: Arc::<GuardedClock<_>>::clone(&guard),
+            queue: queue.clone(),
+            sweep: sweep.clone(),
+            reconcile: Arc::clone(&reconcile),
             unraised: copy.unraised,
         });
         let mut app = Self {
             lock,
             engine,
             counter,
+            clock,
             store: Arc::clone(&store),
             queue,
             address: config.listen,
@@ -163,19 +197,24 @@ impl App {
             background: Vec::new(),
             door: None,
         };
-        let waking = Arc::clone(&app.queue);
-        app.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
-        if let Engine::Postgres(_) = app.engine {
-            app.background.push(tokio::spawn(count_on(app.counter.clone(), Arc::clone(&store), Arc::clone(&clock))));
+        if let (Some(sweep), Some(waking)) = (sweep, app.queue.clone()) {
+            app.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
         }
-        if let Some(reconcile) = reconcile {
-            let waking = Arc::clone(&app.queue);
-            app.background.push(tokio::spawn(async move { reconcile.run(move || waking.wake()).await }));
+        match &app.engine {
+            Engine::Sqlite(_) => app.background.push(tokio::spawn(async move { reconcile.run().await })),
+            Engine::Postgres(server) => {
+                let (server, store, counter) = (Arc::clone(server), Arc::clone(&store), app.counter.clone());
+                let replica = Replica { server, store, counter, clock: guard, reconcile };
+                app.background.extend(replica.begin(duties != Duties::Web));
+            }
         }
         let desk = Arc::new(ServiceDesk::new(config.clone(), Arc::clone(&wall), Arc::clone(&jobs)));
         let web = Arc::new(Web::new(config, store, wall, seal, live, jobs, Arc::clone(&health)));
-        let entrance = app.entrance(config, tls, parts.reload)?;
-        app.serve(config, entrance, web, health, parts.metrics)?;
+        if duties != Duties::Work {
+            let entrance = app.entrance(config, tls, parts.reload)?;
+            app.serve(config, entrance, web)?;
+        }
+        app.serve_metrics(config, health, parts.metrics)?;
         app.door = Some(Door::open(&config.data_dir, desk, Limits::default())?);
         tracing::info!(address = %app.address, version = env!("CARGO_PKG_VERSION"), "ready");
         Ok(app)
@@ -195,32 +234,21 @@ impl App {
         Ok(entrance)
     }
 
-    fn serve(
-        &mut self,
-        config: &Config,
-        entrance: Entrance,
-        web: Arc<Web>,
-        health: Arc<dyn Health>,
-        metrics: Option<PrometheusHandle>,
-    ) -> anyhow::Result<()> {
-        let listen = |address: SocketAddr| {
-            TcpListener::bind(address).map_err(|error| {
-                let to_do = match error.kind() {
-                    ErrorKind::PermissionDenied => {
-                        "a port below 1024 takes AmbientCapabilities=CAP_NET_BIND_SERVICE and the same in \
-                         CapabilityBoundingSet= of the unit, or a reverse proxy"
-                    }
-                    ErrorKind::AddrNotAvailable => "this machine has no such address; name one of its own in listen",
-                    _ => "is another one running?",
-                };
-                anyhow::Error::new(error).context(format!("{address} cannot be listened on; {to_do}"))
-            })
-        };
+    fn serve(&mut self, config: &Config, entrance: Entrance, web: Arc<Web>) -> anyhow::Result<()> {
         let listener = listen(config.listen)?;
         self.address = listener.local_addr()?;
         let server = http::serve(web, listener, entrance)?;
         self.servers.push(server.handle());
         self.background.push(tokio::spawn(async move { drop(server.await) }));
+        Ok(())
+    }
+
+    fn serve_metrics(
+        &mut self,
+        config: &Config,
+        health: Arc<dyn Health>,
+        metrics: Option<PrometheusHandle>,
+    ) -> anyhow::Result<()> {
         if let (Some(address), Some(metrics)) = (config.metrics_listen, metrics) {
             let listener = listen(address)?;
             self.metrics_address = Some(listener.local_addr()?);
@@ -251,7 +279,10 @@ impl App {
 
     /// True when nothing runs and nothing is due.
     pub async fn is_idle(&self) -> bool {
-        self.queue.idle().await
+        match &self.queue {
+            Some(queue) => queue.idle().await,
+            None => true,
+        }
     }
 
     /// Stops taking requests, lets what is under way finish within ten seconds, and closes the database.
@@ -262,17 +293,33 @@ impl App {
         if let Some(door) = self.door {
             door.shut().await;
         }
-        self.queue.stop(GRACE).await;
+        if let Some(queue) = &self.queue {
+            queue.stop(GRACE).await;
+        }
         for task in self.background {
             task.abort();
         }
         if let Engine::Postgres(_) = self.engine {
-            count(&self.counter, self.store.as_ref()).await;
+            replicas::count(&self.counter, self.store.as_ref(), self.clock.now()).await;
         }
         self.engine.close().await;
         drop(self.lock);
         tracing::info!("stopped");
     }
+}
+
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        let to_do = match error.kind() {
+            ErrorKind::PermissionDenied => {
+                "a port below 1024 takes AmbientCapabilities=CAP_NET_BIND_SERVICE and the same in \
+                 CapabilityBoundingSet= of the unit, or a reverse proxy"
+            }
+            ErrorKind::AddrNotAvailable => "this machine has no such address; name one of its own in listen",
+            _ => "is another one running?",
+        };
+        anyhow::Error::new(error).context(format!("{address} cannot be listened on; {to_do}"))
+    })
 }
 
 /// The wall's time, held against what the database saw last.
@@ -332,11 +379,15 @@ impl Copy {
     /// Raises the generation, or notes that this is an older copy: before anything else is written to it.
     async fn begin(
         counter: &Counter,
+        engine: &Engine,
         store: &dyn Store,
         knows_until: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        if let Standing::Older(why) = counter.standing(store).await? {
+        let joins = matches!(engine, Engine::Postgres(server) if server.found() == Found::InUse);
+        if let Standing::Older(why) = counter.standing(store).await?
+            && !(joins && store.generation().await?.comparing.is_none())
+        {
             tracing::error!(why, "an older copy of the database: nothing is given or ended before it was compared");
             let comparing =
                 store.compare_first(Comparing { since: now, knows_until, later_holds: LaterHolds::Unknown }).await?;
@@ -354,39 +405,15 @@ impl Copy {
     }
 }
 
-/// How often the generation is raised where others make the copies.
-const COUNTED_EVERY: Duration = Duration::from_secs(60);
-
-/// Nobody says when a server's database is copied. So its generation goes on by itself, and a copy that is put back is
-/// below the file's number unless less than this has passed.
-async fn count_on(counter: Counter, store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
-    loop {
-        clock.sleep_until(clock.now() + COUNTED_EVERY).await;
-        count(&counter, store.as_ref()).await;
-    }
-}
-
-/// An older copy that is being compared is left as it is: raising its number would end that.
-async fn count(counter: &Counter, store: &dyn Store) {
-    let raised = match store.generation().await {
-        Ok(generation) if generation.comparing.is_some() => return,
-        Ok(_) => counter.raise(store).await.map(drop),
-        Err(error) => Err(error.into()),
-    };
-    if let Err(error) = raised {
-        tracing::warn!(error = chain(&error), "the generation could not be raised");
-    }
-}
-
 /// What `/readyz` looks at.
 #[derive(Debug)]
 struct Pulse {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     trust: Arc<dyn Trust>,
-    queue: Arc<Queue>,
-    sweep: Arc<Sweep>,
-    reconcile: Option<Arc<Reconcile>>,
+    queue: Option<Arc<Queue>>,
+    sweep: Option<Arc<Sweep>>,
+    reconcile: Arc<Reconcile>,
     unraised: Option<String>,
 }
 
@@ -400,6 +427,27 @@ impl Pulse {
     }
 }
 
+impl Pulse {
+    /// Of the work that is done here, or of what waits while it is left to others.
+    async fn work(&self) -> Vec<HealthCheck> {
+        let said = |is_well: bool, why: &str| if is_well { Ok(()) } else { Err(why.to_owned()) };
+        let (Some(queue), Some(sweep)) = (&self.queue, &self.sweep) else {
+            let now = self.clock.now();
+            let state = self.store.queue(now).await;
+            let is_done = state.is_ok_and(|state| state.oldest_due.is_none_or(|since| now.since(since) < LEFT_LYING));
+            let why = "no worker takes up what is due: start one with latchkey serve --worker";
+            return vec![HealthCheck { name: "worker", result: said(is_done, why) }];
+        };
+        vec![
+            HealthCheck {
+                name: "worker",
+                result: said(queue.is_alive(), "the worker is dead: nothing is granted or ended"),
+            },
+            HealthCheck { name: "sweep", result: said(sweep.is_alive(), "the sweep has not run for three minutes") },
+        ]
+    }
+}
+
 #[async_trait::async_trait]
 impl Health for Pulse {
     async fn checks(&self) -> Vec<HealthCheck> {
@@ -407,24 +455,14 @@ impl Health for Pulse {
             Ok(written) => written.map_err(|e| e.to_string()),
             Err(_) => Err("the database did not answer within 3 s".to_owned()),
         };
-        let said = |is_well: bool, why: &str| if is_well { Ok(()) } else { Err(why.to_owned()) };
         let clock = self.trust.doubt().map_or(Ok(()), |doubt| Err(doubt.sentence().to_owned()));
-        vec![
-            HealthCheck { name: "database", result: database },
-            HealthCheck {
-                name: "worker",
-                result: said(self.queue.is_alive(), "the worker is dead: nothing is granted or ended"),
-            },
-            HealthCheck {
-                name: "sweep",
-                result: said(self.sweep.is_alive(), "the sweep has not run for three minutes"),
-            },
+        let mut checks = vec![HealthCheck { name: "database", result: database }];
+        checks.extend(self.work().await);
+        checks.extend([
             HealthCheck { name: "clock", result: clock },
-            HealthCheck {
-                name: "reconcile",
-                result: self.reconcile.as_ref().and_then(|r| r.waits()).map_or(Ok(()), Err),
-            },
+            HealthCheck { name: "reconcile", result: self.reconcile.waits().map_or(Ok(()), Err) },
             HealthCheck { name: "generation", result: self.unraised.clone().map_or(Ok(()), Err) },
-        ]
+        ]);
+        checks
     }
 }

@@ -98,7 +98,7 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service until it is told to stop (SIGTERM or Ctrl-C).
-    Serve,
+    Serve(serve::Serve),
     /// Make an installation: configuration, data directory, master key, and the owner's enrolment.
     Init(init::Init),
     /// People.
@@ -336,8 +336,8 @@ struct Most {
 /// # Errors
 /// Whatever stopped it, as a chain of sentences.
 pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
-    if let Command::Serve = cli.command {
-        return serve::run(&cli.config).await;
+    if let Command::Serve(wanted) = cli.command {
+        return serve::run(&cli.config, wanted).await;
     }
     terminal.obey(&cli.words, cli.yes);
     // Files of the operator's, which a service that runs may not reach: never its work.
@@ -419,7 +419,7 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Person(command) => person::run(command, desk, terminal).await,
         Command::Binding(command) => binding::run(command, desk, terminal).await,
         Command::Customer(command) => customer::run(command, desk, terminal).await,
-        Command::Serve
+        Command::Serve(_)
         | Command::Init(_)
         | Command::Backup { .. }
         | Command::Restore { .. }

@@ -14,6 +14,10 @@ const TOLERANCE: Duration = Duration::from_secs(30);
 /// After a jump forward the two clocks must agree for this long before anything is given again.
 const TRUST_AFTER: Duration = Duration::from_secs(10 * 60);
 
+/// By how much this clock may differ from the database server's. The leases of several processes are held against their own
+/// clocks: twice this is what one waits longer than the other believes.
+pub const APART: Duration = Duration::from_secs(5);
+
 /// Why nothing is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
@@ -23,6 +27,8 @@ pub enum Doubt {
     SetBack,
     /// At the start the wall clock was below a time seen before.
     StartedBelow,
+    /// The database server's clock shows another time, by which other processes work as well.
+    OffDatabase,
 }
 
 impl Doubt {
@@ -33,6 +39,7 @@ impl Doubt {
             Self::JumpedForward => "the server's clock jumped forward",
             Self::SetBack => "the server's clock was set back",
             Self::StartedBelow => "the server's clock is behind a time it showed before",
+            Self::OffDatabase => "the server's clock and the database server's clock differ",
         }
     }
 }
@@ -51,13 +58,23 @@ struct State {
     jumped_at: Option<Duration>,
     is_set_back: bool,
     floor: Option<Timestamp>,
+    is_off_database: bool,
 }
 
 impl<C: Clock> GuardedClock<C> {
     /// Believes the clock as it is now.
     pub fn new(inner: C) -> Self {
         let anchor = (inner.now(), inner.monotonic());
-        Self { inner, state: Mutex::new(State { anchor, jumped_at: None, is_set_back: false, floor: None }) }
+        Self {
+            inner,
+            state: Mutex::new(State {
+                anchor,
+                jumped_at: None,
+                is_set_back: false,
+                floor: None,
+                is_off_database: false,
+            }),
+        }
     }
 
     /// Tells the last wall time that was seen before this start: time goes on from there, so that a clock set back
@@ -69,6 +86,22 @@ impl<C: Clock> GuardedClock<C> {
             state.anchor = (last, mono);
             state.floor = Some(last);
         }
+    }
+
+    /// Tells the time that the database server's clock showed between two looks at this one. A look that took long tells
+    /// nothing.
+    pub fn compare(&self, before: Timestamp, database: Timestamp, after: Timestamp) {
+        if after.since(before) > APART {
+            return;
+        }
+        let apart = before.since(database).max(database.since(after));
+        let is_off = apart > APART;
+        let mut state = self.lock();
+        if is_off && !state.is_off_database {
+            let apart_s = apart.as_secs();
+            tracing::error!(event_code = "clock_apart", apart_s, "{}", Doubt::OffDatabase.sentence());
+        }
+        state.is_off_database = is_off;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -117,6 +150,8 @@ impl<C: Clock> GuardedClock<C> {
             Some(Doubt::StartedBelow)
         } else if state.is_set_back {
             Some(Doubt::SetBack)
+        } else if state.is_off_database {
+            Some(Doubt::OffDatabase)
         } else {
             state.jumped_at.map(|_| Doubt::JumpedForward)
         };
@@ -235,6 +270,22 @@ mod tests {
         assert_eq!((clock.now(), clock.doubt()), (last + Duration::from_secs(60), Some(Doubt::StartedBelow)));
         clock.inner.set(86_400);
         assert_eq!((clock.now(), clock.doubt()), (last + Duration::from_secs(60), None), "set right");
+    }
+
+    #[test]
+    fn a_clock_that_differs_from_the_databases_gives_nothing_until_it_does_not() {
+        let clock = guarded();
+        let (now, second) = (clock.now(), Duration::from_secs(1));
+        clock.compare(now, now + APART, now);
+        assert_eq!(clock.doubt(), None);
+        for off in [now + APART + second, now - APART - second] {
+            clock.compare(now, off, now);
+            assert_eq!(clock.doubt(), Some(Doubt::OffDatabase), "{off:?}");
+            clock.compare(now, off, now + APART + second);
+            assert_eq!(clock.doubt(), Some(Doubt::OffDatabase), "a long look tells nothing");
+            clock.compare(now, now + second, now + second);
+            assert_eq!(clock.doubt(), None);
+        }
     }
 
     #[test]

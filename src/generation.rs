@@ -91,9 +91,24 @@ impl Counter {
     /// # Errors
     /// [`CounterError`].
     pub async fn raise(&self, store: &dyn Store) -> Result<i64, CounterError> {
-        // A file that cannot be read counts for nothing here: it is replaced.
-        let seen = self.read().ok().flatten().unwrap_or(0);
-        let number = store.raise_generation(seen).await?;
+        self.follow(store.raise_generation(self.seen()).await?).await
+    }
+
+    /// The same, with which a comparison is over.
+    ///
+    /// # Errors
+    /// [`CounterError`].
+    pub async fn raise_compared(&self, store: &dyn Store) -> Result<i64, CounterError> {
+        self.follow(store.end_comparing(self.seen()).await?).await
+    }
+
+    /// A file that cannot be read counts for nothing here: it is replaced.
+    fn seen(&self) -> i64 {
+        self.read().ok().flatten().unwrap_or(0)
+    }
+
+    /// Writes the database's number into the file.
+    async fn follow(&self, number: i64) -> Result<i64, CounterError> {
         let unwritable = |source| CounterError::Unwritable { path: self.0.clone(), source };
         let counter = self.clone();
         let written = tokio::task::spawn_blocking(move || counter.write(number)).await;
@@ -222,7 +237,9 @@ mod tests {
         assert_eq!(store.compare_first(later).await.unwrap(), comparing, "the first note stays");
         assert!(place.is_older(&store).await);
         let number = store.generation().await.unwrap().number.unwrap();
-        assert!(place.counter.raise(&store).await.unwrap() > number);
+        let raised = place.counter.raise(&store).await.unwrap();
+        assert!(raised > number && place.is_older(&store).await, "a backup meanwhile ends no comparison");
+        assert!(place.counter.raise_compared(&store).await.unwrap() > raised);
         assert!(!place.is_older(&store).await && store.generation().await.unwrap().comparing.is_none());
     }
 

@@ -79,6 +79,7 @@ pub mod people;
 pub mod random;
 pub mod reconcile;
 pub mod registry;
+mod replicas;
 pub mod rulebook;
 pub mod seal;
 mod socket;

@@ -12,7 +12,6 @@
 
 mod engine;
 mod fetch;
-mod gate;
 mod health;
 mod lease;
 mod slots;
@@ -37,7 +36,6 @@ use crate::{
     random::{Random, SystemRandom},
     store::{Finish, Store, StoreError},
 };
-pub use gate::Gate;
 pub use health::Health;
 pub use lease::LeaseHandle;
 
@@ -77,8 +75,6 @@ pub struct Settings {
     pub lease: Duration,
     /// Jitter of the waits between attempts.
     pub random: Arc<dyn Random>,
-    /// While it is closed nothing is claimed.
-    pub gate: Gate,
 }
 
 impl Default for Settings {
@@ -89,7 +85,6 @@ impl Default for Settings {
             per_connection: 4,
             lease: Duration::from_secs(60),
             random: Arc::new(SystemRandom),
-            gate: Gate::open(),
         }
     }
 }

@@ -86,7 +86,7 @@ pub async fn settle(
     transition.audit.push(AuditEntry::new(Code::ReconcileDone, now, accepted.by.clone(), detail));
     store.commit(transition).await?;
     if accepted.restored.is_some() {
-        match counter.raise(store).await {
+        match counter.raise_compared(store).await {
             Ok(_) => {}
             Err(CounterError::Store(error)) => return Err(error),
             Err(error) => tracing::error!(error = chain(&error), "the generation is raised in the database alone"),

@@ -241,9 +241,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Which generation of the database this is, and whether it is being compared with the directories.
     async fn generation(&self) -> Result<Generation, StoreError>;
-    /// Raises the generation above itself and above `seen`; answers the new one. A comparison is over with this.
+    /// Raises the generation above itself and above `seen`; answers the new one.
     async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError>;
-    /// Notes that this is an older copy, which is compared with the directories before it acts. The first note stays.
+    /// The same, and the comparison is over with this.
+    async fn end_comparing(&self, seen: i64) -> Result<i64, StoreError>;
+    /// Notes that this is an older copy, which is compared with the directories before it acts: until then nothing is
+    /// claimed. The first note stays.
     async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError>;
 }
 

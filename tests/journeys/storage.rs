@@ -198,6 +198,9 @@ impl Clock for Deadly {
     fn monotonic(&self) -> Duration {
         self.clock.monotonic()
     }
+    fn is_moved_by_hand(&self) -> bool {
+        true
+    }
     async fn sleep_until(&self, at: Timestamp) {
         assert!(!self.is_deadly.load(Ordering::SeqCst), "this task dies on purpose");
         self.clock.sleep_until(at).await;

@@ -58,6 +58,11 @@ echo "$dir"
 while read -r word; do
     case $word in
         restart) kill -QUIT "$pid"; wait "$pid"; start; await ;;
+        copy) rm -rf copy
+            "$bin/pg_basebackup" --pgdata=copy --host="$dir" --username=postgres --checkpoint=fast --no-sync \
+                --write-recovery-conf >>server.log 2>&1 || { cat server.log >&2; exit 1; } ;;
+        failover) kill -QUIT "$pid"; wait "$pid"; rm -rf data; mv copy data; start; await
+            "$bin/pg_ctl" promote --pgdata=data --wait >>server.log 2>&1 || { cat server.log >&2; exit 1; } ;;
     esac
     echo "$word"
 done
@@ -295,12 +300,32 @@ impl Server {
     /// # Panics
     /// When it does not come back.
     pub fn restart(&mut self) {
+        self.say("restart");
+    }
+
+    /// Makes a standby that has everything committed so far, and hears of nothing that comes later.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn copy(&mut self) {
+        self.say("copy");
+    }
+
+    /// Ends it as a crash would; the standby made by [`Server::copy`] takes its place, under the same address.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn fail_over(&mut self) {
+        self.say("failover");
+    }
+
+    fn say(&mut self, order: &str) {
         use std::io::Write as _;
         let pipe = self.child.stdin.as_mut().expect("it is piped");
-        writeln!(pipe, "restart").expect("it listens");
+        writeln!(pipe, "{order}").expect("it listens");
         let mut word = String::new();
         self.said.read_line(&mut word).expect("it answers");
-        assert_eq!(word, "restart\n");
+        assert_eq!(word.trim_end(), order, "PostgreSQL failed; see above");
     }
 }
 

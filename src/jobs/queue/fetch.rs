@@ -23,10 +23,6 @@ pub(super) async fn fetch(shared: Arc<Shared>, hand: mpsc::Sender<Task>) {
         if round % MEASURED_EVERY == 0 {
             measure(&shared).await;
         }
-        if !shared.settings.gate.is_open() {
-            pause(&shared, PULSE).await;
-            continue;
-        }
         match claim(&shared).await {
             Ok(tasks) if !tasks.is_empty() => {
                 if !hand_over(&shared, &hand, tasks).await {

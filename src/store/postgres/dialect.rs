@@ -24,6 +24,10 @@ pub(super) const HELD: &str =
     "SELECT priority, again_at, lease_until FROM tasks WHERE id = $1 AND fence = $2 AND state = 'leased'
      FOR UPDATE";
 
+/// How much longer than a lease is waited before somebody else takes its task up: two processes' clocks may each differ by
+/// half of this from the server's, and its holder must not believe in it any more.
+pub(super) const LEASE_GRACE_MS: i64 = 2 * crate::clock_guard::APART.as_secs().cast_signed() * 1000;
+
 /// Leases that ran out, but for those whose holder is just writing under them.
 pub(super) const RELEASE: &str =
     "UPDATE tasks SET state = 'pending', lease_until = NULL, last_error = 'the lease ran out'
@@ -31,10 +35,12 @@ pub(super) const RELEASE: &str =
                   FOR UPDATE SKIP LOCKED)";
 
 /// Leases what is due: at most one task per key, none of the connections at their limit but removals. What somebody is
-/// just writing is left for the next claim, which that COMMIT asks for.
+/// just writing is left for the next claim, which that COMMIT asks for. Nothing, while this is an older copy that is
+/// compared first: whichever process noted that.
 pub(super) const CLAIM: &str = "WITH due AS MATERIALIZED (
          SELECT t.id FROM tasks AS t
          WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.run_at <= $1
+           AND NOT EXISTS (SELECT 1 FROM meta WHERE name = 'comparing')
            AND (t.priority = 0 OR t.connection IS NULL
                 OR t.connection NOT IN (SELECT jsonb_array_elements_text(CAST($4 AS jsonb))))
            AND NOT EXISTS (SELECT 1 FROM tasks AS l WHERE l.state = 'leased' AND l.key = t.key)

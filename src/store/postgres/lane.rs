@@ -18,7 +18,7 @@ use tokio::{
     time,
 };
 
-use super::{Conn, StoreError, engine, is_crossed, is_lost, is_transient};
+use super::{Conn, StoreError, engine, history::History, is_crossed, is_lost, is_transient};
 use crate::{
     random,
     store::{
@@ -78,6 +78,7 @@ pub(super) const CHANNEL: &str = "latchkey";
 pub(super) struct Line {
     id: String,
     options: PgConnectOptions,
+    history: Arc<History>,
     conn: Option<Conn>,
     batch: i64,
 }
@@ -110,14 +111,19 @@ impl Broken {
 }
 
 impl Line {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { id: mark(), options, conn: None, batch: 0 }
+    pub(super) fn new(options: PgConnectOptions, history: Arc<History>) -> Self {
+        Self { id: mark(), options, history, conn: None, batch: 0 }
     }
 
+    /// A connection to a server that has everything that was acknowledged, or where it is noted that it has not.
     pub(super) async fn conn(&mut self) -> Result<&mut Conn, sqlx::Error> {
         if self.conn.is_none() {
-            let made = time::timeout(Duration::from_secs(3), self.options.connect()).await;
-            self.conn = Some(made.map_err(|_| sqlx::Error::PoolTimedOut)??);
+            let made = time::timeout(Duration::from_secs(3), async {
+                let mut conn = self.options.connect().await?;
+                self.history.check(&mut conn).await?;
+                Ok::<_, sqlx::Error>(conn)
+            });
+            self.conn = Some(made.await.map_err(|_| sqlx::Error::PoolTimedOut)??);
         }
         self.conn.as_mut().ok_or(sqlx::Error::PoolTimedOut)
     }
@@ -260,7 +266,10 @@ impl Lane {
                 Err(Broken::Unheard(error)) => {
                     tracing::warn!(error = %cause(&error), "the answer of a COMMIT was lost: it is looked up");
                     match self.line.was_committed().await {
-                        Some(true) => return Ok(()),
+                        Some(true) => {
+                            self.line.acknowledged();
+                            return Ok(());
+                        }
                         Some(false) => error,
                         None => return Err(Failed::All(StoreError::Unknown)),
                     }
@@ -296,7 +305,13 @@ impl Lane {
         let end = AssertSqlSafe(self.line.end(wakes, &self.voice));
         let Some(conn) = &mut self.line.conn else { return Err(Broken::Again(StoreError::Busy)) };
         match time::timeout_at(give_up, sqlx::raw_sql(end).execute(conn)).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(done)) => {
+                // One row is the word to the others; another one is the mark of a group that wrote something.
+                if done.rows_affected() > u64::from(wakes) {
+                    self.line.acknowledged();
+                }
+                Ok(())
+            }
             // A server that goes away says so in words of its own; only a plain refusal means that nothing was written.
             Ok(Err(error)) if !is_lost(&error) => Err(Broken::of(error)),
             Ok(Err(error)) => Err(Broken::Unheard(engine(error))),
@@ -332,6 +347,10 @@ impl Line {
             wakes
         };
         Ok(wakes)
+    }
+
+    fn acknowledged(&self) {
+        self.history.committed(&self.id, self.batch);
     }
 
     /// What ends a group: its mark, a word to the other processes, and COMMIT, in one message to the server. A group that

@@ -11,6 +11,7 @@
 #![allow(clippy::duplicate_mod, reason = "the statements that both engines understand are compiled for each")]
 
 mod dialect;
+mod history;
 mod lane;
 mod open;
 mod record;
@@ -50,6 +51,7 @@ mod write;
 
 use std::sync::Arc;
 
+use latchkey_contract::Timestamp;
 use sqlx::postgres::{PgArguments as Arguments, PgQueryResult as Done};
 use sqlx::{PgConnection as Conn, PgExecutor as Executor, PgPool as Pool, Postgres as Db};
 use tokio::{
@@ -60,11 +62,13 @@ use tokio::{
 
 use self::{
     Postgres as Engine,
+    history::History,
     lane::{Lane, Line, Lock, Voice},
     record::{Intake, Offered},
     write::{Asked, Class, Request, Write},
 };
 use super::{NewDelivery, Recorded, StoreError};
+pub use history::Found;
 pub use open::{OpenError, Server};
 
 /// Requests that may wait in each lane; one more is told [`StoreError::Busy`].
@@ -84,6 +88,7 @@ pub struct Postgres {
     claims: mpsc::Sender<Box<dyn Request>>,
     intake: mpsc::Sender<Offered>,
     changed: Arc<Notify>,
+    found: Found,
 }
 
 /// What ends when the store is closed.
@@ -100,27 +105,50 @@ impl Postgres {
     /// # Errors
     /// [`OpenError`], each with what to do about it.
     pub async fn open(server: &Server) -> Result<Self, OpenError> {
-        open::prepare(server).await?;
+        let found = open::prepare(server).await?;
+        let history = Arc::new(History::new(server.marker.clone()));
         let readers = open::readers(server);
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let voice = Voice { me: lane::mark(), changed: Arc::default() };
         let mut tasks = Vec::new();
         let mut lane = |lock| {
             let (sender, input) = mpsc::channel(WAITING);
-            let line = Line::new(server.writing());
+            let line = Line::new(server.writing(), Arc::clone(&history));
             let lane = Lane { line, lock, input, stop: stopped.clone(), voice: voice.clone() };
             tasks.push(tokio::spawn(lane.serve()));
             sender
         };
         let (removals, others, claims) = (lane(Lock::Writing), lane(Lock::Writing), lane(Lock::Claiming));
         let (intake, input) = mpsc::channel(WAITING);
-        let recording =
-            Intake { line: Line::new(server.recording()), input, stop: stopped.clone(), voice: voice.clone() };
+        let recording = Intake {
+            line: Line::new(server.recording(), Arc::clone(&history)),
+            input,
+            stop: stopped.clone(),
+            voice: voice.clone(),
+        };
         tasks.push(tokio::spawn(recording.serve()));
         let watching = watch::begin(&readers, &voice);
         let changed = voice.changed;
         let lanes = Mutex::new(Some(Lanes { stop, tasks, watching }));
-        Ok(Self { readers, lanes, removals, others, claims, intake, changed })
+        Ok(Self { readers, lanes, removals, others, claims, intake, changed, found })
+    }
+
+    /// How the database was found when it was opened.
+    #[must_use]
+    pub const fn found(&self) -> Found {
+        self.found
+    }
+
+    /// The time by the server's clock.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn clock(&self) -> Result<Timestamp, StoreError> {
+        let ms: i64 = sqlx::query_scalar("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(engine)?;
+        Ok(Timestamp::from_millis(ms))
     }
 
     /// Writes what was accepted, refuses what comes later, and lets go of every connection.

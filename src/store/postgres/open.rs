@@ -18,6 +18,8 @@ use sqlx::{
 use tokio::time;
 use url::{Host, Url};
 
+use super::history::{self, ArriveError, Found, Marker};
+
 /// Connections that read; one more of them listens.
 const READERS: u32 = 8;
 
@@ -33,7 +35,7 @@ pub struct Server {
     // Prints its password, so it is never printed.
     options: Arc<PgConnectOptions>,
     shown: String,
-    marker: Option<PathBuf>,
+    pub(super) marker: Option<Marker>,
 }
 
 impl fmt::Debug for Server {
@@ -85,8 +87,8 @@ impl Server {
 
     /// Remembers in this file which database it was, so that another one in its place is noticed.
     #[must_use]
-    pub fn marked_by(self, marker: PathBuf) -> Self {
-        Self { marker: Some(marker), ..self }
+    pub fn marked_by(self, path: PathBuf) -> Self {
+        Self { marker: Some(Marker { path }), ..self }
     }
 
     /// Another database is in its place on purpose: the next one that is opened is remembered.
@@ -94,9 +96,9 @@ impl Server {
     /// # Errors
     /// [`OpenError::File`].
     pub fn forget(&self) -> Result<(), OpenError> {
-        match self.marker.as_ref().map(|marker| (marker, fs::remove_file(marker))) {
-            Some((marker, Err(source))) if source.kind() != io::ErrorKind::NotFound => {
-                Err(OpenError::File { path: marker.clone(), source })
+        match self.marker.as_ref().map(|Marker { path }| (path, fs::remove_file(path))) {
+            Some((path, Err(source))) if source.kind() != io::ErrorKind::NotFound => {
+                Err(OpenError::File { path: path.clone(), source })
             }
             _ => Ok(()),
         }
@@ -300,14 +302,14 @@ pub(super) fn readers(server: &Server) -> PgPool {
 }
 
 /// Opens the database for the first time in this process, with every check there is, and brings it up to date.
-pub(super) async fn prepare(server: &Server) -> Result<(), OpenError> {
+pub(super) async fn prepare(server: &Server) -> Result<Found, OpenError> {
     // A migration may take long, and another process may be running it.
     let mut conn = server.connect(server.bounded("15min", "5min")).await?;
     check(server, &mut conn).await?;
     migrate(server, &mut conn).await?;
-    mark(server, &mut conn).await?;
+    let found = arrive(server, &mut conn).await?;
     let _ = conn.close().await;
-    Ok(())
+    Ok(found)
 }
 
 async fn check(server: &Server, conn: &mut PgConnection) -> Result<(), OpenError> {
@@ -345,7 +347,11 @@ async fn check(server: &Server, conn: &mut PgConnection) -> Result<(), OpenError
 
 async fn migrate(server: &Server, conn: &mut PgConnection) -> Result<(), OpenError> {
     let at = || server.shown.clone();
-    migrator().run(&mut *conn).await.map_err(|error| match error {
+    let mut ours = migrator();
+    if is_for_us_too(&ours, conn).await.map_err(|error| server.failed(error))? {
+        ours.set_ignore_missing(true);
+    }
+    ours.run(&mut *conn).await.map_err(|error| match error {
         MigrateError::VersionMissing(migration) => OpenError::Newer { at: at(), migration },
         MigrateError::VersionMismatch(migration) => OpenError::Altered { at: at(), migration },
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => server.failed(error),
@@ -356,26 +362,50 @@ async fn migrate(server: &Server, conn: &mut PgConnection) -> Result<(), OpenErr
     sqlx::query(old).execute(conn).await.map(|_| ()).map_err(|error| server.failed(error))
 }
 
-/// Which database it is, held against the file that remembers which one it was.
-async fn mark(server: &Server, conn: &mut PgConnection) -> Result<(), OpenError> {
-    let fault = |error| server.failed(error);
-    sqlx::query("INSERT INTO meta (name, value) VALUES ('id', replace(CAST(gen_random_uuid() AS TEXT), '-', '')) ON CONFLICT (name) DO NOTHING")
-        .execute(&mut *conn)
-        .await
-        .map_err(fault)?;
-    let id: String =
-        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'id'").fetch_one(conn).await.map_err(fault)?;
-    let Some(marker) = &server.marker else { return Ok(()) };
-    match fs::read_to_string(marker) {
-        Ok(known) if known.trim() == id => Ok(()),
-        Ok(known) if !known.trim().is_empty() => {
-            Err(OpenError::Other { at: server.shown.clone(), marker: marker.clone() })
-        }
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(OpenError::File { path: marker.clone(), source })
-        }
-        _ => fs::write(marker, format!("{id}\n")).map_err(|source| OpenError::File { path: marker.clone(), source }),
+/// True where a later release's migration says that programs as old as this one go on with it: while one replica after
+/// the other is replaced, an old one may have to be started once more. It says so in `meta`, as `works-from`: its own number,
+/// and the newest migration that a program has to know. Where another one came after it, that word is not its own.
+async fn is_for_us_too(ours: &Migrator, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let has_tables: bool =
+        sqlx::query_scalar("SELECT to_regclass('meta') IS NOT NULL AND to_regclass('_sqlx_migrations') IS NOT NULL")
+            .fetch_one(&mut *conn)
+            .await?;
+    if !has_tables {
+        return Ok(false);
     }
+    let said: (Option<String>, Option<i64>) = sqlx::query_as(
+        "SELECT (SELECT value FROM meta WHERE name = 'works-from'), (SELECT max(version) FROM _sqlx_migrations)",
+    )
+    .fetch_one(conn)
+    .await?;
+    let (Some(word), Some(newest)) = said else { return Ok(false) };
+    let mut numbers = word.split_whitespace().map(str::parse::<i64>);
+    let (Some(Ok(said_by)), Some(Ok(from))) = (numbers.next(), numbers.next()) else { return Ok(false) };
+    Ok(said_by == newest && ours.iter().map(|migration| migration.version).max().is_some_and(|known| known >= from))
+}
+
+/// Which database it is, held against the file that remembers which one it was.
+async fn arrive(server: &Server, conn: &mut PgConnection) -> Result<Found, OpenError> {
+    let fault = |error| server.failed(error);
+    sqlx::query(
+        "INSERT INTO meta (name, value) VALUES ('id', replace(CAST(gen_random_uuid() AS TEXT), '-', ''))
+         ON CONFLICT (name) DO NOTHING",
+    )
+    .execute(&mut *conn)
+    .await
+    .map_err(fault)?;
+    let id: String =
+        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'id'").fetch_one(&mut *conn).await.map_err(fault)?;
+    let marked = server.marker.as_ref().map(Marker::read).transpose()?.unwrap_or_default();
+    if let (Some(known), Some(marker)) = (&marked.id, &server.marker)
+        && *known != id
+    {
+        return Err(OpenError::Other { at: server.shown.clone(), marker: marker.path.clone() });
+    }
+    history::arrive(conn, server.marker.as_ref(), marked, &id).await.map_err(|error| match error {
+        ArriveError::Sql(error) => server.failed(error),
+        ArriveError::Open(error) => error,
+    })
 }
 
 pub(super) fn migrator() -> Migrator {

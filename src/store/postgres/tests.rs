@@ -1,6 +1,7 @@
 //! The common story, and what only this engine has to prove.
 
 mod chain;
+mod failover;
 mod lost;
 mod open;
 mod shared;

@@ -32,7 +32,10 @@ pub(super) async fn read(readers: &Pool) -> Result<Generation, StoreError> {
     Ok(generation)
 }
 
-pub(super) struct Raise(pub(super) i64);
+pub(super) struct Raise {
+    pub(super) seen: i64,
+    pub(super) ends_comparing: bool,
+}
 
 #[async_trait]
 impl Write for Raise {
@@ -51,20 +54,26 @@ impl Write for Raise {
              RETURNING value",
         )
         .bind(NUMBER)
-        .bind(self.0)
+        .bind(self.seen)
         .fetch_one(&mut *conn)
         .await
         .map_err(engine)?;
-        let was_a_copy = sqlx::query("DELETE FROM meta WHERE name = $1")
-            .bind(COMPARING)
-            .execute(&mut *conn)
-            .await
-            .map_err(engine)?;
-        if was_a_copy.rows_affected() > 0 {
-            let_old_mails_be(conn).await?;
+        if self.ends_comparing {
+            end_comparing(conn).await?;
         }
         row::parse("meta", NUMBER, &value)
     }
+
+    /// What waits may be claimed.
+    fn wakes(&self) -> bool {
+        self.ends_comparing
+    }
+}
+
+async fn end_comparing(conn: &mut Conn) -> Result<(), StoreError> {
+    let note =
+        sqlx::query("DELETE FROM meta WHERE name = $1").bind(COMPARING).execute(&mut *conn).await.map_err(engine)?;
+    if note.rows_affected() > 0 { let_old_mails_be(conn).await } else { Ok(()) }
 }
 
 /// A copy owes mails that were sent since it was made, or tell of what nobody remembers. What asks somebody to act is sent

@@ -173,7 +173,7 @@ fn task(row: &(i64, String, i64, i64, i64, i64), until: Timestamp) -> Result<Tas
 /// Leases that ran out. Their tasks wait again, and `again_at` with them: it may lie in the future.
 async fn release(conn: &mut Conn, now: Timestamp, removals_only: bool) -> Result<(), StoreError> {
     sqlx::query(dialect::RELEASE)
-        .bind(now.millis())
+        .bind(now.millis() - dialect::LEASE_GRACE_MS)
         .bind(if removals_only { Priority::Removal } else { Priority::Telling } as i64)
         .execute(conn)
         .await

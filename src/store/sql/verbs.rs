@@ -438,6 +438,7 @@ impl Store for Engine {
         .fetch_one(&self.readers)
         .await
         .map_err(engine)?;
+        let leased = leased.map(|until| until + dialect::LEASE_GRACE_MS);
         Ok(pending.into_iter().chain(leased).min().map(Timestamp::from_millis))
     }
 
@@ -508,7 +509,10 @@ impl Store for Engine {
     }
 
     async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError> {
-        self.write(generation::Raise(seen)).await
+        self.write(generation::Raise { seen, ends_comparing: false }).await
+    }
+    async fn end_comparing(&self, seen: i64) -> Result<i64, StoreError> {
+        self.write(generation::Raise { seen, ends_comparing: true }).await
     }
 
     async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {

@@ -27,13 +27,18 @@ pub(super) const RELEASE: &str =
     "UPDATE tasks SET state = 'pending', lease_until = NULL, last_error = 'the lease ran out'
     WHERE state = 'leased' AND lease_until <= $1 AND priority <= $2";
 
-/// Leases what is due: at most one task per key, none of the connections at their limit but removals.
+/// A process that is alone with its database waits for no lease but its own.
+pub(super) const LEASE_GRACE_MS: i64 = 0;
+
+/// Leases what is due: at most one task per key, none of the connections at their limit but removals. Nothing, while this
+/// is an older copy that is compared first.
 pub(super) const CLAIM: &str =
     "UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
         again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END
     WHERE id IN (
         SELECT id FROM tasks AS t
         WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.run_at <= $1
+          AND NOT EXISTS (SELECT 1 FROM meta WHERE name = 'comparing')
           AND (t.priority = 0 OR t.connection IS NULL
                OR t.connection NOT IN (SELECT value FROM json_each($4)))
           AND NOT EXISTS (SELECT 1 FROM tasks AS l WHERE l.state = 'leased' AND l.key = t.key)

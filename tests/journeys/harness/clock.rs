@@ -58,6 +58,10 @@ impl Clock for TestClock {
         Timestamp::from_millis(self.0.wall_ms.load(Ordering::SeqCst))
     }
 
+    fn is_moved_by_hand(&self) -> bool {
+        true
+    }
+
     fn monotonic(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.mono_ms.load(Ordering::SeqCst)).unwrap_or(0))
     }

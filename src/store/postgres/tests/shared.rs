@@ -149,7 +149,8 @@ async fn who_wakes_up_late_writes_nothing() {
     let Some([paused, other, _]) = three().await else { return };
     add(&paused, vec![task(converge("a1", "acme-entra"), START, Priority::Giving)]).await;
     let old = claim(&paused, START).await.remove(0);
-    let new = claim(&other, after(61)).await.remove(0);
+    assert!(claim(&other, after(61)).await.is_empty(), "its holder may yet believe in it: two clocks may differ");
+    let new = claim(&other, after(71)).await.remove(0);
     assert!(new.lease.fence > old.lease.fence);
     let late = Transition {
         lease: Some((old.lease.clone(), Finish::Done)),

@@ -1,0 +1,96 @@
+//! What several processes on one database, the replicas, owe each other.
+//!
+//! They share the work through the task table's leases, the rules by their revision, and one audit chain; a process that
+//! is paused or dies is made good when its leases have run out. Three things are each replica's own:
+//!
+//! - **Its clock.** Leases are held against it, so it is held against the database server's: a replica whose clock differs
+//!   gives nothing until it does not ([`clock_guard::APART`](crate::clock_guard::APART)).
+//! - **What it was told is committed.** After the server's failover that may be gone: then nobody claims anything before
+//!   the directories were compared ([`Reconcile`]), whichever replica noticed.
+//! - **Its generation file**, raised once a minute since nobody says when a server's database is copied: a copy that is
+//!   put back is below it.
+
+use std::{sync::Arc, time::Duration};
+
+use latchkey_contract::{Clock, Timestamp};
+use tokio::task::JoinHandle;
+
+use crate::{
+    clock_guard::GuardedClock,
+    generation::{Counter, Standing},
+    jobs::chain,
+    reconcile::Reconcile,
+    store::{Comparing, LaterHolds, Store, StoreError, postgres::Postgres},
+};
+
+/// How often the generation is raised where others make the copies.
+const COUNTED_EVERY: Duration = Duration::from_secs(60);
+
+/// How often the two clocks are compared.
+const COMPARED_EVERY: Duration = Duration::from_secs(10);
+
+/// What a replica does for ever, besides its work.
+pub(crate) struct Replica<C> {
+    pub(crate) server: Arc<Postgres>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) counter: Counter,
+    pub(crate) clock: Arc<GuardedClock<C>>,
+    pub(crate) reconcile: Arc<Reconcile>,
+}
+
+impl<C: Clock + 'static> Replica<C> {
+    /// Begins with it. `compares` is false for a replica that leaves the work to others.
+    pub(crate) fn begin(self, compares: bool) -> Vec<JoinHandle<()>> {
+        let Self { server, store, counter, clock, reconcile } = self;
+        let mut tasks = vec![
+            tokio::spawn(count_on(counter, store, Arc::clone(&clock))),
+            tokio::spawn(async move { if compares { reconcile.watch().await } else { reconcile.look_on().await } }),
+        ];
+        if !clock.is_moved_by_hand() {
+            tasks.push(tokio::spawn(compare_clocks(server, clock)));
+        }
+        tasks
+    }
+}
+
+/// Once, before anything is decided; afterwards again and again.
+pub(crate) async fn compare_clock<C: Clock>(server: &Postgres, clock: &GuardedClock<C>) -> Result<(), StoreError> {
+    let before = clock.now();
+    let database = server.clock().await?;
+    clock.compare(before, database, clock.now());
+    Ok(())
+}
+
+async fn compare_clocks<C: Clock>(server: Arc<Postgres>, clock: Arc<GuardedClock<C>>) {
+    loop {
+        // A server that does not answer is complained about by those who want more of it.
+        let _ = compare_clock(&server, &clock).await;
+        tokio::time::sleep(COMPARED_EVERY).await;
+    }
+}
+
+async fn count_on<C: Clock>(counter: Counter, store: Arc<dyn Store>, clock: Arc<GuardedClock<C>>) {
+    loop {
+        clock.sleep_until(clock.now() + COUNTED_EVERY).await;
+        count(&counter, store.as_ref(), clock.now()).await;
+    }
+}
+
+/// Raises the generation, unless an older copy was put in the place of the database meanwhile: that is noted.
+pub(crate) async fn count(counter: &Counter, store: &dyn Store, now: Timestamp) {
+    let counted = async {
+        if let Standing::Older(why) = counter.standing(store).await? {
+            let generation = store.generation().await?;
+            if generation.comparing.is_none() {
+                tracing::error!(why, "an older copy of the database was put in its place");
+                let knows_until = store.last_seen().await?;
+                store.compare_first(Comparing { since: now, knows_until, later_holds: LaterHolds::Unknown }).await?;
+            }
+            return Ok(());
+        }
+        counter.raise(store).await.map(drop)
+    };
+    if let Err(error) = counted.await {
+        tracing::warn!(error = chain(&error), "the generation could not be raised");
+    }
+}

@@ -1,0 +1,144 @@
+//! What the server's failover, a restored copy, and another replica's arrival mean.
+
+use latchkey_simulators::postgres::{Server as Started, binaries};
+
+use super::*;
+use crate::{
+    jobs::task::Priority,
+    store::{Claim, postgres::Found},
+};
+
+/// A server of its own, with a database in use, and what is remembered of it.
+struct Site {
+    started: Option<Started>,
+    database: Database,
+    dir: tempfile::TempDir,
+}
+
+impl Site {
+    fn new() -> Option<Self> {
+        let started = Started::start(&binaries()?);
+        let database = started.database("used");
+        Some(Self { started: Some(started), database, dir: tempfile::tempdir().unwrap() })
+    }
+
+    async fn open(&self, process: &str) -> Postgres {
+        Postgres::open(&server(&self.database).marked_by(self.dir.path().join(process))).await.unwrap()
+    }
+
+    async fn server(&mut self, order: fn(&mut Started)) {
+        let mut started = self.started.take().unwrap();
+        self.started = Some(
+            tokio::task::spawn_blocking(move || {
+                order(&mut started);
+                started
+            })
+            .await
+            .unwrap(),
+        );
+    }
+}
+
+/// Something that is due, and something that was said to be committed.
+async fn due(store: &Postgres) {
+    store.heartbeat(START).await.unwrap();
+    add(store, vec![task(converge("a1", "acme-entra"), START, Priority::Giving)]).await;
+}
+
+async fn promise(store: &Postgres) {
+    let grants = vec![grant("g1", "a1", "4711", granting())];
+    store.commit(Transition { grants, audit: vec![entry("promised")], ..transition() }).await.unwrap();
+}
+
+/// Until the server is found again.
+async fn claimed(store: &Postgres) -> usize {
+    let began = Instant::now();
+    loop {
+        match store.claim(&Claim { free: 3, ..claim_at(after(1)) }).await {
+            Ok(tasks) => return tasks.len(),
+            Err(error) => assert!(began.elapsed() < Duration::from_secs(20), "{error:?}"),
+        }
+    }
+}
+
+/// I13, F171: a standby that lagged behind takes over. Whoever was told of a commit that it has not finds that out before
+/// anything is claimed, by any process, and the next start knows it as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_lost_with_the_primary_is_noticed_before_anything_is_claimed() {
+    let Some(mut site) = Site::new() else { return };
+    let (store, other) = (site.open("one").await, site.open("other").await);
+    due(&store).await;
+    site.server(Started::copy).await;
+    promise(&store).await;
+    site.server(Started::fail_over).await;
+
+    assert_eq!(claimed(&store).await, 0);
+    assert!(store.grant(&"g1".parse().unwrap()).await.unwrap().is_none(), "it is lost indeed");
+    let note = store.generation().await.unwrap().comparing.unwrap();
+    assert_eq!((note.since, note.knows_until), (START, Some(START)));
+    assert_eq!(claimed(&other).await, 0, "who has lost nothing heeds it too");
+    store.end_comparing(0).await.unwrap();
+    assert_eq!(claimed(&other).await, 1);
+    store.close().await;
+    assert_eq!(site.open("one").await.found(), Found::Usual, "it was compared");
+}
+
+/// A standby that had everything takes over: nobody is held up, and the next start neither.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_that_loses_nothing_holds_nobody_up() {
+    let Some(mut site) = Site::new() else { return };
+    let store = site.open("one").await;
+    due(&store).await;
+    promise(&store).await;
+    site.server(Started::copy).await;
+    site.server(Started::fail_over).await;
+    assert_eq!(claimed(&store).await, 1);
+    assert_eq!(store.grant(&"g1".parse().unwrap()).await.unwrap().unwrap().version, 1);
+    store.close().await;
+    let again = site.open("one").await;
+    assert_eq!((again.found(), again.generation().await.unwrap().comparing), (Found::Usual, None));
+}
+
+/// Who did not run during the failover cannot know what is missing: it is compared.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_starts_after_a_failover_compares_first() {
+    let Some(mut site) = Site::new() else { return };
+    let store = site.open("one").await;
+    due(&store).await;
+    site.server(Started::copy).await;
+    promise(&store).await;
+    store.close().await;
+    site.server(Started::fail_over).await;
+    let store = site.open("one").await;
+    assert_eq!((store.found(), claimed(&store).await), (Found::Elsewhere, 0));
+    assert!(store.generation().await.unwrap().comparing.is_some());
+}
+
+/// A dump that was put back is the same installation, and not the same history.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_database_with_the_same_contents_is_another_history() {
+    let Some(site) = Site::new() else { return };
+    let started = site.started.as_ref().unwrap();
+    let store = site.open("one").await;
+    due(&store).await;
+    store.close().await;
+    started.ask("postgres", "ALTER DATABASE used RENAME TO template");
+    started.ask("postgres", "CREATE DATABASE used TEMPLATE template");
+    let store = site.open("one").await;
+    assert_eq!((store.found(), claimed(&store).await), (Found::Elsewhere, 0));
+}
+
+/// A replica that is new here joins those who use the database; alone it is as with any other database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_replica_is_told_from_a_first_start() {
+    let Some(site) = Site::new() else { return };
+    let store = site.open("one").await;
+    assert_eq!(store.found(), Found::Usual);
+    assert_eq!(site.open("another").await.found(), Found::Usual, "nobody has written anything");
+    due(&store).await;
+    assert_eq!(site.open("third").await.found(), Found::InUse);
+    assert_eq!(site.open("another").await.found(), Found::Usual, "it was here before");
+    let mut conn = stranger(&site.database).await;
+    execute(&mut conn, "UPDATE writers SET at = at - 200000").await;
+    assert_eq!(site.open("fourth").await.found(), Found::Usual, "nobody uses it");
+}
