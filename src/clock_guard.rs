@@ -186,6 +186,10 @@ impl<C: Clock> Clock for GuardedClock<C> {
         let wait = at.since(self.now());
         self.inner.sleep_until(self.inner.now() + wait).await;
     }
+
+    fn is_moved_by_hand(&self) -> bool {
+        self.inner.is_moved_by_hand()
+    }
 }
 
 #[cfg(test)]
