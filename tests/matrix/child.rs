@@ -15,12 +15,16 @@ use latchkey::{
     random::SystemRandom,
     registry::{SecretKind, SecretName, set_secrets},
     seal,
-    store::{Engine, Store, sqlite::Options},
+    store::{Engine, Store, StoreError, sqlite::Options},
     telemetry::{LogFormat, LogLevel, subscriber},
 };
 use latchkey_contract::{Clock as _, Secret, Timestamp};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::{
     harness::{TestClock, config},
@@ -59,17 +63,18 @@ fn say(line: &str) {
 
 /// When something is due that moves a story. What only watches is due twice a minute: it is done whenever time is moved
 /// past it, and no story waits for it.
-async fn due(store: &Watched) -> Option<Timestamp> {
+async fn due(store: &Watched) -> Result<Option<Timestamp>, StoreError> {
     let watches = |slot: &str| ["presence:", "poll:", "look:", "webhooks:"].iter().any(|kind| slot.starts_with(kind));
-    let tasks = store.tasks(u32::MAX).await.ok()?;
-    tasks.iter().filter(|task| task.state != "dead" && !watches(&task.slot)).map(|task| task.at).min()
+    let tasks = store.tasks(u32::MAX).await?;
+    Ok(tasks.iter().filter(|task| task.state != "dead" && !watches(&task.slot)).map(|task| task.at).min())
 }
 
 /// Whether it is at rest, and when something is due; given a moment to come to rest.
 pub(crate) async fn rest(store: &Watched) -> String {
     for _ in 0..20 {
-        if store.is_quiet() {
-            let due = due(store).await;
+        if store.is_quiet()
+            && let Ok(due) = due(store).await
+        {
             return format!("quiet {}", due.map_or_else(|| "-".to_owned(), |due| due.millis().to_string()));
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -124,9 +129,17 @@ pub(crate) async fn serve(orders: &Orders) {
         Err(error) => return say(&format!("failed {error:#}").replace('\n', " ")),
     };
     let store: &Watched = watched.get().expect("App::start wraps the store");
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
+    let mut fed = None;
     say("ready");
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
+    loop {
+        let line = tokio::select! {
+            Ok(Some(line)) = lines.next_line() => line,
+            // What the shipped program does then; who is stopped says nothing.
+            _ = terminate.recv() => return app.stop().await,
+            else => break,
+        };
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("pass", ms) => {
                 clock.pass(Duration::from_millis(ms.parse().unwrap()));
@@ -134,6 +147,15 @@ pub(crate) async fn serve(orders: &Orders) {
                 say("passed");
             }
             ("rest", _) => say(&rest(store).await),
+            ("starve", _) => {
+                fed = Some(getrlimit(Resource::Nofile));
+                setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..getrlimit(Resource::Nofile) }).unwrap();
+                say(if File::open("/dev/null").is_err() { "starved" } else { "fed" });
+            }
+            ("feed", _) => {
+                setrlimit(Resource::Nofile, fed.take().expect("it was starved")).unwrap();
+                say("fed");
+            }
             _ => break,
         }
     }

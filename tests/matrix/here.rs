@@ -38,6 +38,15 @@ pub(crate) fn log_since(from: u64) -> Vec<u8> {
 
 /// Starts the service with somebody between it and its store.
 pub(crate) async fn up(app: &mut TestApp, obstacle: Option<Arc<Obstacle>>) -> Arc<Watched> {
+    start(app, obstacle).await.unwrap()
+}
+
+/// As [`up`]; it may not be able to.
+pub(crate) async fn try_up(app: &mut TestApp) -> anyhow::Result<Arc<Watched>> {
+    start(app, None).await
+}
+
+async fn start(app: &mut TestApp, obstacle: Option<Arc<Obstacle>>) -> anyhow::Result<Arc<Watched>> {
     let trace = app.place().0.join(TRACE);
     let watched: Arc<OnceLock<Arc<Watched>>> = Arc::default();
     let keep = Arc::clone(&watched);
@@ -46,6 +55,6 @@ pub(crate) async fn up(app: &mut TestApp, obstacle: Option<Arc<Obstacle>>) -> Ar
         keep.set(Arc::clone(&store)).unwrap();
         store
     };
-    app.up_with(|parts| parts.wrap_store = Some(Box::new(wrap))).await;
-    Arc::clone(watched.get().expect("App::start wraps the store"))
+    app.try_up_with(|parts| parts.wrap_store = Some(Box::new(wrap))).await?;
+    Ok(Arc::clone(watched.get().expect("App::start wraps the store")))
 }

@@ -54,7 +54,8 @@ pub(crate) fn cells(on: On, cleans: &Cleans) -> Vec<Cell> {
     for clean in cleans.values() {
         let counts: BTreeMap<&String, &usize> = clean.commits.iter().chain(&clean.view.calls).collect();
         for (name, count) in counts {
-            let is_handed_over = clean.story == Story::InTheTicket && (name.contains("granted") || name.contains("tidy"));
+            let is_handed_over =
+                clean.story == Story::InTheTicket && (name.contains("granted") || name.contains("tidy"));
             if !known.insert(name.clone()) && !is_handed_over {
                 continue;
             }

@@ -14,6 +14,7 @@ use crate::{
     pool::{Cell, in_a_world_of_its_own},
     story::Story,
     table::Row,
+    weather::{PART, Phase},
     wrong::{CallFault, CommitFault, DeliveryFault, Wrong},
 };
 
@@ -48,6 +49,14 @@ pub(crate) fn cells(on: On, cleans: &Cleans) -> (Vec<Cell>, Vec<Row>) {
             cells.push(cell(on, clean, row, Wrong::Delivery(fault)));
         }
     }
+    for phase in Phase::ALL {
+        let clean = &cleans[&Story::ClaimLink];
+        let row = |fault| Row::new(PART, ground::name(on), phase.name(), "everything", fault);
+        cells.push(cell(on, clean, row("SIGTERM"), Wrong::Stopped(phase)));
+        if phase != Phase::Restart {
+            cells.push(cell(on, clean, row("no file descriptor left"), Wrong::Starved(phase)));
+        }
+    }
     (cells, never)
 }
 
@@ -66,7 +75,9 @@ fn is_senseless_commit(name: &str, fault: CommitFault) -> Option<&'static str> {
     let compares_nothing = COMPARED.iter().any(|verb| name.contains(verb));
     match fault {
         CommitFault::Conflict if compares_nothing => Some("this verb compares no version: it never says so"),
-        CommitFault::Full if name.starts_with("commit claim/") => Some("a claim is a removal's right: as busy"),
+        _ if name.starts_with("commit claim/") && fault != CommitFault::UnheardDone => {
+            Some("a claim that fails claims nothing: as if nothing were due, and then it is tried again")
+        }
         _ => None,
     }
 }

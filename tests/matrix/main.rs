@@ -13,10 +13,15 @@
 
 use std::time::Instant;
 
+use table::Row;
+
 mod bench;
 mod child;
 mod clean;
 mod expect;
+mod expect_calls;
+mod expect_end;
+mod globals;
 mod ground;
 #[expect(dead_code, reason = "the harness of the journeys has more verbs than are needed here")]
 #[path = "../journeys/harness/mod.rs"]
@@ -34,10 +39,12 @@ mod point;
 mod pool;
 mod post;
 mod service;
+mod storm;
 mod story;
 mod table;
 mod view;
 mod watched;
+mod weather;
 mod wrong;
 
 /// Where the mail server's tests have their clock.
@@ -65,8 +72,11 @@ fn whatever_breaks_wherever_everything_comes_out_as_it_should() {
         cells.extend(kills::cells(on, &cleans));
         let (lived, never) = lives::cells(on, &cleans);
         cells.extend(lived);
+        cells.extend(weather::cells(on));
         rows.extend(never);
     }
+    let live: Vec<Row> = cells.iter().map(|cell| cell.row.clone()).collect();
+    rows.extend(globals::rows(&live));
     cells.retain(|cell| cell.row.is_wanted());
     rows.retain(|row| row.is_wanted());
     rows.extend(pool::run(cells));

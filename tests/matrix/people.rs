@@ -51,7 +51,7 @@ pub(crate) async fn ask(bench: &mut Bench, who: &str, ticket: i64) -> Fate {
         let new = if board == psa.desk.board { psa.desk.new } else { psa.projects.new };
         psa.tenant.acting(who).set_status(ticket, new).unwrap();
         bench.rest().await;
-        bench.asked_again();
+        bench.asked_again().await;
         bench.app.psa.ask_as(who, ticket);
     }
     let answer = |app: &TestApp| ANSWERS.iter().find(|(line, _)| is_told(app, ticket, line)).map(|(_, fate)| *fate);
@@ -61,6 +61,7 @@ pub(crate) async fn ask(bench: &mut Bench, who: &str, ticket: i64) -> Fate {
 
 /// The ticket says with proof that access has ended, and some time later nothing has come back.
 pub(crate) async fn ended(bench: &mut Bench, ticket: i64, within: Duration) {
+    bench.ending().await;
     bench.until(within, "access has ended", |app| is_told(app, ticket, ENDED)).await;
     bench.pass(11 * MINUTE).await;
 }

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use crate::table::{Outcome, Row};
+use crate::table::{self, Outcome, Row};
 
 /// Cells at once: most of a cell is waiting for disk and loopback.
 const AT_ONCE: usize = 3;
@@ -65,7 +65,9 @@ fn one(cell: Cell) -> Row {
         Ok(said) => Outcome::Held(said),
         Err(why) => Outcome::Failed(why),
     };
-    Row { outcome, time: start.elapsed(), ..cell.row }
+    let row = Row { outcome, time: start.elapsed(), ..cell.row };
+    table::say_if_failed(&row);
+    row
 }
 
 /// In a runtime whose end ends the vendors too. A failed assertion is the answer's error.

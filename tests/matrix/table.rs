@@ -55,7 +55,7 @@ impl Row {
 
     /// By what it is chosen where only some are run.
     pub(crate) fn name(&self) -> String {
-        format!("{} | {} | {} | {} | {}", self.part, self.engine, self.phase, self.place, self.fault)
+        format!("{} | {} | {} | {} | {} |", self.part, self.engine, self.phase, self.place, self.fault)
     }
 
     /// Whether it is among those that are to be run: all, unless the environment names some.
@@ -85,7 +85,9 @@ impl Row {
 
 /// Prints it, and answers what failed.
 pub(crate) fn report(mut rows: Vec<Row>, time: Duration) -> Vec<String> {
-    rows.sort_by(|a, b| (a.part, &a.place, &a.fault, a.engine, &a.phase).cmp(&(b.part, &b.place, &b.fault, b.engine, &b.phase)));
+    rows.sort_by(|a, b| {
+        (a.part, &a.place, &a.fault, a.engine, &a.phase).cmp(&(b.part, &b.place, &b.fault, b.engine, &b.phase))
+    });
     let mut parts: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in &rows {
         parts.entry(row.part).or_default().push(row);
@@ -93,7 +95,10 @@ pub(crate) fn report(mut rows: Vec<Row>, time: Duration) -> Vec<String> {
     let sums = sums(&parts, time);
     let mut table = format!("# The fault matrix\n\n{sums}");
     for (part, rows) in &parts {
-        let _ = write!(table, "\n## {part}\n\n| result | engine | during | where | fault | seen | ms |\n|---|---|---|---|---|---|---:|\n");
+        let _ = write!(
+            table,
+            "\n## {part}\n\n| result | engine | during | where | fault | seen | ms |\n|---|---|---|---|---|---|---:|\n"
+        );
         for row in rows {
             let _ = writeln!(table, "| {} |", row.cells().join(" | "));
         }
@@ -108,8 +113,16 @@ pub(crate) fn report(mut rows: Vec<Row>, time: Duration) -> Vec<String> {
     failed.collect()
 }
 
+/// What failed is said at once as well: whoever breaks off a long run knows it then.
+pub(crate) fn say_if_failed(row: &Row) {
+    if let Outcome::Failed(why) = &row.outcome {
+        say(&format!("FAILED {} {why}\n", row.name()));
+    }
+}
+
 fn sums(parts: &BTreeMap<&str, Vec<&Row>>, time: Duration) -> String {
-    let mut text = String::from("| part | engine | ok | FAILED | n/a | test | s |\n|---|---|---:|---:|---:|---:|---:|\n");
+    let mut text =
+        String::from("| part | engine | ok | FAILED | n/a | test | s |\n|---|---|---:|---:|---:|---:|---:|\n");
     let mut all = 0;
     for (part, rows) in parts {
         let mut engines: Vec<&str> = rows.iter().map(|row| row.engine).collect();

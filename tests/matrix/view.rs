@@ -102,6 +102,12 @@ impl View {
         self.trace.iter().filter(|line| line.trim_start_matches("killed ").starts_with(&start)).count()
     }
 
+    /// The same of all commits whose name begins so.
+    pub(crate) fn commits_like(&self, name: &str) -> usize {
+        let start = format!("after {name}");
+        self.trace.iter().filter(|line| line.trim_start_matches("killed ").starts_with(&start)).count()
+    }
+
     pub(crate) fn has_task(&self, kind: &str, state: &str) -> bool {
         self.tasks.iter().any(|(k, s)| k == kind && s == state)
     }

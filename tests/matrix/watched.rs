@@ -408,6 +408,10 @@ impl Store for Watched {
             let name = format!("commit claim/{kind}");
             let nth = self.trace.before(&name);
             self.trace.after(&name, nth);
+            if let Some((error, true)) = self.obstacle.as_ref().and_then(|obstacle| obstacle.meets(&name)) {
+                self.open.lock().unwrap().retain(|held, _| tasks.iter().all(|task| self::held(&task.lease) != *held));
+                return Err(error);
+            }
         }
         Ok(tasks)
     }

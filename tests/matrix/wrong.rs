@@ -12,7 +12,7 @@ use latchkey_simulators::{
 };
 use serde_json::{Value, json};
 
-use crate::point::Point;
+use crate::{point::Point, weather::Phase};
 
 /// One thing, or nothing.
 #[derive(Debug, Clone)]
@@ -25,6 +25,19 @@ pub(crate) enum Wrong {
     /// The first commit of this name.
     Commit(String, CommitFault),
     Delivery(DeliveryFault),
+    /// Everything at once.
+    Weather,
+    /// The service is told to stop.
+    Stopped(Phase),
+    /// The service can open no file and no connection for a while.
+    Starved(Phase),
+}
+
+impl Wrong {
+    /// The service has to be a process of its own for it.
+    pub(crate) const fn is_of_a_process(&self) -> bool {
+        matches!(self, Self::Death(_) | Self::Stopped(_) | Self::Starved(_))
+    }
 }
 
 /// What is wrong with a call.
@@ -147,8 +160,7 @@ pub(crate) enum CommitFault {
 }
 
 impl CommitFault {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Busy, Self::Conflict, Self::UnheardUndone, Self::UnheardDone, Self::Full];
+    pub(crate) const ALL: [Self; 5] = [Self::Busy, Self::Conflict, Self::UnheardUndone, Self::UnheardDone, Self::Full];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {

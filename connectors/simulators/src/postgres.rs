@@ -57,6 +57,7 @@ echo "$dir"
 # A word from the one who holds the pipe; its end is the end.
 while read -r word; do
     case $word in
+        peace) kill -INT "$pid"; wait "$pid"; start; await ;;
         restart) kill -QUIT "$pid"; wait "$pid"; start; await ;;
         copy) rm -rf copy
             "$bin/pg_basebackup" --pgdata=copy --host="$dir" --username=postgres --checkpoint=fast --no-sync \
@@ -168,6 +169,15 @@ impl Database {
         Self { url: format!("{server}/{name}") }
     }
 
+    /// Ends every session in it, as an administrator may.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn end_sessions(&self) {
+        let (_, own) = self.url.rsplit_once('/').expect("the URL ends with a name");
+        self.administer(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{own}'"));
+    }
+
     /// Removes it, whoever is connected to it.
     ///
     /// # Panics
@@ -179,7 +189,16 @@ impl Database {
 
     fn administer(&self, sql: &str) {
         let (server, _) = self.url.rsplit_once('/').expect("the URL ends with a name");
-        run("psql", &["--no-psqlrc", "--quiet", &format!("--dbname={server}/postgres"), &format!("--command={sql}")]);
+        run(
+            "psql",
+            &[
+                "--no-psqlrc",
+                "--quiet",
+                "--output=/dev/null",
+                &format!("--dbname={server}/postgres"),
+                &format!("--command={sql}"),
+            ],
+        );
     }
 
     /// Everything that the server wrote to its write-ahead log and still has.
@@ -301,6 +320,14 @@ impl Server {
     /// When it does not come back.
     pub fn restart(&mut self) {
         self.say("restart");
+    }
+
+    /// Ends it as an administrator does, every session with it, and starts it again.
+    ///
+    /// # Panics
+    /// When it does not come back.
+    pub fn restart_in_peace(&mut self) {
+        self.say("peace");
     }
 
     /// Makes a standby that has everything committed so far, and hears of nothing that comes later.
