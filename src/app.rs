@@ -277,12 +277,13 @@ impl App {
         Arc::clone(&self.store)
     }
 
-    /// True when nothing runs and nothing is due.
+    /// True when nothing runs and nothing is due, here or in another process.
     pub async fn is_idle(&self) -> bool {
-        match &self.queue {
-            Some(queue) => queue.idle().await,
-            None => true,
-        }
+        let Some(queue) = &self.queue else {
+            let state = self.store.queue(self.clock.now()).await;
+            return state.is_ok_and(|state| state.ready == 0 && state.leased == 0);
+        };
+        queue.idle().await
     }
 
     /// Stops taking requests, lets what is under way finish within ten seconds, and closes the database.

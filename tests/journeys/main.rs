@@ -32,6 +32,7 @@ mod intake;
 mod mail_server;
 mod operating;
 mod psa_trouble;
+mod replicas;
 mod restore;
 mod secrets;
 mod storage;

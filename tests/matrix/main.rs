@@ -59,6 +59,8 @@ fn service() {
     let orders = serde_json::from_str(&orders).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(child::serve(&orders));
+    // Somebody may still be waiting for a line.
+    runtime.shutdown_background();
 }
 
 /// Every cell of the matrix on every engine of this machine.

@@ -244,8 +244,8 @@ fn is_transient(error: &sqlx::Error) -> bool {
 /// The connection is of no use any more, whatever it was about.
 fn is_lost(error: &sqlx::Error) -> bool {
     match code(error).as_deref() {
-        // Ended by an administrator, a crash, or a time limit; not there yet; or not there any more.
-        Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04") => true,
+        // Ended by an administrator, a crash, or a time limit; not there yet; or not there any more; or a standby by now.
+        Some("25006" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04") => true,
         Some(code) => code.starts_with("08"),
         None => matches!(
             error,

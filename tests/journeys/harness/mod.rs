@@ -12,7 +12,7 @@ use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 
 use latchkey::{
     access::{Grant, State},
-    app::{App, Parts},
+    app::{App, Duties, Parts},
     audit::By,
     config::Config,
     people::{Enrolment, OneTime},
@@ -78,6 +78,16 @@ impl TestApp {
         Self::installed_in(tempfile::tempdir().unwrap(), edits, before).await
     }
 
+    /// The same, and running, on a database of the test's own choice.
+    pub(crate) async fn start_on(database: &latchkey_simulators::postgres::Database) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        stranger::choose(dir.path(), Some(&database.url));
+        let mut app = Self::installed_in(dir, &[], |_, _| ()).await;
+        app.up().await;
+        app.register_webhooks().await;
+        app
+    }
+
     /// Everything but the running service, in a directory that may say already which database it has.
     pub(crate) async fn installed_in(
         dir: TempDir,
@@ -107,6 +117,19 @@ impl TestApp {
     pub(crate) async fn up(&mut self) {
         let parts = Parts { random: Arc::new(SystemRandom), ..Parts::new(Arc::new(self.clock.clone())) };
         self.app = Some(App::start(&self.config, parts).await.unwrap());
+    }
+
+    /// Another process on the same database: a directory, a port and copies of the key's files are its own.
+    pub(crate) async fn replica(&self, name: &str, duties: Duties) -> App {
+        let dir = self.dir.path().join(name);
+        std::fs::create_dir_all(dir.join("data")).unwrap();
+        std::fs::copy(self.config.key_file.path(), dir.join("master.key")).unwrap();
+        if let Some(database) = self.on_server() {
+            stranger::choose(&dir, &database);
+        }
+        let config = config(&dir, free_port());
+        let parts = Parts { duties, ..Parts::new(Arc::new(self.clock.clone())) };
+        App::start(&config, parts).await.unwrap()
     }
 
     pub(crate) async fn down(&mut self) {

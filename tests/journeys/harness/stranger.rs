@@ -43,7 +43,7 @@ pub(crate) fn configured(dir: &Path) -> String {
     let file = dir.join(URL);
     if is_on_postgres() && !file.exists() {
         let database = postgres::database("journeys").expect("LATCHKEY_TEST_ENGINE=postgres needs PostgreSQL");
-        std::fs::write(&file, database.url).unwrap();
+        choose(dir, Some(&database.url));
     }
     let url = std::fs::read_to_string(&file).unwrap_or_default();
     let database = if url.is_empty() { url } else { format!("[database]\nurl = \"{url}\"\n") };

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// How long a rest may take in real time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Another customer's tenant that has consented to the same app. Nobody asked for anything there.
 pub(crate) const OTHER_TENANT: &str = "99999999-2222-4333-8444-555555555555";

@@ -114,6 +114,34 @@ async fn who_starts_after_a_failover_compares_first() {
     assert!(store.generation().await.unwrap().comparing.is_some());
 }
 
+/// F171: one replica after the other is replaced. While a newer one brings the database up, this one goes on with statements
+/// that it prepared before, and with new ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_goes_on_over_a_migration_that_only_adds() {
+    let Some((database, store)) = fresh().await else { return };
+    before_the_end(&store).await;
+    due(&store).await;
+    let mut newer = stranger(&database).await;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema() AND tablename NOT LIKE '\\_sqlx%'",
+    )
+    .fetch_all(&mut newer)
+    .await
+    .unwrap();
+    assert!(tables.len() > 10, "{tables:?}");
+    for table in tables {
+        let sql = format!("ALTER TABLE {table} ADD COLUMN later BIGINT NOT NULL DEFAULT 7");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut newer).await.unwrap();
+    }
+    let grants = vec![grant("g8", "a8", "4718", granting())];
+    store.commit(Transition { grants, audit: vec![entry("later")], ..transition() }).await.unwrap();
+    assert!(claimed(&store).await > 0);
+    assert_eq!(store.record_delivery(delivery("d77", "m77", None)).await.unwrap(), Recorded::New);
+    assert_eq!(store.grant(&"g8".parse().unwrap()).await.unwrap().unwrap().version, 1);
+    store.sweep(after(5)).await.unwrap();
+    assert!(store.audit(0, 100).await.is_ok() && store.rules().await.is_ok() && store.tasks(100).await.is_ok());
+}
+
 /// A dump that was put back is the same installation, and not the same history.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_database_with_the_same_contents_is_another_history() {
