@@ -125,7 +125,7 @@ impl TestApp {
         std::fs::create_dir_all(dir.join("data")).unwrap();
         std::fs::copy(self.config.key_file.path(), dir.join("master.key")).unwrap();
         if let Some(database) = self.on_server() {
-            stranger::choose(&dir, &database);
+            stranger::choose(&dir, Some(&database.url));
         }
         let config = config(&dir, free_port());
         let parts = Parts { duties, ..Parts::new(Arc::new(self.clock.clone())) };
