@@ -186,7 +186,8 @@ impl Bench {
     /// Ends it; nothing of it is left.
     pub(crate) async fn end(mut self) {
         self.app.close_store().await;
-        if let Some(database) = self.app.on_server() {
+        // One on a server of the cell's own goes with it.
+        if let Some(database) = self.app.on_server().filter(|database| database.url.contains("/test_")) {
             database.remove();
         }
     }
@@ -199,7 +200,7 @@ impl Bench {
         }
     }
 
-    fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let log = String::from_utf8_lossy(&self.log()).into_owned();
         let lines: Vec<&str> = log.lines().collect();
         format!("the log's end:\n{}", lines[lines.len().saturating_sub(12)..].join("\n"))
