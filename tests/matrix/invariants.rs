@@ -19,7 +19,7 @@ use crate::{
     bench::{Bench, OTHER_TENANT},
     ground::files_with,
     harness::{CLIENT, CLIENT_SECRET, HOOK_SECRET, PASSWORD, TENANT, outside, stranger::Stranger},
-    wrong::Wrong,
+    wrong::{CallFault, Wrong},
 };
 
 /// How long after its end access may stand: the lease of a dead process, and the steps.
@@ -159,6 +159,12 @@ async fn secrets_are_nowhere(bench: &Bench) {
     let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let found = files_with(&wanted, &files);
     assert!(found.is_empty(), "I5: a secret stands in {found}");
+    if let Wrong::Call(name, CallFault::Unauthorized | CallFault::Forbidden) = &bench.wrong
+        && name == "psa PATCH /service/tickets/{id}/notes/{noteId}"
+    {
+        // Refused once, tidying is given up: what stands there opens nothing any more, which is looked at too.
+        return;
+    }
     for ticket in bench.app.psa.tenant.ticket_ids() {
         let notes = bench.app.psa.notes(ticket).concat();
         let stands = secrets.iter().any(|secret| notes.contains(secret));
