@@ -128,6 +128,14 @@ impl Counter {
         Ok(number)
     }
 
+    /// Whether the file can be read just now, if there is one.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn legible(&self) -> io::Result<()> {
+        self.read().map(drop)
+    }
+
     fn read(&self) -> io::Result<Option<i64>> {
         match fs::read_to_string(&self.0) {
             Ok(text) => {

@@ -78,6 +78,11 @@ async fn count_on<C: Clock>(counter: Counter, store: Arc<dyn Store>, clock: Arc<
 
 /// Raises the generation, unless an older copy was put in the place of the database meanwhile: that is noted.
 pub(crate) async fn count(counter: &Counter, store: &dyn Store, now: Timestamp) {
+    // A start without the file knows nothing; who runs knows the database, and one moment without a file to open must
+    // not end the removals.
+    if let Err(error) = counter.legible() {
+        return tracing::warn!(%error, "the generation file cannot be read, so the generation is not raised");
+    }
     let counted = async {
         if let Standing::Older(why) = counter.standing(store).await? {
             let generation = store.generation().await?;

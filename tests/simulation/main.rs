@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo test --test simulation                              300 grants, whenever anything is tested
-//! cargo --config tests/simulation/optimised.toml test --test simulation -- --grants 1000000
+//! cargo --config tests/optimised.toml test --test simulation -- --grants 1000000
 //! cargo test --test simulation -- --seed 4711               one world again, with what happened before something broke
 //! cargo test --test simulation -- --seed 4 --plant not-synced
 //! ```

@@ -57,6 +57,7 @@ echo "$dir"
 # A word from the one who holds the pipe; its end is the end.
 while read -r word; do
     case $word in
+        peace) kill -INT "$pid"; wait "$pid"; start; await ;;
         restart) kill -QUIT "$pid"; wait "$pid"; start; await ;;
         copy) rm -rf copy
             "$bin/pg_basebackup" --pgdata=copy --host="$dir" --username=postgres --checkpoint=fast --no-sync \
@@ -111,19 +112,27 @@ pub fn binaries() -> Option<PathBuf> {
 /// Where everything is required (`LATCHKEY_TEST_REQUIRE=all`) and PostgreSQL is missing, and where it does not start.
 #[must_use]
 pub fn database(suite: &str) -> Option<Database> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    Some(shared(suite)?.database(&fresh_name()))
+}
+
+fn fresh_name() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The server of this test binary.
+fn shared(suite: &str) -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     let server = SERVER.get_or_init(|| {
         let found = binaries();
         let is_required = env::var("LATCHKEY_TEST_REQUIRE").is_ok_and(|what| what == "all");
         assert!(found.is_some() || !is_required, "{suite}: PostgreSQL is required and not in /usr/lib/postgresql");
         found.map(|bin| Server::start(&bin))
     });
-    let Some(server) = server else {
+    if server.is_none() {
         say_once(suite);
-        return None;
-    };
-    Some(server.database(&format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed))))
+    }
+    server.as_ref()
 }
 
 /// Once for a suite, to the terminal itself, past what the test runner captures.
@@ -146,6 +155,50 @@ impl Database {
     pub fn dump(&self, file: &Path) {
         let target = format!("--file={}", file.display());
         run("pg_dump", &["--format=custom", &target, &format!("--dbname={}", self.url)]);
+    }
+
+    /// Another one that begins as this one is. Nobody may be connected to this one meanwhile.
+    ///
+    /// # Panics
+    /// When that fails.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        let (server, own) = self.url.rsplit_once('/').expect("the URL ends with a name");
+        let name = fresh_name();
+        self.administer(&format!("CREATE DATABASE {name} TEMPLATE {own}"));
+        Self { url: format!("{server}/{name}") }
+    }
+
+    /// Ends every session in it, as an administrator may.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn end_sessions(&self) {
+        let (_, own) = self.url.rsplit_once('/').expect("the URL ends with a name");
+        self.administer(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{own}'"));
+    }
+
+    /// Removes it, whoever is connected to it.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn remove(&self) {
+        let (_, own) = self.url.rsplit_once('/').expect("the URL ends with a name");
+        self.administer(&format!("DROP DATABASE IF EXISTS {own} WITH (FORCE)"));
+    }
+
+    fn administer(&self, sql: &str) {
+        let (server, _) = self.url.rsplit_once('/').expect("the URL ends with a name");
+        run(
+            "psql",
+            &[
+                "--no-psqlrc",
+                "--quiet",
+                "--output=/dev/null",
+                &format!("--dbname={server}/postgres"),
+                &format!("--command={sql}"),
+            ],
+        );
     }
 
     /// Everything that the server wrote to its write-ahead log and still has.
@@ -278,6 +331,14 @@ impl Server {
     /// When it does not come back.
     pub fn restart(&mut self) {
         self.say("restart");
+    }
+
+    /// Ends it as an administrator does, every session with it, and starts it again.
+    ///
+    /// # Panics
+    /// When it does not come back.
+    pub fn restart_in_peace(&mut self) {
+        self.say("peace");
     }
 
     /// Makes a standby that has everything committed so far, and hears of nothing that comes later.

@@ -86,7 +86,7 @@ impl TestApp {
         app
     }
 
-    /// Everything but the running service, in this directory.
+    /// Everything but the running service, in a directory that may say already which database it has.
     pub(crate) async fn installed_in(
         dir: TempDir,
         edits: &[(&str, &str)],
@@ -123,7 +123,7 @@ impl TestApp {
         std::fs::create_dir_all(dir.join("data")).unwrap();
         std::fs::copy(self.config.key_file.path(), dir.join("master.key")).unwrap();
         if let Some(database) = self.on_server() {
-            stranger::choose(&dir, &database);
+            stranger::choose(&dir, Some(&database.url));
         }
         let config = config(&dir, free_port());
         let parts = Parts { duties, ..Parts::new(Arc::new(self.clock.clone())) };

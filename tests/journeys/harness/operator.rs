@@ -42,9 +42,15 @@ impl TestApp {
 
     /// Starts the service again with other parts.
     pub(crate) async fn up_with(&mut self, change: impl FnOnce(&mut Parts)) {
+        self.try_up_with(change).await.unwrap();
+    }
+
+    /// As [`TestApp::up_with`]; it may not be able to.
+    pub(crate) async fn try_up_with(&mut self, change: impl FnOnce(&mut Parts)) -> anyhow::Result<()> {
         let mut parts = Parts::new(Arc::new(self.clock.clone()));
         change(&mut parts);
-        self.app = Some(App::start(&self.config, parts).await.unwrap());
+        self.app = Some(App::start(&self.config, parts).await?);
+        Ok(())
     }
 
     /// Starts the service with another configuration.

@@ -15,6 +15,9 @@ use super::TestApp;
 /// The file in an installation's directory that says which database is its own.
 const URL: &str = "database.url";
 
+/// The file in an installation's directory with what else its configuration says.
+pub(crate) const MORE: &str = "more.toml";
+
 /// Whether the journeys run on PostgreSQL.
 pub(crate) fn is_on_postgres() -> bool {
     match std::env::var("LATCHKEY_TEST_ENGINE").as_deref() {
@@ -24,29 +27,35 @@ pub(crate) fn is_on_postgres() -> bool {
     }
 }
 
-/// Says that the installation in `dir` has this database.
-pub(super) fn choose(dir: &Path, database: &postgres::Database) {
-    std::fs::write(dir.join(URL), &database.url).unwrap();
+/// An engine that an installation is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum On {
+    Sqlite,
+    Postgres,
+}
+
+/// Says which database the installation in `dir` has, whatever the journeys run on; `url` is the one on a server.
+pub(crate) fn choose(dir: &Path, url: Option<&str>) {
+    std::fs::write(dir.join(URL), url.unwrap_or_default()).unwrap();
 }
 
 /// What the configuration of an installation in `dir` says about its database.
 pub(crate) fn configured(dir: &Path) -> String {
-    if !is_on_postgres() {
-        return String::new();
-    }
     let file = dir.join(URL);
-    if !file.exists() {
+    if is_on_postgres() && !file.exists() {
         let database = postgres::database("journeys").expect("LATCHKEY_TEST_ENGINE=postgres needs PostgreSQL");
-        choose(dir, &database);
+        choose(dir, Some(&database.url));
     }
-    format!("[database]\nurl = \"{}\"\n", std::fs::read_to_string(&file).unwrap())
+    let url = std::fs::read_to_string(&file).unwrap_or_default();
+    let database = if url.is_empty() { url } else { format!("[database]\nurl = \"{url}\"\n") };
+    database + &std::fs::read_to_string(dir.join(MORE)).unwrap_or_default()
 }
 
 /// An installation's directory, whose database will be this one.
 pub(crate) fn on(database: Option<&postgres::Database>) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     if let Some(database) = database {
-        choose(dir.path(), database);
+        choose(dir.path(), Some(&database.url));
     }
     dir
 }
@@ -129,7 +138,7 @@ impl Stranger {
 impl TestApp {
     /// The database, where it is on a server.
     pub(crate) fn on_server(&self) -> Option<postgres::Database> {
-        let url = std::fs::read_to_string(self.dir.path().join(URL)).ok()?;
+        let url = std::fs::read_to_string(self.dir.path().join(URL)).ok().filter(|url| !url.is_empty())?;
         Some(postgres::Database { url })
     }
 

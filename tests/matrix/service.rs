@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 
 use crate::child::{MARK, ORDERS, Orders};
@@ -28,6 +29,12 @@ impl Process {
         let mut child = self.0.lock().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// SIGTERM; it ends when it has done what it has to.
+    pub(crate) fn terminate(&self) {
+        let child = self.0.lock().unwrap();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     }
 
     fn exit(&self) -> ExitStatus {

@@ -3,6 +3,8 @@
 //! There is no default: a place without an expectation of its own fails its cell.
 
 use crate::{
+    expect_calls::{STEPS, again, effects_of},
+    expect_end::MAILS,
     point::{Point, Side},
     view::View,
 };
@@ -32,7 +34,7 @@ pub(crate) fn check(run: &Run<'_>) -> String {
 }
 
 impl Run<'_> {
-    fn is_before(&self) -> bool {
+    pub(super) fn is_before(&self) -> bool {
         self.point.side == Side::Before
     }
 
@@ -45,7 +47,11 @@ impl Run<'_> {
             "seen" if about.is_empty() => self.worked_off("look"),
             "seen" => self.seen(),
             "polled" => self.worked_off("poll"),
+            "decided" if about == "held" => self.decided_to_wait(),
             "decided" => self.decided(),
+            "approved" => self.approved(about),
+            "mailed" => self.mailed(),
+            "trouble" => self.troubled(),
             "refused" => self.refused(),
             "step-intent" => self.step_intent(about),
             "step-outcome" => self.step_outcome(about),
@@ -122,6 +128,46 @@ impl Run<'_> {
         }
     }
 
+    fn decided_to_wait(&self) -> String {
+        let grants = self.clean.grants.len() - usize::from(self.is_before());
+        assert_eq!((self.death.grants.len(), self.death.deliveries.1), (grants, usize::from(self.is_before())));
+        assert_eq!(self.death.grant() == "held", !self.is_before());
+        "waits for two people, or was not decided yet; nothing was done outside".to_owned()
+    }
+
+    fn approved(&self, to: &str) -> String {
+        let approvals = self.death.audited("grant.held") - 1;
+        assert_eq!(self.end.audited("grant.held"), self.clean.audited("grant.held"), "each approval counts once");
+        if to == "held" {
+            assert_eq!((self.death.grant(), approvals), ("held", usize::from(!self.is_before())));
+            return "one approval is no approval, counted or not".to_owned();
+        }
+        self.moved("held", to)
+    }
+
+    fn mailed(&self) -> String {
+        assert_eq!(self.mails(self.death), self.point.nth, "the mail server has it: {:?}", self.death.effects);
+        if self.is_before() {
+            "sent, and not written down: sent once more under the same id, and marked as a repeat".to_owned()
+        } else {
+            "sent and written down; not sent again".to_owned()
+        }
+    }
+
+    pub(super) fn mails(&self, view: &View) -> usize {
+        MAILS.iter().map(|kind| view.effect(kind)).sum()
+    }
+
+    fn troubled(&self) -> String {
+        let (pending, leased) = (self.death.has_task("recheck", "pending"), self.death.has_task("recheck", "leased"));
+        if self.point.nth == 1 {
+            assert_eq!((pending, leased), (!self.is_before(), false), "asked again in five minutes");
+        } else {
+            assert_eq!((pending, leased), (false, self.is_before()), "it is over");
+        }
+        "told of with the very commit, once; over when the vendor takes us again".to_owned()
+    }
+
     fn refused(&self) -> String {
         assert_eq!(self.death.audited("request.refused") == 1, !self.is_before());
         assert_eq!(self.death.notices.len(), usize::from(!self.is_before()), "the note is owed with the decision");
@@ -153,7 +199,7 @@ impl Run<'_> {
     }
 
     /// What steps of this kind have done outside: as often as outcomes were written down, and `more`.
-    fn effect_stands(&self, step: &str, more: usize) {
+    pub(super) fn effect_stands(&self, step: &str, more: usize) {
         let kinds = effects_of(step);
         let same = STEPS.iter().filter(|(_, effects)| *effects == kinds);
         let refused = self.death.audited("step.failed");
@@ -197,6 +243,7 @@ impl Run<'_> {
             "ended" => "note access has ended",
             "failed" => "note access could not be given",
             "refused" => "note access was not granted",
+            "held" | "waiting" => "note request is waiting",
             "tidy" => "note this access has ended",
             _ => panic!("no expectation is written for {}", self.point),
         };
@@ -256,140 +303,4 @@ impl Run<'_> {
         }
         "who is told was found out again where that was not written down".to_owned()
     }
-
-    fn call(&self, name: &str) -> String {
-        let Some((_, step, effects)) =
-            WRITES.iter().find(|(op, ..)| name == *op || name.starts_with(&format!("{op} (")))
-        else {
-            assert!(name.starts_with("GET ") || name.ends_with("/token"), "no expectation for {}", self.point);
-            return if name == "GET /system/members" { self.asked_after() } else { self.read() };
-        };
-        if !step.is_empty() {
-            let is_refused = self.clean.audited("step.failed") > 0 && name.ends_with("/roleAssignments");
-            self.effect_stands(step, usize::from(!self.is_before() && !is_refused));
-            return match self.point.side {
-                Side::Before => format!("{step} was not done; done once after the start"),
-                Side::After => format!("{step} was done and nobody heard of it; found by looking, {}", again(step)),
-            };
-        }
-        let kind = match name.split_once(" (") {
-            Some((_, topic)) => format!("{effects}{}", topic.trim_end_matches(')')),
-            None => (*effects).to_owned(),
-        };
-        let done = self.point.nth - usize::from(self.is_before());
-        assert_eq!(self.death.effect(&kind), done, "{kind} at the death: {:?}", self.death.effects);
-        match self.point.side {
-            Side::Before => format!("{kind} was not done; done once after the start"),
-            Side::After => format!("{kind} was done and nobody heard of it; found, not done again"),
-        }
-    }
-
-    /// Members are read where somebody asks, and then twice a minute for as long as they have access: the last question
-    /// may not be needed again.
-    fn asked_after(&self) -> String {
-        if self.is_before() {
-            return self.read();
-        }
-        assert_eq!(self.end.audited("hold.set"), 0, "nobody is held because nobody heard the answer");
-        "nothing was changed by asking; asked again while it mattered".to_owned()
-    }
-
-    fn read(&self) -> String {
-        // A note that was posted is found by its marker in the list, which also tells whether the customer sees it.
-        let name = self.point.name.trim_end_matches("/{noteId}");
-        let asked = |view: &View| view.calls.get(name).copied().unwrap_or_default();
-        assert!(asked(self.end) > asked(self.death), "it is asked again");
-        "nothing was changed by asking; asked again".to_owned()
-    }
-
-    /// One request, one effect: whatever was repeated on the way left no second trace.
-    fn end_is_as_without_a_death(&self) {
-        let (mut effects, clean) = (self.end.effects.clone(), &self.clean.effects);
-        if let Some(kind) = self.may_be_repeated() {
-            let (is, was) = (self.end.effect(kind), self.clean.effect(kind));
-            if is == was + 1 {
-                effects.insert(kind.to_owned(), was);
-            }
-        }
-        assert_eq!(&effects, clean, "what was done outside");
-        assert_eq!(self.end.grants, self.clean.grants, "grants");
-        assert_eq!(sorted(&self.end.notices), sorted(&self.clean.notices), "notices");
-        assert_eq!(self.end.deliveries.1, 0, "every delivery is worked off");
-        assert!(self.end.tasks.iter().all(|(_, state)| state == "pending"), "{:?}", self.end.tasks);
-    }
-
-    /// What may be done once more because its outcome was not known: nothing that gives, but for the password, of which
-    /// nobody could say otherwise that it is the one that was revealed, or one that nobody knows. The step may have been
-    /// under way on another thread when the service died elsewhere.
-    fn may_be_repeated(&self) -> Option<&'static str> {
-        let of = |line: &str, commit: &str| {
-            let (_, step) = line.split_once(&format!("after commit {commit}/"))?;
-            Some(step.split_once(" #")?.0.to_owned())
-        };
-        let trace = &self.death.trace;
-        let intended = trace.iter().rposition(|line| of(line, "step-intent").is_some())?;
-        let is_known = trace[intended..].iter().any(|line| of(line, "step-outcome").is_some());
-        let is_unsent = trace[intended].starts_with("killed ");
-        match of(&trace[intended], "step-intent")?.as_str() {
-            _ if is_known || is_unsent => None,
-            "create" | "set-password" | "scramble-password" => Some("password"),
-            "cut-sessions" => Some("sessions"),
-            _ => None,
-        }
-    }
 }
-
-fn sorted(pairs: &[(String, String)]) -> Vec<&(String, String)> {
-    let mut sorted: Vec<_> = pairs.iter().collect();
-    sorted.sort();
-    sorted
-}
-
-fn again(step: &str) -> &'static str {
-    match step {
-        "create" => "adopted; its password is set once more, so that it is known",
-        "set-password" | "scramble-password" | "cut-sessions" => "or done once more, which harms nothing",
-        _ => "not done again",
-    }
-}
-
-/// What each step changes outside.
-const STEPS: [(&str, &[&str]); 12] = [
-    ("create", &["created"]),
-    ("set-password", &["password"]),
-    ("enable", &["enabled"]),
-    ("give", &["role given", "member added"]),
-    ("disable", &["disabled"]),
-    ("cut-sessions", &["sessions"]),
-    ("take", &["role taken", "member removed"]),
-    ("disown", &["owner removed"]),
-    ("remove-method", &["method removed"]),
-    ("scramble-password", &["password"]),
-    ("delete", &["deleted"]),
-    ("purge", &["purged"]),
-];
-
-fn effects_of(step: &str) -> &'static [&'static str] {
-    STEPS.iter().find(|(name, _)| *name == step).map(|(_, effects)| *effects).expect("every step is in the list")
-}
-
-/// Calls that change something: the step they take, or what they leave in the ticket.
-const WRITES: [(&str, &str, &str); 17] = [
-    ("POST /users", "create", ""),
-    ("PATCH /users/{id} passwordProfile", "scramble-password", ""),
-    ("PATCH /users/{id} accountEnabled=true", "enable", ""),
-    ("PATCH /users/{id} accountEnabled=false", "disable", ""),
-    ("POST /users/{id}/revokeSignInSessions", "cut-sessions", ""),
-    ("POST /roleManagement/directory/roleAssignments", "give", ""),
-    ("POST /groups/{id}/members/$ref", "give", ""),
-    ("DELETE /roleManagement/directory/roleAssignments/{id}", "take", ""),
-    ("DELETE /groups/{id}/members/{member}/$ref", "take", ""),
-    ("DELETE /groups/{id}/owners/{owner}/$ref", "disown", ""),
-    ("DELETE /users/{id}/authentication/{methods}/{method}", "remove-method", ""),
-    ("DELETE /users/{id}", "delete", ""),
-    ("DELETE /directory/deletedItems/{id}", "purge", ""),
-    ("POST /service/tickets/{id}/notes", "", "note "),
-    ("PATCH /service/tickets/{id}/notes/{noteId}", "", "note this access has ended"),
-    ("PATCH /service/tickets/{id}", "", "status"),
-    ("PUT /service/tickets/{id}/notes/{noteId}", "", "note this access has ended"),
-];

@@ -11,15 +11,20 @@ use std::{
 use latchkey::{
     app::{App, Parts},
     audit::By,
+    config::Config,
     random::SystemRandom,
     registry::{SecretKind, SecretName, set_secrets},
     seal,
-    store::{Engine, Store, sqlite::Options},
+    store::{Engine, Store, StoreError, sqlite::Options},
     telemetry::{LogFormat, LogLevel, subscriber},
 };
 use latchkey_contract::{Clock as _, Secret, Timestamp};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::{
     harness::{TestClock, config},
@@ -58,17 +63,18 @@ fn say(line: &str) {
 
 /// When something is due that moves a story. What only watches is due twice a minute: it is done whenever time is moved
 /// past it, and no story waits for it.
-async fn due(store: &Watched) -> Option<Timestamp> {
+async fn due(store: &Watched) -> Result<Option<Timestamp>, StoreError> {
     let watches = |slot: &str| ["presence:", "poll:", "look:", "webhooks:"].iter().any(|kind| slot.starts_with(kind));
-    let tasks = store.tasks(u32::MAX).await.ok()?;
-    tasks.iter().filter(|task| task.state != "dead" && !watches(&task.slot)).map(|task| task.at).min()
+    let tasks = store.tasks(u32::MAX).await?;
+    Ok(tasks.iter().filter(|task| task.state != "dead" && !watches(&task.slot)).map(|task| task.at).min())
 }
 
 /// Whether it is at rest, and when something is due; given a moment to come to rest.
-async fn rest(store: &Watched) -> String {
+pub(crate) async fn rest(store: &Watched) -> String {
     for _ in 0..20 {
-        if store.is_quiet() {
-            let due = due(store).await;
+        if store.is_quiet()
+            && let Ok(due) = due(store).await
+        {
             return format!("quiet {}", due.map_or_else(|| "-".to_owned(), |due| due.millis().to_string()));
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -76,17 +82,22 @@ async fn rest(store: &Watched) -> String {
     "busy -".to_owned()
 }
 
-/// What `latchkey secret set` does.
-async fn command(orders: &Orders, value: &str, now: Timestamp, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) {
-    let config = config(&orders.dir, orders.port);
+/// What `latchkey secret set` does; whether it could.
+pub(crate) async fn command(
+    config: &Config,
+    value: &str,
+    now: Timestamp,
+    wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+) -> bool {
     let engine = Engine::open(&config.database, Options::default()).await.unwrap();
     let store = wrap(engine.store());
     let seal = seal::unlock(&config.key_file, store.as_ref(), now).await.unwrap();
     let name = SecretName::new("acme-entra".parse().unwrap(), SecretKind::ClientSecret);
-    set_secrets(store.as_ref(), &seal, &By::operator("test"), &[(name, Secret::new(value.to_owned()))], now)
-        .await
-        .unwrap();
+    let secret = [(name, Secret::new(value.to_owned()))];
+    let done = set_secrets(store.as_ref(), &seal, &By::operator("test"), &secret, now).await;
+    drop(store);
     engine.close().await;
+    done.is_ok()
 }
 
 /// Runs the service until told to stop.
@@ -105,8 +116,8 @@ pub(crate) async fn serve(orders: &Orders) {
         store
     };
     if let Some(value) = &orders.command {
-        command(orders, value, clock.now(), wrap).await;
-        return say("stopped");
+        let done = command(&config(&orders.dir, orders.port), value, clock.now(), wrap).await;
+        return say(if done { "stopped" } else { "failed" });
     }
     let parts = Parts {
         random: Arc::new(SystemRandom),
@@ -118,9 +129,17 @@ pub(crate) async fn serve(orders: &Orders) {
         Err(error) => return say(&format!("failed {error:#}").replace('\n', " ")),
     };
     let store: &Watched = watched.get().expect("App::start wraps the store");
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
+    let mut fed = None;
     say("ready");
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
+    loop {
+        let line = tokio::select! {
+            Ok(Some(line)) = lines.next_line() => line,
+            // What the shipped program does then; who is stopped says nothing.
+            _ = terminate.recv() => return app.stop().await,
+            else => break,
+        };
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("pass", ms) => {
                 clock.pass(Duration::from_millis(ms.parse().unwrap()));
@@ -128,6 +147,15 @@ pub(crate) async fn serve(orders: &Orders) {
                 say("passed");
             }
             ("rest", _) => say(&rest(store).await),
+            ("starve", _) => {
+                fed = Some(getrlimit(Resource::Nofile));
+                setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..getrlimit(Resource::Nofile) }).unwrap();
+                say(if File::open("/dev/null").is_err() { "starved" } else { "fed" });
+            }
+            ("feed", _) => {
+                setrlimit(Resource::Nofile, fed.take().expect("it was starved")).unwrap();
+                say("fed");
+            }
             _ => break,
         }
     }

@@ -1,15 +1,24 @@
 //! What can be seen from outside at one moment: the vendors' own records, and the rows in the database's file.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use latchkey_simulators::graph::{Actor, What};
 use serde_json::Value;
-use sqlx::{Connection as _, Row as _, SqliteConnection};
 
 use crate::{
-    harness::{CLIENT, TestApp},
+    harness::{CLIENT, TestApp, stranger::Stranger},
     point::of_call,
+    post::Post,
 };
+
+type Pair = (Option<String>, Option<String>);
+
+async fn pairs(database: &mut Stranger, sql: &'static str) -> Result<Vec<Pair>, sqlx::Error> {
+    match database {
+        Stranger::Sqlite(conn) => sqlx::query_as(sql).fetch_all(conn).await,
+        Stranger::Postgres(conn) => sqlx::query_as(sql).fetch_all(conn).await,
+    }
+}
 
 /// Counts of what happened at the vendors.
 pub(crate) type Effects = BTreeMap<String, usize>;
@@ -38,43 +47,49 @@ pub(crate) struct View {
 }
 
 impl View {
-    pub(crate) async fn of(app: &TestApp) -> Self {
+    pub(crate) async fn of(app: &TestApp, post: Option<&Post>) -> Self {
         let trace = std::fs::read_to_string(app.place().0.join(crate::child::TRACE)).unwrap_or_default();
         let mut view =
             Self { effects: effects(app), trace: trace.lines().map(str::to_owned).collect(), ..Self::default() };
+        for (_, subject) in post.map(Post::taken).unwrap_or_default() {
+            let kind = if subject.contains("ended") { "mail of the end" } else { "mail of access" };
+            *view.effects.entry(kind.to_owned()).or_default() += 1;
+        }
         for (vendor, faults) in [("psa", app.psa.sim.faults()), ("entra", app.entra.sim.faults())] {
             for call in faults.calls() {
                 *view.calls.entry(of_call(vendor, call.op, call.body_json.as_ref())).or_default() += 1;
             }
         }
-        view.rows(&app.data_dir().join("latchkey.db")).await.unwrap();
+        view.rows(app.stranger().await).await.unwrap();
         view
     }
 
-    async fn rows(&mut self, path: &Path) -> Result<(), sqlx::Error> {
-        let mut database = SqliteConnection::connect(&format!("sqlite://{}?mode=ro", path.display())).await?;
-        for row in sqlx::query("SELECT state FROM grants ORDER BY id").fetch_all(&mut database).await? {
-            self.grants.push(row.get(0));
+    async fn rows(&mut self, mut database: Stranger) -> Result<(), sqlx::Error> {
+        let text = |value: Option<String>| value.unwrap_or_default();
+        for (state, _) in pairs(&mut database, "SELECT state, NULL FROM grants ORDER BY id").await? {
+            self.grants.push(text(state));
         }
-        for row in sqlx::query("SELECT kind, state FROM tasks").fetch_all(&mut database).await? {
-            self.tasks.push((row.get(0), row.get(1)));
+        for (kind, state) in pairs(&mut database, "SELECT kind, state FROM tasks").await? {
+            self.tasks.push((text(kind), text(state)));
         }
-        for row in sqlx::query("SELECT doc FROM notices ORDER BY id").fetch_all(&mut database).await? {
-            let doc: Value = serde_json::from_str(row.get(0)).unwrap();
+        for (doc, _) in pairs(&mut database, "SELECT doc, NULL FROM notices ORDER BY id").await? {
+            let doc: Value = serde_json::from_str(&text(doc)).unwrap();
             let kind = doc["kind"]["telling"].as_str().or(doc["kind"]["kind"].as_str()).unwrap_or_default();
             let state = doc["state"]["state"].as_str().unwrap_or_default();
             self.notices.push((kind.to_owned(), state.to_owned()));
         }
-        for row in sqlx::query("SELECT outcome FROM deliveries").fetch_all(&mut database).await? {
+        for (outcome, _) in pairs(&mut database, "SELECT outcome, NULL FROM deliveries").await? {
             self.deliveries.0 += 1;
-            self.deliveries.1 += usize::from(row.get::<Option<String>, _>(0).is_none());
+            self.deliveries.1 += usize::from(outcome.is_none());
         }
-        for row in sqlx::query("SELECT code FROM audit ORDER BY seq").fetch_all(&mut database).await? {
-            self.audit.push(row.get(0));
+        for (code, _) in pairs(&mut database, "SELECT code, NULL FROM audit ORDER BY seq").await? {
+            self.audit.push(text(code));
         }
-        let secret = sqlx::query("SELECT id FROM sealed WHERE name = 'acme-entra/client-secret'");
-        self.client_secret = secret.fetch_one(&mut database).await?.get(0);
-        database.close().await
+        let secret = "SELECT id, NULL FROM sealed WHERE name = 'acme-entra/client-secret'";
+        for (id, _) in pairs(&mut database, secret).await? {
+            self.client_secret = text(id);
+        }
+        Ok(())
     }
 
     pub(crate) fn effect(&self, kind: &str) -> usize {
@@ -84,6 +99,12 @@ impl View {
     /// How often a commit is known to have been made.
     pub(crate) fn commits(&self, name: &str) -> usize {
         let start = format!("after {name} #");
+        self.trace.iter().filter(|line| line.trim_start_matches("killed ").starts_with(&start)).count()
+    }
+
+    /// The same of all commits whose name begins so.
+    pub(crate) fn commits_like(&self, name: &str) -> usize {
+        let start = format!("after {name}");
         self.trace.iter().filter(|line| line.trim_start_matches("killed ").starts_with(&start)).count()
     }
 

@@ -2,7 +2,11 @@
 //! the whole time. [`outside`] holds those that the journeys share; here are those that need the time line, the files of
 //! a dead process, or a second tenant.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use latchkey::{
     access::{Grant, State},
@@ -13,11 +17,20 @@ use latchkey_simulators::graph::{Actor, Refused, Span, What};
 
 use crate::{
     bench::{Bench, OTHER_TENANT},
-    harness::{CLIENT, CLIENT_SECRET, HOOK_SECRET, PASSWORD, TENANT, outside},
+    ground::files_with,
+    harness::{CLIENT, CLIENT_SECRET, HOOK_SECRET, PASSWORD, TENANT, outside, stranger::Stranger},
+    wrong::{CallFault, Wrong},
 };
 
 /// How long after its end access may stand: the lease of a dead process, and the steps.
 const OVERHANG: Duration = Duration::from_secs(120);
+
+/// The same where nothing could be done for minutes: as long as that lasted, and the longest pause.
+const STARVED: Duration = Duration::from_secs(600);
+
+fn overhang(bench: &Bench) -> Duration {
+    if matches!(bench.wrong, Wrong::Starved(_)) { STARVED } else { OVERHANG }
+}
 
 /// A grant, with the name of its account and the audit entries about it.
 struct Told {
@@ -40,7 +53,7 @@ pub(crate) async fn check(bench: &Bench) {
     }
     privilege_only_within_a_grant(bench, &told);
     every_grant_ended(&told);
-    secrets_are_nowhere(bench);
+    secrets_are_nowhere(bench).await;
     every_intent_has_an_outcome_or_another_look(bench, &audit);
     no_other_tenant_was_touched(bench);
     passwords_are_dead(bench);
@@ -84,8 +97,9 @@ fn privilege_only_within_a_grant(bench: &Bench, told: &[Told]) {
         }
         for (what, span) in spans {
             let is_covered = mine.iter().any(|t| {
-                let from = t.at("request.granted").millis();
-                let until = (t.end() + OVERHANG).millis();
+                // One that was held was granted when it was approved.
+                let from = t.at("request.granted").min(t.at("grant.granting")).millis();
+                let until = (t.end(overhang(bench)) + overhang(bench)).millis();
                 from <= span.from_ms && span.until_ms.is_some_and(|at| at <= until)
             });
             assert!(is_covered, "I1, I11: {name} {what} {span:?} is within no grant");
@@ -99,7 +113,7 @@ impl Told {
     }
 
     /// When it had to end, as committed when it began; earlier when somebody ended it.
-    fn end(&self) -> Timestamp {
+    fn end(&self, overhang: Duration) -> Timestamp {
         let until = |code: &str, field: &str| {
             let entry = self.audit.iter().find(|e| e.code == code)?;
             Some(Timestamp::from_millis(entry.detail["state"][field].as_i64()?))
@@ -108,7 +122,7 @@ impl Told {
         let planned = planned.expect("a grant has an end from its first commit");
         match &self.grant.state {
             State::Ended { due, .. } => {
-                assert!(*due <= planned + OVERHANG, "I11: removal began late: {due} instead of {planned}");
+                assert!(*due <= planned + overhang, "I11: removal began late: {due} instead of {planned}");
                 planned.min(*due)
             }
             _ => planned,
@@ -123,26 +137,49 @@ fn every_grant_ended(told: &[Told]) {
     }
 }
 
-/// I5: in no log line, no file of the database and no note: neither what was given to people nor what was given to us.
-fn secrets_are_nowhere(bench: &Bench) {
+/// I5: in no log line, no file and no row of the database and no note: neither what was given to people nor what was
+/// given to us.
+async fn secrets_are_nowhere(bench: &Bench) {
     let mut secrets: BTreeSet<&str> = bench.secrets.iter().map(String::as_str).collect();
     secrets.extend([CLIENT_SECRET, HOOK_SECRET, PASSWORD, &bench.app.psa.keys.1]);
-    let mut places = vec![("the log".to_owned(), bench.log().into_bytes())];
+    let dir = tempfile::tempdir().unwrap();
+    let (log, rows) = (dir.path().join("log"), dir.path().join("rows"));
+    std::fs::write(&log, bench.log()).unwrap();
+    let mut files = vec![log];
+    if let Stranger::Postgres(mut conn) = bench.app.stranger().await {
+        std::fs::write(&rows, all_rows(&mut conn).await).unwrap();
+        files.push(rows);
+    }
     for file in std::fs::read_dir(bench.app.data_dir()).unwrap().map(Result::unwrap) {
         if file.file_type().unwrap().is_file() {
-            places.push((file.path().display().to_string(), std::fs::read(file.path()).unwrap()));
+            files.push(file.path());
         }
+    }
+    let wanted: Vec<&str> = secrets.iter().copied().collect();
+    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let found = files_with(&wanted, &files);
+    assert!(found.is_empty(), "I5: a secret stands in {found}");
+    if let Wrong::Call(name, CallFault::Unauthorized | CallFault::Forbidden) = &bench.wrong
+        && name == "psa PATCH /service/tickets/{id}/notes/{noteId}"
+    {
+        // Refused once, tidying is given up: what stands there opens nothing any more, which is looked at too.
+        return;
     }
     for ticket in bench.app.psa.tenant.ticket_ids() {
-        places.push((format!("ticket {ticket}"), bench.app.psa.notes(ticket).concat().into_bytes()));
+        let notes = bench.app.psa.notes(ticket).concat();
+        let stands = secrets.iter().any(|secret| notes.contains(secret));
+        assert!(!stands, "I5: a secret stands in ticket {ticket}");
     }
-    for (place, bytes) in &places {
-        // Secrets are ASCII: they survive this whatever stands around them.
-        let text = String::from_utf8_lossy(bytes);
-        for secret in &secrets {
-            assert!(!text.contains(secret), "I5: a secret of {} letters stands in {place}", secret.len());
-        }
-    }
+}
+
+/// Every row of every table, as text; what is binary as the text that it may be.
+async fn all_rows(conn: &mut sqlx::PgConnection) -> String {
+    let sql =
+        "SELECT string_agg(format('SELECT encode(convert_to(t::text, ''UTF8''), ''escape'') FROM %I t', tablename),
+                                 ' UNION ALL ') FROM pg_tables WHERE schemaname = current_schema()";
+    let all: String = sqlx::query_scalar(sql).fetch_one(&mut *conn).await.unwrap();
+    let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(all)).fetch_all(conn).await.unwrap();
+    rows.join("\n")
 }
 
 /// I9, I13: a step that was sent is known to have come to something, or the account was looked at again.
@@ -160,7 +197,13 @@ fn every_intent_has_an_outcome_or_another_look(bench: &Bench, audit: &[AuditEntr
         }
     }
     assert!(!is_open, "I9: the last step came to nothing, and nobody looked");
-    assert!(unanswered <= usize::from(bench.death.is_some()), "I9: {unanswered} intents have no outcome");
+    let allowed = match bench.wrong {
+        Wrong::Nothing | Wrong::Stopped(_) => 0,
+        // Two accounts are worked on at once, and what is said of them is mixed.
+        Wrong::Weather => usize::MAX,
+        _ => 1,
+    };
+    assert!(unanswered <= allowed, "I9: {unanswered} intents have no outcome");
 }
 
 /// I10: another customer consented to the same app, and nobody asked for anything there.

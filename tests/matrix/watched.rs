@@ -31,7 +31,10 @@ use latchkey_contract::{
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::sync::Notify;
 
-use crate::point::{Point, Side, of_commit};
+use crate::{
+    point::{Point, Side, of_commit},
+    wrong::Obstacle,
+};
 
 /// What was reached in which order, in a file that outlives the process.
 #[derive(Debug)]
@@ -79,6 +82,7 @@ impl Trace {
 pub(crate) struct Watched {
     inner: Arc<dyn Store>,
     trace: Trace,
+    obstacle: Option<Arc<Obstacle>>,
     /// Leases held, by task and fence, with the kind of work.
     open: Mutex<BTreeMap<(String, i64), String>>,
     under_way: AtomicUsize,
@@ -95,12 +99,18 @@ impl Watched {
         Self {
             inner,
             trace: Trace { file: Mutex::new(file), counts: Mutex::default(), kill },
+            obstacle: None,
             open: Mutex::default(),
             under_way: AtomicUsize::new(0),
             stirs: AtomicU64::new(0),
             found_nothing_at: AtomicU64::new(0),
             has_claimed: AtomicBool::new(false),
         }
+    }
+
+    /// With something in the way of one commit.
+    pub(crate) fn hindered(self, obstacle: Option<Arc<Obstacle>>) -> Self {
+        Self { obstacle, ..self }
     }
 
     /// The clock was moved, so something may be due.
@@ -130,10 +140,23 @@ impl Watched {
     ) -> Result<T, StoreError> {
         let nth = self.trace.before(name);
         self.under_way.fetch_add(1, Ordering::SeqCst);
-        let result = act.await;
-        if result.is_ok() {
-            self.trace.after(name, nth);
-        }
+        let result = match self.obstacle.as_ref().and_then(|obstacle| obstacle.meets(name)) {
+            Some((error, false)) => Err(error),
+            Some((error, true)) => {
+                let written = act.await;
+                if written.is_ok() {
+                    self.trace.after(name, nth);
+                }
+                written.and(Err(error))
+            }
+            None => {
+                let result = act.await;
+                if result.is_ok() {
+                    self.trace.after(name, nth);
+                }
+                result
+            }
+        };
         self.stirs.fetch_add(1, Ordering::SeqCst);
         self.under_way.fetch_sub(1, Ordering::SeqCst);
         self.inner.changed().notify_one();
@@ -385,6 +408,10 @@ impl Store for Watched {
             let name = format!("commit claim/{kind}");
             let nth = self.trace.before(&name);
             self.trace.after(&name, nth);
+            if let Some((error, true)) = self.obstacle.as_ref().and_then(|obstacle| obstacle.meets(&name)) {
+                self.open.lock().unwrap().retain(|held, _| tasks.iter().all(|task| self::held(&task.lease) != *held));
+                return Err(error);
+            }
         }
         Ok(tasks)
     }
