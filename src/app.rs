@@ -17,7 +17,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 use crate::{
     cli::ServiceDesk,
     clock_guard::{GuardedClock, Trust},
-    config::Config,
+    config::{Config, DATABASE_FILE},
     generation::{Counter, CounterError, Standing},
     http::{self, Entrance, Health, HealthCheck, Web},
     jobs::{
@@ -31,20 +31,17 @@ use crate::{
     registry::{Live, Vendors},
     seal,
     socket::{Door, Limits},
-    store::{
-        Comparing, LaterHolds, Store, StoreError,
-        sqlite::{Options, Sqlite},
-    },
+    store::{Comparing, Engine, LaterHolds, Store, StoreError, sqlite::Options},
     tls::Tls,
 };
 
 /// How long work under way may take to finish when the service is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The database within the data directory.
+/// The database's file within the data directory, where it is a file.
 #[must_use]
 pub fn database(config: &Config) -> PathBuf {
-    config.data_dir.join("latchkey.db")
+    config.data_dir.join(DATABASE_FILE)
 }
 
 /// Puts something between the service and its store.
@@ -56,7 +53,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
-    /// How large the database may become, and what is kept of the disk for removals.
+    /// How large the database's file may become, and what is kept of the disk for removals.
     pub storage: Options,
     /// Lies between the service and its store, where somebody wants to look or to break off.
     pub wrap_store: Option<WrapStore>,
@@ -91,7 +88,8 @@ impl fmt::Debug for Parts {
 #[derive(Debug)]
 pub struct App {
     lock: Lock,
-    sqlite: Arc<Sqlite>,
+    engine: Engine,
+    counter: Counter,
     store: Arc<dyn Store>,
     queue: Arc<Queue>,
     address: SocketAddr,
@@ -108,8 +106,8 @@ impl App {
     /// Whatever stops the start, with what to do about it: nothing runs half.
     pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
         let lock = Lock::for_service(&config.data_dir).await?;
-        let sqlite = Arc::new(Sqlite::open(&database(config), parts.storage).await?);
-        let mut store: Arc<dyn Store> = Arc::<Sqlite>::clone(&sqlite);
+        let engine = Engine::open(&config.database, parts.storage).await?;
+        let mut store = engine.store();
         if let Some(wrap) = parts.wrap_store {
             store = wrap(store);
         }
@@ -142,10 +140,10 @@ impl App {
         let sweep = Arc::new(Sweep::new(Arc::clone(&store), Arc::clone(&clock), trust));
         let reconcile = copy.comparing.map(|comparing| {
             let (store, live, clock) = (Arc::clone(&store), Arc::clone(&live), Arc::clone(&clock));
-            Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter, comparing, gate))
+            Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter.clone(), comparing, gate))
         });
         let health: Arc<dyn Health> = Arc::new(Pulse {
-            sqlite: Arc::clone(&sqlite),
+            engine: engine.clone(),
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             trust: guard,
@@ -156,7 +154,8 @@ impl App {
         });
         let mut app = Self {
             lock,
-            sqlite,
+            engine,
+            counter,
             store: Arc::clone(&store),
             queue,
             address: config.listen,
@@ -167,6 +166,9 @@ impl App {
         };
         let waking = Arc::clone(&app.queue);
         app.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
+        if let Engine::Postgres(_) = app.engine {
+            app.background.push(tokio::spawn(count_on(app.counter.clone(), Arc::clone(&store), Arc::clone(&clock))));
+        }
         if let Some(reconcile) = reconcile {
             let waking = Arc::clone(&app.queue);
             app.background.push(tokio::spawn(async move { reconcile.run(move || waking.wake()).await }));
@@ -265,7 +267,10 @@ impl App {
         for task in self.background {
             task.abort();
         }
-        self.sqlite.close().await;
+        if let Engine::Postgres(_) = self.engine {
+            count(&self.counter, self.store.as_ref()).await;
+        }
+        self.engine.close().await;
         drop(self.lock);
         tracing::info!("stopped");
     }
@@ -350,10 +355,34 @@ impl Copy {
     }
 }
 
+/// How often the generation is raised where others make the copies.
+const COUNTED_EVERY: Duration = Duration::from_secs(60);
+
+/// Nobody says when a server's database is copied. So its generation goes on by itself, and a copy that is put back is
+/// below the file's number unless less than this has passed.
+async fn count_on(counter: Counter, store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
+    loop {
+        clock.sleep_until(clock.now() + COUNTED_EVERY).await;
+        count(&counter, store.as_ref()).await;
+    }
+}
+
+/// An older copy that is being compared is left as it is: raising its number would end that.
+async fn count(counter: &Counter, store: &dyn Store) {
+    let raised = match store.generation().await {
+        Ok(generation) if generation.comparing.is_some() => return,
+        Ok(_) => counter.raise(store).await.map(drop),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = raised {
+        tracing::warn!(error = chain(&error), "the generation could not be raised");
+    }
+}
+
 /// What `/readyz` looks at.
 #[derive(Debug)]
 struct Pulse {
-    sqlite: Arc<Sqlite>,
+    engine: Engine,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     trust: Arc<dyn Trust>,
@@ -377,7 +406,7 @@ impl Pulse {
 impl Health for Pulse {
     async fn checks(&self) -> Vec<HealthCheck> {
         let database = match tokio::time::timeout(Duration::from_secs(3), self.beat()).await {
-            Ok(Ok(())) => self.sqlite.damage().map_or(Ok(()), |found| {
+            Ok(Ok(())) => self.engine.damage().map_or(Ok(()), |found| {
                 Err(format!(
                     "the database is damaged ({found}): stop the service, keep a copy of the file, restore a backup"
                 ))

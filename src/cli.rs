@@ -23,6 +23,7 @@ mod init;
 mod key;
 mod load;
 mod mapping;
+mod migrate;
 mod names;
 mod operator;
 mod person;
@@ -142,6 +143,15 @@ enum Command {
     Restore {
         /// The backup.
         file: PathBuf,
+    },
+    /// Move everything to the PostgreSQL database that the configuration names. Only while no service runs.
+    Migrate {
+        /// Where it is: the file in data_dir.
+        #[arg(long, value_name = "ENGINE")]
+        from: migrate::From,
+        /// Where it goes: the database under [database].
+        #[arg(long, value_name = "ENGINE")]
+        to: migrate::To,
     },
     /// Compare the database with the directories: after an older copy was put back, before anything is given or ended.
     Reconcile {
@@ -335,6 +345,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
         Command::Init(wanted) => return init::run(wanted, &cli.config, terminal).await,
         Command::Backup { file } => return backup::make(&cli.config, terminal, &file).await,
         Command::Restore { file } => return backup::restore(&cli.config, terminal, &file).await,
+        Command::Migrate { from, to } => return migrate::run(&cli.config, terminal, from, to).await,
         _ => {}
     }
     // Nothing of this installation is needed for it.
@@ -408,7 +419,11 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Person(command) => person::run(command, desk, terminal).await,
         Command::Binding(command) => binding::run(command, desk, terminal).await,
         Command::Customer(command) => customer::run(command, desk, terminal).await,
-        Command::Serve | Command::Init(_) | Command::Backup { .. } | Command::Restore { .. } => {
+        Command::Serve
+        | Command::Init(_)
+        | Command::Backup { .. }
+        | Command::Restore { .. }
+        | Command::Migrate { .. } => {
             bail!("this is run by itself, not through a service that runs")
         }
         Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,

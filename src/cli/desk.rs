@@ -15,7 +15,6 @@ use super::{
     operator::{self, Operator},
 };
 use crate::{
-    app::database,
     audit::{AuditEntry, By, Code},
     clock::SystemClock,
     config::Config,
@@ -25,10 +24,7 @@ use crate::{
     rulebook::{Connection, Rules},
     seal::{Seal, unlock},
     socket::Obey,
-    store::{
-        CommitName, Store, StoreError, Transition,
-        sqlite::{Options, Sqlite},
-    },
+    store::{CommitName, Engine, Store, StoreError, Transition, sqlite::Options},
 };
 
 #[derive(Debug)]
@@ -42,7 +38,7 @@ pub(super) struct Desk {
 
 #[derive(Debug)]
 enum Place {
-    Alone { sqlite: Arc<Sqlite>, lock: Lock },
+    Alone { engine: Engine, lock: Lock },
     Service(Arc<Jobs>),
 }
 
@@ -56,15 +52,14 @@ impl Desk {
         config.make_data_dir()?;
         refuse_others(&config.data_dir)?;
         let lock = Lock::for_command(&config.data_dir).await?;
-        let sqlite = Arc::new(Sqlite::open(&database(&config), Options::default()).await?);
-        let store: Arc<dyn Store> = Arc::<Sqlite>::clone(&sqlite);
-        let place = Place::Alone { sqlite, lock };
+        let engine = Engine::open(&config.database, Options::default()).await?;
+        let (store, place) = (engine.store(), Place::Alone { engine, lock });
         Ok(Self { config, store, clock: Arc::new(SystemClock::new()), operator: Operator::here(), place })
     }
 
     pub(super) async fn close(self) {
-        if let Place::Alone { sqlite, lock } = self.place {
-            sqlite.close().await;
+        if let Place::Alone { engine, lock } = self.place {
+            engine.close().await;
             drop(lock);
         }
     }

@@ -4,10 +4,13 @@
 //! fall together, and the versions they started from are checked. Nothing is decided here.
 
 mod alert;
+mod engine;
+pub mod postgres;
 pub(crate) mod row;
 pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod story;
+pub mod transfer;
 mod transition;
 mod watched;
 
@@ -28,12 +31,13 @@ use crate::{
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
 pub use alert::{Alert, Happening, MailState, OwedMail};
+pub use engine::{Database, Engine, OpenError};
 pub use transition::{
     BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Rewrapped, SealedRow, Transition,
 };
 pub use watched::{Cursor, Trouble, TroubleKind, Watched};
 
-/// The engine behind which everything is remembered. Every engine tells the same story (`story.rs`); SQLite is the one there is.
+/// The engine behind which everything is remembered. Both tell the same story (`story`).
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// Notified after each commit that may have made a task due sooner: whoever claims waits on it.
@@ -266,6 +270,9 @@ pub enum StoreError {
     /// No room to write. Only removals may use what was reserved.
     #[error("the disk is full")]
     Full,
+    /// The answer of a COMMIT did not come, and what became of it could not be found out: look before doing it again.
+    #[error("the database did not say whether it was written")]
+    Unknown,
     /// A row cannot be read back.
     #[error("row {id} of {table} cannot be read")]
     Corrupt {

@@ -9,15 +9,12 @@ use std::{
 };
 
 use latchkey::{
-    app::{App, Parts, database},
+    app::{App, Parts},
     audit::By,
     random::SystemRandom,
     registry::{SecretKind, SecretName, set_secrets},
     seal,
-    store::{
-        Store,
-        sqlite::{Options, Sqlite},
-    },
+    store::{Engine, Store, sqlite::Options},
     telemetry::{LogFormat, LogLevel, subscriber},
 };
 use latchkey_contract::{Clock as _, Secret, Timestamp};
@@ -82,14 +79,14 @@ async fn rest(store: &Watched) -> String {
 /// What `latchkey secret set` does.
 async fn command(orders: &Orders, value: &str, now: Timestamp, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) {
     let config = config(&orders.dir, orders.port);
-    let sqlite = Arc::new(Sqlite::open(&database(&config), Options::default()).await.unwrap());
-    let store = wrap(Arc::<Sqlite>::clone(&sqlite));
+    let engine = Engine::open(&config.database, Options::default()).await.unwrap();
+    let store = wrap(engine.store());
     let seal = seal::unlock(&config.key_file, store.as_ref(), now).await.unwrap();
     let name = SecretName::new("acme-entra".parse().unwrap(), SecretKind::ClientSecret);
     set_secrets(store.as_ref(), &seal, &By::operator("test"), &[(name, Secret::new(value.to_owned()))], now)
         .await
         .unwrap();
-    sqlite.close().await;
+    engine.close().await;
 }
 
 /// Runs the service until told to stop.

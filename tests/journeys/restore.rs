@@ -33,8 +33,11 @@ impl TestApp {
         self.place().0.join(name)
     }
 
-    /// As `latchkey backup` does it, while the service runs.
+    /// As `latchkey backup` does it, while the service runs; or pg_dump.
     async fn back_up(&self) {
+        if let Some(database) = self.on_server() {
+            return database.dump(&self.file(BACKUP));
+        }
         let store = self.store();
         let seal = seal::unlock(&self.config().key_file, store.as_ref(), self.clock.now()).await.unwrap();
         let counter = Counter::at(&self.config().generation_file);
@@ -43,9 +46,14 @@ impl TestApp {
         assert!(made.unraised.is_none());
     }
 
-    /// As `latchkey restore` does it, and a start.
+    /// As `latchkey restore` does it, or pg_restore, and a start.
     async fn put_back(&mut self) {
         self.down().await;
+        if let Some(database) = self.on_server() {
+            database.restore(&self.file(BACKUP));
+            self.entra.sim.faults().clear_calls();
+            return self.up().await;
+        }
         let ready =
             backup::prepare(self.config(), &self.file(BACKUP), &By::operator("test"), self.clock.now()).await.unwrap();
         ready.put_in_place().await.unwrap();
@@ -368,11 +376,17 @@ async fn old_mails_are_not_sent_again_unless_somebody_has_to_act() {
 async fn a_copy_that_was_put_back_by_hand_is_noticed() {
     let mut app = TestApp::start().await;
     app.down().await;
-    std::fs::copy(database(app.config()), app.file("copy.db")).unwrap();
+    match app.on_server() {
+        Some(database) => database.dump(&app.file("copy.db")),
+        None => drop(std::fs::copy(database(app.config()), app.file("copy.db")).unwrap()),
+    }
     app.up().await;
     app.active().await;
     app.down().await;
-    std::fs::copy(app.file("copy.db"), database(app.config())).unwrap();
+    match app.on_server() {
+        Some(database) => database.restore(&app.file("copy.db")),
+        None => drop(std::fs::copy(app.file("copy.db"), database(app.config())).unwrap()),
+    }
     app.up().await;
     soon!("the comparison", app.waits_for_reconcile().await && app.comparisons() > 0);
     // It stays so over a restart, whatever was counted meanwhile.

@@ -3,43 +3,67 @@
 //! Every write goes through the `writer`, which commits what waits together; reads go to connections
 //! that cannot write. An answer to a write means that it is on the disk.
 
-mod audit;
-mod audit_read;
-mod commit;
 pub mod copy;
-mod enroll;
-mod generation;
-mod intake;
-mod keys;
+mod dialect;
 mod look;
 mod open;
-mod people;
+mod record;
 mod reserve;
-mod rules;
-mod sweep;
-mod tasks;
 #[cfg(test)]
 mod tests;
-mod verbs;
-mod watched;
 mod writer;
+
+// What both engines do in the same words, compiled for this one.
+#[path = "../sql/audit.rs"]
+mod audit;
+#[path = "../sql/audit_read.rs"]
+mod audit_read;
+#[path = "../sql/commit.rs"]
+mod commit;
+#[path = "../sql/enroll.rs"]
+mod enroll;
+#[path = "../sql/generation.rs"]
+mod generation;
+#[path = "../sql/intake.rs"]
+mod intake;
+#[path = "../sql/keys.rs"]
+mod keys;
+#[path = "../sql/people.rs"]
+mod people;
+#[path = "../sql/rules.rs"]
+mod rules;
+#[path = "../sql/sweep.rs"]
+mod sweep;
+#[path = "../sql/tasks.rs"]
+mod tasks;
+#[path = "../sql/verbs.rs"]
+mod verbs;
+#[path = "../sql/watched.rs"]
+mod watched;
+#[path = "../sql/write.rs"]
+mod write;
 
 use std::{path::Path, sync::Arc};
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteArguments as Arguments, SqliteQueryResult as Done};
+use sqlx::{Sqlite as Db, SqliteConnection as Conn, SqliteExecutor as Executor, SqlitePool as Pool};
 use tokio::{
     sync::{Mutex, Notify, mpsc, oneshot},
     task::JoinHandle,
 };
 
-use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
-use super::StoreError;
+use self::{
+    Sqlite as Engine,
+    write::{Asked, Class, Request, Write},
+    writer::{WAITING, Writer},
+};
+use super::{NewDelivery, Recorded, StoreError};
 pub use open::{OpenError, Options, newest_migration};
 
 /// The store in a SQLite file.
 #[derive(Debug)]
 pub struct Sqlite {
-    readers: SqlitePool,
+    readers: Pool,
     first: mpsc::Sender<Box<dyn Request>>,
     others: mpsc::Sender<Box<dyn Request>>,
     changed: Arc<Notify>,
@@ -77,7 +101,7 @@ impl Sqlite {
         Ok(Self::serve(opener, conn, reserve::Reserve::none()))
     }
 
-    fn serve(opener: open::Opener, conn: SqliteConnection, reserve: reserve::Reserve) -> Self {
+    fn serve(opener: open::Opener, conn: Conn, reserve: reserve::Reserve) -> Self {
         let readers = opener.readers();
         let (first, first_out) = mpsc::channel(WAITING);
         let (others, others_out) = mpsc::channel(WAITING);
@@ -114,6 +138,10 @@ impl Sqlite {
         if let Err(error) = task.await {
             tracing::error!(%error, "the writer ended badly");
         }
+    }
+
+    async fn record(&self, delivery: NewDelivery) -> Result<Recorded, StoreError> {
+        self.write(record::Record(delivery)).await
     }
 
     async fn write<W: Write>(&self, write: W) -> Result<W::Out, StoreError> {
@@ -160,4 +188,11 @@ fn code(error: &sqlx::Error) -> Option<i32> {
         sqlx::Error::Database(database) => database.code()?.parse().ok(),
         _ => None,
     }
+}
+
+/// Having met damage, the engine refuses every other write of the same transaction, and its COMMIT.
+fn is_damage(error: &StoreError) -> bool {
+    const CORRUPT: i32 = 11;
+    let StoreError::Engine(source) = error else { return false };
+    source.downcast_ref().and_then(code).is_some_and(|code| code & 0xff == CORRUPT)
 }

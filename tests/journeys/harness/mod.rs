@@ -5,13 +5,14 @@ mod clock;
 mod looks;
 mod operator;
 pub(crate) mod outside;
+pub(crate) mod stranger;
 mod vendors;
 
 use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 
 use latchkey::{
     access::{Grant, State},
-    app::{App, Parts, database},
+    app::{App, Parts},
     audit::By,
     config::Config,
     people::{Enrolment, OneTime},
@@ -19,10 +20,7 @@ use latchkey::{
     registry::{SecretKind, SecretName, set_secrets},
     rulebook::{Records, Rulebook, Rules},
     seal,
-    store::{
-        Store,
-        sqlite::{Options, Sqlite},
-    },
+    store::{Engine, Store, sqlite::Options},
 };
 use latchkey_contract::{Clock, ConnectionId, PersonId, Secret, TicketRef, Timestamp};
 use latchkey_simulators::authority::{Authority, use_ring};
@@ -43,7 +41,7 @@ pub(crate) struct TestApp {
     pub(crate) jane: OneTime,
     pub(crate) mark: OneTime,
     app: Option<App>,
-    opened: Option<Arc<Sqlite>>,
+    opened: Option<Engine>,
     config: Config,
     port: u16,
     dir: TempDir,
@@ -115,14 +113,14 @@ impl TestApp {
 
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         match &self.opened {
-            Some(opened) => Arc::<Sqlite>::clone(opened),
+            Some(opened) => opened.store(),
             None => self.app().store(),
         }
     }
 
     /// Opens what a service that is down has left, to look at it.
     pub(crate) async fn open_store(&mut self) {
-        self.opened = Some(Arc::new(Sqlite::open(&database(&self.config), Options::default()).await.unwrap()));
+        self.opened = Some(Engine::open(&self.config.database, Options::default()).await.unwrap());
     }
 
     pub(crate) async fn close_store(&mut self) {
@@ -249,10 +247,14 @@ pub(crate) fn free_port() -> u16 {
 }
 
 pub(crate) fn config(dir: &Path, port: u16) -> Config {
-    let text = format!(
-        "data_dir = \"data\"\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n"
-    );
-    Config::parse(&text, &dir.join("latchkey.toml"), None).unwrap()
+    Config::parse(&config_text(dir, port), &dir.join("latchkey.toml"), None).unwrap()
+}
+
+pub(crate) fn config_text(dir: &Path, port: u16) -> String {
+    format!(
+        "data_dir = \"data\"\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n{}",
+        stranger::configured(dir)
+    )
 }
 
 /// What an operator does once: secrets, documents, people.
@@ -264,9 +266,10 @@ async fn install(
     ca_file: &Path,
     setup: &Setup,
 ) -> (OneTime, OneTime) {
-    let store = Sqlite::open(&database(config), Options::default()).await.unwrap();
-    let now = clock.now();
-    let seal = seal::unlock(&config.key_file, &store, now).await.unwrap();
+    let engine = Engine::open(&config.database, Options::default()).await.unwrap();
+    let (store, now) = (engine.store(), clock.now());
+    let store = store.as_ref();
+    let seal = seal::unlock(&config.key_file, store, now).await.unwrap();
     let rules = documents(psa, entra, ca_file, setup, now);
     store.save_rules(&rules, "test", "first", now).await.unwrap();
     let secret = |connection: &str, kind, value: &str| {
@@ -277,10 +280,10 @@ async fn install(
         secret("cw", SecretKind::HookSecret, HOOK_SECRET),
         secret("acme-entra", SecretKind::ClientSecret, CLIENT_SECRET),
     ];
-    set_secrets(&store, &seal, &By::operator("test"), &secrets, now).await.unwrap();
-    let jane = enroll(&store, &seal, "jane", now).await;
-    let mark = enroll(&store, &seal, "mark", now).await;
-    store.close().await;
+    set_secrets(store, &seal, &By::operator("test"), &secrets, now).await.unwrap();
+    let jane = enroll(store, &seal, "jane", now).await;
+    let mark = enroll(store, &seal, "mark", now).await;
+    engine.close().await;
     (jane, mark)
 }
 
@@ -403,18 +406,10 @@ max_length = "8h"
 }
 
 impl TestApp {
-    /// Message ids of recorded deliveries, and how many of them have no outcome, read from the database's own file.
+    /// Message ids of recorded deliveries, and how many of them have no outcome, read from outside.
     pub(crate) fn deliveries(&self) -> (std::collections::BTreeSet<String>, usize) {
-        let path = database(&self.config);
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(read_deliveries(&path)))
+        let recorded = self.recorded();
+        let open = recorded.iter().filter(|(_, outcome)| outcome.is_none()).count();
+        (recorded.into_iter().map(|(message, _)| message).collect(), open)
     }
-}
-
-async fn read_deliveries(path: &Path) -> (std::collections::BTreeSet<String>, usize) {
-    use sqlx::{Connection, Row};
-    let url = format!("sqlite://{}?mode=ro", path.display());
-    let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
-    let rows = sqlx::query("select message_id, outcome from deliveries").fetch_all(&mut database).await.unwrap();
-    let open = rows.iter().filter(|r| r.get::<Option<String>, _>(1).is_none()).count();
-    (rows.iter().map(|r| r.get(0)).collect(), open)
 }

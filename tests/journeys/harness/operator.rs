@@ -142,11 +142,7 @@ impl TestApp {
 
     fn write_config(&self) -> String {
         let file = self.dir.path().join("latchkey.toml");
-        let port = self.port;
-        let text = format!(
-            "data_dir = \"data\"\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n"
-        );
-        std::fs::write(&file, text).unwrap();
+        std::fs::write(&file, super::config_text(self.dir.path(), self.port)).unwrap();
         file.to_str().unwrap().to_owned()
     }
 

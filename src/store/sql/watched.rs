@@ -2,15 +2,14 @@
 
 use latchkey_contract::{ConnectionId, PersonId, TicketId, TicketRef, Timestamp, ticket::TicketChanged};
 use serde::de::DeserializeOwned;
-use sqlx::{SqliteConnection, SqlitePool};
 
-use super::{StoreError, commit::one, engine};
+use super::{Conn, Pool, StoreError, commit::one, dialect, engine};
 use crate::store::{Cursor, Trouble, TroubleKind, Watched, row};
 
 const POLL: &str = "poll";
 
 /// Writes it; what somebody else wrote meanwhile is a conflict.
-pub(super) async fn put(conn: &mut SqliteConnection, watched: &Watched) -> Result<(), StoreError> {
+pub(super) async fn put(conn: &mut Conn, watched: &Watched) -> Result<(), StoreError> {
     match watched {
         Watched::Asked(cursor) => {
             let sql = "INSERT INTO watched (connection, kind, doc) VALUES ($1, $2, $3)
@@ -34,7 +33,7 @@ pub(super) async fn put(conn: &mut SqliteConnection, watched: &Watched) -> Resul
     }
 }
 
-async fn put_trouble(conn: &mut SqliteConnection, sql: &'static str, trouble: &Trouble) -> Result<(), StoreError> {
+async fn put_trouble(conn: &mut Conn, sql: &'static str, trouble: &Trouble) -> Result<(), StoreError> {
     let done = sqlx::query(sql)
         .bind(trouble.connection.as_str())
         .bind(trouble.kind.name())
@@ -46,7 +45,7 @@ async fn put_trouble(conn: &mut SqliteConnection, sql: &'static str, trouble: &T
 }
 
 /// `false` when there was nothing.
-async fn forget(conn: &mut SqliteConnection, connection: &ConnectionId, kind: &str) -> Result<bool, StoreError> {
+async fn forget(conn: &mut Conn, connection: &ConnectionId, kind: &str) -> Result<bool, StoreError> {
     let done = sqlx::query("DELETE FROM watched WHERE connection = $1 AND kind = $2")
         .bind(connection.as_str())
         .bind(kind)
@@ -56,12 +55,12 @@ async fn forget(conn: &mut SqliteConnection, connection: &ConnectionId, kind: &s
     Ok(done.rows_affected() == 1)
 }
 
-pub(super) async fn cursor(readers: &SqlitePool, connection: &ConnectionId) -> Result<Option<Cursor>, StoreError> {
+pub(super) async fn cursor(readers: &Pool, connection: &ConnectionId) -> Result<Option<Cursor>, StoreError> {
     doc(readers, connection, POLL).await
 }
 
 pub(super) async fn trouble(
-    readers: &SqlitePool,
+    readers: &Pool,
     connection: &ConnectionId,
     kind: TroubleKind,
 ) -> Result<Option<Trouble>, StoreError> {
@@ -69,7 +68,7 @@ pub(super) async fn trouble(
 }
 
 async fn doc<T: DeserializeOwned>(
-    readers: &SqlitePool,
+    readers: &Pool,
     connection: &ConnectionId,
     kind: &str,
 ) -> Result<Option<T>, StoreError> {
@@ -82,7 +81,7 @@ async fn doc<T: DeserializeOwned>(
     doc.map(|doc| row::decode("watched", connection.as_str(), &doc)).transpose()
 }
 
-pub(super) async fn troubles(readers: &SqlitePool) -> Result<Vec<Trouble>, StoreError> {
+pub(super) async fn troubles(readers: &Pool) -> Result<Vec<Trouble>, StoreError> {
     let rows: Vec<(String, String)> =
         sqlx::query_as("SELECT connection, doc FROM watched WHERE kind <> $1 ORDER BY connection, kind")
             .bind(POLL)
@@ -95,40 +94,30 @@ pub(super) async fn troubles(readers: &SqlitePool) -> Result<Vec<Trouble>, Store
 /// Which of these nobody has looked at since they were saved, and nobody is about to. A task that runs may have read
 /// its ticket before the save; one that waits will read it after.
 pub(super) async fn unseen(
-    readers: &SqlitePool,
+    readers: &Pool,
     connection: &ConnectionId,
     changed: &[TicketChanged],
 ) -> Result<Vec<TicketId>, StoreError> {
     let reference =
         |ticket: &TicketId| TicketRef { connection: connection.clone(), ticket: ticket.clone() }.to_string();
     let saves: Vec<_> = changed.iter().map(|c| (&c.id, reference(&c.id), c.at.millis())).collect();
-    let rows: Vec<String> = sqlx::query_scalar(
-        "SELECT c.value ->> 0 FROM json_each($1) AS c
-         WHERE NOT EXISTS (SELECT 1 FROM tasks AS t
-                           WHERE t.state = 'pending' AND t.key = 'ticket:' || (c.value ->> 1))
-           AND NOT EXISTS (SELECT 1 FROM sightings AS s
-                           WHERE s.ticket = c.value ->> 1 AND s.doc ->> 'covers' >= c.value ->> 2)
-         ORDER BY c.key",
-    )
-    .bind(row::encode(&saves)?)
-    .fetch_all(readers)
-    .await
-    .map_err(engine)?;
+    let rows: Vec<String> =
+        sqlx::query_scalar(dialect::UNSEEN).bind(row::encode(&saves)?).fetch_all(readers).await.map_err(engine)?;
     rows.iter().map(|id| row::parse("sightings", id, id)).collect()
 }
 
 /// Looks that a poll asked for and nobody has begun.
-pub(super) async fn looks_ahead(readers: &SqlitePool, connection: &ConnectionId) -> Result<u64, StoreError> {
+pub(super) async fn looks_ahead(readers: &Pool, connection: &ConnectionId) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) FROM tasks WHERE kind = 'look' AND attempts = 0 AND connection = $1";
     let count: i64 = sqlx::query_scalar(sql).bind(connection.as_str()).fetch_one(readers).await.map_err(engine)?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// Who has access, waits for it, or is signed in.
-pub(super) async fn people_here(readers: &SqlitePool, now: Timestamp) -> Result<Vec<PersonId>, StoreError> {
+pub(super) async fn people_here(readers: &Pool, now: Timestamp) -> Result<Vec<PersonId>, StoreError> {
     let rows: Vec<String> = sqlx::query_scalar(
         "SELECT person FROM grants WHERE is_open = 1 AND state <> 'ending'
-         UNION SELECT person FROM sessions WHERE until_at > $1 AND idle_until > $1",
+         UNION SELECT person FROM sessions WHERE until_at > $1 AND idle_until > $1 ORDER BY person",
     )
     .bind(now.millis())
     .fetch_all(readers)

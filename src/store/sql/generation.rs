@@ -1,11 +1,10 @@
 //! How old this copy of the database is.
 
 use async_trait::async_trait;
-use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{
-    StoreError, commit, engine,
-    writer::{Class, Room, Write},
+    Conn, Pool, StoreError, commit, engine,
+    write::{Class, Room, Write},
 };
 use crate::{
     rulebook::AlertKind,
@@ -15,7 +14,7 @@ use crate::{
 const NUMBER: &str = "generation";
 const COMPARING: &str = "comparing";
 
-pub(super) async fn read(readers: &SqlitePool) -> Result<Generation, StoreError> {
+pub(super) async fn read(readers: &Pool) -> Result<Generation, StoreError> {
     let rows: Vec<(String, String)> = sqlx::query_as("SELECT name, value FROM meta WHERE name IN ($1, $2)")
         .bind(NUMBER)
         .bind(COMPARING)
@@ -44,10 +43,11 @@ impl Write for Raise {
         Class::Removal
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<i64, StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<i64, StoreError> {
         let value: String = sqlx::query_scalar(
             "INSERT INTO meta (name, value) VALUES ($1, CAST($2 + 1 AS TEXT))
-             ON CONFLICT (name) DO UPDATE SET value = CAST(max(CAST(value AS INTEGER), $2) + 1 AS TEXT)
+             ON CONFLICT (name) DO UPDATE SET value = CAST(
+                 CASE WHEN CAST(meta.value AS BIGINT) > $2 THEN CAST(meta.value AS BIGINT) ELSE $2 END + 1 AS TEXT)
              RETURNING value",
         )
         .bind(NUMBER)
@@ -69,7 +69,7 @@ impl Write for Raise {
 
 /// A copy owes mails that were sent since it was made, or tell of what nobody remembers. What asks somebody to act is sent
 /// all the same, as a repeat; everything else is given up, visibly.
-async fn let_old_mails_be(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+async fn let_old_mails_be(conn: &mut Conn) -> Result<(), StoreError> {
     let open: Vec<(String, String)> =
         sqlx::query_as("SELECT id, doc FROM mails WHERE is_open = 1").fetch_all(&mut *conn).await.map_err(engine)?;
     for (id, doc) in open {
@@ -101,7 +101,7 @@ impl Write for CompareFirst {
         Class::Removal
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<Comparing, StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<Comparing, StoreError> {
         sqlx::query("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
             .bind(COMPARING)
             .bind(row::encode(&self.0)?)

@@ -1,16 +1,15 @@
-//! The audit chain: appended to, owed to, pruned. The writer is alone, so its head cannot move meanwhile.
+//! The audit chain: appended to, owed to, pruned. Who writes is alone, so its head cannot move meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use latchkey_contract::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::{
-    StoreError,
+    Conn, StoreError,
     audit_read::{Bound, HEAD, prunable},
-    code, engine,
-    writer::{Room, Write},
+    engine, is_damage,
+    write::{Room, Write},
 };
 use crate::{
     audit::{AuditEntry, AuditRow, Checkpoint, canonical, link},
@@ -34,12 +33,7 @@ impl Append {
     }
 
     /// Chains the entries. Where that fails, those of a removal are owed; anything else fails.
-    pub(super) async fn run(
-        &self,
-        conn: &mut SqliteConnection,
-        entries: &[AuditEntry],
-        room: Room,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn run(&self, conn: &mut Conn, entries: &[AuditEntry], room: Room) -> Result<(), StoreError> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -64,7 +58,7 @@ impl Append {
     }
 
     /// `false` when what is owed comes first. Where it fails it leaves nothing behind.
-    async fn try_chain(conn: &mut SqliteConnection, entries: &[AuditEntry], room: Room) -> Result<bool, Failed> {
+    async fn try_chain(conn: &mut Conn, entries: &[AuditEntry], room: Room) -> Result<bool, Failed> {
         execute(conn, "SAVEPOINT chain").await.map_err(Failed::Alone)?;
         let came = after_what_is_owed(conn, entries, room).await;
         let is_undone = came.is_err() && execute(conn, "ROLLBACK TO chain").await.is_err();
@@ -74,13 +68,6 @@ impl Append {
         execute(conn, "RELEASE chain").await.map_err(Failed::WithAll)?;
         came.map_err(Failed::Alone)
     }
-}
-
-/// Having met damage, the engine refuses every other write of the same transaction, and its COMMIT.
-fn is_damage(error: &StoreError) -> bool {
-    const CORRUPT: i32 = 11;
-    let StoreError::Engine(source) = error else { return false };
-    source.downcast_ref().and_then(code).is_some_and(|code| code & 0xff == CORRUPT)
 }
 
 /// What a failure to append took with it.
@@ -100,11 +87,7 @@ fn may_be_owed(error: &StoreError, room: Room) -> bool {
     }
 }
 
-async fn after_what_is_owed(
-    conn: &mut SqliteConnection,
-    entries: &[AuditEntry],
-    room: Room,
-) -> Result<bool, StoreError> {
+async fn after_what_is_owed(conn: &mut Conn, entries: &[AuditEntry], room: Room) -> Result<bool, StoreError> {
     let left = match room {
         Room::Free => pay(conn).await?,
         // What is reserved is for removals to come.
@@ -117,7 +100,7 @@ async fn after_what_is_owed(
 }
 
 /// Numbers the entries and links each to the one before.
-async fn chain(conn: &mut SqliteConnection, entries: &[AuditEntry]) -> Result<(), StoreError> {
+async fn chain(conn: &mut Conn, entries: &[AuditEntry]) -> Result<(), StoreError> {
     let (mut seq, mut hash) = last(conn).await?;
     for entry in entries {
         seq += 1;
@@ -145,13 +128,13 @@ async fn chain(conn: &mut SqliteConnection, entries: &[AuditEntry]) -> Result<()
 }
 
 /// What the next entry follows from.
-async fn last(conn: &mut SqliteConnection) -> Result<(i64, String), StoreError> {
+async fn last(conn: &mut Conn) -> Result<(i64, String), StoreError> {
     let found: Option<(i64, String)> = sqlx::query_as(HEAD).fetch_optional(conn).await.map_err(engine)?;
     Ok(found.unwrap_or_default())
 }
 
 /// Keeps the entries of a removal until they can be chained.
-async fn owe(conn: &mut SqliteConnection, entries: &[AuditEntry], why: &str) -> Result<(), StoreError> {
+async fn owe(conn: &mut Conn, entries: &[AuditEntry], why: &str) -> Result<(), StoreError> {
     for entry in entries {
         sqlx::query("INSERT INTO audit_owed (doc) VALUES ($1)")
             .bind(canonical(entry)?)
@@ -168,13 +151,13 @@ async fn owe(conn: &mut SqliteConnection, entries: &[AuditEntry], why: &str) -> 
     Ok(())
 }
 
-async fn owed(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
+async fn owed(conn: &mut Conn) -> Result<u64, StoreError> {
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_owed").fetch_one(conn).await.map_err(engine)?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// Chains what is owed, oldest first, as much as goes together; answers how much is left.
-async fn pay(conn: &mut SqliteConnection) -> Result<u64, StoreError> {
+async fn pay(conn: &mut Conn) -> Result<u64, StoreError> {
     let rows: Vec<(i64, String)> = sqlx::query_as("SELECT id, doc FROM audit_owed ORDER BY id LIMIT $1")
         .bind(TOGETHER)
         .fetch_all(&mut *conn)
@@ -193,7 +176,7 @@ fn read_owed(id: i64, doc: &str) -> Result<AuditEntry, StoreError> {
     row.entry().map_err(|_| StoreError::Corrupt { table: "audit_owed", id: id.to_string() })
 }
 
-async fn execute(conn: &mut SqliteConnection, sql: &'static str) -> Result<(), StoreError> {
+async fn execute(conn: &mut Conn, sql: &'static str) -> Result<(), StoreError> {
     sqlx::query(sql).execute(conn).await.map(|_| ()).map_err(engine)
 }
 
@@ -213,7 +196,7 @@ pub(super) struct Pay;
 impl Write for Pay {
     type Out = u64;
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<u64, StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<u64, StoreError> {
         pay(conn).await
     }
 }
@@ -228,7 +211,7 @@ pub(super) struct Prune {
 impl Write for Prune {
     type Out = ();
 
-    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn, room: Room) -> Result<(), StoreError> {
         let Checkpoint { gone, signature } = &self.checkpoint;
         // Looked at once more where nobody can come in between.
         let up_to = Bound { before: Timestamp::MAX, up_to: gone.seq };
@@ -258,7 +241,7 @@ pub(super) struct Forget;
 impl Write for Forget {
     type Out = bool;
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<bool, StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<bool, StoreError> {
         let done = sqlx::query(
             "DELETE FROM audit WHERE seq IN (
                  SELECT seq FROM audit WHERE seq <= (SELECT max(seq) FROM audit_checkpoints) ORDER BY seq LIMIT $1)",

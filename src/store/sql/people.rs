@@ -2,11 +2,10 @@
 
 use async_trait::async_trait;
 use latchkey_contract::{PersonId, Timestamp};
-use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{
-    StoreError, engine, rules, tasks,
-    writer::{Room, Write},
+    Conn, Pool, StoreError, engine, rules, tasks,
+    write::{Room, Write},
 };
 use crate::{
     jobs::task::NewTask,
@@ -22,7 +21,7 @@ pub(super) struct UseStep(pub(super) PersonId, pub(super) i64);
 impl Write for UseStep {
     type Out = bool;
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<bool, StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<bool, StoreError> {
         let done = sqlx::query(
             "UPDATE factors SET last_step = $2 WHERE person = $1 AND (last_step IS NULL OR last_step < $2)",
         )
@@ -45,7 +44,7 @@ pub(super) struct CountFailure {
 impl Write for CountFailure {
     type Out = u32;
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<u32, StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<u32, StoreError> {
         sqlx::query("DELETE FROM failures WHERE at < $1")
             .bind(self.at.millis() - FAILURES_KEPT_MS)
             .execute(&mut *conn)
@@ -81,7 +80,7 @@ impl Write for OpenSession {
         true
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<(), StoreError> {
         let session = &self.session;
         rules::not_held(conn, &session.person).await?;
         sqlx::query(
@@ -112,7 +111,7 @@ pub(super) struct SeeSession {
 impl Write for SeeSession {
     type Out = Option<Session>;
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<Option<Session>, StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<Option<Session>, StoreError> {
         let found: Option<Row> = sqlx::query_as(
             "UPDATE sessions SET idle_until = $3 WHERE token_hash = $1 AND until_at > $2 AND idle_until > $2
              RETURNING person, form_token, until_at, idle_until",
@@ -133,11 +132,7 @@ impl Write for SeeSession {
 }
 
 /// A session that is not over, as it stands.
-pub(super) async fn session(
-    readers: &SqlitePool,
-    token_hash: &str,
-    now: Timestamp,
-) -> Result<Option<Session>, StoreError> {
+pub(super) async fn session(readers: &Pool, token_hash: &str, now: Timestamp) -> Result<Option<Session>, StoreError> {
     let found: Option<Row> = sqlx::query_as(
         "SELECT person, form_token, until_at, idle_until FROM sessions
          WHERE token_hash = $1 AND until_at > $2 AND idle_until > $2",
@@ -168,7 +163,7 @@ pub(super) struct CloseSession(pub(super) String);
 impl Write for CloseSession {
     type Out = ();
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM sessions WHERE token_hash = $1").bind(&self.0).execute(conn).await.map_err(engine)?;
         Ok(())
     }
@@ -180,7 +175,7 @@ pub(super) struct Heartbeat(pub(super) Timestamp);
 impl Write for Heartbeat {
     type Out = ();
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO meta (name, value) VALUES ('last-seen', $1)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",

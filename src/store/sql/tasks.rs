@@ -10,11 +10,10 @@
 
 use async_trait::async_trait;
 use latchkey_contract::{ConnectionId, Timestamp};
-use sqlx::SqliteConnection;
 
 use super::{
-    StoreError, engine,
-    writer::{Class, Room, Write},
+    Conn, StoreError, dialect, engine,
+    write::{Class, Room, Write},
 };
 use crate::{
     jobs::task::{Lease, NewTask, Priority, Task},
@@ -22,17 +21,17 @@ use crate::{
 };
 
 /// Adds a task, or moves the one that its slot has.
-pub(super) async fn add(conn: &mut SqliteConnection, new: &NewTask, now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn add(conn: &mut Conn, new: &NewTask, now: Timestamp) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO tasks (slot, key, connection, kind, work, priority, state, run_at, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8)
          ON CONFLICT (slot) DO UPDATE SET
              work = excluded.work,
-             priority = min(tasks.priority, excluded.priority),
+             priority = CASE WHEN tasks.priority < excluded.priority THEN tasks.priority ELSE excluded.priority END,
              run_at = CASE tasks.state WHEN 'leased' THEN tasks.run_at ELSE excluded.run_at END,
-             again_at = CASE tasks.state
-                 WHEN 'leased' THEN min(coalesce(tasks.again_at, excluded.run_at), excluded.run_at)
-                 ELSE tasks.again_at END,
+             again_at = CASE
+                 WHEN tasks.state <> 'leased' OR tasks.again_at < excluded.run_at THEN tasks.again_at
+                 ELSE excluded.run_at END,
              attempts = CASE tasks.state WHEN 'dead' THEN 0 ELSE tasks.attempts END,
              state = CASE tasks.state WHEN 'dead' THEN 'pending' ELSE tasks.state END",
     )
@@ -60,26 +59,15 @@ pub(super) struct Held {
 }
 
 /// The task of a lease; `None` when the lease was lost.
-pub(super) async fn held(conn: &mut SqliteConnection, lease: &Lease) -> Result<Option<Held>, StoreError> {
+pub(super) async fn held(conn: &mut Conn, lease: &Lease) -> Result<Option<Held>, StoreError> {
     let Ok(id) = lease.task.parse::<i64>() else { return Ok(None) };
-    let found: Option<(i64, Option<i64>, Option<i64>)> = sqlx::query_as(
-        "SELECT priority, again_at, lease_until FROM tasks WHERE id = $1 AND fence = $2 AND state = 'leased'",
-    )
-    .bind(id)
-    .bind(lease.fence)
-    .fetch_optional(conn)
-    .await
-    .map_err(engine)?;
+    let found: Option<(i64, Option<i64>, Option<i64>)> =
+        sqlx::query_as(dialect::HELD).bind(id).bind(lease.fence).fetch_optional(conn).await.map_err(engine)?;
     Ok(found.map(|(priority, again_at, until)| Held { id, priority, again_at, lease_until: until.unwrap_or(0) }))
 }
 
 /// Ends the run of a held task.
-pub(super) async fn end(
-    conn: &mut SqliteConnection,
-    held: &Held,
-    finish: &store::Finish,
-    room: Room,
-) -> Result<(), StoreError> {
+pub(super) async fn end(conn: &mut Conn, held: &Held, finish: &store::Finish, room: Room) -> Result<(), StoreError> {
     use store::Finish;
     if room == Room::Reserved && held.priority != Priority::Removal as i64 {
         return Err(StoreError::Full);
@@ -113,7 +101,7 @@ pub(super) async fn end(
 }
 
 async fn wait(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     id: i64,
     run_at: i64,
     attempts: Option<i64>,
@@ -141,40 +129,24 @@ impl Write for Claim {
     type Out = Vec<Task>;
 
     fn class(&self) -> Class {
-        Class::Queue
+        Class::Claim
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<Self::Out, StoreError> {
+    async fn run(&self, conn: &mut Conn, room: Room) -> Result<Self::Out, StoreError> {
         let claim = &self.0;
         let removals_only = claim.removals_only || room == Room::Reserved;
         release(conn, claim.now, removals_only).await?;
         let free = i64::try_from(claim.free).unwrap_or(i64::MAX);
         // Removals pass a connection's limit: what is running there must never hold up an end.
-        let rows: Vec<(i64, String, i64, i64, i64, i64)> = sqlx::query_as(
-            "UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
-                 again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END
-             WHERE id IN (
-                 SELECT id FROM tasks AS t
-                 WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.run_at <= $1
-                   AND (t.priority = 0 OR t.connection IS NULL
-                        OR t.connection NOT IN (SELECT value FROM json_each($4)))
-                   AND NOT EXISTS (SELECT 1 FROM tasks AS l WHERE l.state = 'leased' AND l.key = t.key)
-                   AND NOT EXISTS (
-                       SELECT 1 FROM tasks AS e
-                       WHERE e.state = 'pending' AND e.key = t.key AND e.run_at <= $1
-                         AND (e.priority, e.run_at, e.id) < (t.priority, t.run_at, t.id))
-                 ORDER BY t.priority, t.run_at, t.id
-                 LIMIT $5)
-             RETURNING id, work, priority, run_at, attempts, fence",
-        )
-        .bind(claim.now.millis())
-        .bind(claim.lease_until.millis())
-        .bind(if removals_only { Priority::Removal } else { Priority::Telling } as i64)
-        .bind(row::encode(&claim.busy)?)
-        .bind(free)
-        .fetch_all(&mut *conn)
-        .await
-        .map_err(engine)?;
+        let rows: Vec<(i64, String, i64, i64, i64, i64)> = sqlx::query_as(dialect::CLAIM)
+            .bind(claim.now.millis())
+            .bind(claim.lease_until.millis())
+            .bind(if removals_only { Priority::Removal } else { Priority::Telling } as i64)
+            .bind(row::encode(&claim.busy)?)
+            .bind(free)
+            .fetch_all(&mut *conn)
+            .await
+            .map_err(engine)?;
         let mut tasks = Vec::with_capacity(rows.len());
         for leased in rows {
             match task(&leased, claim.lease_until) {
@@ -199,21 +171,18 @@ fn task(row: &(i64, String, i64, i64, i64, i64), until: Timestamp) -> Result<Tas
 }
 
 /// Leases that ran out. Their tasks wait again, and `again_at` with them: it may lie in the future.
-async fn release(conn: &mut SqliteConnection, now: Timestamp, removals_only: bool) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE tasks SET state = 'pending', lease_until = NULL, last_error = 'the lease ran out'
-         WHERE state = 'leased' AND lease_until <= $1 AND priority <= $2",
-    )
-    .bind(now.millis())
-    .bind(if removals_only { Priority::Removal } else { Priority::Telling } as i64)
-    .execute(conn)
-    .await
-    .map_err(engine)?;
+async fn release(conn: &mut Conn, now: Timestamp, removals_only: bool) -> Result<(), StoreError> {
+    sqlx::query(dialect::RELEASE)
+        .bind(now.millis())
+        .bind(if removals_only { Priority::Removal } else { Priority::Telling } as i64)
+        .execute(conn)
+        .await
+        .map_err(engine)?;
     Ok(())
 }
 
 /// A row that cannot be read must not stop the others from being claimed. The sweep makes a removal anew.
-async fn bury(conn: &mut SqliteConnection, id: i64, error: &StoreError) -> Result<(), StoreError> {
+async fn bury(conn: &mut Conn, id: i64, error: &StoreError) -> Result<(), StoreError> {
     tracing::error!(task.id = id, %error, "a task cannot be read and is set aside");
     sqlx::query("UPDATE tasks SET state = 'dead', lease_until = NULL, last_error = $2 WHERE id = $1")
         .bind(id)
@@ -234,7 +203,7 @@ impl Write for Renew {
         Class::Queue
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<bool, StoreError> {
+    async fn run(&self, conn: &mut Conn, room: Room) -> Result<bool, StoreError> {
         let Some(held) = held(conn, &self.0).await? else { return Ok(false) };
         if room == Room::Reserved && held.priority != Priority::Removal as i64 {
             return Err(StoreError::Full);
@@ -263,7 +232,7 @@ impl Write for End {
         true
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<bool, StoreError> {
+    async fn run(&self, conn: &mut Conn, room: Room) -> Result<bool, StoreError> {
         let Some(held) = held(conn, &self.0).await? else { return Ok(false) };
         end(conn, &held, &self.1, room).await?;
         Ok(true)

@@ -1,4 +1,4 @@
-//! The verbs: what is read on connections that only read, what is written by way of the writer.
+//! The verbs, as both engines carry them out: reads on connections that only read, writes by way of `write`.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use latchkey_contract::{
 use tokio::sync::Notify;
 
 use super::{
-    Sqlite, audit, audit_read, commit, engine, enroll, generation, intake, keys, people, rules, sweep, tasks, watched,
+    Arguments, Db, Engine, audit, audit_read, commit, dialect, engine, enroll, generation, intake, keys, people, rules,
+    sweep, tasks, watched,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
@@ -23,11 +24,11 @@ use crate::{
     },
 };
 
-impl Sqlite {
+impl Engine {
     async fn docs<T: serde::de::DeserializeOwned>(
         &self,
         table: &'static str,
-        query: sqlx::query::QueryAs<'_, sqlx::Sqlite, (String, String), sqlx::sqlite::SqliteArguments>,
+        query: sqlx::query::QueryAs<'_, Db, (String, String), Arguments>,
     ) -> Result<Vec<T>, StoreError> {
         let rows = query.fetch_all(&self.readers).await.map_err(engine)?;
         rows.iter().map(|(id, doc)| row::decode(table, id, doc)).collect()
@@ -35,13 +36,13 @@ impl Sqlite {
 }
 
 #[async_trait::async_trait]
-impl Store for Sqlite {
+impl Store for Engine {
     fn changed(&self) -> Arc<Notify> {
         Arc::clone(&self.changed)
     }
 
     async fn record_delivery(&self, delivery: NewDelivery) -> Result<Recorded, StoreError> {
-        self.write(intake::Record(delivery)).await
+        self.record(delivery).await
     }
 
     async fn delivery(&self, id: &str) -> Result<Option<StoredDelivery>, StoreError> {
@@ -57,7 +58,7 @@ impl Store for Sqlite {
         } else {
             "SELECT id, connection, received_at, event, outcome FROM deliveries ORDER BY id DESC LIMIT $1"
         };
-        let rows = sqlx::query_as(sql).bind(limit).fetch_all(&self.readers).await.map_err(engine)?;
+        let rows = sqlx::query_as(sql).bind(i64::from(limit)).fetch_all(&self.readers).await.map_err(engine)?;
         rows.into_iter().map(intake::read).collect()
     }
 
@@ -66,7 +67,7 @@ impl Store for Sqlite {
             "SELECT slot, priority, state, coalesce(lease_until, run_at) AS at, attempts, last_error FROM tasks
              ORDER BY state <> 'dead', at, id LIMIT $1",
         )
-        .bind(limit)
+        .bind(i64::from(limit))
         .fetch_all(&self.readers)
         .await
         .map_err(engine)?;
@@ -92,13 +93,16 @@ impl Store for Sqlite {
     }
 
     async fn mails(&self, limit: u32) -> Result<Vec<OwedMail>, StoreError> {
-        self.docs("mails", sqlx::query_as("SELECT id, doc FROM mails ORDER BY id DESC LIMIT $1").bind(limit)).await
+        self.docs("mails", sqlx::query_as("SELECT id, doc FROM mails ORDER BY id DESC LIMIT $1").bind(i64::from(limit)))
+            .await
     }
 
     async fn mails_given_up(&self, since: Timestamp) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM mails
-             WHERE is_open = 0 AND at >= $1 AND json_extract(doc, '$.state.state') = 'given-up'";
-        let count: i64 = sqlx::query_scalar(sql).bind(since.millis()).fetch_one(&self.readers).await.map_err(engine)?;
+        let count: i64 = sqlx::query_scalar(dialect::MAILS_GIVEN_UP)
+            .bind(since.millis())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(engine)?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
@@ -171,7 +175,7 @@ impl Store for Sqlite {
             }
         };
         let after = after.map_or("", GrantId::as_str);
-        self.docs("grants", sqlx::query_as(sql).bind(scope.of()).bind(after).bind(limit)).await
+        self.docs("grants", sqlx::query_as(sql).bind(scope.of()).bind(after).bind(i64::from(limit))).await
     }
 
     async fn newest_grants(&self, scope: &Scope, limit: u32) -> Result<Vec<Grant>, StoreError> {
@@ -180,7 +184,7 @@ impl Store for Sqlite {
             Scope::Customer(_) => "SELECT id, doc FROM grants WHERE customer = $1 ORDER BY id DESC LIMIT $2",
             Scope::Everything => "SELECT id, doc FROM grants WHERE $1 = '' ORDER BY id DESC LIMIT $2",
         };
-        self.docs("grants", sqlx::query_as(sql).bind(scope.of()).bind(limit)).await
+        self.docs("grants", sqlx::query_as(sql).bind(scope.of()).bind(i64::from(limit))).await
     }
 
     async fn account_named(&self, directory: &ConnectionId, name: &str) -> Result<Option<Account>, StoreError> {
@@ -210,7 +214,7 @@ impl Store for Sqlite {
 
     async fn grants_of_person(&self, person: &PersonId, limit: u32) -> Result<Vec<Grant>, StoreError> {
         let sql = "SELECT id, doc FROM grants WHERE person = $1 ORDER BY rowid DESC LIMIT $2";
-        self.docs("grants", sqlx::query_as(sql).bind(person.as_str()).bind(limit)).await
+        self.docs("grants", sqlx::query_as(sql).bind(person.as_str()).bind(i64::from(limit))).await
     }
 
     async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
@@ -226,7 +230,7 @@ impl Store for Sqlite {
     ) -> Result<Vec<Account>, StoreError> {
         let sql = "SELECT id, doc FROM accounts WHERE directory = $1 AND id > $2 ORDER BY id LIMIT $3";
         let after = after.map_or("", AccountId::as_str);
-        self.docs("accounts", sqlx::query_as(sql).bind(directory.as_str()).bind(after).bind(limit)).await
+        self.docs("accounts", sqlx::query_as(sql).bind(directory.as_str()).bind(after).bind(i64::from(limit))).await
     }
 
     async fn accounts_of(
@@ -246,7 +250,8 @@ impl Store for Sqlite {
 
     async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError> {
         let sql = "SELECT id, doc FROM accounts WHERE id > $1 ORDER BY id LIMIT $2";
-        self.docs("accounts", sqlx::query_as(sql).bind(after.map_or("", AccountId::as_str)).bind(limit)).await
+        self.docs("accounts", sqlx::query_as(sql).bind(after.map_or("", AccountId::as_str)).bind(i64::from(limit)))
+            .await
     }
 
     async fn sighting(&self, ticket: &TicketRef, mapping: &MappingId) -> Result<Option<Sighting>, StoreError> {

@@ -3,13 +3,12 @@
 use async_trait::async_trait;
 use latchkey_contract::{PersonId, Timestamp};
 use serde_json::json;
-use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{
-    StoreError,
+    Conn, Pool, StoreError,
     audit::Append,
     engine, keys, rules,
-    writer::{Room, Write},
+    write::{Room, Write},
 };
 use crate::{
     audit::{AuditEntry, By, Code},
@@ -22,7 +21,7 @@ pub(super) struct Enroll(pub(super) Enrolled);
 impl Write for Enroll {
     type Out = ();
 
-    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn, room: Room) -> Result<(), StoreError> {
         let Enrolled { factors, sealed, step, invitation, by } = &self.0;
         let (person, totp, at) = (factors.person.as_str(), factors.totp.as_str(), factors.enrolled_at);
         rules::not_held(conn, &factors.person).await?;
@@ -30,7 +29,7 @@ impl Write for Enroll {
             let used = sqlx::query(
                 "DELETE FROM invitations
                  WHERE token_hash = $1 AND person = $2 AND totp = $3 AND until_at > $4
-                   AND beside IS (SELECT totp FROM factors WHERE person = $2)",
+                   AND beside IS NOT DISTINCT FROM (SELECT totp FROM factors WHERE person = $2)",
             )
             .bind(token_hash)
             .bind(person)
@@ -68,7 +67,7 @@ impl Write for Enroll {
 }
 
 /// Everything by which a person could sign in, or come to be able to. Answers whether they could.
-pub(super) async fn forget(conn: &mut SqliteConnection, person: &PersonId) -> Result<bool, StoreError> {
+pub(super) async fn forget(conn: &mut Conn, person: &PersonId) -> Result<bool, StoreError> {
     shut_out(conn, person).await?;
     let sealed = "DELETE FROM sealed WHERE id = (SELECT totp FROM factors WHERE person = $1)";
     sqlx::query(sealed).bind(person.as_str()).execute(&mut *conn).await.map_err(engine)?;
@@ -78,7 +77,7 @@ pub(super) async fn forget(conn: &mut SqliteConnection, person: &PersonId) -> Re
 }
 
 /// Sessions and links: what a person holds in their hands.
-pub(super) async fn shut_out(conn: &mut SqliteConnection, person: &PersonId) -> Result<(), StoreError> {
+pub(super) async fn shut_out(conn: &mut Conn, person: &PersonId) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM sessions WHERE person = $1")
         .bind(person.as_str())
         .execute(&mut *conn)
@@ -88,7 +87,7 @@ pub(super) async fn shut_out(conn: &mut SqliteConnection, person: &PersonId) -> 
 }
 
 /// Invitations whose time is over, and what was chosen under them.
-pub(super) async fn forget_old(conn: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn forget_old(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
     for sql in [
         "DELETE FROM sealed WHERE id IN (SELECT totp FROM invitations WHERE until_at <= $1)",
         "DELETE FROM invitations WHERE until_at <= $1",
@@ -108,7 +107,7 @@ pub(super) struct Invite {
 impl Write for Invite {
     type Out = ();
 
-    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn, room: Room) -> Result<(), StoreError> {
         let Invitation { person, token_hash, beside, until, .. } = &self.invitation;
         uninvite(conn, person).await?;
         sqlx::query("INSERT INTO invitations (person, token_hash, beside, until_at) VALUES ($1, $2, $3, $4)")
@@ -132,12 +131,12 @@ pub(super) struct Uninvite(pub(super) PersonId);
 impl Write for Uninvite {
     type Out = ();
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<(), StoreError> {
         uninvite(conn, &self.0).await
     }
 }
 
-async fn uninvite(conn: &mut SqliteConnection, person: &PersonId) -> Result<(), StoreError> {
+async fn uninvite(conn: &mut Conn, person: &PersonId) -> Result<(), StoreError> {
     for sql in [
         "DELETE FROM sealed WHERE id = (SELECT totp FROM invitations WHERE person = $1)",
         "DELETE FROM invitations WHERE person = $1",
@@ -157,7 +156,7 @@ pub(super) struct Choose {
 impl Write for Choose {
     type Out = ();
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<(), StoreError> {
         let Chosen { password_hash, sealed } = &self.chosen;
         sqlx::query("DELETE FROM sealed WHERE id = (SELECT totp FROM invitations WHERE token_hash = $1)")
             .bind(&self.token_hash)
@@ -182,7 +181,7 @@ impl Write for Choose {
 
 /// An invitation that is good: its time is not over, and the person has not been enrolled since.
 pub(super) async fn invitation(
-    readers: &SqlitePool,
+    readers: &Pool,
     token_hash: &str,
     now: Timestamp,
 ) -> Result<Option<Invitation>, StoreError> {
@@ -190,7 +189,7 @@ pub(super) async fn invitation(
     let found: Option<Row> = sqlx::query_as(
         "SELECT i.person, i.beside, i.until_at, i.password_hash, i.totp FROM invitations AS i
          WHERE i.token_hash = $1 AND i.until_at > $2
-           AND i.beside IS (SELECT f.totp FROM factors AS f WHERE f.person = i.person)",
+           AND i.beside IS NOT DISTINCT FROM (SELECT f.totp FROM factors AS f WHERE f.person = i.person)",
     )
     .bind(token_hash)
     .bind(now.millis())

@@ -2,9 +2,8 @@
 
 use latchkey_contract::{TicketRef, Timestamp};
 use serde::Deserialize;
-use sqlx::{SqliteConnection, SqlitePool};
 
-use super::{StoreError, engine};
+use super::{Conn, Pool, StoreError, dialect, engine};
 use crate::{
     audit::{AuditEntry, AuditFilter, AuditRow, Checkpoint, Code, Head, Prunable},
     store::row,
@@ -12,7 +11,7 @@ use crate::{
 
 pub(super) const HEAD: &str = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1";
 
-pub(super) async fn head(readers: &SqlitePool) -> Result<Option<Head>, StoreError> {
+pub(super) async fn head(readers: &Pool) -> Result<Option<Head>, StoreError> {
     let found: Option<(i64, String)> = sqlx::query_as(HEAD).fetch_optional(readers).await.map_err(engine)?;
     Ok(found.map(|(seq, hash)| Head::new(seq, hash)))
 }
@@ -21,52 +20,36 @@ pub(super) async fn head(readers: &SqlitePool) -> Result<Option<Head>, StoreErro
 type Row = (i64, i64, String, Option<String>, Option<String>, String, String);
 
 pub(super) async fn rows(
-    readers: &SqlitePool,
+    readers: &Pool,
     filter: &AuditFilter,
     after: i64,
     limit: u32,
 ) -> Result<Vec<AuditRow>, StoreError> {
     // The columns are copies; who, and at which customer, stands in the texts alone.
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT seq, at, code, grant_id, ticket, doc, hash FROM audit
-         WHERE seq > $1
-           AND ($3 IS NULL OR at >= $3)
-           AND ($4 IS NULL OR at < $4)
-           AND ($5 IS NULL OR grant_id = $5)
-           AND ($6 IS NULL OR ticket = $6)
-           AND ($7 IS NULL OR substr(code, 1, length($7)) = $7)
-           AND ($8 IS NULL OR json_extract(doc, '$.person') = $8 OR json_extract(doc, '$.by.person') = $8)
-           AND ($9 IS NULL OR json_extract(doc, '$.detail.request.customer') = $9
-                OR EXISTS (SELECT 1 FROM grants AS g
-                           WHERE g.id = audit.grant_id AND json_extract(g.doc, '$.customer') = $9))
-         ORDER BY seq LIMIT $2",
-    )
-    .bind(after)
-    .bind(limit)
-    .bind(filter.from.map(Timestamp::millis))
-    .bind(filter.to.map(Timestamp::millis))
-    .bind(filter.grant.as_ref().map(latchkey_contract::GrantId::as_str))
-    .bind(filter.ticket.as_ref().map(ToString::to_string))
-    .bind(filter.code.as_deref())
-    .bind(filter.person.as_ref().map(latchkey_contract::PersonId::as_str))
-    .bind(filter.customer.as_ref().map(latchkey_contract::CustomerId::as_str))
-    .fetch_all(readers)
-    .await
-    .map_err(engine)?;
+    let rows: Vec<Row> = sqlx::query_as(dialect::AUDIT_ROWS)
+        .bind(after)
+        .bind(i64::from(limit))
+        .bind(filter.from.map(Timestamp::millis))
+        .bind(filter.to.map(Timestamp::millis))
+        .bind(filter.grant.as_ref().map(latchkey_contract::GrantId::as_str))
+        .bind(filter.ticket.as_ref().map(ToString::to_string))
+        .bind(filter.code.as_deref())
+        .bind(filter.person.as_ref().map(latchkey_contract::PersonId::as_str))
+        .bind(filter.customer.as_ref().map(latchkey_contract::CustomerId::as_str))
+        .fetch_all(readers)
+        .await
+        .map_err(engine)?;
     Ok(rows.into_iter().map(file).collect())
 }
 
 /// The newest entries with one of these codes, newest first.
-pub(super) async fn newest(readers: &SqlitePool, codes: &[Code], limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT seq, at, code, grant_id, ticket, doc, hash FROM audit
-         WHERE code IN (SELECT value FROM json_each($1)) ORDER BY seq DESC LIMIT $2",
-    )
-    .bind(row::encode(&codes)?)
-    .bind(limit)
-    .fetch_all(readers)
-    .await
-    .map_err(engine)?;
+pub(super) async fn newest(readers: &Pool, codes: &[Code], limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(dialect::AUDIT_NEWEST)
+        .bind(row::encode(&codes)?)
+        .bind(i64::from(limit))
+        .fetch_all(readers)
+        .await
+        .map_err(engine)?;
     rows.into_iter().map(|found| file(found).entry()).collect()
 }
 
@@ -88,7 +71,7 @@ fn file((seq, at, code, grant, ticket, text, hash): Row) -> AuditRow {
     AuditRow { seq, text, hash, is_filed_rightly }
 }
 
-pub(super) async fn checkpoints(readers: &SqlitePool) -> Result<Vec<Checkpoint>, StoreError> {
+pub(super) async fn checkpoints(readers: &Pool) -> Result<Vec<Checkpoint>, StoreError> {
     let rows: Vec<(i64, String, i64, i64, i64, String)> =
         sqlx::query_as("SELECT seq, hash, entries, from_at, to_at, signature FROM audit_checkpoints ORDER BY seq")
             .fetch_all(readers)
@@ -101,7 +84,7 @@ pub(super) async fn checkpoints(readers: &SqlitePool) -> Result<Vec<Checkpoint>,
     Ok(rows.into_iter().map(read).collect())
 }
 
-pub(super) async fn owed(readers: &SqlitePool) -> Result<u64, StoreError> {
+pub(super) async fn owed(readers: &Pool) -> Result<u64, StoreError> {
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_owed").fetch_one(readers).await.map_err(engine)?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
@@ -117,7 +100,7 @@ pub(super) struct Bound {
 
 /// The oldest entries within the bound, without those from the first one of an open grant on, and without the newest of
 /// all: the next one follows from it.
-pub(super) async fn prunable(conn: &mut SqliteConnection, bound: Bound) -> Result<Option<Prunable>, StoreError> {
+pub(super) async fn prunable(conn: &mut Conn, bound: Bound) -> Result<Option<Prunable>, StoreError> {
     let (base, last): (i64, Option<i64>) = sqlx::query_as(
         "SELECT coalesce((SELECT max(seq) FROM audit_checkpoints), 0), (
              SELECT min(seq) - 1 FROM (
@@ -125,7 +108,7 @@ pub(super) async fn prunable(conn: &mut SqliteConnection, bound: Bound) -> Resul
                  UNION ALL
                  SELECT min(a.seq) FROM grants AS g JOIN audit AS a ON a.grant_id = g.id WHERE g.is_open = 1
                  UNION ALL
-                 SELECT min(seq) FROM audit WHERE at >= $1))",
+                 SELECT min(seq) FROM audit WHERE at >= $1) AS bounds)",
     )
     .bind(bound.before.millis())
     .fetch_one(&mut *conn)

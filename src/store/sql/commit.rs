@@ -2,13 +2,12 @@
 
 use async_trait::async_trait;
 use latchkey_contract::{Timestamp, directory::Mode};
-use sqlx::{SqliteConnection, sqlite::SqliteQueryResult};
 
 use super::{
-    StoreError,
+    Conn, Done, StoreError,
     audit::Append,
     engine, keys, rules, tasks, watched,
-    writer::{Class, Room, Write},
+    write::{Class, Room, Write},
 };
 use crate::{
     access::{Account, Grant, grant::due_at, trigger::Sighting},
@@ -39,7 +38,7 @@ impl Write for Commit {
         true
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn, room: Room) -> Result<(), StoreError> {
         let t = &self.transition;
         if let Some((lease, _)) = &t.lease {
             tasks::held(conn, lease).await?.ok_or(StoreError::LeaseLost)?;
@@ -114,11 +113,11 @@ impl Write for Commit {
 }
 
 /// A row that was to be changed has moved, or is not there.
-pub(super) fn one(done: &SqliteQueryResult) -> Result<(), StoreError> {
+pub(super) fn one(done: &Done) -> Result<(), StoreError> {
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
 }
 
-async fn put_grant(conn: &mut SqliteConnection, grant: &Grant) -> Result<(), StoreError> {
+async fn put_grant(conn: &mut Conn, grant: &Grant) -> Result<(), StoreError> {
     let stored = Grant { version: grant.version + 1, ..grant.clone() };
     let sql = if grant.version == 0 {
         "INSERT INTO grants (id, version, ticket, account, person, state, is_open, due_at, doc, customer)
@@ -145,7 +144,7 @@ async fn put_grant(conn: &mut SqliteConnection, grant: &Grant) -> Result<(), Sto
     one(&done)
 }
 
-async fn put_account(conn: &mut SqliteConnection, account: &Account) -> Result<(), StoreError> {
+async fn put_account(conn: &mut Conn, account: &Account) -> Result<(), StoreError> {
     let stored = Account { version: account.version + 1, ..account.clone() };
     let sql = if account.version == 0 {
         "INSERT INTO accounts (id, version, directory, person, mode, look_at, is_overdue, doc, name)
@@ -178,7 +177,7 @@ pub(super) const fn mode_name(mode: Mode) -> &'static str {
     }
 }
 
-async fn put_sighting(conn: &mut SqliteConnection, sighting: &Sighting) -> Result<(), StoreError> {
+async fn put_sighting(conn: &mut Conn, sighting: &Sighting) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO sightings (ticket, mapping, doc) VALUES ($1, $2, $3)
          ON CONFLICT (ticket, mapping) DO UPDATE SET doc = excluded.doc",
@@ -192,7 +191,7 @@ async fn put_sighting(conn: &mut SqliteConnection, sighting: &Sighting) -> Resul
     Ok(())
 }
 
-async fn put_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<(), StoreError> {
+async fn put_notice(conn: &mut Conn, notice: &Notice) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO notices (id, ticket, grant_id, is_open, doc) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (id) DO UPDATE SET is_open = excluded.is_open, doc = excluded.doc",
@@ -209,7 +208,7 @@ async fn put_notice(conn: &mut SqliteConnection, notice: &Notice) -> Result<(), 
 }
 
 /// A new mail gets its task; one that is settled needs none.
-async fn put_mail(conn: &mut SqliteConnection, mail: &OwedMail, now: Timestamp) -> Result<(), StoreError> {
+async fn put_mail(conn: &mut Conn, mail: &OwedMail, now: Timestamp) -> Result<(), StoreError> {
     let is_open = matches!(mail.state, MailState::Open { .. });
     let sql = "INSERT INTO mails (id, at, is_open, doc) VALUES ($1, $2, $3, $4)
          ON CONFLICT (id) DO UPDATE SET is_open = excluded.is_open, doc = excluded.doc
@@ -230,7 +229,7 @@ async fn put_mail(conn: &mut SqliteConnection, mail: &OwedMail, now: Timestamp) 
 }
 
 /// A mail that is there already, as it stands now.
-pub(super) async fn put_mail_state(conn: &mut SqliteConnection, mail: &OwedMail) -> Result<(), StoreError> {
+pub(super) async fn put_mail_state(conn: &mut Conn, mail: &OwedMail) -> Result<(), StoreError> {
     let is_open = matches!(mail.state, MailState::Open { .. });
     sqlx::query("UPDATE mails SET is_open = $2, doc = $3 WHERE id = $1")
         .bind(mail.id.as_str())
@@ -242,7 +241,7 @@ pub(super) async fn put_mail_state(conn: &mut SqliteConnection, mail: &OwedMail)
     Ok(())
 }
 
-async fn put_alert(conn: &mut SqliteConnection, alert: &Alert) -> Result<(), StoreError> {
+async fn put_alert(conn: &mut Conn, alert: &Alert) -> Result<(), StoreError> {
     sqlx::query("INSERT INTO alerts (id, at, doc) VALUES ($1, $2, $3)")
         .bind(&alert.id)
         .bind(alert.at.millis())

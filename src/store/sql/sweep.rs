@@ -2,11 +2,10 @@
 
 use async_trait::async_trait;
 use latchkey_contract::{ConnectionId, TicketRef, Timestamp};
-use sqlx::SqliteConnection;
 
 use super::{
-    StoreError, engine, enroll, intake, tasks,
-    writer::{Class, Room, Write},
+    Conn, StoreError, dialect, engine, enroll, intake, tasks,
+    write::{Class, Room, Write},
 };
 use crate::{
     jobs,
@@ -31,7 +30,7 @@ impl Write for Sweep {
         true
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<u64, StoreError> {
+    async fn run(&self, conn: &mut Conn, room: Room) -> Result<u64, StoreError> {
         enroll::forget_old(conn, self.0).await?;
         let mut missing = due(conn).await?;
         missing.extend(converge(conn, self.0).await?);
@@ -53,7 +52,7 @@ impl Write for Sweep {
 }
 
 /// Removals, and tellings, are asked for again also where their task lies dead: they are never given up.
-async fn due(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreError> {
+async fn due(conn: &mut Conn) -> Result<Vec<NewTask>, StoreError> {
     let rows: Vec<(String, i64)> = sqlx::query_as(
         "SELECT g.id, g.due_at FROM grants AS g
          LEFT JOIN tasks AS t ON t.slot = 'due:' || g.id
@@ -70,7 +69,7 @@ async fn due(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreError> {
     }))
 }
 
-async fn converge(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+async fn converge(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
     let rows: Vec<(String, String, bool, bool, Option<i64>)> = sqlx::query_as(
         "SELECT id, directory, is_removal, is_giving, look_at FROM (
              SELECT a.id, a.directory, a.look_at, t.id AS task, t.state,
@@ -86,7 +85,7 @@ async fn converge(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<New
              FROM accounts AS a
              LEFT JOIN tasks AS t ON t.slot = 'converge:' || a.id
              WHERE a.look_at IS NOT NULL OR a.is_overdue = 1
-                OR a.id IN (SELECT account FROM grants WHERE is_open = 1))
+                OR a.id IN (SELECT account FROM grants WHERE is_open = 1)) AS wanted
          WHERE ((is_removal OR is_giving OR look_at IS NOT NULL) AND task IS NULL)
             OR ((is_removal OR look_at IS NOT NULL) AND state = 'dead')
          ORDER BY is_removal DESC, id LIMIT $1",
@@ -108,7 +107,7 @@ async fn converge(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<New
     }))
 }
 
-async fn tell(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+async fn tell(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
     let rows: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT n.ticket FROM notices AS n
          LEFT JOIN tasks AS t ON t.slot = 'tell:' || n.ticket
@@ -134,7 +133,7 @@ async fn tell(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask
 const MAILS_KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
 /// Mails whose task is missing or dead. Those that were settled long ago go.
-async fn mails(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+async fn mails(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
     sqlx::query("DELETE FROM mails WHERE id IN (SELECT id FROM mails WHERE is_open = 0 AND at < $1 LIMIT $2)")
         .bind(now.millis() - MAILS_KEPT_MS)
         .bind(SWEPT)
@@ -156,7 +155,7 @@ async fn mails(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTas
 }
 
 /// Alerts whose task is missing or dead: somebody is to be told.
-async fn alerts(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+async fn alerts(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
     let rows: Vec<String> = sqlx::query_scalar(
         "SELECT a.id FROM alerts AS a LEFT JOIN tasks AS t ON t.slot = 'alert:' || a.id
          WHERE t.id IS NULL OR t.state = 'dead' ORDER BY a.at LIMIT $1",
@@ -170,7 +169,7 @@ async fn alerts(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTa
 }
 
 /// A dead intake stays dead: it was tried often, and is visible.
-async fn deliveries(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreError> {
+async fn deliveries(conn: &mut Conn) -> Result<Vec<NewTask>, StoreError> {
     let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
         "SELECT d.id, d.connection, d.event, d.received_at FROM deliveries AS d
          LEFT JOIN tasks AS t ON t.slot = 'intake:' || d.id
@@ -189,16 +188,8 @@ async fn deliveries(conn: &mut SqliteConnection) -> Result<Vec<NewTask>, StoreEr
 }
 
 /// A PSA is polled while a mapping watches it.
-pub(super) async fn polls(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
-    let rows: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT m.value ->> 'connection' FROM rulebooks AS b, json_each(b.doc, '$.mapping') AS m
-         WHERE b.revision = (SELECT max(revision) FROM rulebooks)
-           AND NOT EXISTS (SELECT 1 FROM tasks AS t
-                           WHERE t.slot = 'poll:' || (m.value ->> 'connection') AND t.state <> 'dead')",
-    )
-    .fetch_all(conn)
-    .await
-    .map_err(engine)?;
+pub(super) async fn polls(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<String> = sqlx::query_scalar(dialect::POLLS).fetch_all(conn).await.map_err(engine)?;
     Ok(readable(rows, |id| {
         let work = Work::Poll { connection: row::parse("rulebooks", &id, &id)? };
         Ok(NewTask { work, run_at: now, priority: Priority::Telling })
@@ -206,22 +197,9 @@ pub(super) async fn polls(conn: &mut SqliteConnection, now: Timestamp) -> Result
 }
 
 /// Whether somebody has left is asked while somebody is here: wherever they are bound.
-async fn presence(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
-    let rows: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT m.value ->> 'connection' FROM records AS r, json_each(r.doc, '$.members') AS m
-         WHERE r.kind = 'person' AND r.doc IS NOT NULL
-           AND r.revision = (SELECT max(n.revision) FROM records AS n WHERE n.kind = r.kind AND n.id = r.id)
-           AND (EXISTS (SELECT 1 FROM grants AS g WHERE g.person = r.id AND g.is_open = 1 AND g.state <> 'ending')
-                OR EXISTS (SELECT 1 FROM sessions AS s
-                           WHERE s.person = r.id AND s.until_at > $1 AND s.idle_until > $1))
-           AND NOT EXISTS (SELECT 1 FROM holds AS h WHERE h.target = 'person/' || r.id)
-           AND NOT EXISTS (SELECT 1 FROM tasks AS t
-                           WHERE t.slot = 'presence:' || (m.value ->> 'connection') AND t.state <> 'dead')",
-    )
-    .bind(now.millis())
-    .fetch_all(conn)
-    .await
-    .map_err(engine)?;
+async fn presence(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+    let rows: Vec<String> =
+        sqlx::query_scalar(dialect::PRESENCE).bind(now.millis()).fetch_all(conn).await.map_err(engine)?;
     Ok(readable(rows, |id| {
         let work = Work::Presence { connection: row::parse("records", &id, &id)? };
         Ok(NewTask { work, run_at: now, priority: Priority::Removal })
@@ -229,7 +207,7 @@ async fn presence(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<New
 }
 
 /// Trouble whose end nobody else would notice is looked at until it is over.
-async fn rechecks(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+async fn rechecks(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
     let rows: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT w.connection FROM watched AS w
          WHERE w.kind IN ('rights', 'setup')
@@ -245,7 +223,7 @@ async fn rechecks(conn: &mut SqliteConnection, now: Timestamp) -> Result<Vec<New
 }
 
 /// The one task that no row asks for: it is there from the first sweep on.
-async fn audit_head(conn: &mut SqliteConnection, now: Timestamp) -> Result<Option<NewTask>, StoreError> {
+async fn audit_head(conn: &mut Conn, now: Timestamp) -> Result<Option<NewTask>, StoreError> {
     let task = jobs::audit_head::next(now);
     let is_there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM tasks WHERE slot = $1 AND state <> 'dead')")
         .bind(task.work.slot())

@@ -2,38 +2,34 @@
 
 use async_trait::async_trait;
 use latchkey_contract::SecretId;
-use sqlx::{SqliteConnection, SqliteExecutor, SqlitePool};
 
 use super::{
-    StoreError, engine,
-    writer::{Room, Write},
+    Conn, Executor, Pool, StoreError, engine,
+    write::{Room, Write},
 };
 use crate::store::{Rewrapped, SealedRow, row};
 
 /// A sealed row as selected.
 type Sealed = (String, Option<String>, String, String, Vec<u8>, Vec<u8>);
 
-pub(super) async fn by_id(readers: &SqlitePool, id: &SecretId) -> Result<Option<SealedRow>, StoreError> {
+pub(super) async fn by_id(readers: &Pool, id: &SecretId) -> Result<Option<SealedRow>, StoreError> {
     let sql = "SELECT id, name, purpose, key_id, wrapped_key, sealed FROM sealed WHERE id = $1";
     let found = sqlx::query_as(sql).bind(id.as_str()).fetch_optional(readers).await.map_err(engine)?;
     found.map(read).transpose()
 }
 
-pub(super) async fn by_name(readers: impl SqliteExecutor<'_>, name: &str) -> Result<Option<SealedRow>, StoreError> {
+pub(super) async fn by_name(readers: impl Executor<'_>, name: &str) -> Result<Option<SealedRow>, StoreError> {
     let sql = "SELECT id, name, purpose, key_id, wrapped_key, sealed FROM sealed WHERE name = $1";
     let found = sqlx::query_as(sql).bind(name).fetch_optional(readers).await.map_err(engine)?;
     found.map(read).transpose()
 }
 
-pub(super) async fn page(
-    readers: &SqlitePool,
-    after: Option<&SecretId>,
-    limit: u32,
-) -> Result<Vec<SealedRow>, StoreError> {
+pub(super) async fn page(readers: &Pool, after: Option<&SecretId>, limit: u32) -> Result<Vec<SealedRow>, StoreError> {
     let sql = "SELECT id, name, purpose, key_id, wrapped_key, sealed FROM sealed WHERE id > $1 ORDER BY id LIMIT $2";
     // Every id sorts after the empty text.
     let after = after.map_or("", SecretId::as_str);
-    let rows: Vec<Sealed> = sqlx::query_as(sql).bind(after).bind(limit).fetch_all(readers).await.map_err(engine)?;
+    let rows: Vec<Sealed> =
+        sqlx::query_as(sql).bind(after).bind(i64::from(limit)).fetch_all(readers).await.map_err(engine)?;
     rows.into_iter().map(read).collect()
 }
 
@@ -42,7 +38,7 @@ fn read((id, name, purpose, key_id, wrapped_key, sealed): Sealed) -> Result<Seal
 }
 
 /// Under a retired master key nothing is taken: its line may be gone from the key file, and the secret with it.
-pub(super) async fn put(conn: &mut SqliteConnection, sealed: &SealedRow) -> Result<(), StoreError> {
+pub(super) async fn put(conn: &mut Conn, sealed: &SealedRow) -> Result<(), StoreError> {
     refuse_retired(conn, &sealed.key_id).await?;
     sqlx::query("INSERT INTO sealed (id, name, purpose, key_id, wrapped_key, sealed) VALUES ($1, $2, $3, $4, $5, $6)")
         .bind(sealed.id.as_str())
@@ -57,13 +53,13 @@ pub(super) async fn put(conn: &mut SqliteConnection, sealed: &SealedRow) -> Resu
     Ok(())
 }
 
-async fn refuse_retired(conn: &mut SqliteConnection, key_id: &str) -> Result<(), StoreError> {
-    let retired: Option<i64> = sqlx::query_scalar("SELECT 1 FROM meta WHERE name = 'retired-key:' || $1")
+async fn refuse_retired(conn: &mut Conn, key_id: &str) -> Result<(), StoreError> {
+    let retired: i64 = sqlx::query_scalar("SELECT count(*) FROM meta WHERE name = 'retired-key:' || $1")
         .bind(key_id)
-        .fetch_optional(conn)
+        .fetch_one(conn)
         .await
         .map_err(engine)?;
-    retired.map_or(Ok(()), |_| Err(StoreError::Conflict))
+    if retired == 0 { Ok(()) } else { Err(StoreError::Conflict) }
 }
 
 pub(super) struct Rewrap(pub(super) Vec<Rewrapped>);
@@ -72,7 +68,7 @@ pub(super) struct Rewrap(pub(super) Vec<Rewrapped>);
 impl Write for Rewrap {
     type Out = u64;
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<u64, StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<u64, StoreError> {
         let mut changed = 0;
         for row in &self.0 {
             refuse_retired(conn, &row.key_id).await?;
@@ -96,7 +92,7 @@ pub(super) struct Retire(pub(super) String);
 impl Write for Retire {
     type Out = u64;
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<u64, StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<u64, StoreError> {
         let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM sealed WHERE key_id = $1")
             .bind(&self.0)
             .fetch_one(&mut *conn)

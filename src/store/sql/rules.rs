@@ -4,13 +4,12 @@ use async_trait::async_trait;
 use latchkey_contract::{GrantId, PersonId, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
-use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::{
-    StoreError,
+    Conn, Executor, StoreError,
     audit::Append,
-    engine, enroll, sweep, tasks,
-    writer::{Class, Room, Write},
+    dialect, engine, enroll, sweep, tasks,
+    write::{Class, Room, Write},
 };
 use crate::{
     audit::{AuditEntry, By, Code},
@@ -19,12 +18,12 @@ use crate::{
     store::{Revision, Scope, row},
 };
 
-pub(super) async fn revision<'e>(conn: impl SqliteExecutor<'e>) -> Result<i64, StoreError> {
+pub(super) async fn revision<'e>(conn: impl Executor<'e>) -> Result<i64, StoreError> {
     sqlx::query_scalar("SELECT coalesce(max(revision), 0) FROM revisions").fetch_one(conn).await.map_err(engine)
 }
 
 /// Everything that is in force, read in one transaction.
-pub(super) async fn read(conn: &mut SqliteConnection) -> Result<Rules, StoreError> {
+pub(super) async fn read(conn: &mut Conn) -> Result<Rules, StoreError> {
     let revision = revision(&mut *conn).await?;
     let rulebook = rulebook_at(&mut *conn, i64::MAX).await?.unwrap_or_default();
     let records = Records {
@@ -39,17 +38,12 @@ pub(super) async fn read(conn: &mut SqliteConnection) -> Result<Rules, StoreErro
 }
 
 /// Also where the records of today bind nobody: removed ones stay in the history.
-async fn was_bound(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM records
-                              WHERE kind = 'person' AND doc IS NOT NULL AND json_array_length(doc, '$.members') > 0)";
-    sqlx::query_scalar(sql).fetch_one(conn).await.map_err(engine)
+async fn was_bound(conn: &mut Conn) -> Result<bool, StoreError> {
+    sqlx::query_scalar(dialect::WAS_BOUND).fetch_one(conn).await.map_err(engine)
 }
 
 /// The rulebook as it was at a revision.
-pub(super) async fn rulebook_at<'e>(
-    conn: impl SqliteExecutor<'e>,
-    revision: i64,
-) -> Result<Option<Rulebook>, StoreError> {
+pub(super) async fn rulebook_at<'e>(conn: impl Executor<'e>, revision: i64) -> Result<Option<Rulebook>, StoreError> {
     let found: Option<(i64, String)> =
         sqlx::query_as("SELECT revision, doc FROM rulebooks WHERE revision <= $1 ORDER BY revision DESC LIMIT 1")
             .bind(revision)
@@ -59,7 +53,7 @@ pub(super) async fn rulebook_at<'e>(
     found.map(|(revision, doc)| row::decode("rulebooks", &revision.to_string(), &doc)).transpose()
 }
 
-async fn of_kind<T: DeserializeOwned>(conn: &mut SqliteConnection, kind: &str) -> Result<Vec<T>, StoreError> {
+async fn of_kind<T: DeserializeOwned>(conn: &mut Conn, kind: &str) -> Result<Vec<T>, StoreError> {
     let rows: Vec<(String, String)> = sqlx::query_as(
         "SELECT r.id, r.doc FROM records AS r
          WHERE r.kind = $1 AND r.doc IS NOT NULL
@@ -74,29 +68,22 @@ async fn of_kind<T: DeserializeOwned>(conn: &mut SqliteConnection, kind: &str) -
 }
 
 /// The newest revisions, newest first.
-pub(super) async fn history<'e>(conn: impl SqliteExecutor<'e>, limit: u32) -> Result<Vec<Revision>, StoreError> {
+pub(super) async fn history<'e>(conn: impl Executor<'e>, limit: u32) -> Result<Vec<Revision>, StoreError> {
     const SQL: &str =
         "SELECT revision, author, reason, saved_at, changed FROM revisions ORDER BY revision DESC LIMIT $1";
     revisions(conn, SQL, limit).await
 }
 
 /// Those that changed the rulebook.
-pub(super) async fn rulebook_history<'e>(
-    conn: impl SqliteExecutor<'e>,
-    limit: u32,
-) -> Result<Vec<Revision>, StoreError> {
+pub(super) async fn rulebook_history<'e>(conn: impl Executor<'e>, limit: u32) -> Result<Vec<Revision>, StoreError> {
     const SQL: &str = "SELECT revision, author, reason, saved_at, changed FROM revisions
          WHERE revision IN (SELECT revision FROM rulebooks) ORDER BY revision DESC LIMIT $1";
     revisions(conn, SQL, limit).await
 }
 
-async fn revisions<'e>(
-    conn: impl SqliteExecutor<'e>,
-    sql: &'static str,
-    limit: u32,
-) -> Result<Vec<Revision>, StoreError> {
+async fn revisions<'e>(conn: impl Executor<'e>, sql: &'static str, limit: u32) -> Result<Vec<Revision>, StoreError> {
     let rows: Vec<(i64, String, String, i64, String)> =
-        sqlx::query_as(sql).bind(limit).fetch_all(conn).await.map_err(engine)?;
+        sqlx::query_as(sql).bind(i64::from(limit)).fetch_all(conn).await.map_err(engine)?;
     let read = |(revision, author, reason, at, changed): (i64, String, String, i64, String)| {
         let changed = row::decode("revisions", &revision.to_string(), &changed)?;
         Ok(Revision { revision, author, reason, at: Timestamp::from_millis(at), changed })
@@ -106,7 +93,7 @@ async fn revisions<'e>(
 
 /// Grants of a scope that were asked for since, as brakes count them: what was never given does not count, what waits does.
 pub(super) async fn count_grants<'e>(
-    conn: impl SqliteExecutor<'e>,
+    conn: impl Executor<'e>,
     scope: &Scope,
     since: &str,
     before: Option<&str>,
@@ -137,7 +124,7 @@ pub(super) struct Change {
 
 impl Change {
     /// Counts one more change, tells the audit, and looks again at what stands.
-    async fn write(&self, conn: &mut SqliteConnection, changed: &[String]) -> Result<i64, StoreError> {
+    async fn write(&self, conn: &mut Conn, changed: &[String]) -> Result<i64, StoreError> {
         let next = revision(&mut *conn).await? + 1;
         sqlx::query("INSERT INTO revisions (revision, author, reason, saved_at, changed) VALUES ($1, $2, $3, $4, $5)")
             .bind(next)
@@ -164,7 +151,7 @@ impl Change {
 const ON_RESERVE: i64 = 500;
 
 /// A change of what is in force acts at once: whoever has access that it may be about is looked at again.
-async fn look_again(conn: &mut SqliteConnection, scope: &Scope, at: Timestamp, room: Room) -> Result<(), StoreError> {
+async fn look_again(conn: &mut Conn, scope: &Scope, at: Timestamp, room: Room) -> Result<(), StoreError> {
     let accounts: Vec<(String, String)> = sqlx::query_as(
         "SELECT id, directory FROM accounts WHERE id IN (
              SELECT account FROM grants
@@ -199,7 +186,7 @@ impl Write for SaveRules {
         true
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<i64, StoreError> {
+    async fn run(&self, conn: &mut Conn, room: Room) -> Result<i64, StoreError> {
         let before = read(conn).await?;
         if before.revision != self.rules.revision {
             return Err(StoreError::Conflict);
@@ -262,10 +249,7 @@ fn gone<'a>(now: &Records, old: &'a Records) -> Vec<(&'static str, &'a str)> {
 }
 
 /// The first of these records that a grant which is not over needs, and that grant.
-async fn used(
-    conn: &mut SqliteConnection,
-    records: &[(&'static str, &str)],
-) -> Result<Option<(String, GrantId)>, StoreError> {
+async fn used(conn: &mut Conn, records: &[(&'static str, &str)]) -> Result<Option<(String, GrantId)>, StoreError> {
     for (kind, id) in records {
         let sql = match *kind {
             "connection" => {
@@ -286,7 +270,7 @@ async fn used(
 
 /// Writes the records that differ, and for those that are gone a row that says so.
 async fn put_records<T: Serialize + PartialEq>(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     revision: i64,
     kind: &str,
     now: &[T],
@@ -315,7 +299,7 @@ async fn put_records<T: Serialize + PartialEq>(
 pub(super) struct SetHold {
     hold: Hold,
     /// By whom and when it is taken over from another database, where it is.
-    taken_over: Option<Change>,
+    pub(super) taken_over: Option<Change>,
     append: Append,
 }
 
@@ -325,29 +309,10 @@ impl SetHold {
     }
 
     /// Whether it is to stand in the place of another hold on the same.
-    fn replaces(&self, before: &Hold) -> bool {
+    pub(super) fn replaces(&self, before: &Hold) -> bool {
         before.cause < self.hold.cause
             || (self.taken_over.is_some() && before.cause == self.hold.cause && before.since < self.hold.since)
     }
-}
-
-/// Sets what another database of this installation holds, unless it is held as gravely here since as late.
-pub(super) async fn take_over(
-    conn: &mut SqliteConnection,
-    holds: &[Hold],
-    by: &By,
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    for hold in holds {
-        let Hold { by: before, since, reason, .. } = hold;
-        let reason = format!("still held after a restore, as {before} set it at {since}: {reason}");
-        let change = Change { by: by.to_string(), reason, at };
-        let set = SetHold { taken_over: Some(change), ..SetHold::new(hold.clone()) };
-        if hold_on(conn, &hold.on.to_string()).await?.is_none_or(|before| set.replaces(&before)) {
-            set.run(conn, Room::Free).await?;
-        }
-    }
-    Ok(())
 }
 
 #[async_trait]
@@ -362,7 +327,7 @@ impl Write for SetHold {
         true
     }
 
-    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<i64, StoreError> {
+    async fn run(&self, conn: &mut Conn, room: Room) -> Result<i64, StoreError> {
         let hold = &self.hold;
         let target = hold.on.to_string();
         let before = hold_on(conn, &target).await?;
@@ -405,7 +370,7 @@ pub(super) struct LiftHold {
 impl Write for LiftHold {
     type Out = bool;
 
-    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<bool, StoreError> {
+    async fn run(&self, conn: &mut Conn, room: Room) -> Result<bool, StoreError> {
         let target = self.on.to_string();
         if hold_on(conn, &target).await?.is_none_or(|hold| hold.cause > self.up_to) {
             return Ok(false);
@@ -418,7 +383,7 @@ impl Write for LiftHold {
     }
 }
 
-async fn hold_on(conn: &mut SqliteConnection, target: &str) -> Result<Option<Hold>, StoreError> {
+pub(super) async fn hold_on(conn: &mut Conn, target: &str) -> Result<Option<Hold>, StoreError> {
     let doc: Option<String> = sqlx::query_scalar("SELECT doc FROM holds WHERE target = $1")
         .bind(target)
         .fetch_optional(conn)
@@ -428,7 +393,7 @@ async fn hold_on(conn: &mut SqliteConnection, target: &str) -> Result<Option<Hol
 }
 
 /// Nobody who is held is let in or enrolled, whatever was looked at before.
-pub(super) async fn not_held(conn: &mut SqliteConnection, person: &PersonId) -> Result<(), StoreError> {
+pub(super) async fn not_held(conn: &mut Conn, person: &PersonId) -> Result<(), StoreError> {
     match hold_on(conn, &HoldOn::Person(person.clone()).to_string()).await? {
         None => Ok(()),
         Some(_) => Err(StoreError::Conflict),
@@ -445,7 +410,7 @@ pub(super) struct Touch {
 impl Write for Touch {
     type Out = i64;
 
-    async fn run(&self, conn: &mut SqliteConnection, _: Room) -> Result<i64, StoreError> {
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<i64, StoreError> {
         let next = self.change.write(conn, &self.changed).await?;
         Ok(next)
     }

@@ -1,0 +1,95 @@
+//! The engine that a journey runs on, and somebody else who looks into its database or changes it.
+//!
+//! `LATCHKEY_TEST_ENGINE=postgres` makes every journey run on PostgreSQL, which is started from this machine's own
+//! binaries; otherwise they run on SQLite.
+
+use std::path::Path;
+
+use latchkey::{app::database, config::Config, store::Database};
+use latchkey_simulators::postgres;
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
+
+use super::TestApp;
+
+/// The file in an installation's directory that says which database is its own.
+const URL: &str = "database.url";
+
+/// Whether the journeys run on PostgreSQL.
+pub(crate) fn is_on_postgres() -> bool {
+    match std::env::var("LATCHKEY_TEST_ENGINE").as_deref() {
+        Ok("postgres") => true,
+        Ok("sqlite") | Err(_) => false,
+        Ok(other) => panic!("LATCHKEY_TEST_ENGINE is sqlite or postgres, not {other}"),
+    }
+}
+
+/// What the configuration of an installation in `dir` says about its database.
+pub(crate) fn configured(dir: &Path) -> String {
+    if !is_on_postgres() {
+        return String::new();
+    }
+    let file = dir.join(URL);
+    if !file.exists() {
+        let database = postgres::database("journeys").expect("LATCHKEY_TEST_ENGINE=postgres needs PostgreSQL");
+        std::fs::write(&file, database.url).unwrap();
+    }
+    format!("[database]\nurl = \"{}\"\n", std::fs::read_to_string(&file).unwrap())
+}
+
+/// A connection of somebody else's.
+pub(crate) enum Stranger {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Stranger {
+    /// To an installation's database.
+    pub(crate) async fn of(config: &Config, dir: &Path) -> Self {
+        match &config.database {
+            Database::Sqlite(_) => {
+                let url = format!("sqlite://{}", database(config).display());
+                Self::Sqlite(SqliteConnection::connect(&url).await.unwrap())
+            }
+            Database::Postgres(_) => {
+                let url = std::fs::read_to_string(dir.join(URL)).unwrap();
+                Self::Postgres(PgConnection::connect(&url).await.unwrap())
+            }
+        }
+    }
+
+    /// Runs a statement, said for each engine.
+    pub(crate) async fn execute(&mut self, sqlite: &'static str, postgres: &'static str) {
+        match self {
+            Self::Sqlite(conn) => drop(sqlx::query(sqlite).execute(conn).await.unwrap()),
+            Self::Postgres(conn) => drop(sqlx::raw_sql(postgres).execute(conn).await.unwrap()),
+        }
+    }
+
+    /// Message id and outcome of every recorded delivery.
+    pub(crate) async fn deliveries(&mut self) -> Vec<(String, Option<String>)> {
+        let sql = "SELECT message_id, outcome FROM deliveries";
+        match self {
+            Self::Sqlite(conn) => sqlx::query_as(sql).fetch_all(conn).await.unwrap(),
+            Self::Postgres(conn) => sqlx::query_as(sql).fetch_all(conn).await.unwrap(),
+        }
+    }
+}
+
+impl TestApp {
+    /// The database, where it is on a server.
+    pub(crate) fn on_server(&self) -> Option<postgres::Database> {
+        let url = std::fs::read_to_string(self.dir.path().join(URL)).ok()?;
+        Some(postgres::Database { url })
+    }
+
+    pub(crate) async fn stranger(&self) -> Stranger {
+        Stranger::of(&self.config, self.dir.path()).await
+    }
+
+    /// Message id and outcome of every recorded delivery, read from outside.
+    pub(super) fn recorded(&self) -> Vec<(String, Option<String>)> {
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async { self.stranger().await.deliveries().await })
+        })
+    }
+}
