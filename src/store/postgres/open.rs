@@ -380,7 +380,10 @@ async fn mark(server: &Server, conn: &mut PgConnection) -> Result<(), OpenError>
 
 pub(super) fn migrator() -> Migrator {
     use sqlx::SqlSafeStr as _;
-    let all = [(10, "invitations", include_str!("../../../migrations/postgres/0010_invitations.sql"))];
+    let all = [
+        (10, "invitations", include_str!("../../../migrations/postgres/0010_invitations.sql")),
+        (11, "risk", include_str!("../../../migrations/postgres/0011_risk.sql")),
+    ];
     let migrations = all.into_iter().map(|(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });

@@ -27,13 +27,15 @@ pub(super) const RELEASE: &str =
     "UPDATE tasks SET state = 'pending', lease_until = NULL, last_error = 'the lease ran out'
     WHERE state = 'leased' AND lease_until <= $1 AND priority <= $2";
 
-/// Leases what is due: at most one task per key, none of the connections at their limit but removals.
+/// Leases what is due: at most one task per key, none of the connections at their limit but removals. The greatest risk
+/// goes first among removals that are due.
 pub(super) const CLAIM: &str =
     "UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
         again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END
     WHERE id IN (
         SELECT id FROM tasks AS t
-        WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.run_at <= $1
+        WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.risk IN (0, 1, 2)
+          AND t.run_at <= $1
           AND (t.priority = 0 OR t.connection IS NULL
                OR t.connection NOT IN (SELECT value FROM json_each($4)))
           AND NOT EXISTS (SELECT 1 FROM tasks AS l WHERE l.state = 'leased' AND l.key = t.key)
@@ -41,9 +43,9 @@ pub(super) const CLAIM: &str =
               SELECT 1 FROM tasks AS e
               WHERE e.state = 'pending' AND e.key = t.key AND e.run_at <= $1
                 AND (e.priority, e.run_at, e.id) < (t.priority, t.run_at, t.id))
-        ORDER BY t.priority, t.run_at, t.id
+        ORDER BY t.priority, t.risk, t.run_at, t.id
         LIMIT $5)
-    RETURNING id, work, priority, run_at, attempts, fence";
+    RETURNING id, work, priority, run_at, attempts, fence, risk";
 
 /// PSAs that a mapping watches and nobody polls.
 pub(super) const POLLS: &str =

@@ -8,6 +8,7 @@ use latchkey_simulators::{
 
 use super::{
     BenchOptions,
+    engine::Engine,
     load::{self, Proof, Sent, count, ms},
     place::Place,
     table::{Figure, Table},
@@ -24,8 +25,8 @@ const P99_MS: f64 = 100.0;
 /// How long the PSA sits on every question meanwhile: longer than the service waits. Only the door is measured.
 const SITS_ON_IT: u64 = 30_000;
 
-pub(super) async fn measure(options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
-    let place = Place::up(options.engine).await?;
+pub(super) async fn measure(engine: Engine, options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
+    let place = Place::up(engine).await?;
     table.fact("the database as the service opened it", &place.engine.settings(&place.log()?)?)?;
     let like = a_delivery(&place).await?;
     let mut recorded = Vec::new();
