@@ -5,7 +5,3 @@ ALTER TABLE tasks ADD COLUMN risk BIGINT NOT NULL DEFAULT 1 CHECK (risk IN (0, 1
 
 DROP INDEX tasks_pending;
 CREATE INDEX tasks_pending ON tasks (priority, risk, run_at, id) WHERE state = 'pending';
-
--- Programs that know nothing of it go on: what they write is taken as if it had power.
-INSERT INTO meta (name, value) VALUES ('works-from', '11 10')
-ON CONFLICT (name) DO UPDATE SET value = excluded.value;
