@@ -3,6 +3,8 @@
 //! They take no lock. A message's place is its unique key: of two who record the same one, one waits for the other and
 //! finds it there. So a group may also be written again when its COMMIT's answer was lost: what is ours is told by its id.
 
+use std::time::Instant;
+
 use latchkey_contract::{Timestamp, directory::Risk};
 use sqlx::AssertSqlSafe;
 use tokio::{
@@ -64,7 +66,11 @@ impl Intake {
         group.retain(|offered| !offered.reply.is_closed());
         // Two processes that record the same messages do so in the same order.
         group.sort_by(|a, b| key(&a.delivery).cmp(&key(&b.delivery)));
-        match self.insist(&group).await {
+        let started = Instant::now();
+        let came = self.insist(&group).await;
+        metrics::histogram!("db_batch_rows").record(f64::from(u32::try_from(group.len()).unwrap_or(u32::MAX)));
+        metrics::histogram!("db_commit_seconds").record(started.elapsed().as_secs_f64());
+        match came {
             Ok(came) => {
                 if came.contains(&Recorded::New) {
                     self.voice.changed.notify_one();
