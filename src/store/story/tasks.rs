@@ -71,7 +71,11 @@ pub(crate) async fn of_the_removals_that_are_due_the_riskiest_goes_first(store: 
     }
     assert_eq!(works(&claim(store, after(9)).await), ["converge:later-role", "converge:group", "converge:giving"]);
     let again = claim(store, after(300)).await;
-    assert_eq!(works(&again[..3]), ["converge:global", "converge:later-role", "converge:role"], "and it keeps its risk");
+    assert_eq!(
+        works(&again[..3]),
+        ["converge:global", "converge:later-role", "converge:role"],
+        "and it keeps its risk"
+    );
 }
 
 /// One ticket, one hand: neither in one claim, nor while another has it.

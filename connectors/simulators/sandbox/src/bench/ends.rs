@@ -151,7 +151,11 @@ fn first_roles(ends: &[End], seen: &Seen, all_due: Instant) -> f64 {
     };
     let first_without = written(false).min();
     let first = written(true).filter(|at| first_without.is_none_or(|without| *at < without)).count();
-    100.0 * count(first) / count(written(true).count().max(1))
+    match written(true).count() {
+        // So few that all were begun as they fell due: nobody had to wait for anybody.
+        0 => 100.0,
+        waited => 100.0 * count(first) / count(waited),
+    }
 }
 
 /// When the tenant was first asked about which object, and first written to.
