@@ -70,8 +70,11 @@ async fn due(conn: &mut Conn) -> Result<Vec<NewTask>, StoreError> {
     }))
 }
 
+/// Id, directory, whether removal and giving are owed, when to look again, the greatest risk of its open grants.
+type Lacking = (String, String, bool, bool, Option<i64>, Option<i64>);
+
 async fn converge(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
-    let rows: Vec<(String, String, bool, bool, Option<i64>, Option<i64>)> = sqlx::query_as(
+    let rows: Vec<Lacking> = sqlx::query_as(
         "SELECT id, directory, is_removal, is_giving, look_at, risk FROM (
              SELECT a.id, a.directory, a.look_at, t.id AS task, t.state,
                     EXISTS (SELECT 1 FROM grants AS g
