@@ -1,6 +1,6 @@
 //! The end of a comparison: what was found is written down, and the copy becomes the database in use.
 
-use latchkey_contract::{ConnectionId, GrantId, Timestamp};
+use latchkey_contract::{ConnectionId, GrantId, Timestamp, directory::Risk};
 use serde_json::{Value, json};
 
 use super::{Comparison, Different, Found, Place};
@@ -161,7 +161,7 @@ impl Act<'_> {
 
     fn cut(&mut self, account: Account) {
         let work = Work::Converge { account: account.id.clone(), directory: account.directory.clone() };
-        self.transition.tasks.push(NewTask { work, run_at: self.transition.now, priority: Priority::Removal });
+        self.transition.tasks.push(NewTask::new(work, self.transition.now, Priority::Removal).of(Risk::Power));
         self.transition.accounts.push(account);
     }
 

@@ -122,7 +122,7 @@ fn put_alert(db: &mut Db, alert: &Alert) -> Result<(), StoreError> {
     }
     db.put(|t| &mut t.alerts, alert.id.clone(), alert.clone());
     let work = Work::Alert { alert: alert.id.clone() };
-    tasks::add(db, &NewTask { work, run_at: alert.at, priority: Priority::Telling });
+    tasks::add(db, &NewTask::new(work, alert.at, Priority::Telling));
     Ok(())
 }
 
@@ -130,7 +130,7 @@ fn put_mail(db: &mut Db, mail: &OwedMail, now: Timestamp) {
     db.put(|t| &mut t.mails, mail.id.clone(), mail.clone());
     let work = Work::Mail { mail: mail.id.clone() };
     if matches!(mail.state, MailState::Open { .. }) && !db.rows.slots.contains_key(&work.slot()) {
-        tasks::add(db, &NewTask { work, run_at: now, priority: Priority::Telling });
+        tasks::add(db, &NewTask::new(work, now, Priority::Telling));
     }
 }
 
@@ -169,7 +169,7 @@ pub(super) fn intake(new: &NewDelivery) -> NewTask {
     let (connection, ticket) = (new.connection.clone(), new.event.ticket.clone());
     let ticket = ticket.map(|ticket| latchkey_contract::TicketRef { connection: connection.clone(), ticket });
     let work = Work::Intake { delivery: new.id.clone(), connection, ticket };
-    NewTask { work, run_at: new.received_at, priority: Priority::Giving }
+    NewTask::new(work, new.received_at, Priority::Giving)
 }
 
 pub(super) fn is_of(grant: &Grant, scope: &Scope) -> bool {

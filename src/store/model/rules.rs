@@ -11,7 +11,7 @@ use super::{
     tasks,
 };
 use crate::{
-    access::State,
+    access::{State, risk},
     audit::{AuditEntry, By, Code},
     jobs::task::{NewTask, Priority, Work},
     rulebook::{Hold, HoldCause, HoldOn, Rebound, Records, Rules},
@@ -152,10 +152,14 @@ pub(super) fn lift_hold(
 fn look_again(db: &mut Db, scope: &Scope, at: Timestamp) {
     let open = db.rows.open_grants.keys().filter_map(|row| db.rows.grants.get(row));
     let concerned = open.filter(|g| !matches!(g.state, State::Ending { .. }) && is_of(g, scope));
-    let accounts = concerned.filter_map(|g| db.rows.accounts.get(&g.account));
-    let work = |a: &crate::access::Account| Work::Converge { account: a.id.clone(), directory: a.directory.clone() };
-    let looks: Vec<Work> = accounts.map(work).collect();
-    for work in looks {
-        tasks::add(db, &NewTask { work, run_at: at, priority: Priority::Removal });
+    let looks: Vec<NewTask> = concerned
+        .filter_map(|g| {
+            let account = db.rows.accounts.get(&g.account)?;
+            let work = Work::Converge { account: account.id.clone(), directory: account.directory.clone() };
+            Some(NewTask::new(work, at, Priority::Removal).of(risk(&g.policy)))
+        })
+        .collect();
+    for look in looks {
+        tasks::add(db, &look);
     }
 }

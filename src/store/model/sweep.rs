@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use latchkey_contract::{ConnectionId, Timestamp};
+use latchkey_contract::{ConnectionId, Timestamp, directory::Risk};
 
 use super::{
     commit, people,
@@ -10,7 +10,7 @@ use super::{
     tasks::{self, is_there},
 };
 use crate::{
-    access::{Account, Grant, State, grant::due_at},
+    access::{Account, Grant, State, grant::due_at, risk},
     jobs::task::{NewTask, Priority, Work},
     rulebook::HoldOn,
     store::MailState,
@@ -27,10 +27,11 @@ pub(super) fn sweep(db: &mut Db, now: Timestamp) -> u64 {
 
 fn missing(rows: &Tables, now: Timestamp) -> Vec<NewTask> {
     let mut missing = Vec::new();
-    let telling = |work| NewTask { work, run_at: now, priority: Priority::Telling };
+    let telling = |work| NewTask::new(work, now, Priority::Telling);
     let open = || rows.open_grants.keys().filter_map(|row| rows.grants.get(row));
     for (grant, due) in open().filter_map(|g| Some((g, due_at(&g.state)?))) {
-        missing.push(NewTask { work: Work::Due { grant: grant.id.clone() }, run_at: due, priority: Priority::Removal });
+        let work = Work::Due { grant: grant.id.clone() };
+        missing.push(NewTask::new(work, due, Priority::Removal).of(risk(&grant.policy)));
     }
     let used: BTreeSet<_> = open().map(|g| &g.account).collect();
     let looked_at =
@@ -79,7 +80,8 @@ fn converge(rows: &Tables, account: &Account, now: Timestamp) -> Option<NewTask>
         Some(at) => (Priority::Removal, (*at).max(now)),
         None => (Priority::Giving, now),
     };
-    is_wanted.then_some(NewTask { work, run_at, priority })
+    let greatest = open().map(|g| risk(&g.policy)).min().filter(|_| is_removal).unwrap_or(Risk::Other);
+    is_wanted.then(|| NewTask::new(work, run_at, priority).of(greatest))
 }
 
 /// A PSA is polled while a mapping watches it.
@@ -88,7 +90,7 @@ pub(super) fn polls(rows: &Tables, now: Timestamp) -> Vec<NewTask> {
     let watched: BTreeSet<ConnectionId> = book.mappings.iter().map(|m| m.connection.clone()).collect();
     let work = watched.into_iter().map(|connection| Work::Poll { connection });
     let missing = work.filter(|work| !is_there(rows, &work.slot()));
-    missing.map(|work| NewTask { work, run_at: now, priority: Priority::Telling }).collect()
+    missing.map(|work| NewTask::new(work, now, Priority::Telling)).collect()
 }
 
 /// Whether somebody has left is asked while somebody is here: wherever they are bound.
@@ -100,5 +102,5 @@ fn presence(rows: &Tables, now: Timestamp) -> Vec<NewTask> {
     let connections: BTreeSet<_> = asked.flat_map(|p| &p.members).map(|m| m.connection.clone()).collect();
     let work = connections.into_iter().map(|connection| Work::Presence { connection });
     let missing = work.filter(|work| !is_there(rows, &work.slot()));
-    missing.map(|work| NewTask { work, run_at: now, priority: Priority::Removal }).collect()
+    missing.map(|work| NewTask::new(work, now, Priority::Removal)).collect()
 }

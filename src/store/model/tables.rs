@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use latchkey_contract::{AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, Timestamp};
+use latchkey_contract::{
+    AccountId, ConnectionId, GrantId, MailId, MappingId, PersonId, SecretId, Timestamp, directory::Risk,
+};
 
 use crate::{
     access::{Account, Grant, trigger::Sighting},
@@ -56,6 +58,7 @@ pub(super) struct Kept {
     pub(super) work: Work,
     pub(super) key: String,
     pub(super) priority: Priority,
+    pub(super) risk: Risk,
     pub(super) state: Is,
     pub(super) run_at: Timestamp,
     pub(super) again_at: Option<Timestamp>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use latchkey_contract::Timestamp;
+use latchkey_contract::{Timestamp, directory::Risk};
 
 use super::tables::{Db, Is, Kept, Tables};
 use crate::{
@@ -19,6 +19,7 @@ pub(super) fn add(db: &mut Db, new: &NewTask) {
             key: new.work.key(),
             work: new.work.clone(),
             priority: new.priority,
+            risk: new.risk,
             state: Is::Pending,
             run_at: new.run_at,
             again_at: None,
@@ -32,7 +33,12 @@ pub(super) fn add(db: &mut Db, new: &NewTask) {
         return;
     };
     let Some(before) = db.rows.tasks.get(&id) else { return };
-    let mut task = Kept { work: new.work.clone(), priority: before.priority.min(new.priority), ..before.clone() };
+    let mut task = Kept {
+        work: new.work.clone(),
+        priority: before.priority.min(new.priority),
+        risk: before.risk.min(new.risk),
+        ..before.clone()
+    };
     match task.state {
         Is::Leased => task.again_at = Some(task.again_at.map_or(new.run_at, |at| at.min(new.run_at))),
         Is::Pending => task.run_at = new.run_at,
@@ -133,18 +139,21 @@ pub(super) fn claim(db: &mut Db, claim: &Claim) -> Vec<Task> {
         .filter(|(priority, ..)| *priority <= most)
         .collect();
     due.sort_unstable();
+    // Whoever is first of a key keeps the others waiting, also where it is not taken itself; of those, the riskiest go first.
+    let mut first: Vec<(Priority, Risk, Timestamp, i64)> = due
+        .into_iter()
+        .filter_map(|(priority, run_at, id)| {
+            let task = db.rows.tasks.get(&id)?;
+            let is_first = taken.insert(task.key.clone());
+            let is_at_limit = task.work.connection().is_some_and(|c| claim.busy.contains(c));
+            (is_first && (priority == Priority::Removal || !is_at_limit)).then_some((priority, task.risk, run_at, id))
+        })
+        .collect();
+    first.sort_unstable();
+    first.truncate(claim.free);
     let mut claimed = Vec::new();
-    for (priority, run_at, id) in due {
+    for (priority, _, run_at, id) in first {
         let Some(task) = db.rows.tasks.get(&id) else { continue };
-        // Whoever is first of a key keeps the others waiting, also where it is not taken itself.
-        let is_first = taken.insert(task.key.clone());
-        let is_at_limit = task.work.connection().is_some_and(|c| claim.busy.contains(c));
-        if !is_first || (priority != Priority::Removal && is_at_limit) {
-            continue;
-        }
-        if claimed.len() >= claim.free {
-            break;
-        }
         let next = Kept {
             state: Is::Leased,
             fence: task.fence + 1,

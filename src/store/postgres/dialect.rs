@@ -34,12 +34,13 @@ pub(super) const RELEASE: &str =
      WHERE id IN (SELECT id FROM tasks WHERE state = 'leased' AND lease_until <= $1 AND priority <= $2
                   FOR UPDATE SKIP LOCKED)";
 
-/// Leases what is due: at most one task per key, none of the connections at their limit but removals. What somebody is
-/// just writing is left for the next claim, which that COMMIT asks for. Nothing, while this is an older copy that is
-/// compared first: whichever process noted that.
+/// Leases what is due: at most one task per key, none of the connections at their limit but removals. The greatest risk
+/// goes first among removals that are due. What somebody is just writing is left for the next claim, which that COMMIT asks
+/// for. Nothing, while this is an older copy that is compared first: whichever process noted that.
 pub(super) const CLAIM: &str = "WITH due AS MATERIALIZED (
          SELECT t.id FROM tasks AS t
-         WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.run_at <= $1
+         WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.risk IN (0, 1, 2)
+          AND t.run_at <= $1
            AND NOT EXISTS (SELECT 1 FROM meta WHERE name = 'comparing')
            AND (t.priority = 0 OR t.connection IS NULL
                 OR t.connection NOT IN (SELECT jsonb_array_elements_text(CAST($4 AS jsonb))))
@@ -48,13 +49,13 @@ pub(super) const CLAIM: &str = "WITH due AS MATERIALIZED (
                SELECT 1 FROM tasks AS e
                WHERE e.state = 'pending' AND e.key = t.key AND e.run_at <= $1
                  AND (e.priority, e.run_at, e.id) < (t.priority, t.run_at, t.id))
-         ORDER BY t.priority, t.run_at, t.id
+         ORDER BY t.priority, t.risk, t.run_at, t.id
          LIMIT $5
          FOR UPDATE OF t SKIP LOCKED)
      UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
          again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END
      FROM due WHERE tasks.id = due.id
-     RETURNING tasks.id, work, priority, run_at, attempts, fence";
+     RETURNING tasks.id, work, priority, run_at, attempts, fence, risk";
 
 /// PSAs that a mapping watches and nobody polls.
 pub(super) const POLLS: &str = "SELECT DISTINCT m.value ->> 'connection' FROM rulebooks AS b, jsonb_array_elements(CAST(b.doc AS jsonb) -> 'mapping') AS m (value)

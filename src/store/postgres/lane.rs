@@ -219,7 +219,8 @@ impl Lane {
     async fn write(&mut self, mut batch: Vec<Box<dyn Request>>) {
         let started = Instant::now();
         let came = self.insist(&mut batch).await;
-        metrics::histogram!("db_batch_rows").record(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+        let rows: usize = batch.iter().map(|request| request.rows()).sum();
+        metrics::histogram!("db_batch_rows").record(f64::from(u32::try_from(rows).unwrap_or(u32::MAX)));
         metrics::histogram!("db_commit_seconds").record(started.elapsed().as_secs_f64());
         match came {
             Ok(()) => self.answer(batch),

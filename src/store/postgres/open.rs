@@ -369,8 +369,9 @@ async fn migrate(server: &Server, conn: &mut PgConnection) -> Result<(), OpenErr
 }
 
 /// True where a later release's migration says that programs as old as this one go on with it: while one replica after
-/// the other is replaced, an old one may have to be started once more. It says so in `meta`, as `works-from`: its own number,
-/// and the newest migration that a program has to know. Where another one came after it, that word is not its own.
+/// the other is replaced, an old one may have to be started once more. It says so in the comment on the table `meta`:
+/// `works-from`, its own number, and the newest migration that a program has to know. Where another one came after it, that
+/// word is not its own.
 pub(super) async fn is_for_us_too(ours: &Migrator, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let has_tables: bool =
         sqlx::query_scalar("SELECT to_regclass('meta') IS NOT NULL AND to_regclass('_sqlx_migrations') IS NOT NULL")
@@ -380,12 +381,13 @@ pub(super) async fn is_for_us_too(ours: &Migrator, conn: &mut PgConnection) -> R
         return Ok(false);
     }
     let said: (Option<String>, Option<i64>) = sqlx::query_as(
-        "SELECT (SELECT value FROM meta WHERE name = 'works-from'), (SELECT max(version) FROM _sqlx_migrations)",
+        "SELECT obj_description(CAST(to_regclass('meta') AS OID), 'pg_class'), (SELECT max(version) FROM _sqlx_migrations)",
     )
     .fetch_one(conn)
     .await?;
     let (Some(word), Some(newest)) = said else { return Ok(false) };
-    let mut numbers = word.split_whitespace().map(str::parse::<i64>);
+    let Some(numbers) = word.strip_prefix("works-from ") else { return Ok(false) };
+    let mut numbers = numbers.split_whitespace().map(str::parse::<i64>);
     let (Some(Ok(said_by)), Some(Ok(from))) = (numbers.next(), numbers.next()) else { return Ok(false) };
     Ok(said_by == newest && ours.iter().map(|migration| migration.version).max().is_some_and(|known| known >= from))
 }
@@ -422,7 +424,10 @@ pub(super) fn known_by(server: &Server, id: Option<&str>) -> Result<Marked, Open
 
 pub(super) fn migrator() -> Migrator {
     use sqlx::SqlSafeStr as _;
-    let all = [(10, "invitations", include_str!("../../../migrations/postgres/0010_invitations.sql"))];
+    let all = [
+        (10, "invitations", include_str!("../../../migrations/postgres/0010_invitations.sql")),
+        (11, "risk", include_str!("../../../migrations/postgres/0011_risk.sql")),
+    ];
     let migrations = all.into_iter().map(|(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });

@@ -3,7 +3,9 @@
 //! They take no lock. A message's place is its unique key: of two who record the same one, one waits for the other and
 //! finds it there. So a group may also be written again when its COMMIT's answer was lost: what is ours is told by its id.
 
-use latchkey_contract::Timestamp;
+use std::time::Instant;
+
+use latchkey_contract::{Timestamp, directory::Risk};
 use sqlx::AssertSqlSafe;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -64,7 +66,11 @@ impl Intake {
         group.retain(|offered| !offered.reply.is_closed());
         // Two processes that record the same messages do so in the same order.
         group.sort_by(|a, b| key(&a.delivery).cmp(&key(&b.delivery)));
-        match self.insist(&group).await {
+        let started = Instant::now();
+        let came = self.insist(&group).await;
+        metrics::histogram!("db_batch_rows").record(f64::from(u32::try_from(group.len()).unwrap_or(u32::MAX)));
+        metrics::histogram!("db_commit_seconds").record(started.elapsed().as_secs_f64());
+        match came {
             Ok(came) => {
                 if came.contains(&Recorded::New) {
                     self.voice.changed.notify_one();
@@ -214,8 +220,8 @@ async fn add(conn: &mut super::Conn, tasks: &[NewTask], works: Vec<String>) -> R
     let connections: Vec<Option<String>> =
         tasks.iter().map(|task| task.work.connection().map(ToString::to_string)).collect();
     sqlx::query(
-        "INSERT INTO tasks (slot, key, connection, kind, work, priority, state, run_at, created_at)
-         SELECT slot, key, connection, kind, work, $6, 'pending', at, at
+        "INSERT INTO tasks (slot, key, connection, kind, work, priority, state, run_at, created_at, risk)
+         SELECT slot, key, connection, kind, work, $6, 'pending', at, at, $8
          FROM unnest($1, $2, $3, $4, $5, $7) AS n (slot, key, connection, kind, work, at)
          ON CONFLICT (slot) DO NOTHING",
     )
@@ -226,6 +232,7 @@ async fn add(conn: &mut super::Conn, tasks: &[NewTask], works: Vec<String>) -> R
     .bind(works)
     .bind(Priority::Giving as i64)
     .bind(at)
+    .bind(Risk::Other as i64)
     .execute(conn)
     .await
     .map(|_| ())

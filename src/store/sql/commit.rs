@@ -10,7 +10,7 @@ use super::{
     write::{Class, Room, Write},
 };
 use crate::{
-    access::{Account, Grant, grant::due_at, trigger::Sighting},
+    access::{Account, Grant, grant::due_at, risk, trigger::Sighting},
     jobs::task::{NewTask, Priority, Work},
     store::{Alert, MailState, Notice, OwedMail, Transition, row},
 };
@@ -120,11 +120,11 @@ pub(super) fn one(done: &Done) -> Result<(), StoreError> {
 async fn put_grant(conn: &mut Conn, grant: &Grant) -> Result<(), StoreError> {
     let stored = Grant { version: grant.version + 1, ..grant.clone() };
     let sql = if grant.version == 0 {
-        "INSERT INTO grants (id, version, ticket, account, person, state, is_open, due_at, doc, customer)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+        "INSERT INTO grants (id, version, ticket, account, person, state, is_open, due_at, doc, customer, risk)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     } else {
         "UPDATE grants SET version = $2, ticket = $3, account = $4, person = $5, state = $6, is_open = $7,
-             due_at = $8, doc = $9, customer = $10
+             due_at = $8, doc = $9, customer = $10, risk = $11
          WHERE id = $1 AND version = $2 - 1"
     };
     let done = sqlx::query(sql)
@@ -138,6 +138,7 @@ async fn put_grant(conn: &mut Conn, grant: &Grant) -> Result<(), StoreError> {
         .bind(due_at(&grant.state).map(Timestamp::millis))
         .bind(row::encode(&stored)?)
         .bind(grant.customer.as_str())
+        .bind(risk(&grant.policy) as i64)
         .execute(conn)
         .await
         .map_err(engine)?;
@@ -225,7 +226,7 @@ async fn put_mail(conn: &mut Conn, mail: &OwedMail, now: Timestamp) -> Result<()
         return Ok(());
     }
     let work = Work::Mail { mail: mail.id.clone() };
-    tasks::add(conn, &NewTask { work, run_at: now, priority: Priority::Telling }, now).await
+    tasks::add(conn, &NewTask::new(work, now, Priority::Telling), now).await
 }
 
 /// A mail that is there already, as it stands now.
@@ -250,5 +251,5 @@ async fn put_alert(conn: &mut Conn, alert: &Alert) -> Result<(), StoreError> {
         .await
         .map_err(engine)?;
     let work = Work::Alert { alert: alert.id.clone() };
-    tasks::add(conn, &NewTask { work, run_at: alert.at, priority: Priority::Telling }, alert.at).await
+    tasks::add(conn, &NewTask::new(work, alert.at, Priority::Telling), alert.at).await
 }

@@ -24,5 +24,5 @@ pub(super) fn read((id, connection, received_at, event, outcome): Row) -> Result
 /// The task that works a delivery off.
 pub(super) fn task(delivery: String, connection: ConnectionId, event: &TicketEvent, run_at: Timestamp) -> NewTask {
     let ticket = event.ticket.clone().map(|ticket| TicketRef { connection: connection.clone(), ticket });
-    NewTask { work: Work::Intake { delivery, connection, ticket }, run_at, priority: Priority::Giving }
+    NewTask::new(Work::Intake { delivery, connection, ticket }, run_at, Priority::Giving)
 }

@@ -152,12 +152,12 @@ const ON_RESERVE: i64 = 500;
 
 /// A change of what is in force acts at once: whoever has access that it may be about is looked at again.
 async fn look_again(conn: &mut Conn, scope: &Scope, at: Timestamp, room: Room) -> Result<(), StoreError> {
-    let accounts: Vec<(String, String)> = sqlx::query_as(
-        "SELECT id, directory FROM accounts WHERE id IN (
-             SELECT account FROM grants
-             WHERE is_open = 1 AND state <> 'ending'
-               AND ($1 = '' OR ($2 = 'customer' AND customer = $1) OR ($2 = 'person' AND person = $1)))
-         LIMIT $3",
+    let accounts: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT a.id, a.directory, min(g.risk) AS risk FROM accounts AS a JOIN grants AS g ON g.account = a.id
+         WHERE g.is_open = 1 AND g.state <> 'ending'
+           AND ($1 = '' OR ($2 = 'customer' AND g.customer = $1) OR ($2 = 'person' AND g.person = $1))
+         GROUP BY a.id, a.directory
+         ORDER BY risk LIMIT $3",
     )
     .bind(scope.of())
     .bind(if matches!(scope, Scope::Customer(_)) { "customer" } else { "person" })
@@ -165,10 +165,11 @@ async fn look_again(conn: &mut Conn, scope: &Scope, at: Timestamp, room: Room) -
     .fetch_all(&mut *conn)
     .await
     .map_err(engine)?;
-    for (id, directory) in accounts {
+    for (id, directory, risk) in accounts {
         let (account, directory) = (row::parse("accounts", &id, &id)?, row::parse("accounts", &id, &directory)?);
         let work = Work::Converge { account, directory };
-        tasks::add(conn, &NewTask { work, run_at: at, priority: Priority::Removal }, at).await?;
+        let task = NewTask::new(work, at, Priority::Removal).of(row::risk("grants", &id, risk)?);
+        tasks::add(conn, &task, at).await?;
     }
     Ok(())
 }

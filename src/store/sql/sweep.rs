@@ -1,7 +1,7 @@
 //! The sweep: rows are the truth, and a task that a row needs and that is missing is made again.
 
 use async_trait::async_trait;
-use latchkey_contract::{ConnectionId, TicketRef, Timestamp};
+use latchkey_contract::{ConnectionId, TicketRef, Timestamp, directory::Risk};
 
 use super::{
     Conn, StoreError, dialect, engine, enroll, intake, tasks,
@@ -53,8 +53,8 @@ impl Write for Sweep {
 
 /// Removals, and tellings, are asked for again also where their task lies dead: they are never given up.
 async fn due(conn: &mut Conn) -> Result<Vec<NewTask>, StoreError> {
-    let rows: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT g.id, g.due_at FROM grants AS g
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        "SELECT g.id, g.due_at, g.risk FROM grants AS g
          LEFT JOIN tasks AS t ON t.slot = 'due:' || g.id
          WHERE g.is_open = 1 AND g.due_at IS NOT NULL AND (t.id IS NULL OR t.state = 'dead')
          ORDER BY g.due_at LIMIT $1",
@@ -63,15 +63,19 @@ async fn due(conn: &mut Conn) -> Result<Vec<NewTask>, StoreError> {
     .fetch_all(conn)
     .await
     .map_err(engine)?;
-    Ok(readable(rows, |(id, at)| {
+    Ok(readable(rows, |(id, at, risk)| {
         let grant = row::parse("grants", &id, &id)?;
-        Ok(NewTask { work: Work::Due { grant }, run_at: Timestamp::from_millis(at), priority: Priority::Removal })
+        let due = NewTask::new(Work::Due { grant }, Timestamp::from_millis(at), Priority::Removal);
+        Ok(due.of(row::risk("grants", &id, risk)?))
     }))
 }
 
+/// Id, directory, whether removal and giving are owed, when to look again, the greatest risk of its open grants.
+type Lacking = (String, String, bool, bool, Option<i64>, Option<i64>);
+
 async fn converge(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
-    let rows: Vec<(String, String, bool, bool, Option<i64>)> = sqlx::query_as(
-        "SELECT id, directory, is_removal, is_giving, look_at FROM (
+    let rows: Vec<Lacking> = sqlx::query_as(
+        "SELECT id, directory, is_removal, is_giving, look_at, risk FROM (
              SELECT a.id, a.directory, a.look_at, t.id AS task, t.state,
                     EXISTS (SELECT 1 FROM grants AS g
                             WHERE g.account = a.id AND g.is_open = 1 AND g.state = 'ending')
@@ -81,7 +85,8 @@ async fn converge(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, Store
                         OR a.is_overdue = 1 AS is_removal,
                     EXISTS (SELECT 1 FROM grants AS g
                             WHERE g.account = a.id AND g.is_open = 1 AND g.state IN ('granting', 'delivering'))
-                        AS is_giving
+                        AS is_giving,
+                    (SELECT min(g.risk) FROM grants AS g WHERE g.account = a.id AND g.is_open = 1) AS risk
              FROM accounts AS a
              LEFT JOIN tasks AS t ON t.slot = 'converge:' || a.id
              WHERE a.look_at IS NOT NULL OR a.is_overdue = 1
@@ -94,7 +99,7 @@ async fn converge(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, Store
     .fetch_all(conn)
     .await
     .map_err(engine)?;
-    Ok(readable(rows, |(id, directory, is_removal, is_giving, look_at)| {
+    Ok(readable(rows, |(id, directory, is_removal, is_giving, look_at, risk)| {
         let (account, directory) = (row::parse("accounts", &id, &id)?, row::parse("accounts", &id, &directory)?);
         let (priority, run_at) = match look_at {
             _ if is_removal => (Priority::Removal, now),
@@ -103,7 +108,8 @@ async fn converge(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, Store
             Some(at) => (Priority::Removal, Timestamp::from_millis(at).max(now)),
             None => (Priority::Giving, now),
         };
-        Ok(NewTask { work: Work::Converge { account, directory }, run_at, priority })
+        let risk = risk.filter(|_| is_removal).map_or(Ok(Risk::Other), |risk| row::risk("grants", &id, risk))?;
+        Ok(NewTask::new(Work::Converge { account, directory }, run_at, priority).of(risk))
     }))
 }
 
@@ -125,7 +131,7 @@ async fn tell(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreErro
             connection: row::parse("notices", &text, connection)?,
             ticket: row::parse("notices", &text, ticket)?,
         };
-        Ok(NewTask { work: Work::Tell { ticket }, run_at: now, priority: Priority::Telling })
+        Ok(NewTask::new(Work::Tell { ticket }, now, Priority::Telling))
     }))
 }
 
@@ -150,7 +156,7 @@ async fn mails(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreErr
     .map_err(engine)?;
     Ok(readable(rows, |id| {
         let mail = row::parse("mails", &id, &id)?;
-        Ok(NewTask { work: Work::Mail { mail }, run_at: now, priority: Priority::Telling })
+        Ok(NewTask::new(Work::Mail { mail }, now, Priority::Telling))
     }))
 }
 
@@ -164,7 +170,7 @@ async fn alerts(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreEr
     .fetch_all(conn)
     .await
     .map_err(engine)?;
-    let task = |alert| NewTask { work: Work::Alert { alert }, run_at: now, priority: Priority::Telling };
+    let task = |alert| NewTask::new(Work::Alert { alert }, now, Priority::Telling);
     Ok(rows.into_iter().map(task).collect())
 }
 
@@ -192,7 +198,7 @@ pub(super) async fn polls(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask
     let rows: Vec<String> = sqlx::query_scalar(dialect::POLLS).fetch_all(conn).await.map_err(engine)?;
     Ok(readable(rows, |id| {
         let work = Work::Poll { connection: row::parse("rulebooks", &id, &id)? };
-        Ok(NewTask { work, run_at: now, priority: Priority::Telling })
+        Ok(NewTask::new(work, now, Priority::Telling))
     }))
 }
 
@@ -202,7 +208,7 @@ async fn presence(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, Store
         sqlx::query_scalar(dialect::PRESENCE).bind(now.millis()).fetch_all(conn).await.map_err(engine)?;
     Ok(readable(rows, |id| {
         let work = Work::Presence { connection: row::parse("records", &id, &id)? };
-        Ok(NewTask { work, run_at: now, priority: Priority::Removal })
+        Ok(NewTask::new(work, now, Priority::Removal).of(Risk::Everything))
     }))
 }
 
@@ -218,7 +224,7 @@ async fn rechecks(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, Store
     .map_err(engine)?;
     Ok(readable(rows, |id| {
         let work = Work::Recheck { connection: row::parse("watched", &id, &id)? };
-        Ok(NewTask { work, run_at: now, priority: Priority::Telling })
+        Ok(NewTask::new(work, now, Priority::Telling))
     }))
 }
 

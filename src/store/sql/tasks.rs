@@ -4,7 +4,7 @@
 //!
 //! | it is | asked for again | its run ends |
 //! | --- | --- | --- |
-//! | pending | moved to the new time; the more urgent priority stays | |
+//! | pending | moved to the new time; the more urgent priority and the greater risk stay | |
 //! | leased | the earliest such time is kept in `again_at` | done: gone, or pending at `again_at` |
 //! | dead | pending again, attempts from 0 | |
 
@@ -23,11 +23,12 @@ use crate::{
 /// Adds a task, or moves the one that its slot has.
 pub(super) async fn add(conn: &mut Conn, new: &NewTask, now: Timestamp) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO tasks (slot, key, connection, kind, work, priority, state, run_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8)
+        "INSERT INTO tasks (slot, key, connection, kind, work, priority, state, run_at, created_at, risk)
+         VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9)
          ON CONFLICT (slot) DO UPDATE SET
              work = excluded.work,
              priority = CASE WHEN tasks.priority < excluded.priority THEN tasks.priority ELSE excluded.priority END,
+             risk = CASE WHEN tasks.risk < excluded.risk THEN tasks.risk ELSE excluded.risk END,
              run_at = CASE tasks.state WHEN 'leased' THEN tasks.run_at ELSE excluded.run_at END,
              again_at = CASE
                  WHEN tasks.state <> 'leased' OR tasks.again_at < excluded.run_at THEN tasks.again_at
@@ -43,6 +44,7 @@ pub(super) async fn add(conn: &mut Conn, new: &NewTask, now: Timestamp) -> Resul
     .bind(new.priority as i64)
     .bind(new.run_at.millis())
     .bind(now.millis())
+    .bind(new.risk as i64)
     .execute(conn)
     .await
     .map_err(engine)?;
@@ -138,7 +140,7 @@ impl Write for Claim {
         release(conn, claim.now, removals_only).await?;
         let free = i64::try_from(claim.free).unwrap_or(i64::MAX);
         // Removals pass a connection's limit: what is running there must never hold up an end.
-        let rows: Vec<(i64, String, i64, i64, i64, i64)> = sqlx::query_as(dialect::CLAIM)
+        let rows: Vec<Leased> = sqlx::query_as(dialect::CLAIM)
             .bind(claim.now.millis())
             .bind(claim.lease_until.millis())
             .bind(if removals_only { Priority::Removal } else { Priority::Telling } as i64)
@@ -150,17 +152,20 @@ impl Write for Claim {
         let mut tasks = Vec::with_capacity(rows.len());
         for leased in rows {
             match task(&leased, claim.lease_until) {
-                Ok(task) => tasks.push(task),
+                Ok(task) => tasks.push((leased.6, task)),
                 Err(error) => bury(conn, leased.0, &error).await?,
             }
         }
-        tasks.sort_by_key(|task| (task.priority, task.run_at));
-        Ok(tasks)
+        tasks.sort_by_key(|(risk, task)| (task.priority, *risk, task.run_at));
+        Ok(tasks.into_iter().map(|(_, task)| task).collect())
     }
 }
 
-fn task(row: &(i64, String, i64, i64, i64, i64), until: Timestamp) -> Result<Task, StoreError> {
-    let (id, work, priority, run_at, attempts, fence) = row;
+/// Id, work, priority, time, attempts, fence, risk.
+type Leased = (i64, String, i64, i64, i64, i64, i64);
+
+fn task(row: &Leased, until: Timestamp) -> Result<Task, StoreError> {
+    let (id, work, priority, run_at, attempts, fence, _) = row;
     Ok(Task {
         lease: Lease { task: id.to_string(), fence: *fence, until },
         work: row::decode("tasks", &id.to_string(), work)?,

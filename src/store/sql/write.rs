@@ -41,6 +41,11 @@ pub(super) trait Write: Send + Sync + 'static {
         false
     }
 
+    /// How many it writes at once.
+    fn rows(&self) -> usize {
+        1
+    }
+
     async fn run(&self, conn: &mut Conn, room: Room) -> Result<Self::Out, StoreError>;
 }
 
@@ -49,6 +54,7 @@ pub(super) trait Write: Send + Sync + 'static {
 pub(super) trait Request: Send {
     fn class(&self) -> Class;
     fn wakes(&self) -> bool;
+    fn rows(&self) -> usize;
     /// Runs it; `true` when what it wrote is to be kept.
     async fn attempt(&mut self, conn: &mut Conn, room: Room) -> bool;
     fn wants_room(&self) -> bool;
@@ -72,6 +78,10 @@ impl<W: Write> Request for Asked<W> {
 
     fn wakes(&self) -> bool {
         self.write.wakes() && matches!(self.result, Some(Ok(_)))
+    }
+
+    fn rows(&self) -> usize {
+        self.write.rows()
     }
 
     async fn attempt(&mut self, conn: &mut Conn, room: Room) -> bool {

@@ -30,14 +30,15 @@ pub(super) const RELEASE: &str =
 /// A process that is alone with its database waits for no lease but its own.
 pub(super) const LEASE_GRACE_MS: i64 = 0;
 
-/// Leases what is due: at most one task per key, none of the connections at their limit but removals. Nothing, while this
-/// is an older copy that is compared first.
+/// Leases what is due: at most one task per key, none of the connections at their limit but removals. The greatest risk
+/// goes first among removals that are due. Nothing, while this is an older copy that is compared first.
 pub(super) const CLAIM: &str =
     "UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
         again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END
     WHERE id IN (
         SELECT id FROM tasks AS t
-        WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.run_at <= $1
+        WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.risk IN (0, 1, 2)
+          AND t.run_at <= $1
           AND NOT EXISTS (SELECT 1 FROM meta WHERE name = 'comparing')
           AND (t.priority = 0 OR t.connection IS NULL
                OR t.connection NOT IN (SELECT value FROM json_each($4)))
@@ -46,9 +47,9 @@ pub(super) const CLAIM: &str =
               SELECT 1 FROM tasks AS e
               WHERE e.state = 'pending' AND e.key = t.key AND e.run_at <= $1
                 AND (e.priority, e.run_at, e.id) < (t.priority, t.run_at, t.id))
-        ORDER BY t.priority, t.run_at, t.id
+        ORDER BY t.priority, t.risk, t.run_at, t.id
         LIMIT $5)
-    RETURNING id, work, priority, run_at, attempts, fence";
+    RETURNING id, work, priority, run_at, attempts, fence, risk";
 
 /// PSAs that a mapping watches and nobody polls.
 pub(super) const POLLS: &str =

@@ -66,11 +66,15 @@ pub struct Sqlite {
     readers: Pool,
     first: mpsc::Sender<Box<dyn Request>>,
     others: mpsc::Sender<Box<dyn Request>>,
+    deliveries: mpsc::Sender<record::Waiting>,
     changed: Arc<Notify>,
-    closing: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+    closing: Mutex<Option<[Part; 2]>>,
     damage: look::Damage,
     looking: Option<JoinHandle<()>>,
 }
+
+/// A task of the store, with what tells it to end.
+type Part = (oneshot::Sender<()>, JoinHandle<()>);
 
 impl Sqlite {
     /// Opens the database, makes it if there never was one, and brings it up to date.
@@ -117,8 +121,12 @@ impl Sqlite {
             changed: Arc::clone(&changed),
         };
         let task = tokio::spawn(writer.serve());
-        let closing = Mutex::new(Some((stop, task)));
-        Self { readers, first, others, changed, closing, damage: look::Damage::default(), looking: None }
+        let (deliveries, waiting) = mpsc::channel(WAITING);
+        let (enough, no_more) = oneshot::channel();
+        let gathering = tokio::spawn(record::gather(waiting, others.clone(), no_more));
+        // Whoever hands to the other ends first.
+        let closing = Mutex::new(Some([(enough, gathering), (stop, task)]));
+        Self { readers, first, others, deliveries, changed, closing, damage: look::Damage::default(), looking: None }
     }
 
     /// What is damaged in the file, if that was found by now: a large one is looked through while it is served.
@@ -129,29 +137,42 @@ impl Sqlite {
 
     /// Writes what was accepted, refuses what comes later, and leaves one whole file behind.
     pub async fn close(&self) {
-        let Some((stop, task)) = self.closing.lock().await.take() else { return };
+        let Some(parts) = self.closing.lock().await.take() else { return };
         if let Some(looking) = &self.looking {
             looking.abort();
         }
         self.readers.close().await;
-        let _ = stop.send(());
-        if let Err(error) = task.await {
-            tracing::error!(%error, "the writer ended badly");
+        for (stop, task) in parts {
+            let _ = stop.send(());
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a part of the store ended badly");
+            }
         }
     }
 
     async fn record(&self, delivery: NewDelivery) -> Result<Recorded, StoreError> {
-        self.write(record::Record(delivery)).await
+        let (reply, answer) = oneshot::channel();
+        self.deliveries.try_send(record::Waiting { new: delivery, reply }).map_err(not_taken)?;
+        answer.await.unwrap_or_else(|_| Err(StoreError::Engine(Box::new(Closed))))
     }
 
     async fn write<W: Write>(&self, write: W) -> Result<W::Out, StoreError> {
         let channel = if write.class() == Class::Ordinary { &self.others } else { &self.first };
-        let (reply, answer) = oneshot::channel();
-        channel.try_send(Box::new(Asked { write, result: None, reply })).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
-            mpsc::error::TrySendError::Closed(_) => StoreError::Engine(Box::new(Closed)),
-        })?;
-        answer.await.unwrap_or_else(|_| Err(StoreError::Engine(Box::new(Closed))))
+        ask(channel, write).await
+    }
+}
+
+/// Has the writer write it, and waits until it stands.
+async fn ask<W: Write>(writer: &mpsc::Sender<Box<dyn Request>>, write: W) -> Result<W::Out, StoreError> {
+    let (reply, answer) = oneshot::channel();
+    writer.try_send(Box::new(Asked { write, result: None, reply })).map_err(not_taken)?;
+    answer.await.unwrap_or_else(|_| Err(StoreError::Engine(Box::new(Closed))))
+}
+
+fn not_taken<T>(refused: mpsc::error::TrySendError<T>) -> StoreError {
+    match refused {
+        mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+        mpsc::error::TrySendError::Closed(_) => StoreError::Engine(Box::new(Closed)),
     }
 }
 

@@ -374,6 +374,7 @@ pub(super) fn migrator_up_to(last: i64) -> Migrator {
         (7, "mail", include_str!("../../../migrations/sqlite/0007_mail.sql")),
         (9, "watch", include_str!("../../../migrations/sqlite/0009_watch.sql")),
         (10, "invitations", include_str!("../../../migrations/sqlite/0010_invitations.sql")),
+        (11, "risk", include_str!("../../../migrations/sqlite/0011_risk.sql")),
     ];
     let all = all.into_iter().filter(|(version, ..)| *version <= last);
     let migrations = all.map(|(version, name, sql)| {

@@ -54,6 +54,7 @@ macro_rules! tell_all {
             audit_entries_are_found_by_what_they_are_about,
             what_is_pruned_leaves_a_checkpoint,
             a_claim_takes_what_is_due_removals_first,
+            of_the_removals_that_are_due_the_riskiest_goes_first,
             one_key_has_one_hand,
             nothing_is_claimed_while_a_copy_is_compared,
             a_connection_at_its_limit_is_skipped_but_not_by_removals,

@@ -163,7 +163,7 @@ pub(crate) fn intake(id: &str, number: &str) -> Work {
 }
 
 pub(crate) fn task(work: Work, run_at: Timestamp, priority: Priority) -> NewTask {
-    NewTask { work, run_at, priority }
+    NewTask::new(work, run_at, priority)
 }
 
 pub(crate) async fn add(store: &dyn Store, tasks: Vec<NewTask>) {

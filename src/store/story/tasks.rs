@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey_contract::directory::Mode;
+use latchkey_contract::directory::{Mode, Risk};
 
 use super::sample::*;
 use crate::{
@@ -45,6 +45,38 @@ pub(crate) async fn a_claim_takes_what_is_due_removals_first(store: &dyn Store) 
     assert_eq!(one(store, after(9)).await.work.slot(), "tell:cw/1");
     let next = store.next_due().await.unwrap().unwrap();
     assert!((after(61)..=after(61) + GRACE).contains(&next), "{next:?}: the first lease runs out");
+}
+
+/// Among removals that are due the riskiest goes first, whenever it fell due; and what is not due waits, whatever its risk.
+/// While the riskiest wait for their next attempt, the others are done.
+pub(crate) async fn of_the_removals_that_are_due_the_riskiest_goes_first(store: &dyn Store) {
+    let removal = |name: &str, at| task(converge(name, "acme-entra"), after(at), Priority::Removal);
+    add(
+        store,
+        vec![
+            removal("group", 0),
+            removal("role", 1).of(Risk::Power),
+            removal("later-role", 2).of(Risk::Power),
+            removal("global", 3).of(Risk::Everything),
+            removal("tomorrow", 86_400).of(Risk::Everything),
+            task(converge("giving", "acme-entra"), after(0), Priority::Giving).of(Risk::Everything),
+        ],
+    )
+    .await;
+    let works = |tasks: &[Task]| tasks.iter().map(|task| task.work.slot()).collect::<Vec<_>>();
+    let taken = store.claim(&Claim { free: 2, ..claim_at(after(9)) }).await.unwrap();
+    assert_eq!(works(&taken), ["converge:global", "converge:role"]);
+    for task in &taken {
+        let again = Finish::Retry { at: after(300), error: error("the tenant does not answer") };
+        assert!(store.finish(&task.lease, again).await.unwrap());
+    }
+    assert_eq!(works(&claim(store, after(9)).await), ["converge:later-role", "converge:group", "converge:giving"]);
+    let again = claim(store, after(300)).await;
+    assert_eq!(
+        works(&again[..3]),
+        ["converge:global", "converge:later-role", "converge:role"],
+        "and it keeps its risk"
+    );
 }
 
 /// One ticket, one hand: neither in one claim, nor while another has it.

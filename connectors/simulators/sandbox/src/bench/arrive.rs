@@ -10,6 +10,7 @@ use latchkey_simulators::fault::{Act, Call, Fault};
 
 use super::{
     BenchOptions,
+    engine::Engine,
     load::{ms, percentile},
     place::Place,
     table::{Figure, Table},
@@ -23,8 +24,8 @@ const WITHIN: Duration = Duration::from_secs(60);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
-pub(super) async fn measure(options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
-    let place = Place::up(options.engine).await?;
+pub(super) async fn measure(engine: Engine, options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
+    let place = Place::up(engine).await?;
     let Waited { whole, own } = clicks(&place, options.clicks).await?;
     let spread = |of: &[Duration]| format!("p50 {}, p99 {}", ms(percentile(of, 50)), ms(percentile(of, 99)));
     table.fact("click to credentials, as the technician waits", &spread(&whole))?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use latchkey::{
-    access::{Account, Grant, State, grant::GIVING_MARGIN},
+    access::{Account, Grant, State, grant::GIVING_MARGIN, risk},
     jobs::task::{NewTask, Priority, Work},
     random::{self, SystemRandom},
     store::{CommitName, Store, Transition},
@@ -147,7 +147,7 @@ async fn commit(store: &dyn Store, now: Timestamp, made: Vec<(Grant, Account)>) 
             bail!("the grant that the others are made after is {}", grant.state.name())
         };
         let work = Work::Due { grant: grant.id.clone() };
-        transition.tasks.push(NewTask { work, run_at: due, priority: Priority::Removal });
+        transition.tasks.push(NewTask::new(work, due, Priority::Removal).of(risk(&grant.policy)));
         transition.grants.push(grant);
         transition.accounts.push(account);
     }

@@ -4,7 +4,9 @@ use anyhow::ensure;
 use latchkey_simulators::connectwise::Delivery;
 
 use super::{
-    BenchOptions, intake,
+    BenchOptions,
+    engine::Engine,
+    intake,
     load::{self, Proof, Sent, count},
     place::Place,
     process, rest,
@@ -15,8 +17,8 @@ use crate::child::Between;
 const GOAL_US: f64 = 20.0;
 const CONNECTIONS: usize = 64;
 
-pub(super) async fn measure(options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
-    let place = Place::new(options.engine).await?;
+pub(super) async fn measure(engine: Engine, options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
+    let place = Place::new(engine).await?;
     place.start(Between::Counting).await?;
     let like = intake::a_delivery(&place).await?;
     // Whoever is refused is hung up on: so the door alone is measured with a connection for each request, too.
@@ -41,13 +43,13 @@ async fn forged(
     table: &mut Table,
 ) -> anyhow::Result<()> {
     let requests = load::make(&place.sandbox.vendors.psa, like, 1, many, proof)?;
-    let (log, stored, calls) = (place.log()?.len(), place.stored(), place.sandbox.service.calls().await?);
+    let (log, stored, calls) = (place.log()?.len(), place.written()?, place.sandbox.service.calls().await?);
     let (each, sent) = storm(place, requests).await?;
     ensure!(!sent.statuses.contains_key(&202), "a forged delivery was accepted: {:?}", sent.statuses);
     table.fact(what, &format!("{:.0}/s, answered {:?}", sent.per_second(), sent.statuses))?;
     table.at_most(what, Figure::new(each, "µs of CPU each", 1), GOAL_US)?;
     table.fact(&format!("{what}: beyond the door"), &format!("{:.1} µs of CPU each", each - bare))?;
-    let written = rest::whole(place.stored().abs_diff(stored));
+    let written = rest::whole(place.written()? - stored);
     table.at_most(&format!("{what}: written to the database"), Figure::new(written, "bytes", 0), 0.0)?;
     let asked = rest::more(&place.sandbox.service.calls().await?, &calls);
     let asked: Vec<String> = asked.iter().map(|(verb, times)| format!("{verb} {times}")).collect();

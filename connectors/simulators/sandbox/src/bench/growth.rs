@@ -7,6 +7,7 @@ use latchkey_simulators::fault::{Act, Fault};
 
 use super::{
     BenchOptions, arrive, ends,
+    engine::Engine,
     fill::Sample,
     intake,
     load::{self, Proof, percentile},
@@ -31,8 +32,8 @@ const SPREAD: Duration = Duration::from_secs(5);
 const CLICKS: usize = 20;
 const IDLE_SECONDS: u64 = 10;
 
-pub(super) async fn measure(options: &BenchOptions, table: &Table) -> anyhow::Result<()> {
-    let place = Place::up(options.engine).await?;
+pub(super) async fn measure(engine: Engine, options: &BenchOptions, table: &Table) -> anyhow::Result<()> {
+    let place = Place::up(engine).await?;
     let sample = Sample::make(&place).await?;
     let (mut stored, mut sent) = (0, 1);
     let mut levels = Vec::new();
@@ -89,7 +90,7 @@ async fn level(
         ("intake at 64 connections, deliveries/s", door),
         ("idle, percent of a core", share),
         ("idle, the store is asked, times in 10 s", rest::whole(calls.values().sum())),
-        ("the database's files, MiB", rest::whole(place.stored() / 1_048_576)),
+        ("the database's files, MiB", rest::whole(place.stored()? / 1_048_576)),
     ])
 }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use latchkey::config::Config;
+use latchkey::{config::Config, store};
 use latchkey_simulators::graph::Licence;
 
-use super::engine::{Engine, Opened};
+use super::engine::Engine;
 use crate::{
     child::Between,
     sandbox::{Plan, Sandbox, free_port},
@@ -34,7 +34,7 @@ impl Place {
             crowd: TECHNICIANS,
             mode: "burner",
             // Deliveries from many sources come through a proxy.
-            settings: format!("metrics_listen = \"{metrics}\"\ntrusted_proxies = [\"127.0.0.1\"]\n"),
+            settings: format!("metrics_listen = \"{metrics}\"\ntrusted_proxies = [\"127.0.0.1\"]\n{}", engine.fresh()?),
         };
         let sandbox = Sandbox::set_up(None, &plan).await?;
         let config = Config::load(&sandbox.config())?;
@@ -57,8 +57,8 @@ impl Place {
     }
 
     /// Opens the store; the service is down.
-    pub(super) async fn open(&self) -> anyhow::Result<Opened> {
-        self.engine.open(&self.config).await
+    pub(super) async fn open(&self) -> anyhow::Result<store::Engine> {
+        Engine::open(&self.config).await
     }
 
     /// A counter of the service, or the sum or count of a histogram; 0 before it was first counted.
@@ -70,9 +70,13 @@ impl Place {
     }
 
     /// Bytes in the database's files.
-    pub(super) fn stored(&self) -> u64 {
-        let sizes = self.engine.files(&self.config).into_iter().filter_map(|file| std::fs::metadata(file).ok());
-        sizes.map(|found| found.len()).sum()
+    pub(super) fn stored(&self) -> anyhow::Result<u64> {
+        Engine::stored(&self.config)
+    }
+
+    /// A number that grows with every byte that is written to the database.
+    pub(super) fn written(&self) -> anyhow::Result<u64> {
+        Engine::written(&self.config)
     }
 
     /// What the service has logged.

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    BenchOptions, intake,
+    BenchOptions,
+    engine::Engine,
+    intake,
     load::{self, Proof},
     place::Place,
     process,
@@ -21,8 +23,8 @@ const SHARE: f64 = 0.2;
 
 const CONNECTIONS: usize = 64;
 
-pub(super) async fn memory(options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
-    let place = Place::up(options.engine).await?;
+pub(super) async fn memory(engine: Engine, options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
+    let place = Place::up(engine).await?;
     let now = idle_memory(&place).await?;
     table.at_most("memory, idle", Figure::new(now, "MiB", 1), MEMORY_MIB)?;
     let like = intake::a_delivery(&place).await?;
@@ -47,10 +49,10 @@ pub(super) fn whole(number: u64) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-pub(super) async fn idle(options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
-    let place = Place::new(options.engine).await?;
+pub(super) async fn idle(engine: Engine, options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
+    let place = Place::new(engine).await?;
     place.start(Between::Counting).await?;
-    let stored = place.stored();
+    let stored = place.written()?;
     let (share, calls) = nothing_happens(&place, options.idle).await?;
     let what = format!("{} idle seconds", options.idle);
     table.at_most(&format!("{what}: CPU"), Figure::new(share, "% of a core", 2), SHARE)?;
@@ -63,8 +65,7 @@ pub(super) async fn idle(options: &BenchOptions, table: &mut Table) -> anyhow::R
         let named: Vec<String> = times(false).map(|(verb, times)| format!("{verb} {times}")).collect();
         table.fact(&format!("{what}: for"), &named.join(", "))?;
     }
-    table
-        .fact(&format!("{what}: database's files"), &format!("{} bytes more", place.stored().saturating_sub(stored)))?;
+    table.fact(&format!("{what}: database's files"), &format!("{} bytes more", place.written()? - stored))?;
     place.sandbox.service.kill().await
 }
 

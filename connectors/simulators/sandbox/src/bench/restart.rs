@@ -15,6 +15,7 @@ use tokio::{
 use super::{
     BenchOptions,
     ends::Seen,
+    engine::Engine,
     fill::Sample,
     load::percentile,
     place::Place,
@@ -33,8 +34,8 @@ const WITHIN: Duration = Duration::from_secs(120);
 /// The grants that are overdue after the kill.
 const OVERDUE: u32 = 20;
 
-pub(super) async fn cold(options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
-    let place = Place::new(options.engine).await?;
+pub(super) async fn cold(engine: Engine, table: &mut Table) -> anyhow::Result<()> {
+    let place = Place::new(engine).await?;
     let first = started(&place).await?;
     table.at_most("start to the first answer", Figure::ms(first), COLD_MS)?;
     place.sandbox.service.kill().await
@@ -74,8 +75,8 @@ async fn answers(to: SocketAddr) -> std::io::Result<bool> {
     Ok(status == *b"HTTP/1.1 200")
 }
 
-pub(super) async fn overdue(options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
-    let place = Place::up(options.engine).await?;
+pub(super) async fn overdue(engine: Engine, options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
+    let place = Place::up(engine).await?;
     let sample = Sample::make(&place).await?;
     let opened = place.open().await?;
     sample.wait(opened.store().as_ref(), place.sandbox.clock.now(), 0, options.grants).await?;

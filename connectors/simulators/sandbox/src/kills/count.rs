@@ -3,19 +3,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
 use latchkey::{
     access::State,
-    app::database,
     config::Config,
-    store::{
-        Scope, Store,
-        sqlite::{Options, Sqlite},
-        verify_chain,
-    },
+    store::{Engine, Scope, sqlite::Options, verify_chain},
 };
 use latchkey_contract::Clock as _;
 use latchkey_simulators::{connectwise::Delivery, graph::What};
@@ -235,7 +229,8 @@ impl Counted {
     /// What was acknowledged and what is owed stands in the service's own records alone.
     async fn records(&mut self, sandbox: &Sandbox) -> anyhow::Result<()> {
         let config = Config::load(&sandbox.config())?;
-        let store = Arc::new(Sqlite::open(&database(&config), Options::default()).await?);
+        let engine = Engine::open(&config.database, Options::default()).await?;
+        let store = engine.store();
         let recorded = store.deliveries(false, ALL).await?;
         let known: BTreeSet<&str> = recorded.iter().map(|d| d.event.message_id.as_str()).collect();
         let sent = sandbox.vendors.psa.sim.deliveries();
@@ -266,7 +261,7 @@ impl Counted {
         if let Err(broken) = verify_chain((0, ""), &store.audit(0, ALL).await?) {
             self.wrong.push(format!("the audit log is not whole: {broken}"));
         }
-        store.close().await;
+        engine.close().await;
         Ok(())
     }
 }
