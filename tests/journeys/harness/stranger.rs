@@ -25,7 +25,7 @@ pub(crate) fn is_on_postgres() -> bool {
 }
 
 /// Says that the installation in `dir` has this database.
-fn choose(dir: &Path, database: &postgres::Database) {
+pub(super) fn choose(dir: &Path, database: &postgres::Database) {
     std::fs::write(dir.join(URL), &database.url).unwrap();
 }
 
