@@ -60,7 +60,7 @@ pub(crate) use desk::ServiceDesk;
 use grants::Wanted;
 use mapping::Mapping;
 pub(crate) use operator::Operator;
-use revoke::{LockOn, Target};
+use revoke::{Target, lock::LockOn};
 use rulebook::Rulebook;
 pub(crate) use terminal::{Ends, LARGEST_FILE};
 pub use terminal::{NobodyReads, Overwrite, Piece, Terminal};
@@ -451,8 +451,10 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Why { grant } => grants::why(desk, terminal, grant).await,
         Command::End { grant, reason } => revoke::end(desk, terminal, &grant, &reason).await,
         Command::Revoke { target, reason, wait } => revoke::revoke(desk, terminal, target, &reason, wait).await,
-        Command::Lock(LockCommand::List) => revoke::locks(desk, terminal).await,
-        Command::Lock(LockCommand::Lift { on, by, reason }) => revoke::lift(desk, terminal, on, &by, &reason).await,
+        Command::Lock(LockCommand::List) => revoke::lock::list(desk, terminal).await,
+        Command::Lock(LockCommand::Lift { on, by, reason }) => {
+            revoke::lock::lift(desk, terminal, on, &by, &reason).await
+        }
         Command::Approve { grant, by } => answer::approve(desk, terminal, &grant, &by).await,
         Command::Deny { grant, by, reason } => answer::deny(desk, terminal, &grant, &by, &reason).await,
         Command::Tasks(most) => work::tasks(desk, terminal, most.limit).await,

@@ -87,7 +87,10 @@ async fn what_a_full_server_refused_is_done_when_there_is_room() {
     assert_eq!(app.state(ticket).await.name(), "active");
 
     stranger.execute("", "DROP FUNCTION full_disk CASCADE").await;
-    soon!("the end", !app.entra.is_enabled());
+    soon!("the end", {
+        app.clock.pass(Duration::from_secs(6));
+        !app.entra.is_enabled()
+    });
     app.minutes(2).await;
     assert_eq!((app.state(ticket).await.name(), app.ready().await), ("ended", (200, vec![])));
     let lost = app.psa.sim.deliveries().len();

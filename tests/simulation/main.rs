@@ -178,7 +178,9 @@ fn twice_the_same() -> bool {
 
 /// Each planted bug is found, or this is no simulation.
 fn planted() -> bool {
-    Plant::ALL.into_iter().fold(true, |is_well, plant| is_found(plant) && is_well)
+    // Each is looked for, also after one that was not found.
+    let found: Vec<bool> = Plant::ALL.into_iter().map(is_found).collect();
+    found.into_iter().all(|is_found| is_found)
 }
 
 fn is_found(plant: Plant) -> bool {

@@ -7,7 +7,6 @@ use crate::store::{
     verify_chain,
 };
 
-#[expect(clippy::unnecessary_wraps, reason = "this engine is on every machine")]
 async fn fresh() -> Option<((), Model)> {
     Some(((), Model::default()))
 }

@@ -55,10 +55,14 @@ async fn what_breaks_in_the_house_turns_its_own_line() {
         })
         .await;
     }
+    let counted = fs::read(&c.app.config().generation_file).unwrap();
     c.turns(&[("database: age", "fault")], "latchkey reconcile", async |c| {
         fs::write(&c.app.config().generation_file, "999\n").unwrap();
     })
     .await;
+    // On a server it would be noticed while the service runs, and mended by a comparison.
+    fs::write(&c.app.config().generation_file, counted).unwrap();
+    c.mended().await;
 
     c.turns(&[("key: file", "fault")], "chmod 600", async |c| {
         fs::set_permissions(key_file(&c.app), Permissions::from_mode(0o644)).unwrap();
@@ -132,7 +136,7 @@ async fn what_is_not_done_turns_its_own_line() {
     })
     .await;
     c.turns(&[("audit: head", "fault")], "latchkey audit verify", async |c| {
-        let (sqlite, postgres) = ("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_update ON audit");
+        let (sqlite, postgres) = ("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_stays ON audit");
         tamper(&c.app, sqlite, postgres).await;
         let changed = "UPDATE audit SET doc = replace(doc, '\"', ' \"') WHERE seq = (SELECT max(seq) FROM audit)";
         tamper(&c.app, changed, changed).await;
