@@ -107,6 +107,8 @@ async fn attempt(on: On, mut point: Point, clean: &Clean) -> String {
             continue;
         }
         assert_eq!(fate, clean.fate, "what became of the request");
+        // Whoever died at the very end still holds leases, and they have to run out.
+        bench.rest_in_the_end().await;
         bench.stop().await;
         let end = bench.view().await;
         let death = &bench.death.as_ref().expect("it is as planned");
