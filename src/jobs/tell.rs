@@ -322,7 +322,7 @@ impl Jobs {
             for place in places {
                 match one.psa.overwrite(&place, words::TIDIED, &key).await {
                     Ok(_) => {}
-                    Err(error) if error.is_transient() => return Err(error.into()),
+                    Err(error) if !is_final(&error) => return Err(error.into()),
                     Err(error) => {
                         tracing::warn!(ticket.r#ref = %notice.ticket, error = &error as &dyn std::error::Error,
                         "the credentials note could not be overwritten; the removal replaces the password in it")
