@@ -242,6 +242,11 @@ pub enum NoticeState {
         /// Where.
         notes: Vec<NoteAt>,
     },
+    /// The PSA showed the note to the customer: it is owed that it is taken back.
+    Exposed {
+        /// Where.
+        notes: Vec<NoteAt>,
+    },
     /// Done.
     Done {
         /// Where, for notes.

@@ -171,6 +171,14 @@ fn tickets(scene: &Scene) {
         }
     }
     for (number, case) in &desk.tickets {
+        let shown = case.notes.iter().find(|note| note.is_shown && !note.is_taken_back);
+        world.hold("I5", shown.is_none() || case.is_deleted, || {
+            let key = shown.map(|note| note.key.clone()).unwrap_or_default();
+            (
+                format!("note {key} of ticket {number} stays where the customer reads"),
+                vec![format!("ticket {number}"), key],
+            )
+        });
         let bare = case.notes.iter().find(|note| !note.is_taken_back && note.text.contains("pw!"));
         world.hold("I5", bare.is_none() || case.is_deleted, || {
             let key = bare.map(|note| note.key.clone()).unwrap_or_default();

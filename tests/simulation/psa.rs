@@ -68,6 +68,8 @@ pub(crate) struct Note {
     pub(crate) key: String,
     pub(crate) text: String,
     pub(crate) is_taken_back: bool,
+    /// The customer can read it.
+    pub(crate) is_shown: bool,
 }
 
 impl Case {
@@ -288,14 +290,16 @@ impl TicketSystem for Psa {
         let _posting = Posting { psa: self, key: key.0.clone() };
         let there = self.find(id, key).await?;
         if !there.is_empty() {
-            return Ok(Posted { notes: there, is_visible_to_customer: false, was_there: true });
+            let is_it = |note: &Note| note.key == key.0 && note.is_shown;
+            let is_shown = self.desk().tickets.get(&number(id)).is_some_and(|case| case.notes.iter().any(is_it));
+            return Ok(Posted { notes: there, is_visible_to_customer: is_shown, was_there: true });
         }
         let is_seen = self.world.chance(20);
         let (world, at, key, text) = (Arc::clone(&self.world), id.clone(), key.0.clone(), text.0.expose().clone());
         let note = self
             .ask("post", id.as_str(), move |desk| {
                 world.tell(|| format!("effect note {key} on ticket {at}"));
-                let note = save_note(desk, &world, &at, &key, text)?;
+                let note = save_note(desk, &world, &at, &key, text, is_seen)?;
                 Some(NoteAt { ticket: at, note: NoteId::parse(format!("n{note}")).ok()?, part: 0 })
             })
             .await?;
@@ -385,7 +389,7 @@ impl Drop for Posting<'_> {
     }
 }
 
-fn save_note(desk: &mut Desk, world: &World, at: &TicketId, key: &str, text: String) -> Option<u64> {
+fn save_note(desk: &mut Desk, world: &World, at: &TicketId, key: &str, text: String, is_shown: bool) -> Option<u64> {
     let id = number(at);
     let case = desk.tickets.get(&id).filter(|case| !case.is_deleted)?;
     let is_new = case.notes.iter().all(|note| note.key != key);
@@ -399,7 +403,7 @@ fn save_note(desk: &mut Desk, world: &World, at: &TicketId, key: &str, text: Str
     save(desk, world, id, API, |_| {});
     let note = desk.number;
     let case = desk.tickets.get_mut(&id)?;
-    case.notes.push(Note { id: note, key: key.to_owned(), text, is_taken_back: false });
+    case.notes.push(Note { id: note, key: key.to_owned(), text, is_taken_back: false, is_shown });
     Some(note)
 }
 
