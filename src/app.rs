@@ -165,7 +165,8 @@ impl App {
             post: Arc::new(Post::new(config.mail.clone(), config.public_url.clone(), Arc::clone(&wall))),
         });
         let run: Arc<dyn Run> = Arc::<Jobs>::clone(&jobs);
-        let settings = Settings { random: Arc::clone(&random), ..Settings::default() };
+        let trust: Arc<dyn Trust> = Arc::<GuardedClock<_>>::clone(&guard);
+        let settings = Settings { random: Arc::clone(&random), trust, ..Settings::default() };
         let queue = (duties != Duties::Web)
             .then(|| Arc::new(Queue::start(Arc::clone(&store), Arc::clone(&clock), run, settings)));
         let trust: Arc<dyn Trust> = Arc::<GuardedClock<_>>::clone(&guard);

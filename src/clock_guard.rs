@@ -172,6 +172,16 @@ pub trait Trust: Send + Sync + std::fmt::Debug {
     fn doubt(&self) -> Option<Doubt>;
 }
 
+/// Of a clock that nothing is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct NoDoubt;
+
+impl Trust for NoDoubt {
+    fn doubt(&self) -> Option<Doubt> {
+        None
+    }
+}
+
 impl<C: Clock> Trust for GuardedClock<C> {
     fn doubt(&self) -> Option<Doubt> {
         self.look().1

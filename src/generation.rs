@@ -98,6 +98,21 @@ impl Counter {
         }
     }
 
+    /// Why the database is below the file, if it is; a file that is missing or cannot be read tells nothing here.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_above(&self, store: &dyn Store) -> Result<Option<String>, StoreError> {
+        let here = store.generation().await?.number.unwrap_or(0);
+        let there = self.read().ok().flatten().unwrap_or(0);
+        Ok((here < there).then(|| {
+            format!(
+                "the database is of generation {here}, and {} says that there was generation {there}",
+                self.0.display()
+            )
+        }))
+    }
+
     /// Raises the number in the database, and then in the file. Answers it.
     ///
     /// # Errors

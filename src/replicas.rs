@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     clock_guard::GuardedClock,
-    generation::{Counter, Standing},
+    generation::Counter,
     jobs::chain,
     reconcile::Reconcile,
     store::{Comparing, LaterHolds, Store, StoreError, postgres::Postgres},
@@ -78,13 +78,13 @@ async fn count_on<C: Clock>(counter: Counter, store: Arc<dyn Store>, clock: Arc<
 
 /// Raises the generation, unless an older copy was put in the place of the database meanwhile: that is noted.
 pub(crate) async fn count(counter: &Counter, store: &dyn Store, now: Timestamp) {
-    // A start without the file knows nothing; who runs knows the database, and one moment without a file to open must
-    // not end the removals.
+    // A start without the file knows nothing. Who runs knows the database: a file that is missing is made anew, and one
+    // moment in which it cannot be opened must not end the removals.
     if let Err(error) = counter.legible() {
         return tracing::warn!(%error, "the generation file cannot be read, so the generation is not raised");
     }
     let counted = async {
-        if let Standing::Older(why) = counter.standing(store).await? {
+        if let Some(why) = counter.is_above(store).await? {
             let generation = store.generation().await?;
             if generation.comparing.is_none() {
                 tracing::error!(why, "an older copy of the database was put in its place");

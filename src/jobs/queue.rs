@@ -33,6 +33,7 @@ use super::{
     task::{Lease, Priority, Task},
 };
 use crate::{
+    clock_guard::{NoDoubt, Trust},
     random::{Random, SystemRandom},
     store::{Finish, Store, StoreError},
 };
@@ -75,6 +76,8 @@ pub struct Settings {
     pub lease: Duration,
     /// Jitter of the waits between attempts.
     pub random: Arc<dyn Random>,
+    /// Whether this process' clock is the others'.
+    pub trust: Arc<dyn Trust>,
 }
 
 impl Default for Settings {
@@ -85,6 +88,7 @@ impl Default for Settings {
             per_connection: 4,
             lease: Duration::from_secs(60),
             random: Arc::new(SystemRandom),
+            trust: Arc::new(NoDoubt),
         }
     }
 }

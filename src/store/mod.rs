@@ -519,6 +519,8 @@ pub struct Claim {
     pub busy: Vec<ConnectionId>,
     /// Only removals (priority 0) are wanted: every other slot is taken.
     pub removals_only: bool,
+    /// Leases that ran out are left alone: by this process' clock it cannot be told whether they did.
+    pub spares_leases: bool,
 }
 
 /// The queue at one moment.

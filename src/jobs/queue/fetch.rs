@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{Shared, Stop, engine::PULSE, lease, slots::Wanted};
 use crate::{
+    clock_guard::Doubt,
     jobs::task::Task,
     store::{Claim, Finish, StoreError},
 };
@@ -61,7 +62,16 @@ async fn claim(shared: &Shared) -> Result<Vec<Task>, StoreError> {
     if !lease::renew_what_ran_out(shared, now).await {
         return Ok(Vec::new());
     }
-    let claim = Claim { now, free, lease_until: now + shared.settings.lease, busy, removals_only };
+    // A clock that differs from all others' takes nobody's lease away, and ends what it was given the time of.
+    let is_apart = shared.settings.trust.doubt() == Some(Doubt::OffDatabase);
+    let claim = Claim {
+        now,
+        free,
+        lease_until: now + shared.settings.lease,
+        busy,
+        removals_only: removals_only || is_apart,
+        spares_leases: is_apart,
+    };
     let tasks = shared.store.claim(&claim).await?;
     for task in &tasks {
         shared.slots.take(task);

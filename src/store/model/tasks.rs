@@ -125,7 +125,9 @@ pub(super) fn renew(db: &mut Db, lease: &Lease, until: Timestamp) -> bool {
 
 pub(super) fn claim(db: &mut Db, claim: &Claim) -> Vec<Task> {
     let most = if claim.removals_only { Priority::Removal } else { Priority::Telling };
-    release(db, claim.now, most);
+    if !claim.spares_leases {
+        release(db, claim.now, most);
+    }
     if db.rows.meta.contains_key(super::COMPARING) {
         return Vec::new();
     }

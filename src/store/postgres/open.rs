@@ -268,8 +268,13 @@ impl Server {
     /// database is left alone: it is about to become another one.
     pub(in crate::store) async fn open_for_transfer(&self) -> Result<PgConnection, OpenError> {
         prepare(&Self { marker: None, ..self.clone() }).await?;
-        let patient =
-            [("statement_timeout", "0"), ("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "0")];
+        let patient = [
+            ("statement_timeout", "0"),
+            ("lock_timeout", "10s"),
+            ("idle_in_transaction_session_timeout", "0"),
+            // The file may be taken away afterwards.
+            ("synchronous_commit", "on"),
+        ];
         self.connect((*self.options).clone().options(patient)).await
     }
 

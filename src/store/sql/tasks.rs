@@ -137,7 +137,9 @@ impl Write for Claim {
     async fn run(&self, conn: &mut Conn, room: Room) -> Result<Self::Out, StoreError> {
         let claim = &self.0;
         let removals_only = claim.removals_only || room == Room::Reserved;
-        release(conn, claim.now, removals_only).await?;
+        if !claim.spares_leases {
+            release(conn, claim.now, removals_only).await?;
+        }
         let free = i64::try_from(claim.free).unwrap_or(i64::MAX);
         // Removals pass a connection's limit: what is running there must never hold up an end.
         let rows: Vec<Leased> = sqlx::query_as(dialect::CLAIM)

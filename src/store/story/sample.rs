@@ -176,5 +176,12 @@ pub(crate) async fn claim(store: &dyn Store, now: Timestamp) -> Vec<Task> {
 }
 
 pub(crate) fn claim_at(now: Timestamp) -> Claim {
-    Claim { now, free: 100, lease_until: now + Duration::from_secs(60), busy: vec![], removals_only: false }
+    Claim {
+        now,
+        free: 100,
+        lease_until: now + Duration::from_secs(60),
+        busy: vec![],
+        removals_only: false,
+        spares_leases: false,
+    }
 }
