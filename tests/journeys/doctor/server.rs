@@ -53,7 +53,7 @@ async fn what_breaks_on_the_server_turns_its_own_line() {
             &c.app,
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                  VALUES (9999, 'later', true, '', 0);
-             INSERT INTO meta (name, value) VALUES ('works-from', '9999 10')",
+             COMMENT ON TABLE meta IS 'works-from 9999 10'",
         )
         .await;
     })
@@ -96,11 +96,12 @@ async fn a_server_that_is_not_as_it_should_be_is_the_one_fault() {
     sees(&app, &[DUE], "start it").await;
     assert!(!marker.exists(), "looking remembers nothing");
 
+    let newest = other.number(NEWEST).await;
     other.on_both(LATER).await;
     sees(&app, &["database: schema"], "run that release").await;
     other.on_both("DELETE FROM _sqlx_migrations WHERE version = 9999").await;
     sees(&app, &["database: schema"], "copy it with pg_dump, then start").await;
-    assert_eq!(other.number(NEWEST).await, None, "looking brings nothing up");
+    assert!(other.number(NEWEST).await < newest, "looking brings nothing up");
     let (seen, ..) = look(&app).await;
     for (name, word) in [("database: disk", "ok"), ("key: place", "ok"), ("key: file", "note"), ("mail: all", "note")] {
         assert_eq!(seen[name].0, word, "{name} in {seen:?}");

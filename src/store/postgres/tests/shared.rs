@@ -16,7 +16,7 @@ async fn three() -> Option<[Postgres; 3]> {
     Some([open(&database).await, open(&database).await, open(&database).await])
 }
 
-/// I3: one account is in one hand, whoever claims; and every task is done once.
+/// F171, I3: one account is in one hand, whoever claims; and every task is done once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_task_and_no_key_is_in_two_hands() {
     let Some(stores) = three().await else { return };
