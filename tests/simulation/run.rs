@@ -64,6 +64,7 @@ pub(crate) struct Scene {
     pub(crate) psa: Arc<Psa>,
     outside: Outside,
     process: Option<Process>,
+    died_at: Option<i64>,
     is_booked: bool,
     looked_at: i64,
 }
@@ -133,7 +134,7 @@ impl Scene {
         assert!(matches!(saved, Some(Ok(1))), "{saved:?}");
         story::tell(&world, seed, tickets);
         world.schedule(SECOND, Event::Start);
-        Self { world, rows, ledger, tenants, psa, outside, process: None, is_booked: true, looked_at: 0 }
+        Self { world, rows, ledger, tenants, psa, outside, process: None, died_at: None, is_booked: true, looked_at: 0 }
     }
 
     fn play(&mut self) {
@@ -186,12 +187,20 @@ impl Scene {
             self.world.between(SECOND, 30 * SECOND)
         };
         self.world.tell(|| format!("== the process dies, for {down} ms"));
-        // Its leases run out first. Where the wall clock is behind, nobody knows for how long nothing ran, until it is right.
+        // Its leases run out first.
         self.world.excuse("all", now, now + down + 2 * MINUTE);
-        if self.world.wall() < 0 && down > MINUTE {
-            self.world.excuse("all", now, now + down + 35 * MINUTE);
-        }
+        self.died_at = Some(now);
         self.book(now + down);
+    }
+
+    /// Where the wall clock is behind at a start, also when it was set back meanwhile, nobody knows for how long nothing ran,
+    /// until it is right.
+    fn excuse_what_nobody_counted(&mut self) {
+        let now = self.world.now();
+        let long_ago = self.died_at.take().filter(|at| now - at > MINUTE);
+        if let Some(died_at) = long_ago.filter(|_| self.world.wall() < 0) {
+            self.world.excuse("all", died_at, now + 35 * MINUTE);
+        }
     }
 
     fn book(&mut self, at: i64) {
@@ -205,6 +214,7 @@ impl Scene {
             Event::Effect(effect) => effect(),
             Event::Start => {
                 self.is_booked = false;
+                self.excuse_what_nobody_counted();
                 self.process = Process::start(&self.outside);
                 self.world.tell(|| "== the process starts".to_owned());
                 if self.process.is_none() {
