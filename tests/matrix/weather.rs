@@ -288,7 +288,7 @@ async fn over(bench: &mut Bench, weather: Weather, tickets: Vec<i64>) -> String 
             proven,
             tickets.len(),
             "each was given and ended: {:?}",
-            tickets.iter().map(|t| app.psa.told(*t)).collect::<Vec<_>>()
+            tickets.iter().map(|t| app.psa.notes(*t)).collect::<Vec<_>>()
         );
     }
     // It still works. Whose account was taken away as one that nobody knew has to ask for another name.

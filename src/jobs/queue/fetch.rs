@@ -21,6 +21,13 @@ const MEASURED_EVERY: Duration = Duration::from_secs(5);
 /// Where nothing is due and nobody has said anything for this long, the store is asked all the same.
 const LOOK_ANYWAY: Duration = Duration::from_secs(300);
 
+/// After a claim that found nothing, so many times as long as it took passes before the next: a flood of commits, each of
+/// which may matter, must not spend the store's time on being told that nothing can be taken.
+const SPARES: u32 = 4;
+
+/// The same, at most.
+const SPARES_AT_MOST: Duration = Duration::from_millis(50);
+
 /// Claims and hands over until the queue is stopped. An error of the store is waited out, never the end.
 pub(super) async fn fetch(shared: Arc<Shared>, hand: mpsc::Sender<Task>) {
     let mut measured: Option<Instant> = None;
@@ -33,13 +40,14 @@ pub(super) async fn fetch(shared: Arc<Shared>, hand: mpsc::Sender<Task>) {
             measure(&shared).await;
             measured = Some(Instant::now());
         }
+        let asked = Instant::now();
         match claim(&shared).await {
             Ok(tasks) if !tasks.is_empty() => {
                 if !hand_over(&shared, &hand, tasks).await {
                     break;
                 }
             }
-            Ok(_) => rest(&shared).await,
+            Ok(_) => rest(&shared, asked.elapsed()).await,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "tasks cannot be claimed; trying again");
                 pause(&shared, PULSE).await;
@@ -95,11 +103,14 @@ async fn hand_over(shared: &Shared, hand: &mpsc::Sender<Task>, tasks: Vec<Task>)
 
 /// Until something is due, is asked for, or a slot is free. The store wakes us after each commit that may matter, so
 /// meanwhile it is asked nothing: who has nothing to do costs nothing.
-async fn rest(shared: &Shared) {
+async fn rest(shared: &Shared, claiming_took: Duration) {
     let now = shared.clock.now();
     let next = match shared.store.next_due().await {
         // Due, and yet it was not claimed: its key, its connection or every slot is taken.
-        Ok(Some(at)) if at <= now => return pause(shared, PULSE).await,
+        Ok(Some(at)) if at <= now => {
+            tokio::time::sleep((claiming_took * SPARES).min(SPARES_AT_MOST)).await;
+            return pause(shared, PULSE).await;
+        }
         Ok(next) => next,
         Err(_) => return pause(shared, PULSE).await,
     };
