@@ -139,12 +139,7 @@ impl App {
         }
         let wall = Arc::clone(&parts.clock);
         let tls = config.tls.clone().map(|files| Tls::open(files, Arc::clone(&wall))).transpose()?;
-        let (guard, last) = guarded(parts.clock, store.as_ref()).await?;
-        if let Engine::Postgres(server) = &engine
-            && !wall.is_moved_by_hand()
-        {
-            replicas::compare_clock(server, &guard).await.context("the database failed")?;
-        }
+        let (guard, last) = guarded(parts.clock, &engine, store.as_ref()).await.context("the database cannot be read")?;
         let clock: Arc<dyn Clock> = Arc::<GuardedClock<_>>::clone(&guard);
         let counter = Counter::at(&config.generation_file);
         let copy =
@@ -325,12 +320,14 @@ fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// The wall's time, held against what the database saw last.
-async fn guarded(wall: Arc<dyn Clock>, store: &dyn Store) -> anyhow::Result<Guarded> {
+/// The wall's time, held against what the database saw last, and against its server's.
+async fn guarded(wall: Arc<dyn Clock>, engine: &Engine, store: &dyn Store) -> Result<Guarded, StoreError> {
     let guard = Arc::new(GuardedClock::new(wall));
-    let last = store.last_seen().await.context("the database cannot be read")?;
-    if let Some(last) = last {
-        guard.seen_before(last, store.counted_since().await.context("the database cannot be read")?);
+    let (last, counted) = (store.last_seen().await?, store.counted_since().await?);
+    match (engine, last) {
+        (Engine::Postgres(server), last) => replicas::hold(server, &guard, last, counted).await?,
+        (Engine::Sqlite(_), Some(last)) => guard.seen_before(last, counted),
+        (Engine::Sqlite(_), None) => {}
     }
     Ok((guard, last))
 }
@@ -341,12 +338,13 @@ type Guarded = (Arc<GuardedClock<Arc<dyn Clock>>>, Option<Timestamp>);
 /// The service's work for a command that is alone with the database: the same parts, without pages, hooks and sweep.
 pub(crate) async fn jobs_alone(
     config: &Config,
-    store: Arc<dyn Store>,
+    engine: &Engine,
     wall: Arc<dyn Clock>,
     seal: Arc<seal::Seal>,
     live: Arc<Live>,
 ) -> anyhow::Result<Arc<Jobs>> {
-    let (guard, _) = guarded(Arc::clone(&wall), store.as_ref()).await?;
+    let store = engine.store();
+    let (guard, _) = guarded(Arc::clone(&wall), engine, store.as_ref()).await.context("the database cannot be read")?;
     Ok(Arc::new(Jobs {
         store,
         live,
