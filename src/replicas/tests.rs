@@ -54,7 +54,11 @@ async fn a_start_goes_by_the_servers_clock() {
     }
     assert_eq!(start(0, None, None).await, (0, None));
     assert_eq!(start(-4, Some(4), None).await, (-4, None), "both are in order");
-    assert_eq!(start(-HOUR, Some(-600), None).await, (0, Some(Doubt::StartedBelow)), "nor is the time since then hidden");
+    assert_eq!(
+        start(-HOUR, Some(-600), None).await,
+        (0, Some(Doubt::StartedBelow)),
+        "nor is the time since then hidden"
+    );
     assert_eq!(start(-HOUR, Some(0), Some(YEAR)).await, (0, Some(Doubt::StartedBelow)), "nobody else's doubt counts");
     assert_eq!(start(HOUR, Some(0), None).await, (HOUR, Some(Doubt::OffDatabase)));
     let behind = start(0, Some(HOUR), Some(2 * HOUR)).await;
