@@ -114,13 +114,22 @@ async fn a_strangers_a_newer_and_another_database_are_refused() {
     assert!(error.to_string().contains("is not the one that was used here before"), "{error}");
 }
 
-/// Power that fails, as it were: nothing is begun on a server that would forget what it acknowledged. Who looks may look.
+/// What was acknowledged is there after the server's crash; and nothing is begun on one that would forget it when the power
+/// fails. Who looks may look.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_does_not_sync_is_refused() {
     let Some(binaries) = latchkey_simulators::postgres::binaries() else { return };
     let started = latchkey_simulators::postgres::Server::start(&binaries);
     let database = started.database("forgets");
-    open(&database).await.close().await;
+    let store = open(&database).await;
+    before_the_end(&store).await;
+    store.close().await;
+    let started = tokio::task::block_in_place(|| {
+        let mut started = started;
+        started.restart();
+        started
+    });
+    after_the_end(&open(&database).await).await;
     started.set("fsync", "off");
     let error = refused(&database).await;
     assert!(matches!(error, OpenError::Setting { setting: "fsync", .. }), "{error:?}");
