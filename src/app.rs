@@ -21,7 +21,7 @@ use crate::{
     generation::{Counter, CounterError, Standing},
     http::{self, Entrance, Health, HealthCheck, Web},
     jobs::{
-        Jobs, Post, chain,
+        Jobs, Post,
         queue::{Queue, Run, Settings},
         sweep::Sweep,
     },
@@ -41,6 +41,9 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// What is due and lies for so long is done by nobody.
 const LEFT_LYING: Duration = Duration::from_secs(60);
+
+/// How long `/readyz` waits for the database to write.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The database's file within the data directory, where it is a file.
 #[must_use]
@@ -139,16 +142,12 @@ impl App {
         }
         let wall = Arc::clone(&parts.clock);
         let tls = config.tls.clone().map(|files| Tls::open(files, Arc::clone(&wall))).transpose()?;
-        let (guard, last) = guarded(parts.clock, store.as_ref()).await?;
-        if let Engine::Postgres(server) = &engine
-            && !wall.is_moved_by_hand()
-        {
-            replicas::compare_clock(server, &guard).await.context("the database failed")?;
-        }
+        let (guard, last) =
+            guarded(parts.clock, &engine, store.as_ref()).await.context("the database cannot be read")?;
         let clock: Arc<dyn Clock> = Arc::<GuardedClock<_>>::clone(&guard);
         let counter = Counter::at(&config.generation_file);
-        let copy =
-            Copy::begin(&counter, &engine, store.as_ref(), last, clock.now()).await.context("the database failed")?;
+        let comparing = begin_with_copy(&counter, &engine, store.as_ref(), last, clock.now());
+        let comparing = comparing.await.context("the database failed")?;
         let seal = Arc::new(seal::unlock(&config.key_file, store.as_ref(), clock.now()).await?);
         // Tokens, certificates and one-time codes are judged by other people's clocks: they get the wall's time as it is.
         let vendors = Arc::new(Vendors::new(Arc::clone(&store), Arc::clone(&seal), Arc::clone(&wall)));
@@ -173,8 +172,7 @@ impl App {
         let sweep = queue.is_some().then(|| Arc::new(Sweep::new(Arc::clone(&store), Arc::clone(&clock), trust)));
         let reconcile = {
             let (store, live, clock) = (Arc::clone(&store), Arc::clone(&live), Arc::clone(&clock));
-            let comparing = copy.comparing.as_ref();
-            Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter.clone(), comparing))
+            Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter.clone(), comparing.as_ref()))
         };
         let health: Arc<dyn Health> = Arc::new(Pulse {
             engine: engine.clone(),
@@ -184,7 +182,7 @@ impl App {
             queue: queue.clone(),
             sweep: sweep.clone(),
             reconcile: Arc::clone(&reconcile),
-            unraised: copy.unraised,
+            counter: counter.clone(),
         });
         let mut app = Self {
             lock,
@@ -199,17 +197,7 @@ impl App {
             background: Vec::new(),
             door: None,
         };
-        if let (Some(sweep), Some(waking)) = (sweep, app.queue.clone()) {
-            app.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
-        }
-        match &app.engine {
-            Engine::Sqlite(_) => app.background.push(tokio::spawn(async move { reconcile.run().await })),
-            Engine::Postgres(server) => {
-                let (server, store, counter) = (Arc::clone(server), Arc::clone(&store), app.counter.clone());
-                let replica = Replica { server, store, counter, clock: guard, reconcile };
-                app.background.extend(replica.begin(duties != Duties::Web));
-            }
-        }
+        app.begin(sweep, reconcile, guard);
         let desk = Arc::new(ServiceDesk::new(config.clone(), Arc::clone(&wall), Arc::clone(&jobs)));
         let web = Arc::new(Web::new(config, store, wall, seal, live, jobs, Arc::clone(&health)));
         if duties != Duties::Work {
@@ -220,6 +208,26 @@ impl App {
         app.door = Some(Door::open(&config.data_dir, desk, Limits::default())?);
         tracing::info!(address = %app.address, version = env!("CARGO_PKG_VERSION"), "ready");
         Ok(app)
+    }
+
+    /// What goes on in the background for ever.
+    fn begin(
+        &mut self,
+        sweep: Option<Arc<Sweep>>,
+        reconcile: Arc<Reconcile>,
+        clock: Arc<GuardedClock<Arc<dyn Clock>>>,
+    ) {
+        let works = self.queue.is_some();
+        if let (Some(sweep), Some(waking)) = (sweep, self.queue.clone()) {
+            self.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
+        }
+        match &self.engine {
+            Engine::Sqlite(_) => self.background.push(tokio::spawn(async move { reconcile.run().await })),
+            Engine::Postgres(server) => {
+                let (server, store, counter) = (Arc::clone(server), Arc::clone(&self.store), self.counter.clone());
+                self.background.extend(Replica { server, store, counter, clock, reconcile }.begin(works));
+            }
+        }
     }
 
     fn entrance(&mut self, config: &Config, tls: Option<Arc<Tls>>, reload: Arc<Notify>) -> anyhow::Result<Entrance> {
@@ -325,12 +333,14 @@ fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// The wall's time, held against what the database saw last.
-async fn guarded(wall: Arc<dyn Clock>, store: &dyn Store) -> anyhow::Result<Guarded> {
+/// The wall's time, held against what the database saw last, and against its server's.
+async fn guarded(wall: Arc<dyn Clock>, engine: &Engine, store: &dyn Store) -> Result<Guarded, StoreError> {
     let guard = Arc::new(GuardedClock::new(wall));
-    let last = store.last_seen().await.context("the database cannot be read")?;
-    if let Some(last) = last {
-        guard.seen_before(last, store.counted_since().await.context("the database cannot be read")?);
+    let (last, counted) = (store.last_seen().await?, store.counted_since().await?);
+    match (engine, last) {
+        (Engine::Postgres(server), last) => replicas::hold(server, &guard, last, counted).await?,
+        (Engine::Sqlite(_), Some(last)) => guard.seen_before(last, counted),
+        (Engine::Sqlite(_), None) => {}
     }
     Ok((guard, last))
 }
@@ -341,12 +351,13 @@ type Guarded = (Arc<GuardedClock<Arc<dyn Clock>>>, Option<Timestamp>);
 /// The service's work for a command that is alone with the database: the same parts, without pages, hooks and sweep.
 pub(crate) async fn jobs_alone(
     config: &Config,
-    store: Arc<dyn Store>,
+    engine: &Engine,
     wall: Arc<dyn Clock>,
     seal: Arc<seal::Seal>,
     live: Arc<Live>,
 ) -> anyhow::Result<Arc<Jobs>> {
-    let (guard, _) = guarded(Arc::clone(&wall), store.as_ref()).await?;
+    let store = engine.store();
+    let (guard, _) = guarded(Arc::clone(&wall), engine, store.as_ref()).await.context("the database cannot be read")?;
     Ok(Arc::new(Jobs {
         store,
         live,
@@ -370,39 +381,26 @@ pub async fn run(config: Config, parts: Parts, stop: impl Future<Output = ()>) -
     Ok(())
 }
 
-/// Which copy of the database the service begins with.
-struct Copy {
-    /// Set for an older one: it is compared before it acts.
-    comparing: Option<Comparing>,
-    /// Why the generation could not be raised in its file.
-    unraised: Option<String>,
-}
-
-impl Copy {
-    /// Raises the generation, or notes that this is an older copy: before anything else is written to it.
-    async fn begin(
-        counter: &Counter,
-        engine: &Engine,
-        store: &dyn Store,
-        knows_until: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Self, StoreError> {
-        if let Standing::Older(why) = counter.standing_beside(store, engine.joins()).await? {
-            tracing::error!(why, "an older copy of the database: nothing is given or ended before it was compared");
-            let comparing =
-                store.compare_first(Comparing { since: now, knows_until, later_holds: LaterHolds::Unknown }).await?;
-            return Ok(Self { comparing: Some(comparing), unraised: None });
-        }
-        let unraised = match counter.raise(store).await {
-            Ok(_) => None,
-            Err(CounterError::Store(error)) => return Err(error),
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the generation could not be raised");
-                Some(chain(&error))
-            }
-        };
-        Ok(Self { comparing: None, unraised })
+/// Raises the generation; or notes that this is an older copy, which is compared before it acts: before anything else is
+/// written to it.
+async fn begin_with_copy(
+    counter: &Counter,
+    engine: &Engine,
+    store: &dyn Store,
+    knows_until: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Option<Comparing>, StoreError> {
+    if let Standing::Older(why) = counter.standing_beside(store, engine.joins()).await? {
+        tracing::error!(why, "an older copy of the database: nothing is given or ended before it was compared");
+        let comparing = Comparing { since: now, knows_until, later_holds: LaterHolds::Unknown };
+        return store.compare_first(comparing).await.map(Some);
     }
+    match counter.raise(store).await {
+        Ok(_) => {}
+        Err(CounterError::Store(error)) => return Err(error),
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the generation could not be raised"),
+    }
+    Ok(None)
 }
 
 /// What is given by: a clock that is trusted, and a database that is not damaged.
@@ -428,7 +426,7 @@ struct Pulse {
     queue: Option<Arc<Queue>>,
     sweep: Option<Arc<Sweep>>,
     reconcile: Arc<Reconcile>,
-    unraised: Option<String>,
+    counter: Counter,
 }
 
 impl Pulse {
@@ -442,6 +440,14 @@ impl Pulse {
 }
 
 impl Pulse {
+    /// On a server it is raised again and again; with a file, nobody does so before the next start or backup.
+    async fn raised(&self) -> Result<(), String> {
+        if self.counter.unraised().is_some() && matches!(self.engine, Engine::Sqlite(_)) {
+            let _ = tokio::time::timeout(PATIENCE, self.counter.raise(self.store.as_ref())).await;
+        }
+        self.counter.unraised().map_or(Ok(()), Err)
+    }
+
     /// Of the work that is done here, or of what waits while it is left to others.
     async fn work(&self) -> Vec<HealthCheck> {
         let said = |is_well: bool, why: &str| if is_well { Ok(()) } else { Err(why.to_owned()) };
@@ -465,7 +471,7 @@ impl Pulse {
 #[async_trait::async_trait]
 impl Health for Pulse {
     async fn checks(&self) -> Vec<HealthCheck> {
-        let database = match tokio::time::timeout(Duration::from_secs(3), self.beat()).await {
+        let database = match tokio::time::timeout(PATIENCE, self.beat()).await {
             Ok(Ok(())) => self.engine.damage().map_or(Ok(()), |found| {
                 Err(format!(
                     "the database is damaged ({found}): stop the service, keep a copy of the file, restore a backup"
@@ -480,7 +486,7 @@ impl Health for Pulse {
         checks.extend([
             HealthCheck { name: "clock", result: clock },
             HealthCheck { name: "reconcile", result: self.reconcile.waits().map_or(Ok(()), Err) },
-            HealthCheck { name: "generation", result: self.unraised.clone().map_or(Ok(()), Err) },
+            HealthCheck { name: "generation", result: self.raised().await },
         ]);
         checks
     }

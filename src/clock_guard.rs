@@ -35,6 +35,8 @@ pub enum Doubt {
     StartedBelow,
     /// The database server's clock shows another time, by which other processes work as well.
     OffDatabase,
+    /// It was not held against the database server's clock yet.
+    NotCompared,
     /// Not the clock: the database's file was found damaged while it was served.
     Damaged,
 }
@@ -48,8 +50,15 @@ impl Doubt {
             Self::SetBack => "the server's clock was set back",
             Self::StartedBelow => "the server's clock is behind a time it showed before",
             Self::OffDatabase => "the server's clock and the database server's clock differ",
+            Self::NotCompared => "the server's clock could not be compared with the database server's clock yet",
             Self::Damaged => "the database is damaged",
         }
+    }
+
+    /// Whether the others on the same database may see another time than this process.
+    #[must_use]
+    pub const fn is_apart(self) -> bool {
+        matches!(self, Self::OffDatabase | Self::NotCompared)
     }
 }
 
@@ -67,7 +76,17 @@ struct State {
     jumped_at: Option<Duration>,
     is_set_back: bool,
     floor: Option<Timestamp>,
-    is_off_database: bool,
+    beside: Beside,
+}
+
+/// What is known of the database server's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    /// There is none that counts.
+    Nobody,
+    Unknown,
+    Agrees,
+    Differs,
 }
 
 impl<C: Clock> GuardedClock<C> {
@@ -81,7 +100,7 @@ impl<C: Clock> GuardedClock<C> {
                 jumped_at: None,
                 is_set_back: false,
                 floor: None,
-                is_off_database: false,
+                beside: Beside::Nobody,
             }),
         }
     }
@@ -98,17 +117,25 @@ impl<C: Clock> GuardedClock<C> {
         }
     }
 
+    /// Tells that others live by a database server's clock: until this one was compared with it, it is in doubt.
+    pub fn expect_comparison(&self) {
+        let mut state = self.lock();
+        if state.beside == Beside::Nobody {
+            state.beside = Beside::Unknown;
+        }
+    }
+
     /// Tells the time that the database server's clock showed between two looks at this one. A look that took long tells
     /// nothing.
     pub fn compare(&self, before: Timestamp, database: Timestamp, after: Timestamp) {
         let Some(apart) = apart(before, database, after) else { return };
-        let is_off = apart > APART;
+        let found = if apart > APART { Beside::Differs } else { Beside::Agrees };
         let mut state = self.lock();
-        if is_off && !state.is_off_database {
+        if found == Beside::Differs && state.beside != found {
             let apart_s = apart.as_secs();
             tracing::error!(event_code = "clock_apart", apart_s, "{}", Doubt::OffDatabase.sentence());
         }
-        state.is_off_database = is_off;
+        state.beside = found;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -153,14 +180,13 @@ impl<C: Clock> GuardedClock<C> {
         if state.floor.is_some_and(|floor| wall >= floor) {
             state.floor = None;
         }
-        let doubt = if state.floor.is_some() {
-            Some(Doubt::StartedBelow)
-        } else if state.is_set_back {
-            Some(Doubt::SetBack)
-        } else if state.is_off_database {
-            Some(Doubt::OffDatabase)
-        } else {
-            state.jumped_at.map(|_| Doubt::JumpedForward)
+        // Whatever else is in doubt, who is apart from the others must not go by the leases that they hold.
+        let doubt = match state.beside {
+            Beside::Differs => Some(Doubt::OffDatabase),
+            Beside::Unknown => Some(Doubt::NotCompared),
+            Beside::Nobody | Beside::Agrees if state.floor.is_some() => Some(Doubt::StartedBelow),
+            Beside::Nobody | Beside::Agrees if state.is_set_back => Some(Doubt::SetBack),
+            Beside::Nobody | Beside::Agrees => state.jumped_at.map(|_| Doubt::JumpedForward),
         };
         (now, doubt)
     }
@@ -332,6 +358,32 @@ mod tests {
             clock.compare(now, now + second, now + second);
             assert_eq!(clock.doubt(), None);
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_never_compared_is_in_doubt_where_there_is_another() {
+        let clock = guarded();
+        let (now, long) = (clock.now(), APART + Duration::from_millis(1));
+        clock.expect_comparison();
+        clock.compare(now, now, now + long);
+        assert_eq!(clock.doubt(), Some(Doubt::NotCompared), "a long look tells nothing");
+        clock.compare(now, now, now);
+        clock.expect_comparison();
+        assert_eq!(clock.doubt(), None);
+    }
+
+    /// Its time never goes back, and is still not the others'.
+    #[test]
+    fn a_clock_that_was_ahead_and_is_set_right_is_apart_as_long_as_its_time_is() {
+        let clock = guarded();
+        let theirs = clock.now();
+        clock.inner.set(3600);
+        clock.compare(clock.now(), theirs, clock.now());
+        clock.inner.set(-3600);
+        assert_eq!(clock.doubt(), Some(Doubt::OffDatabase));
+        clock.inner.pass(3600);
+        clock.compare(clock.now(), clock.now(), clock.now());
+        assert_eq!(clock.doubt(), Some(Doubt::SetBack));
     }
 
     #[test]

@@ -307,6 +307,8 @@ fn public_url(url: Url) -> Result<Url, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const EXAMPLE: &str = include_str!("../latchkey.example.toml");
@@ -427,6 +429,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let password = dir.path().join("password");
         std::fs::write(&password, "canary-password\n").unwrap();
+        let mode = |mode| std::fs::set_permissions(&password, PermissionsExt::from_mode(mode)).unwrap();
+        mode(0o600);
         let (_, table) = EXAMPLE.split_once("# [database]\n").unwrap();
         let table: String =
             table.lines().filter_map(|line| line.strip_prefix("# ")).map(|line| format!("{line}\n")).collect();
@@ -442,6 +446,11 @@ mod tests {
         ] {
             let error = parse(&format!("{EXAMPLE}\n[database]\n{}", table.replace(from, to))).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
+        }
+        for open in [0o640, 0o604] {
+            mode(open);
+            let error = parse(&format!("{EXAMPLE}\n[database]\n{table}")).unwrap_err().to_string();
+            assert!(error.contains("may be read by others") && error.contains("chmod 600"), "{error}");
         }
         let error = parse(&format!("database = \"oracle\"\n{EXAMPLE}")).unwrap_err().to_string();
         assert!(error.contains("database") && error.contains("url"), "{error}");

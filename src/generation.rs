@@ -14,16 +14,22 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use crate::{
     durable,
+    jobs::chain,
     store::{Store, StoreError},
 };
 
 /// The file with the number.
 #[derive(Debug, Clone)]
-pub struct Counter(PathBuf);
+pub struct Counter {
+    path: PathBuf,
+    /// Why the number could not be raised in the file, when that was tried last; one for all copies of this.
+    unraised: Arc<Mutex<Option<String>>>,
+}
 
 /// Which copy of the database this is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +64,17 @@ impl Counter {
     /// In this file, which need not be there yet.
     #[must_use]
     pub fn at(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self { path: path.to_owned(), unraised: Arc::default() }
+    }
+
+    /// Why the file stands still: a restored database may pass for the present one until it does not.
+    #[must_use]
+    pub fn unraised(&self) -> Option<String> {
+        self.unraised.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, unraised: Option<String>) {
+        *self.unraised.lock().unwrap_or_else(PoisonError::into_inner) = unraised;
     }
 
     /// Compares the database with the file; changes nothing.
@@ -67,7 +83,7 @@ impl Counter {
     /// When the database fails. A file that cannot be read is no error: nothing is known then, which counts as older.
     pub async fn standing(&self, store: &dyn Store) -> Result<Standing, StoreError> {
         let generation = store.generation().await?;
-        let path = self.0.display();
+        let path = self.path.display();
         let older = |why: String| Ok(Standing::Older(why));
         if generation.comparing.is_some() {
             return older("the database was restored from a backup".to_owned());
@@ -108,7 +124,7 @@ impl Counter {
         Ok((here < there).then(|| {
             format!(
                 "the database is of generation {here}, and {} says that there was generation {there}",
-                self.0.display()
+                self.path.display()
             )
         }))
     }
@@ -136,11 +152,12 @@ impl Counter {
 
     /// Writes the database's number into the file.
     async fn follow(&self, number: i64) -> Result<i64, CounterError> {
-        let unwritable = |source| CounterError::Unwritable { path: self.0.clone(), source };
+        let unwritable = |source| CounterError::Unwritable { path: self.path.clone(), source };
         let counter = self.clone();
         let written = tokio::task::spawn_blocking(move || counter.write(number)).await;
-        written.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(unwritable)?;
-        Ok(number)
+        let written = written.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(unwritable);
+        self.note(written.as_ref().err().map(|error| chain(error)));
+        written.map(|()| number)
     }
 
     /// Whether the file can be read just now, if there is one.
@@ -148,11 +165,15 @@ impl Counter {
     /// # Errors
     /// Why not.
     pub fn legible(&self) -> io::Result<()> {
-        self.read().map(drop)
+        let read = self.read().map(drop);
+        if let Err(error) = &read {
+            self.note(Some(format!("{} cannot be read ({error})", self.path.display())));
+        }
+        read
     }
 
     fn read(&self) -> io::Result<Option<i64>> {
-        match fs::read_to_string(&self.0) {
+        match fs::read_to_string(&self.path) {
             Ok(text) => {
                 let number = text.trim().parse();
                 number.map(Some).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it does not hold a number"))
@@ -164,11 +185,11 @@ impl Counter {
 
     /// Never lowers it: a start and a backup may raise it at the same moment.
     fn write(&self, number: i64) -> io::Result<()> {
-        let _alone = durable::lock_directory_of(&self.0)?;
+        let _alone = durable::lock_directory_of(&self.path)?;
         if self.read().is_ok_and(|there| there.is_some_and(|there| there >= number)) {
             return Ok(());
         }
-        durable::replace(&self.0, format!("{number}\n").as_bytes())
+        durable::replace(&self.path, format!("{number}\n").as_bytes())
     }
 }
 
@@ -257,10 +278,10 @@ mod tests {
         let store = place.open("latchkey.db").await;
         place.counter.raise(&store).await.unwrap();
         for lost in ["", "nonsense"] {
-            fs::write(&place.counter.0, lost).unwrap();
+            fs::write(&place.counter.path, lost).unwrap();
             assert!(place.is_older(&store).await, "{lost:?}");
         }
-        fs::remove_file(&place.counter.0).unwrap();
+        fs::remove_file(&place.counter.path).unwrap();
         assert!(place.is_older(&store).await, "another machine");
         place.counter.raise(&store).await.unwrap();
         assert!(!place.is_older(&store).await);

@@ -3,8 +3,8 @@
 //! They share the work through the task table's leases, the rules by their revision, and one audit chain; a process that
 //! is paused or dies is made good when its leases have run out. Three things are each replica's own:
 //!
-//! - **Its clock.** Leases are held against it, so it is held against the database server's: a replica whose clock differs
-//!   gives nothing until it does not ([`clock_guard::APART`](crate::clock_guard::APART)).
+//! - **Its clock.** Leases are held against it, so it is held against the database server's: a replica whose clock differs,
+//!   or was not compared yet, gives nothing and takes nobody's lease until it does not ([`APART`]).
 //! - **What it was told is committed.** After the server's failover that may be gone: then nobody claims anything before
 //!   the directories were compared ([`Reconcile`]), whichever replica noticed.
 //! - **Its generation file**, raised once a minute since nobody says when a server's database is copied: a copy that is
@@ -16,7 +16,7 @@ use latchkey_contract::{Clock, Timestamp};
 use tokio::task::JoinHandle;
 
 use crate::{
-    clock_guard::GuardedClock,
+    clock_guard::{APART, GuardedClock},
     generation::Counter,
     jobs::chain,
     reconcile::Reconcile,
@@ -28,6 +28,9 @@ const COUNTED_EVERY: Duration = Duration::from_secs(60);
 
 /// How often the two clocks are compared.
 const COMPARED_EVERY: Duration = Duration::from_secs(10);
+
+/// How far apart two clocks are found that each differ from the server's as much as they may.
+const SPREAD: Duration = Duration::from_secs(2 * APART.as_secs());
 
 /// What a replica does for ever, besides its work.
 pub(crate) struct Replica<C> {
@@ -53,8 +56,34 @@ impl<C: Clock + 'static> Replica<C> {
     }
 }
 
-/// Once, before anything is decided; afterwards again and again.
-pub(crate) async fn compare_clock<C: Clock>(server: &Postgres, clock: &GuardedClock<C>) -> Result<(), StoreError> {
+/// Holds a clock against the server's before anything is decided by it. The server's clock is what all replicas go by: one
+/// that is behind it goes on from there, by whatever others count whose clocks are in doubt. `last` was written by any of
+/// them, and `counted` by one in doubt; both are held to only where the server's clock itself is behind `last`, or is not
+/// compared because somebody moves this one by hand. Clocks that are all in order may differ by [`SPREAD`] in this.
+pub(crate) async fn hold<C: Clock>(
+    server: &Postgres,
+    clock: &GuardedClock<C>,
+    last: Option<Timestamp>,
+    counted: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    let theirs = if clock.is_moved_by_hand() { None } else { Some(server.clock().await?) };
+    let start = match (theirs, last) {
+        (Some(theirs), last) if last.is_none_or(|last| last <= theirs + SPREAD) => Some((theirs, None)),
+        (_, Some(last)) => Some((last, counted)),
+        (_, None) => None,
+    };
+    if let Some((believed, counted)) = start.filter(|(believed, _)| *believed > clock.now() + SPREAD) {
+        clock.seen_before(believed, counted);
+    }
+    if theirs.is_some() {
+        clock.expect_comparison();
+        compare_clock(server, clock).await?;
+    }
+    Ok(())
+}
+
+/// Again and again.
+async fn compare_clock<C: Clock>(server: &Postgres, clock: &GuardedClock<C>) -> Result<(), StoreError> {
     let before = clock.now();
     let database = server.clock().await?;
     clock.compare(before, database, clock.now());
@@ -99,3 +128,6 @@ pub(crate) async fn count(counter: &Counter, store: &dyn Store, now: Timestamp) 
         tracing::warn!(error = chain(&error), "the generation could not be raised");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,11 +34,11 @@ pub(super) struct Desk {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) operator: Operator,
-    place: Place,
+    pub(super) place: Place,
 }
 
 #[derive(Debug)]
-enum Place {
+pub(super) enum Place {
     Alone { engine: Engine, lock: Option<Lock> },
     Service(Arc<Jobs>),
 }

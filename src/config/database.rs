@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::Read as _,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +13,10 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{DATABASE_FILE, Fault, key_at};
-use crate::store::{Database, postgres::Server};
+use crate::{
+    seal::KeyFile,
+    store::{Database, postgres::Server},
+};
 
 /// Longest password that is read.
 const LONGEST: u64 = 4096;
@@ -54,7 +58,7 @@ pub(super) fn check(
     };
     let password = table.password_file.map(|file| -> Result<_, Fault> {
         let file = key_at("database.password_file", &file, base, credentials)?;
-        password(file.path()).map_err(|what| ("database.password_file", what))
+        password(&file).map_err(|what| ("database.password_file", what))
     });
     let ca_file = table.ca_file.map(|file| base.join(file));
     let server = Server::parse(&table.url, password.transpose()?.as_ref(), ca_file.as_deref());
@@ -62,13 +66,18 @@ pub(super) fn check(
     Ok(Database::Postgres(server.marked_by(data_dir.join("latchkey.postgres.id"))))
 }
 
-fn password(path: &Path) -> Result<Secret<String>, String> {
+fn password(file: &KeyFile) -> Result<Secret<String>, String> {
+    let path = file.path().display();
+    let unread = |error| format!("{path} cannot be read ({error})");
+    let opened = File::open(file.path()).map_err(unread)?;
+    let mode = opened.metadata().map_err(unread)?.mode() & 0o7777;
+    if file.is_open(mode) {
+        return Err(format!("{path} may be read by others (mode {mode:04o}); run: chmod 600 {path}"));
+    }
     let mut text = Zeroizing::new(String::new());
-    File::open(path)
-        .and_then(|file| file.take(LONGEST).read_to_string(&mut text))
-        .map_err(|error| format!("{} cannot be read ({error})", path.display()))?;
+    opened.take(LONGEST).read_to_string(&mut text).map_err(unread)?;
     match text.lines().next().filter(|line| !line.is_empty()) {
         Some(line) => Ok(Secret::new(line.to_owned())),
-        None => Err(format!("{} is empty; write the password into its first line", path.display())),
+        None => Err(format!("{path} is empty; write the password into its first line")),
     }
 }

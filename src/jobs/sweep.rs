@@ -79,7 +79,7 @@ impl Sweep {
         match self.trust.doubt() {
             None => self.store.heartbeat(now).await?,
             // Not written down: it would outlive the doubt.
-            Some(Doubt::JumpedForward | Doubt::OffDatabase | Doubt::Damaged) => {}
+            Some(Doubt::JumpedForward | Doubt::OffDatabase | Doubt::NotCompared | Doubt::Damaged) => {}
             // It goes on from a time that was believed, and a restart must not begin there once more.
             Some(Doubt::SetBack | Doubt::StartedBelow) => self.store.heartbeat_in_doubt(now).await?,
         }

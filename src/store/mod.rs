@@ -236,13 +236,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Re-creates tasks that rows say must exist and do not; answers how many.
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Writes one row durably, to learn whether writing works; also the clock's last seen wall time.
+    /// Writes one row durably, to learn whether writing works; also the clock's last seen wall time, which is never taken
+    /// back: a time that is not later than that one is no news.
     async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError>;
-    /// The last wall time that was written by [`Store::heartbeat`].
+    /// The latest wall time that was written by [`Store::heartbeat`].
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError>;
-    /// Writes down the time that counts while the wall's is in doubt; the next [`Store::heartbeat`] forgets it.
+    /// Writes down the time that counts while the wall's is in doubt; the next [`Store::heartbeat`] that is later than all
+    /// before forgets it.
     async fn heartbeat_in_doubt(&self, now: Timestamp) -> Result<(), StoreError>;
-    /// The last time that was written by [`Store::heartbeat_in_doubt`], if no other heartbeat came since.
+    /// The latest time that was written by [`Store::heartbeat_in_doubt`], if it was not forgotten since.
     async fn counted_since(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Which generation of the database this is, and whether it is being compared with the directories.

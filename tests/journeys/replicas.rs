@@ -1,13 +1,21 @@
 //! Several processes on one database, which is PostgreSQL: they share the work, and each may die, lag, or be replaced.
 
-use std::time::Duration;
+use std::{
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 
-use latchkey::{app::Duties, clock::SystemClock, config::Config};
+use latchkey::{
+    app::{Duties, Parts},
+    clock::SystemClock,
+    config::Config,
+};
 use latchkey_contract::{Clock, Timestamp};
 use latchkey_simulators::{
-    fault::{Act, Fault},
+    fault::{Act, Call, Fault},
     postgres::{Server, binaries},
 };
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{stranger::is_on_postgres, *};
 
@@ -95,6 +103,17 @@ async fn a_replica_that_dies_is_made_good_within_its_lease() {
     app.end().await;
 }
 
+/// The first lines of a ticket's notes, once its access has ended.
+const TOLD: [&str; 3] =
+    ["Latchkey: request received.", "Latchkey: access granted.", "Latchkey: access has ended, proven off."];
+
+/// Notes who claims: each process does on one connection of its own.
+const CLAIMS: &str = "CREATE TABLE claims (pid INT NOT NULL);
+    CREATE FUNCTION note_claim() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO claims VALUES (pg_backend_pid()); RETURN NEW; END $$;
+    CREATE TRIGGER claimed AFTER UPDATE ON tasks FOR EACH ROW
+        WHEN (OLD.state = 'pending' AND NEW.state = 'leased') EXECUTE FUNCTION note_claim()";
+
 /// F126, F171: three processes, many tickets of two people: everything is done once, and whoever of them goes is not missed.
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_share_the_work_and_none_of_them_is_missed() {
@@ -102,21 +121,117 @@ async fn replicas_share_the_work_and_none_of_them_is_missed() {
         return;
     }
     let app = TestApp::start().await;
+    let mut stranger = app.stranger().await;
+    stranger.on_both(CLAIMS).await;
     let (second, third) = (app.replica("second", Duties::All).await, app.replica("third", Duties::Work).await);
-    let tickets: Vec<i64> = (0..12).map(|_| app.psa.ticket()).collect();
-    for ticket in &tickets {
-        app.psa.ask(*ticket);
+    let people = ["jdoe", "msmith"];
+    let tickets: Vec<(i64, &str)> = (0..12).map(|n| (app.psa.ticket(), people[n % 2])).collect();
+    for (ticket, person) in &tickets {
+        app.psa.ask_as(person, *ticket);
     }
     app.run().await;
+    assert_eq!(stranger.number("SELECT count(DISTINCT pid) FROM claims").await, Some(3), "each did some of it");
     third.stop().await;
-    app.run().await;
+    // Who was second to commit comes again within the second.
+    app.minutes(2).await;
+    assert_eq!((app.creates(), app.entra.accounts().len()), (2, 2), "one account a person");
+    for (ticket, _) in &tickets {
+        assert_eq!(app.state_or_none(*ticket).await, Some("active"), "{:?}", app.psa.notes(*ticket));
+    }
     app.minutes(30).await;
     second.stop().await;
     app.minutes(40).await;
-    for ticket in tickets {
-        let state = app.state_or_none(ticket).await;
-        assert!(matches!(state, None | Some("ended")), "{state:?}");
+    for person in people {
+        for (ticket, _) in tickets.iter().filter(|(_, by)| *by == person) {
+            assert_eq!(app.state_or_none(*ticket).await, Some("ended"), "{ticket}");
+            assert_eq!(app.psa.told(*ticket), TOLD, "{ticket}");
+            assert_eq!(app.grants(*ticket).await.len(), 1, "{ticket}");
+        }
     }
+    assert_eq!(app.creates(), 2);
+    stranger.close().await;
+    app.end().await;
+}
+
+/// The shipped program as a replica that only works, on the machine's own clock. It goes with the test, paused or not.
+struct Shipped(Child);
+
+impl Shipped {
+    fn begin(app: &TestApp) -> Self {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_latchkey"));
+        program.args(["serve", "--worker", "--config"]).arg(app.replica_in("shipped"));
+        program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(program.spawn().unwrap())
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+}
+
+impl Drop for Shipped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// F126, F171, I3, I4: a process is paused with one call that gives under way, and with another one's ground just looked at,
+/// for longer than its leases. Another one takes both up. When the first goes on, it does nothing of what it was about to.
+/// Its leases run out in real time: this takes 75 s.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_paused_and_goes_on_does_no_harm() {
+    if !is_on_postgres() {
+        return;
+    }
+    let mut app = TestApp::installed(&[], |_, _| ()).await;
+    let real = app.clock.follow();
+    app.up_with(|parts| parts.duties = Duties::Web).await;
+    app.register_webhooks().await;
+    let mut shipped = Shipped::begin(&app);
+    let (jane, mark) = (app.psa.ticket(), app.psa.ticket());
+    let giving = app.entra.sim.faults().add(Fault::on("POST /users", Act::Delay(6000)).once());
+    app.psa.ask(jane);
+    soon!("the call that gives", giving.count() == 1);
+    let pid = shipped.pid();
+    let pause = move |_: &Call| kill_process(pid, Signal::STOP).unwrap();
+    let looking = app.entra.fail(|call| call.op == "GET /users/{id}", Act::before(pause));
+    app.psa.ask_as("msmith", mark);
+    soon!("the look", looking.count() == 1);
+    app.entra.sim.faults().clear();
+    soon!("the effect", app.creates() == 1 && app.entra.accounts().len() == 1);
+
+    let other = app.replica("other", Duties::Work).await;
+    let paused = Instant::now();
+    let both = async || (app.state_or_none(jane).await, app.state_or_none(mark).await);
+    while both().await != (Some("active"), Some("active")) {
+        assert!(paused.elapsed() < Duration::from_secs(85), "nobody takes it up: {:?}", both().await);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(paused.elapsed() > Duration::from_secs(55), "its leases stand that long");
+    assert_eq!((app.creates(), app.entra.accounts().len()), (2, 2));
+    let given = app.entra.writes();
+    kill_process(pid, Signal::CONT).unwrap();
+    // It alone is left, and does what comes next: so it has gone on.
+    other.stop().await;
+    let third = app.psa.ticket();
+    app.psa.ask(third);
+    soon!("what the one that was paused does", app.state_or_none(third).await == Some("active"));
+    assert!(shipped.0.try_wait().unwrap().is_none(), "it runs");
+    assert_eq!(app.entra.writes(), given, "nothing was made, enabled or given again");
+    for ticket in [jane, mark] {
+        assert_eq!(app.psa.told(ticket), TOLD[..2], "{ticket}");
+    }
+    kill_process(pid, Signal::TERM).unwrap();
+    assert!(shipped.0.wait().unwrap().success());
+    real.abort();
+
+    let last = app.replica("last", Duties::Work).await;
+    app.minutes(61).await;
+    for ticket in [jane, mark, third] {
+        soon!("the end", app.state_or_none(ticket).await == Some("ended"));
+    }
+    last.stop().await;
     app.end().await;
 }
 
@@ -173,16 +288,31 @@ impl Clock for Wrong {
     }
 }
 
-/// I11, I12: a replica whose clock is not the database server's gives nothing, and says so.
+/// I11, I12: a replica whose clock is not the database server's records who asks, gives nothing, and says so. Who comes with
+/// the right time does what it left.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_not_the_servers_gives_nothing() {
     if !is_on_postgres() {
         return;
     }
-    for (off, failing) in [(Duration::ZERO, Vec::new()), (Duration::from_secs(60), vec!["clock".to_owned()])] {
-        let mut app = TestApp::installed(&[], |_, _| ()).await;
-        app.up_with(|parts| parts.clock = std::sync::Arc::new(Wrong(SystemClock::new(), off))).await;
-        assert_eq!(app.failing().await, failing, "{off:?}");
-        app.down().await;
+    let mut app = TestApp::installed(&[], |_, _| ()).await;
+    let real = app.clock.follow();
+    let wrong = |off| move |parts: &mut Parts| parts.clock = std::sync::Arc::new(Wrong(SystemClock::new(), off));
+    app.up_with(wrong(Duration::from_secs(7))).await;
+    app.register_webhooks().await;
+    let ticket = app.psa.ticket();
+    app.psa.ask(ticket);
+    app.psa.sim.settled().await;
+    assert!(app.deliveries().1 > 0, "it is recorded");
+    assert_eq!(app.failing().await, ["clock"]);
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!((app.state_or_none(ticket).await, app.creates(), app.psa.notes(ticket).len()), (None, 0, 0));
     }
+    app.down().await;
+    app.up_with(wrong(Duration::ZERO)).await;
+    assert_eq!(app.failing().await, Vec::<String>::new());
+    soon!("access", app.state_or_none(ticket).await == Some("active"));
+    app.down().await;
+    real.abort();
 }

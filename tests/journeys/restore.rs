@@ -401,7 +401,7 @@ async fn a_copy_that_was_put_back_by_hand_is_noticed() {
     app.down().await;
 }
 
-/// F177: where the generation cannot be written, the service works, and says so: `/readyz` is red.
+/// F177: where the generation cannot be written, the service works, and says so: `/readyz` is red until it can.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_generation_that_cannot_be_written_is_said_and_stops_nobody() {
     let mut app = TestApp::start().await;
@@ -413,8 +413,10 @@ async fn a_generation_that_cannot_be_written_is_said_and_stops_nobody() {
     assert_eq!(app.ready().await, (503, vec!["generation".to_owned()]));
     app.minutes(61).await;
     assert_eq!(app.state(ticket).await.name(), "ended");
-    app.down().await;
     std::fs::remove_dir(&in_the_way).unwrap();
+    app.minutes(2).await;
+    soon!("the file", app.ready().await == (200, vec![]));
+    app.down().await;
     app.up().await;
     assert_eq!(app.ready().await, (200, vec![]), "nothing was taken for older meanwhile");
     app.end().await;

@@ -29,7 +29,7 @@ cd "$dir" || exit 1
 cat >>data/postgresql.conf <<END
 listen_addresses = ''
 unix_socket_directories = '$dir'
-fsync = off
+fsync = on
 full_page_writes = off
 max_connections = 400
 shared_buffers = 32MB

@@ -71,7 +71,7 @@ async fn claim(shared: &Shared) -> Result<Vec<Task>, StoreError> {
         return Ok(Vec::new());
     }
     // A clock that differs from all others' takes nobody's lease away, and ends what it was given the time of.
-    let is_apart = shared.settings.trust.doubt() == Some(Doubt::OffDatabase);
+    let is_apart = shared.settings.trust.doubt().is_some_and(Doubt::is_apart);
     let claim = Claim {
         now,
         free,

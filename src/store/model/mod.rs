@@ -484,8 +484,9 @@ impl Store for Model {
 
     async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError> {
         self.write(|db| {
-            db.put(|t| &mut t.meta, LAST_SEEN.to_owned(), now.millis().to_string());
-            db.take(|t| &mut t.meta, &IN_DOUBT.to_owned());
+            if note_time(db, LAST_SEEN, now) {
+                db.take(|t| &mut t.meta, &IN_DOUBT.to_owned());
+            }
             Ok(())
         })
     }
@@ -496,7 +497,7 @@ impl Store for Model {
 
     async fn heartbeat_in_doubt(&self, now: Timestamp) -> Result<(), StoreError> {
         self.write(|db| {
-            db.put(|t| &mut t.meta, IN_DOUBT.to_owned(), now.millis().to_string());
+            note_time(db, IN_DOUBT, now);
             Ok(())
         })
     }
@@ -535,6 +536,15 @@ impl Store for Model {
             Ok(comparing)
         })
     }
+}
+
+/// Answers whether it is later than what stood there, which it never takes back.
+fn note_time(db: &mut Db, name: &str, at: Timestamp) -> bool {
+    let stood: Option<i64> = db.rows.meta.get(name).and_then(|text| text.parse().ok());
+    let is_news = stood.is_none_or(|stood| at.millis() > stood);
+    let value = stood.filter(|_| !is_news).unwrap_or(at.millis());
+    db.put(|t| &mut t.meta, name.to_owned(), value.to_string());
+    is_news
 }
 
 fn raise(db: &mut Db, seen: i64) -> i64 {

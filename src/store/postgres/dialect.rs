@@ -40,7 +40,7 @@ pub(super) const RELEASE: &str =
 pub(super) const CLAIM: &str = "WITH due AS MATERIALIZED (
          SELECT t.id FROM tasks AS t
          WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.risk IN (0, 1, 2)
-          AND t.run_at <= $1
+           AND t.run_at <= $1
            AND NOT EXISTS (SELECT 1 FROM meta WHERE name = 'comparing')
            AND (t.priority = 0 OR t.connection IS NULL
                 OR t.connection NOT IN (SELECT jsonb_array_elements_text(CAST($4 AS jsonb))))

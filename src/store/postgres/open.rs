@@ -2,7 +2,7 @@
 //! another than before, or on a server that does not keep what it says.
 
 use std::{
-    fmt, fs, io,
+    env, fmt, fs, io,
     net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -69,6 +69,7 @@ impl Server {
         if host.is_empty() || database.is_empty() || database.contains('/') || user.is_empty() {
             return Err("must name user, host and database: postgres://USER@HOST/DATABASE".to_owned());
         }
+        nothing_besides()?;
         let options = PgConnectOptions::new_without_pgpass()
             .username(&user)
             .database(&database)
@@ -139,6 +140,17 @@ impl Server {
     pub(super) fn recording(&self) -> PgConnectOptions {
         self.bounded("10s", "900ms")
     }
+}
+
+/// What else the driver takes from the environment is overwritten.
+fn nothing_besides() -> Result<(), String> {
+    let mut names = ["PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGOPTIONS"].into_iter();
+    names.find(|name| env::var_os(name).is_some()).map_or(Ok(()), |name| {
+        Err(format!(
+            "says where the database is, and {name} in the environment is not to add to that: take it away, and name roots in \
+             ca_file, a password in password_file"
+        ))
+    })
 }
 
 fn decoded(text: &str) -> Result<String, String> {
@@ -278,6 +290,10 @@ impl Server {
         self.connect((*self.options).clone().options(patient)).await
     }
 
+    fn wrong(&self, setting: &'static str, found: String, wanted: &'static str) -> OpenError {
+        OpenError::Setting { at: self.shown.clone(), setting, found, wanted }
+    }
+
     pub(super) fn failed(&self, source: sqlx::Error) -> OpenError {
         OpenError::Engine { at: self.shown.clone(), source }
     }
@@ -317,23 +333,36 @@ pub(super) async fn prepare(server: &Server) -> Result<Found, OpenError> {
     // A migration may take long, and another process may be running it.
     let mut conn = server.connect(server.bounded("15min", "5min")).await?;
     check(server, &mut conn).await?;
+    syncs(server, &mut conn).await?;
     migrate(server, &mut conn).await?;
     let found = arrive(server, &mut conn).await?;
     let _ = conn.close().await;
     Ok(found)
 }
 
+/// An answer means that it is on the server's disk. Who only looks may do without, and tells it.
+async fn syncs(server: &Server, conn: &mut PgConnection) -> Result<(), OpenError> {
+    let fsync: String = sqlx::query_scalar("SELECT current_setting('fsync')")
+        .fetch_one(conn)
+        .await
+        .map_err(|error| server.failed(error))?;
+    if fsync == "on" {
+        Ok(())
+    } else {
+        Err(server.wrong("fsync", fsync, "on: what was acknowledged is lost otherwise"))
+    }
+}
+
 pub(super) async fn check(server: &Server, conn: &mut PgConnection) -> Result<(), OpenError> {
     let fault = |error| server.failed(error);
-    let (version, encoding, standby, fsync): (i64, String, bool, String) = sqlx::query_as(
+    let (version, encoding, standby): (i64, String, bool) = sqlx::query_as(
         "SELECT CAST(current_setting('server_version_num') AS BIGINT), current_setting('server_encoding'),
-                pg_is_in_recovery(), current_setting('fsync')",
+                pg_is_in_recovery()",
     )
     .fetch_one(&mut *conn)
     .await
     .map_err(fault)?;
-    let wrong =
-        |setting, found: String, wanted| Err(OpenError::Setting { at: server.shown.clone(), setting, found, wanted });
+    let wrong = |setting, found, wanted| Err(server.wrong(setting, found, wanted));
     if version < OLDEST {
         return wrong("its version", version.to_string(), "13 or later");
     }
@@ -342,9 +371,6 @@ pub(super) async fn check(server: &Server, conn: &mut PgConnection) -> Result<()
     }
     if standby {
         return wrong("its role", "standby".to_owned(), "primary");
-    }
-    if fsync != "on" {
-        tracing::warn!("the server runs with fsync = {fsync}: what was acknowledged is lost when the power fails");
     }
     let (tables, ours): (i64, bool) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename NOT LIKE '\\_sqlx%'),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use latchkey_simulators::postgres::{Database, database};
 use sqlx::{Connection as _, PgConnection};
 
-use super::{OpenError, Postgres, Server};
+use super::{Look, OpenError, Postgres, Server};
 use crate::store::{Recorded, Store, StoreError, Transition, story, story::*};
 
 const SUITE: &str = "the store on PostgreSQL";

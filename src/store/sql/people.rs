@@ -176,9 +176,17 @@ impl Write for Heartbeat {
     type Out = ();
 
     async fn run(&self, conn: &mut Conn, _: Room) -> Result<(), StoreError> {
-        note_time(conn, LAST_SEEN, self.0).await?;
-        sqlx::query("DELETE FROM meta WHERE name = $1").bind(IN_DOUBT).execute(conn).await.map_err(engine)?;
-        Ok(())
+        sqlx::query(
+            "DELETE FROM meta
+             WHERE name = $1 AND $2 > coalesce((SELECT CAST(value AS BIGINT) FROM meta WHERE name = $3), -1)",
+        )
+        .bind(IN_DOUBT)
+        .bind(self.0.millis())
+        .bind(LAST_SEEN)
+        .execute(&mut *conn)
+        .await
+        .map_err(engine)?;
+        note_time(conn, LAST_SEEN, self.0).await
     }
 }
 
@@ -196,9 +204,12 @@ impl Write for HeartbeatInDoubt {
 pub(super) const LAST_SEEN: &str = "last-seen";
 pub(super) const IN_DOUBT: &str = "last-seen-in-doubt";
 
+/// Writes the row whatever the time, and never takes it back.
 async fn note_time(conn: &mut Conn, name: &str, at: Timestamp) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        "INSERT INTO meta (name, value) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET value =
+             CASE WHEN CAST(excluded.value AS BIGINT) > CAST(meta.value AS BIGINT) THEN excluded.value ELSE meta.value END",
     )
     .bind(name)
     .bind(at.millis().to_string())

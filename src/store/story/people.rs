@@ -202,6 +202,11 @@ pub(crate) async fn the_last_wall_time_is_remembered(store: &dyn Store) {
     store.heartbeat_in_doubt(after(9)).await.unwrap();
     let both = (store.last_seen().await.unwrap(), store.counted_since().await.unwrap());
     assert_eq!(both, (Some(after(7)), Some(after(9))));
+    for no_news in [7, 3] {
+        store.heartbeat(after(no_news)).await.unwrap();
+        let both = (store.last_seen().await.unwrap(), store.counted_since().await.unwrap());
+        assert_eq!(both, (Some(after(7)), Some(after(9))), "{no_news}");
+    }
     store.heartbeat(after(10)).await.unwrap();
     let both = (store.last_seen().await.unwrap(), store.counted_since().await.unwrap());
     assert_eq!(both, (Some(after(10)), None), "no longer in doubt");

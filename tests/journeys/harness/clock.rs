@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use latchkey::clock::SystemClock;
 use latchkey_contract::{Clock, Timestamp};
 use latchkey_simulators::clock::SimClock;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinHandle};
 
 #[derive(Debug, Clone)]
 pub(crate) struct TestClock(Arc<Hands>);
@@ -43,6 +44,19 @@ impl TestClock {
     pub(crate) fn set_wall(&self, by_seconds: i64) {
         self.0.wall_ms.fetch_add(by_seconds * 1000, Ordering::SeqCst);
         self.0.moved.notify_waiters();
+    }
+
+    /// Goes to the machine's own time, and follows it until it is aborted: for a process that has no other.
+    pub(crate) fn follow(&self) -> JoinHandle<()> {
+        let (clock, machine) = (self.clone(), SystemClock::new());
+        let catch_up = move || clock.pass(machine.now().since(clock.now()));
+        catch_up();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                catch_up();
+            }
+        })
     }
 
     /// The vendors live by the time that really passes.

@@ -119,15 +119,22 @@ impl TestApp {
 
     /// Another process on the same database: a directory, a port and copies of the key's files are its own.
     pub(crate) async fn replica(&self, name: &str, duties: Duties) -> App {
+        let config = Config::load(&self.replica_in(name)).unwrap();
+        let parts = Parts { duties, ..Parts::new(Arc::new(self.clock.clone())) };
+        App::start(&config, parts).await.unwrap()
+    }
+
+    /// The configuration file of one that is not started yet.
+    pub(crate) fn replica_in(&self, name: &str) -> std::path::PathBuf {
         let dir = self.dir.path().join(name);
         std::fs::create_dir_all(dir.join("data")).unwrap();
         std::fs::copy(self.config.key_file.path(), dir.join("master.key")).unwrap();
         if let Some(database) = self.on_server() {
             stranger::choose(&dir, Some(&database.url));
         }
-        let config = config(&dir, free_port());
-        let parts = Parts { duties, ..Parts::new(Arc::new(self.clock.clone())) };
-        App::start(&config, parts).await.unwrap()
+        let file = dir.join("latchkey.toml");
+        std::fs::write(&file, config_text(&dir, free_port())).unwrap();
+        file
     }
 
     pub(crate) async fn down(&mut self) {

@@ -117,7 +117,7 @@ async fn who_starts_after_a_failover_compares_first() {
 /// F171: one replica after the other is replaced. While a newer one brings the database up, this one goes on with statements
 /// that it prepared before, and with new ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_goes_on_over_a_migration_that_only_adds() {
+async fn a_process_goes_on_while_columns_are_added_to_every_table() {
     let Some((database, store)) = fresh().await else { return };
     before_the_end(&store).await;
     due(&store).await;
@@ -140,6 +140,38 @@ async fn a_process_goes_on_over_a_migration_that_only_adds() {
     assert_eq!(store.grant(&"g8".parse().unwrap()).await.unwrap().unwrap().version, 1);
     store.sweep(after(5)).await.unwrap();
     assert!(store.audit(0, 100).await.is_ok() && store.rules().await.is_ok() && store.tasks(100).await.is_ok());
+}
+
+/// F171: what a migration with which older programs go on (`works-from`) really says: it adds columns that have a value where
+/// nobody names one, tables, and indexes that forbid nothing; and puts another index in the place of one of the same name.
+#[test]
+fn a_migration_that_says_so_only_adds() {
+    let ours = crate::store::postgres::open::migrator();
+    let said: Vec<_> = ours.iter().filter(|migration| migration.sql.as_str().contains("works-from")).collect();
+    assert!(!said.is_empty(), "there is one");
+    for migration in said {
+        let lines = migration.sql.as_str().lines().filter(|line| !line.trim_start().starts_with("--"));
+        let text = lines.collect::<Vec<_>>().join(" ");
+        let statements: Vec<Vec<&str>> = text
+            .split(';')
+            .map(|said| said.split_whitespace().collect())
+            .filter(|words: &Vec<_>| !words.is_empty())
+            .collect();
+        for words in &statements {
+            let only_adds = match words.as_slice() {
+                ["ALTER", "TABLE", _, "ADD", "COLUMN", _, rest @ ..] => {
+                    !rest.iter().any(|word| ["UNIQUE", "PRIMARY", "REFERENCES", "DROP", "ALTER"].contains(word))
+                        && (rest.contains(&"DEFAULT") || !rest.contains(&"NOT"))
+                }
+                ["CREATE", "TABLE" | "INDEX", ..] | ["COMMENT", "ON", "TABLE", "meta", ..] => true,
+                ["DROP", "INDEX", dropped] => {
+                    statements.iter().any(|words| words.starts_with(&["CREATE", "INDEX", dropped]))
+                }
+                _ => false,
+            };
+            assert!(only_adds, "{}: {}", migration.version, words.join(" "));
+        }
+    }
 }
 
 /// A dump that was put back is the same installation, and not the same history.

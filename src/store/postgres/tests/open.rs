@@ -114,6 +114,46 @@ async fn a_strangers_a_newer_and_another_database_are_refused() {
     assert!(error.to_string().contains("is not the one that was used here before"), "{error}");
 }
 
+/// What was acknowledged is there after the server's crash; and nothing is begun on one that would forget it when the power
+/// fails. Who looks may look.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_does_not_sync_is_refused() {
+    let Some(binaries) = latchkey_simulators::postgres::binaries() else { return };
+    let started = latchkey_simulators::postgres::Server::start(&binaries);
+    let database = started.database("forgets");
+    let store = open(&database).await;
+    before_the_end(&store).await;
+    store.close().await;
+    let started = tokio::task::block_in_place(|| {
+        let mut started = started;
+        started.restart();
+        started
+    });
+    after_the_end(&open(&database).await).await;
+    started.set("fsync", "off");
+    let error = refused(&database).await;
+    assert!(matches!(error, OpenError::Setting { setting: "fsync", .. }), "{error:?}");
+    assert!(
+        error.to_string().ends_with("fsync is off, and must be on: what was acknowledged is lost otherwise"),
+        "{error}"
+    );
+    Look::at(&server(&database), &crate::clock::SystemClock::new()).await.unwrap();
+}
+
+/// What the driver would take from the environment besides is refused: by this program with each of them set.
+#[test]
+fn nothing_but_the_configuration_says_how_a_server_is_reached() {
+    for name in ["PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGOPTIONS"] {
+        let said = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["store::postgres::tests::open::a_url_says_where_and_never_how_safely", "--exact", "--nocapture"])
+            .env(name, "-c synchronous_commit=off")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(!said.status.success() && text.contains(&format!("{name} in the environment is not to add")), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_is_not_there_is_named_without_its_password() {
     let url = "postgres://latchkey@127.0.0.1:1/latchkey".parse().unwrap();
