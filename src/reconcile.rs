@@ -72,15 +72,17 @@ impl Reconcile {
     /// Compares until nothing is missing, or until an operator has accepted. Here or elsewhere: with the note of it, it is
     /// over for all.
     pub async fn run(&self) {
-        let mut compared: Option<Duration> = None;
+        let mut compared: Option<(Duration, Comparing)> = None;
         while let Some(comparing) = self.noted().await {
             let now = self.clock.monotonic();
-            if compared.is_none_or(|at| now.saturating_sub(at) >= EVERY) {
-                compared = Some(now);
-                if let Err(error) = self.try_to_settle(comparing).await {
-                    self.wait_for(format!("the database failed: {error}"));
+            if compared.is_none_or(|(at, what)| what != comparing || now.saturating_sub(at) >= EVERY) {
+                compared = Some((now, comparing));
+                match self.try_to_settle(comparing).await {
+                    Ok(()) => continue,
+                    // There is more to compare by now, or somebody else has settled it.
+                    Err(StoreError::Conflict) => compared = None,
+                    Err(error) => self.wait_for(format!("the database failed: {error}")),
                 }
-                continue;
             }
             tokio::time::sleep(PULSE).await;
         }

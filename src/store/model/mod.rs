@@ -516,8 +516,12 @@ impl Store for Model {
         self.write(|db| Ok(raise(db, seen)))
     }
 
-    async fn end_comparing(&self, seen: i64) -> Result<i64, StoreError> {
+    async fn end_comparing(&self, seen: i64, settled: Comparing) -> Result<i64, StoreError> {
         self.write(|db| {
+            let noted = db.rows.meta.get(COMPARING).and_then(|text| serde_json::from_str(text).ok());
+            if noted.is_some_and(|noted: Comparing| noted != settled) {
+                return Err(StoreError::Conflict);
+            }
             if db.take(|t| &mut t.meta, &COMPARING.to_owned()) {
                 commit::let_old_mails_be(db);
             }

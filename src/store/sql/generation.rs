@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{
-    Conn, Pool, StoreError, commit, engine,
+    Conn, Pool, StoreError, commit, compared, engine,
     write::{Class, Room, Write},
 };
 use crate::{
@@ -34,7 +34,8 @@ pub(super) async fn read(readers: &Pool) -> Result<Generation, StoreError> {
 
 pub(super) struct Raise {
     pub(super) seen: i64,
-    pub(super) ends_comparing: bool,
+    /// What was compared, when that ends with it.
+    pub(super) settled: Option<Comparing>,
 }
 
 #[async_trait]
@@ -58,22 +59,38 @@ impl Write for Raise {
         .fetch_one(&mut *conn)
         .await
         .map_err(engine)?;
-        if self.ends_comparing {
-            end_comparing(conn).await?;
+        if let Some(settled) = &self.settled {
+            end_comparing(conn, settled).await?;
         }
         row::parse("meta", NUMBER, &value)
     }
 
     /// What waits may be claimed.
     fn wakes(&self) -> bool {
-        self.ends_comparing
+        self.settled.is_some()
     }
 }
 
-async fn end_comparing(conn: &mut Conn) -> Result<(), StoreError> {
-    let note =
-        sqlx::query("DELETE FROM meta WHERE name = $1").bind(COMPARING).execute(&mut *conn).await.map_err(engine)?;
-    if note.rows_affected() > 0 { let_old_mails_be(conn).await } else { Ok(()) }
+/// Another note than the one that was settled was written meanwhile, and stays.
+async fn end_comparing(conn: &mut Conn, settled: &Comparing) -> Result<(), StoreError> {
+    let noted: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
+        .bind(COMPARING)
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(engine)?;
+    let Some(noted) = noted else { return Ok(()) };
+    if row::decode::<Comparing>("meta", COMPARING, &noted)? != *settled {
+        return Err(StoreError::Conflict);
+    }
+    let done = sqlx::query("DELETE FROM meta WHERE name = $1 AND value = $2")
+        .bind(COMPARING)
+        .bind(noted)
+        .execute(&mut *conn)
+        .await
+        .map_err(engine)?;
+    commit::one(&done)?;
+    compared(conn).await?;
+    let_old_mails_be(conn).await
 }
 
 /// A copy owes mails that were sent since it was made, or tell of what nobody remembers. What asks somebody to act is sent

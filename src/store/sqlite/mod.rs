@@ -211,6 +211,12 @@ fn code(error: &sqlx::Error) -> Option<i32> {
     }
 }
 
+/// A file has one history.
+#[expect(clippy::unused_async, reason = "the statements that both engines understand await it")]
+async fn compared(_: &mut Conn) -> Result<(), StoreError> {
+    Ok(())
+}
+
 /// Having met damage, the engine refuses every other write of the same transaction, and its COMMIT.
 fn is_damage(error: &StoreError) -> bool {
     const CORRUPT: i32 = 11;

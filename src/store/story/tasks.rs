@@ -99,7 +99,14 @@ pub(crate) async fn nothing_is_claimed_while_a_copy_is_compared(store: &dyn Stor
     assert!(claim(store, after(1)).await.is_empty());
     let number = store.raise_generation(0).await.unwrap();
     assert!(claim(store, after(1)).await.is_empty(), "a backup meanwhile ends no comparison");
-    assert!(store.end_comparing(0).await.unwrap() > number);
+    let other = Comparing { since: after(1), ..comparing };
+    assert!(
+        matches!(store.end_comparing(0, other).await, Err(StoreError::Conflict)),
+        "there is more to compare by now"
+    );
+    assert!(claim(store, after(1)).await.is_empty());
+    assert!(store.end_comparing(0, comparing).await.unwrap() > number);
+    assert!(store.end_comparing(0, other).await.is_ok(), "it is over");
     assert_eq!(one(store, after(1)).await.work.slot(), "converge:a1");
 }
 
