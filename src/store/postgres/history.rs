@@ -38,7 +38,11 @@ const LOOK: Duration = Duration::from_secs(5);
 const IN_USE_MS: i64 = 3 * 60 * 1000;
 
 /// Notes that this history is compared first, from now on or from `$2`, and which one it is. What it knows of is what
-/// happened until it saw the time last. With `$3` nothing is known to be lost, and what was asked for since then is taken up.
+/// happened until it saw the time last.
+///
+/// What was asked for before is not taken up, as it may have been granted, and ended, already. But what was asked for since
+/// then is, where nothing is known to be lost (`$3`), or where that was less than two minutes ago: no access is shorter, so
+/// what was given meanwhile is found by comparing. A delivery that was acknowledged and lost is found by the next poll.
 ///
 /// An earlier note becomes another one: what was compared before this is not all of it.
 const NOTE: &str = "INSERT INTO meta (name, value)
@@ -48,7 +52,7 @@ const NOTE: &str = "INSERT INTO meta (name, value)
                   ) AS noted (at),
           LATERAL (VALUES
               (1, 'comparing', CAST(json_build_object(
-                  'since', CASE WHEN $3 THEN coalesce(seen.at, noted.at) ELSE noted.at END,
+                  'since', CASE WHEN $3 OR noted.at - seen.at < 120000 THEN coalesce(seen.at, noted.at) ELSE noted.at END,
                   'knows_until', seen.at, 'later_holds', 'unknown') AS TEXT)),
               (2, 'place', $1)) AS n (number, name, value)
      ORDER BY n.number

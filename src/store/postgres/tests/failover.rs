@@ -1,5 +1,8 @@
 //! What the server's failover, a restored copy, and another replica's arrival mean.
 
+use std::sync::Arc;
+
+use latchkey_contract::{Clock, Timestamp};
 use latchkey_simulators::postgres::{Server as Started, binaries};
 
 use super::*;
@@ -112,6 +115,41 @@ async fn a_failover_that_loses_nothing_is_compared_and_takes_up_what_was_asked_f
     store.close().await;
     let again = site.open("one").await;
     assert_eq!((again.found(), noted(&again).await), (Found::Usual, None));
+}
+
+/// No access is shorter than two minutes: what was asked for since a copy as fresh as that is taken up, and nothing that an
+/// older one does not know of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_a_fresh_standby_forgot_is_taken_up_again() {
+    for (age, since) in [(119, START), (120, after(120))] {
+        let Some(mut site) = Site::new() else { return };
+        let clock = Arc::new(ByHand(after(age)));
+        let by_hand = server(&site.database).marked_by(site.dir.path().join("one")).timed_by(clock);
+        let store = Postgres::open(&by_hand).await.unwrap();
+        due(&store).await;
+        site.server(Started::copy).await;
+        promise(&store).await;
+        site.server(Started::fail_over).await;
+        assert_eq!(claimed(&store).await, 0);
+        assert_eq!(noted(&store).await.map(|note| note.since), Some(since));
+    }
+}
+
+#[derive(Debug)]
+struct ByHand(Timestamp);
+
+#[async_trait::async_trait]
+impl Clock for ByHand {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+    async fn sleep_until(&self, _: Timestamp) {}
+    fn is_moved_by_hand(&self) -> bool {
+        true
+    }
 }
 
 /// Whoever was told of it died with the primary, and who is left has nothing to write.
