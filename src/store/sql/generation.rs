@@ -32,6 +32,15 @@ pub(super) async fn read(readers: &Pool) -> Result<Generation, StoreError> {
     Ok(generation)
 }
 
+/// Whether it is noted that this database is compared first.
+pub(super) async fn is_compared(conn: &mut Conn) -> Result<bool, StoreError> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM meta WHERE name = $1)")
+        .bind(COMPARING)
+        .fetch_one(conn)
+        .await
+        .map_err(engine)
+}
+
 pub(super) struct Raise {
     pub(super) seen: i64,
     /// What was compared, when that ends with it.

@@ -8,7 +8,7 @@ use super::sample::*;
 use crate::{
     access::account::Overdue,
     jobs::task::{Lease, Priority, Task, Work},
-    store::{Claim, Comparing, Finish, LaterHolds, NoticeState, Store, StoreError, Transition},
+    store::{Claim, CommitName, Comparing, Finish, LaterHolds, NoticeState, Store, StoreError, Transition},
 };
 
 fn error(text: &str) -> String {
@@ -108,6 +108,29 @@ pub(crate) async fn nothing_is_claimed_while_a_copy_is_compared(store: &dyn Stor
     assert!(store.end_comparing(0, comparing).await.unwrap() > number);
     assert!(store.end_comparing(0, other).await.is_ok(), "it is over");
     assert_eq!(one(store, after(1)).await.work.slot(), "converge:a1");
+}
+
+/// Work that was claimed before the note was written takes away, and gives nothing.
+pub(crate) async fn what_is_in_hand_gives_nothing_while_a_copy_is_compared(store: &dyn Store) {
+    add(store, vec![task(intake("d1", "4711"), START, Priority::Giving)]).await;
+    let lease = one(store, START).await.lease;
+    let comparing = Comparing { since: START, knows_until: None, later_holds: LaterHolds::Unknown };
+    store.compare_first(comparing).await.unwrap();
+    let giving = || Transition {
+        name: CommitName::Decided,
+        grants: vec![grant("g1", "a1", "4711", granting())],
+        lease: Some((lease.clone(), Finish::Done)),
+        ..transition()
+    };
+    let approved = Transition { name: CommitName::Approved, lease: None, ..giving() };
+    let step = Transition { name: CommitName::StepIntent, ..transition() };
+    for gives in [giving(), approved, step.clone()] {
+        assert!(matches!(store.commit(gives).await, Err(StoreError::Conflict)));
+    }
+    store.commit(Transition { is_removal: true, ..step }).await.unwrap();
+    store.commit(Transition { name: CommitName::Refused, ..transition() }).await.unwrap();
+    store.end_comparing(0, comparing).await.unwrap();
+    store.commit(giving()).await.unwrap();
 }
 
 pub(crate) async fn a_connection_at_its_limit_is_skipped_but_not_by_removals(store: &dyn Store) {
