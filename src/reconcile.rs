@@ -5,6 +5,7 @@
 //! directory was asked:
 //!
 //! - Where every directory was compared and none holds an account of ours that is unknown here, it goes on by itself.
+//! - What is owed in a directory that was compared, and holds nothing unknown, is taken away while others are waited for.
 //! - Otherwise an operator looks at the list and accepts it ([`settle`]): unknown accounts are taken away and proven off.
 //! - Access that the copy takes for living and the directory does not show as it was given is ended, never given again.
 //! - Requests from before the copy was put back are not taken up: they may have been granted, and ended, already.
@@ -134,7 +135,8 @@ impl Reconcile {
         let comparison = compare(&*self.store, &world, &comparing, self.clock.now()).await?;
         if let Some(missing) = comparison.missing(&[]) {
             self.wait_for(missing);
-            return Ok(());
+            // One directory that cannot be reached does not hold up what is owed elsewhere.
+            return self.store.compared_so_far(comparing, &comparison.clear()).await;
         }
         let accepted = Accepted { by: By::Service, without: &[], restored: Some(comparing) };
         settle(&*self.store, &comparison, &accepted, &self.counter, &*self.random, self.clock.now()).await.map(drop)

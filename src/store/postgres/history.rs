@@ -41,8 +41,7 @@ const IN_USE_MS: i64 = 3 * 60 * 1000;
 /// happened until it saw the time last.
 ///
 /// What was asked for before is not taken up, as it may have been granted, and ended, already. But what was asked for since
-/// then is, where nothing is known to be lost (`$3`), or where that was less than two minutes ago: no access is shorter, so
-/// what was given meanwhile is found by comparing. A delivery that was acknowledged and lost is found by the next poll.
+/// then is, where that was less than `$3` milliseconds ago.
 ///
 /// An earlier note becomes another one: what was compared before this is not all of it.
 const NOTE: &str = "INSERT INTO meta (name, value)
@@ -52,11 +51,12 @@ const NOTE: &str = "INSERT INTO meta (name, value)
                   ) AS noted (at),
           LATERAL (VALUES
               (1, 'comparing', CAST(json_build_object(
-                  'since', CASE WHEN $3 OR noted.at - seen.at < 120000 THEN coalesce(seen.at, noted.at) ELSE noted.at END,
+                  'since', CASE WHEN noted.at - seen.at < $3 THEN seen.at ELSE noted.at END,
                   'knows_until', seen.at, 'later_holds', 'unknown') AS TEXT)),
-              (2, 'place', $1)) AS n (number, name, value)
+              (2, 'place', $1),
+              (3, 'compared', '[]')) AS n (number, name, value)
      ORDER BY n.number
-     ON CONFLICT (name) DO UPDATE SET value = CASE meta.name WHEN 'place' THEN excluded.value ELSE
+     ON CONFLICT (name) DO UPDATE SET value = CASE WHEN meta.name <> 'comparing' THEN excluded.value ELSE
          CAST(json_build_object(
              'since', greatest(CAST(CAST(meta.value AS JSON) ->> 'since' AS BIGINT) + 1,
                                CAST(CAST(excluded.value AS JSON) ->> 'since' AS BIGINT)),
@@ -64,6 +64,10 @@ const NOTE: &str = "INSERT INTO meta (name, value)
                             THEN least(CAST(CAST(meta.value AS JSON) ->> 'knows_until' AS BIGINT),
                                        CAST(CAST(excluded.value AS JSON) ->> 'knows_until' AS BIGINT)) END,
              'later_holds', coalesce(CAST(meta.value AS JSON) ->> 'later_holds', 'unknown')) AS TEXT) END";
+
+/// How old a standby may be whose requests are taken up though something is lost: no access is shorter, so what was given
+/// meanwhile is found by comparing. Of these requests one whose delivery is lost as well is found by the next poll.
+const TAKEN_UP_MS: i64 = 2 * 60 * 1000;
 
 /// Which history of which database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,9 +153,9 @@ impl Time {
         Self(clock.is_moved_by_hand().then_some(clock))
     }
 
-    async fn note(&self, conn: &mut Conn, place: &Place, is_whole: bool) -> Result<(), sqlx::Error> {
+    async fn note(&self, conn: &mut Conn, place: &Place, fresh_ms: i64) -> Result<(), sqlx::Error> {
         let now = self.0.as_ref().map(|clock| clock.now().millis());
-        sqlx::query(NOTE).bind(&place.0).bind(now).bind(is_whole).execute(conn).await.map(|_| ())
+        sqlx::query(NOTE).bind(&place.0).bind(now).bind(fresh_ms).execute(conn).await.map(|_| ())
     }
 }
 
@@ -179,7 +183,7 @@ pub(super) async fn arrive(
     if found == Found::Elsewhere {
         let before = marked.place.map(|place| place.0);
         tracing::error!(before, now = place.0, "another history of the database than the one used before");
-        time.note(conn, &place, false).await?;
+        time.note(conn, &place, 0).await?;
     }
     if let Some(marker) = marker {
         marker.write(id, &place)?;
@@ -260,7 +264,7 @@ impl History {
                 "the database has lost what it acknowledged: nothing is given or ended before it was compared with the \
                  directories"
             );
-            self.time.note(conn, &place, false).await?;
+            self.time.note(conn, &place, TAKEN_UP_MS).await?;
             // Known from now on: what is there, not what was.
             self.newest.lock().unwrap_or_else(PoisonError::into_inner).clear();
         } else if is_new && !place.is_noted(conn).await? {
@@ -269,7 +273,8 @@ impl History {
                 "the database goes on with another history, a standby's or a copy's: nothing is given or ended before it was \
                  compared with the directories"
             );
-            self.time.note(conn, &place, told > 0).await?;
+            // Who was told something lately and has all of it knows that the standby had everything until then.
+            self.time.note(conn, &place, if told > 0 { i64::MAX } else { 0 }).await?;
         }
         if is_new {
             self.remember(conn, &place).await?;

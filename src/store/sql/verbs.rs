@@ -519,6 +519,10 @@ impl Store for Engine {
         self.write(generation::Raise { seen, settled: Some(settled) }).await
     }
 
+    async fn compared_so_far(&self, comparing: Comparing, directories: &[ConnectionId]) -> Result<(), StoreError> {
+        self.write(generation::SoFar { comparing, directories: directories.to_vec() }).await
+    }
+
     async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {
         self.write(generation::CompareFirst(comparing)).await
     }

@@ -7,7 +7,7 @@ use latchkey_contract::directory::{Mode, Risk};
 use super::sample::*;
 use crate::{
     access::account::Overdue,
-    jobs::task::{Lease, Priority, Task, Work},
+    jobs::task::{Lease, NewTask, Priority, Task, Work},
     store::{Claim, CommitName, Comparing, Finish, LaterHolds, NoticeState, Store, StoreError, Transition},
 };
 
@@ -108,6 +108,30 @@ pub(crate) async fn nothing_is_claimed_while_a_copy_is_compared(store: &dyn Stor
     assert!(store.end_comparing(0, comparing).await.unwrap() > number);
     assert!(store.end_comparing(0, other).await.is_ok(), "it is over");
     assert_eq!(one(store, after(1)).await.work.slot(), "converge:a1");
+}
+
+/// One directory that cannot be reached holds up nothing that is owed elsewhere, and another note holds up all.
+pub(crate) async fn what_is_owed_where_it_was_compared_is_claimed(store: &dyn Store) {
+    let due = NewTask::new(Work::Due { grant: "g1".parse().unwrap() }, START, Priority::Removal);
+    add(store, vec![task(converge("a1", "acme-entra"), START, Priority::Removal), due]).await;
+    add(store, vec![task(converge("a2", "dead-entra"), START, Priority::Removal)]).await;
+    add(store, vec![task(converge("a3", "acme-entra"), START, Priority::Giving)]).await;
+    let comparing = Comparing { since: START, knows_until: None, later_holds: LaterHolds::Unknown };
+    let (other, compared) = (Comparing { since: after(1), ..comparing }, [connection("acme-entra")]);
+    assert!(matches!(store.compared_so_far(comparing, &compared).await, Err(StoreError::Conflict)), "nothing is");
+    store.compare_first(comparing).await.unwrap();
+    assert!(matches!(store.compared_so_far(other, &compared).await, Err(StoreError::Conflict)));
+    store.compared_so_far(comparing, &[]).await.unwrap();
+    assert!(claim(store, after(1)).await.is_empty());
+    store.compared_so_far(comparing, &compared).await.unwrap();
+    store.compare_first(comparing).await.unwrap();
+    assert!(claim(store, after(1)).await.is_empty(), "who starts compares anew");
+    store.compared_so_far(comparing, &compared).await.unwrap();
+    let mut taken: Vec<_> = claim(store, after(1)).await.iter().map(|task| task.work.slot()).collect();
+    taken.sort();
+    assert_eq!(taken, ["converge:a1", "due:g1"]);
+    store.end_comparing(0, comparing).await.unwrap();
+    assert_eq!(claim(store, after(1)).await.len(), 2);
 }
 
 /// Work that was claimed before the note was written takes away, and gives nothing.
