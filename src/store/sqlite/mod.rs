@@ -212,7 +212,6 @@ fn code(error: &sqlx::Error) -> Option<i32> {
 }
 
 /// A file has one history.
-#[expect(clippy::unused_async, reason = "the statements that both engines understand await it")]
 async fn compared(_: &mut Conn) -> Result<(), StoreError> {
     Ok(())
 }
