@@ -130,7 +130,8 @@ impl App {
     pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
         let duties = parts.duties;
         let lock = Lock::for_service(&config.data_dir).await?;
-        let engine = Engine::open(&config.database, parts.storage).await?;
+        let database = config.database.clone().timed_by(&parts.clock);
+        let engine = Engine::open(&database, parts.storage).await?;
         ensure!(
             duties == Duties::All || matches!(engine, Engine::Postgres(_)),
             "one process does everything where the database is a file: leave --web and --worker out, or name a PostgreSQL \

@@ -20,7 +20,7 @@ use std::{
 use crate::{
     durable,
     jobs::chain,
-    store::{Store, StoreError},
+    store::{Comparing, Store, StoreError},
 };
 
 /// The file with the number.
@@ -141,8 +141,8 @@ impl Counter {
     ///
     /// # Errors
     /// [`CounterError`].
-    pub async fn raise_compared(&self, store: &dyn Store) -> Result<i64, CounterError> {
-        self.follow(store.end_comparing(self.seen()).await?).await
+    pub async fn raise_compared(&self, store: &dyn Store, settled: Comparing) -> Result<i64, CounterError> {
+        self.follow(store.end_comparing(self.seen(), settled).await?).await
     }
 
     /// A file that cannot be read counts for nothing here: it is replaced.
@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
     use crate::store::{
-        Comparing, LaterHolds,
+        LaterHolds,
         sqlite::{Options, Sqlite},
     };
 
@@ -295,7 +295,9 @@ mod tests {
         let number = store.generation().await.unwrap().number.unwrap();
         let raised = place.counter.raise(&store).await.unwrap();
         assert!(raised > number && place.is_older(&store).await, "a backup meanwhile ends no comparison");
-        assert!(place.counter.raise_compared(&store).await.unwrap() > raised);
+        let other = place.counter.raise_compared(&store, later).await;
+        assert!(matches!(other, Err(CounterError::Store(StoreError::Conflict))) && place.is_older(&store).await);
+        assert!(place.counter.raise_compared(&store, comparing).await.unwrap() > raised);
         assert!(!place.is_older(&store).await && store.generation().await.unwrap().comparing.is_none());
     }
 

@@ -5,6 +5,7 @@
 //! directory was asked:
 //!
 //! - Where every directory was compared and none holds an account of ours that is unknown here, it goes on by itself.
+//! - What is owed in a directory that was compared, and holds nothing unknown, is taken away while others are waited for.
 //! - Otherwise an operator looks at the list and accepts it ([`settle`]): unknown accounts are taken away and proven off.
 //! - Access that the copy takes for living and the directory does not show as it was given is ended, never given again.
 //! - Requests from before the copy was put back are not taken up: they may have been granted, and ended, already.
@@ -72,15 +73,17 @@ impl Reconcile {
     /// Compares until nothing is missing, or until an operator has accepted. Here or elsewhere: with the note of it, it is
     /// over for all.
     pub async fn run(&self) {
-        let mut compared: Option<Duration> = None;
+        let mut compared: Option<(Duration, Comparing)> = None;
         while let Some(comparing) = self.noted().await {
             let now = self.clock.monotonic();
-            if compared.is_none_or(|at| now.saturating_sub(at) >= EVERY) {
-                compared = Some(now);
-                if let Err(error) = self.try_to_settle(comparing).await {
-                    self.wait_for(format!("the database failed: {error}"));
+            if compared.is_none_or(|(at, what)| what != comparing || now.saturating_sub(at) >= EVERY) {
+                compared = Some((now, comparing));
+                match self.try_to_settle(comparing).await {
+                    Ok(()) => continue,
+                    // There is more to compare by now, or somebody else has settled it.
+                    Err(StoreError::Conflict) => compared = None,
+                    Err(error) => self.wait_for(format!("the database failed: {error}")),
                 }
-                continue;
             }
             tokio::time::sleep(PULSE).await;
         }
@@ -132,7 +135,8 @@ impl Reconcile {
         let comparison = compare(&*self.store, &world, &comparing, self.clock.now()).await?;
         if let Some(missing) = comparison.missing(&[]) {
             self.wait_for(missing);
-            return Ok(());
+            // One directory that cannot be reached does not hold up what is owed elsewhere.
+            return self.store.compared_so_far(comparing, &comparison.clear()).await;
         }
         let accepted = Accepted { by: By::Service, without: &[], restored: Some(comparing) };
         settle(&*self.store, &comparison, &accepted, &self.counter, &*self.random, self.clock.now()).await.map(drop)

@@ -60,6 +60,11 @@ pub async fn settle(
     now: Timestamp,
 ) -> Result<Settled, StoreError> {
     if let Some(comparing) = accepted.restored {
+        // As long as the note is there nothing has been given since, by whomever it was compared meanwhile: what is unknown
+        // is not somebody's new account. Two who compare may both get past this, and find the same.
+        if store.generation().await?.comparing != accepted.restored {
+            return Err(StoreError::Conflict);
+        }
         take_up_nothing_from_before(store, comparing.since, &accepted.by, now).await?;
     }
     let mut act = Act {
@@ -85,8 +90,8 @@ pub async fn settle(
     });
     transition.audit.push(AuditEntry::new(Code::ReconcileDone, now, accepted.by.clone(), detail));
     store.commit(transition).await?;
-    if accepted.restored.is_some() {
-        match counter.raise_compared(store).await {
+    if let Some(comparing) = accepted.restored {
+        match counter.raise_compared(store, comparing).await {
             Ok(_) => {}
             Err(CounterError::Store(error)) => return Err(error),
             Err(error) => tracing::error!(error = chain(&error), "the generation is raised in the database alone"),

@@ -19,6 +19,17 @@ pub enum Database {
     Postgres(Server),
 }
 
+impl Database {
+    /// For a process with this clock, which may be one that somebody moves by hand.
+    #[must_use]
+    pub fn timed_by(self, clock: &Arc<dyn Clock>) -> Self {
+        match self {
+            Self::Postgres(server) => Self::Postgres(server.timed_by(Arc::clone(clock))),
+            file @ Self::Sqlite(_) => file,
+        }
+    }
+}
+
 /// Why it is not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

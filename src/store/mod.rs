@@ -251,8 +251,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn generation(&self) -> Result<Generation, StoreError>;
     /// Raises the generation above itself and above `seen`; answers the new one.
     async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError>;
-    /// The same, and the comparison is over with this.
-    async fn end_comparing(&self, seen: i64) -> Result<i64, StoreError>;
+    /// The same, and the comparison of what was `settled` is over with this, if it was not before.
+    /// [`StoreError::Conflict`] when there is more to compare by now.
+    async fn end_comparing(&self, seen: i64, settled: Comparing) -> Result<i64, StoreError>;
+    /// While others are waited for: directories that were compared, and hold nothing unknown. What is owed there is taken
+    /// away from now on. [`StoreError::Conflict`] when it is not this that is compared.
+    async fn compared_so_far(&self, comparing: Comparing, directories: &[ConnectionId]) -> Result<(), StoreError>;
     /// Notes that this is an older copy, which is compared with the directories before it acts: until then nothing is
     /// claimed. The first note stays.
     async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError>;

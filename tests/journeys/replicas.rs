@@ -7,6 +7,7 @@ use std::{
 
 use latchkey::{
     app::{Duties, Parts},
+    audit::Code,
     clock::SystemClock,
     config::Config,
 };
@@ -25,6 +26,12 @@ impl TestApp {
     /// What fails of the process that has the pages.
     async fn failing(&self) -> Vec<String> {
         self.ready().await.1
+    }
+
+    /// How many were settled.
+    async fn settled(&self) -> usize {
+        let log = self.store().audit(0, 10_000).await.unwrap_or_default();
+        log.iter().filter(|entry| entry.code == Code::ReconcileDone).count()
     }
 
     fn creates(&self) -> usize {
@@ -235,8 +242,33 @@ async fn a_replica_that_is_paused_and_goes_on_does_no_harm() {
     app.end().await;
 }
 
+/// F171: the standby that takes over has everything: that is compared, and everybody goes on by themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_that_loses_nothing_needs_nobody() {
+    if !is_on_postgres() {
+        return;
+    }
+    let server = Server::start(&binaries().unwrap());
+    let database = server.database("used");
+    let app = TestApp::start_on(&database).await;
+    let ticket = app.active().await;
+    let moved = tokio::task::spawn_blocking(move || {
+        let mut server = server;
+        server.copy();
+        server.fail_over();
+        server
+    });
+    let _server = moved.await.unwrap();
+    soon!("the comparison", app.settled().await > 0);
+    soon!("the end of it", app.failing().await.is_empty());
+    assert_eq!(app.state(ticket).await.name(), "active", "it is as it was given");
+    app.minutes(61).await;
+    assert_eq!((app.state(ticket).await.name(), app.entra.is_enabled()), ("ended", false));
+    app.end().await;
+}
+
 /// I1, I13: the database server's standby takes over without what was acknowledged last. The service that runs notices, and
-/// takes away what it gave and no longer knows of.
+/// takes away what it gave and no longer knows of. Whose it was asks again, and gets another account.
 #[tokio::test(flavor = "multi_thread")]
 async fn access_that_the_server_forgot_in_a_failover_is_found_and_taken_away() {
     if !is_on_postgres() {
@@ -267,7 +299,54 @@ async fn access_that_the_server_forgot_in_a_failover_is_found_and_taken_away() {
     soon!("the end of it", app.failing().await.is_empty());
     app.minutes(2).await;
     assert!(app.entra.accounts().iter().all(|account| account["accountEnabled"] == false));
+    app.active().await;
+    let accounts = app.entra.accounts();
+    let on: Vec<_> = accounts.iter().filter(|account| account["accountEnabled"] == true).collect();
+    assert_eq!(on.len(), 1, "what was forgotten is off");
+    let name = on[0]["userPrincipalName"].as_str().unwrap();
+    assert!(name.starts_with("jit-jane-") && name != JANE, "{name}");
     let mut app = app;
+    app.down().await;
+}
+
+/// F10, I7: the standby that takes over lacks a delivery that was acknowledged, and nobody has done anything about it yet. The
+/// poll finds its ticket.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_the_server_forgot_in_a_failover_is_found_by_the_poll() {
+    if !is_on_postgres() {
+        return;
+    }
+    let server = Server::start(&binaries().unwrap());
+    let database = server.database("used");
+    let mut app = TestApp::start_on(&database).await;
+    app.run().await;
+    app.down().await;
+    app.up_with(|parts| parts.duties = Duties::Web).await;
+    let copied = tokio::task::spawn_blocking(move || {
+        let mut server = server;
+        server.copy();
+        server
+    });
+    let mut server = copied.await.unwrap();
+    let ticket = app.psa.ticket();
+    app.psa.ask(ticket);
+    app.psa.sim.settled().await;
+    let waits = async || app.store().tasks(1000).await.unwrap().iter().any(|task| task.slot.starts_with("intake:"));
+    assert!(waits().await);
+    let failed_over = tokio::task::spawn_blocking(move || {
+        server.fail_over();
+        server
+    });
+    let _server = failed_over.await.unwrap();
+    soon!("the note", app.failing().await.contains(&"reconcile".to_owned()));
+    assert!(!waits().await, "it is forgotten indeed");
+    let worker = app.replica("worker", Duties::Work).await;
+    soon!("the comparison", app.settled().await > 0);
+    app.minutes(10).await;
+    assert_eq!(app.state_or_none(ticket).await, Some("active"), "{:?}", app.psa.notes(ticket));
+    app.minutes(61).await;
+    assert_eq!(app.state_or_none(ticket).await, Some("ended"));
+    worker.stop().await;
     app.down().await;
 }
 

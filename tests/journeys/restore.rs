@@ -14,7 +14,7 @@ use latchkey::{
     random::SystemRandom,
     reconcile::{Accepted, Comparison, Settled, compare, settle},
     registry::{Live, Vendors},
-    rulebook::AlertKind,
+    rulebook::{AlertKind, Connection},
     seal,
     store::{MailState, OwedMail, StoreError},
 };
@@ -300,6 +300,35 @@ async fn a_directory_that_cannot_be_reached_is_waited_for_or_done_without_by_nam
         }
         app.down().await;
     }
+}
+
+/// F177, I6: a directory that cannot be reached holds up nothing that is owed in another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_owed_elsewhere_is_taken_away_while_one_directory_is_waited_for() {
+    let mut app = TestApp::start().await;
+    let ticket = app.active().await;
+    app.change_rules(|rules| {
+        let known = rules.records.connections.iter().find(|connection| connection.kind.is_directory());
+        let without_secret = Connection { id: "dead-entra".parse().unwrap(), ..known.unwrap().clone() };
+        rules.records.connections.push(without_secret);
+    })
+    .await;
+    app.back_up().await;
+    app.down().await;
+    app.put_back().await;
+    soon!("the comparison", app.waits_for_reconcile().await && app.comparisons() > 0);
+    let asked = app.psa.ticket();
+    app.psa.ask(asked);
+    app.clock.pass(Duration::from_secs(61 * 60));
+    soon!("the end", app.enabled().is_empty());
+    soon!("the proof", {
+        app.clock.pass(Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        app.state(ticket).await.name() == "ended"
+    });
+    assert!(app.ready().await.1.contains(&"reconcile".to_owned()), "it is waited for");
+    assert!(app.grants(asked).await.is_empty(), "nothing is given");
+    app.down().await;
 }
 
 /// F177: a request from before the restore may have been granted, and ended, already: it is not taken up; set again, it is.

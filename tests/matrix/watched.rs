@@ -473,8 +473,11 @@ impl Store for Watched {
     async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError> {
         self.inner.raise_generation(seen).await
     }
-    async fn end_comparing(&self, seen: i64) -> Result<i64, StoreError> {
-        self.inner.end_comparing(seen).await
+    async fn end_comparing(&self, seen: i64, settled: Comparing) -> Result<i64, StoreError> {
+        self.inner.end_comparing(seen, settled).await
+    }
+    async fn compared_so_far(&self, comparing: Comparing, directories: &[ConnectionId]) -> Result<(), StoreError> {
+        self.inner.compared_so_far(comparing, directories).await
     }
     async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {
         self.inner.compare_first(comparing).await

@@ -322,7 +322,8 @@ disk! {
         heartbeat(now: Timestamp) -> ();
         heartbeat_in_doubt(now: Timestamp) -> ();
         raise_generation(seen: i64) -> i64;
-        end_comparing(seen: i64) -> i64;
+        end_comparing(seen: i64, settled: Comparing) -> i64;
+        compared_so_far(comparing: Comparing, directories: &[ConnectionId]) -> ();
         compare_first(comparing: Comparing) -> Comparing;
     }
 }

@@ -21,6 +21,9 @@ pub(super) fn commit(db: &mut Db, t: &Transition, is_broken: bool) -> Result<(),
     if t.revision.is_some_and(|expected| rules::revision(&db.rows) != expected) {
         return Err(StoreError::Conflict);
     }
+    if t.gives() && db.rows.meta.contains_key(super::COMPARING) {
+        return Err(StoreError::Conflict);
+    }
     if t.brakes.iter().any(|brake| count_grants(&db.rows, &brake.scope, &brake.since, None) >= brake.most) {
         return Err(StoreError::Conflict);
     }

@@ -115,6 +115,7 @@ fn first<T: Clone>(limit: u32, found: impl Iterator<Item = T>) -> Vec<T> {
 
 const GENERATION: &str = "generation";
 const COMPARING: &str = "comparing";
+const SO_FAR: &str = "compared";
 const LAST_SEEN: &str = "last-seen";
 const IN_DOUBT: &str = "last-seen-in-doubt";
 
@@ -517,8 +518,13 @@ impl Store for Model {
         self.write(|db| Ok(raise(db, seen)))
     }
 
-    async fn end_comparing(&self, seen: i64) -> Result<i64, StoreError> {
+    async fn end_comparing(&self, seen: i64, settled: Comparing) -> Result<i64, StoreError> {
         self.write(|db| {
+            let noted = db.rows.meta.get(COMPARING).and_then(|text| serde_json::from_str(text).ok());
+            if noted.is_some_and(|noted: Comparing| noted != settled) {
+                return Err(StoreError::Conflict);
+            }
+            db.take(|t| &mut t.meta, &SO_FAR.to_owned());
             if db.take(|t| &mut t.meta, &COMPARING.to_owned()) {
                 commit::let_old_mails_be(db);
             }
@@ -526,8 +532,21 @@ impl Store for Model {
         })
     }
 
+    async fn compared_so_far(&self, comparing: Comparing, directories: &[ConnectionId]) -> Result<(), StoreError> {
+        self.write(|db| {
+            let noted = db.rows.meta.get(COMPARING).and_then(|text| serde_json::from_str::<Comparing>(text).ok());
+            if noted != Some(comparing) {
+                return Err(StoreError::Conflict);
+            }
+            let text = serde_json::to_string(directories).map_err(|error| StoreError::Engine(Box::new(error)))?;
+            db.put(|t| &mut t.meta, SO_FAR.to_owned(), text);
+            Ok(())
+        })
+    }
+
     async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {
         self.write(|db| {
+            db.take(|t| &mut t.meta, &SO_FAR.to_owned());
             if let Some(noted) = db.rows.meta.get(COMPARING).and_then(|text| serde_json::from_str(text).ok()) {
                 return Ok(noted);
             }

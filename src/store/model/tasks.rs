@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use latchkey_contract::{Timestamp, directory::Risk};
+use latchkey_contract::{ConnectionId, Timestamp, directory::Risk};
 
 use super::tables::{Db, Is, Kept, Tables};
 use crate::{
-    jobs::task::{Lease, NewTask, Priority, Task},
+    jobs::task::{Lease, NewTask, Priority, Task, Work},
     store::{Claim, Finish, QueueState, StoreError, TaskRow},
 };
 
@@ -128,9 +128,16 @@ pub(super) fn claim(db: &mut Db, claim: &Claim) -> Vec<Task> {
     if !claim.spares_leases {
         release(db, claim.now, most);
     }
-    if db.rows.meta.contains_key(super::COMPARING) {
-        return Vec::new();
-    }
+    let is_compared = db.rows.meta.contains_key(super::COMPARING);
+    let so_far: Vec<ConnectionId> =
+        db.rows.meta.get(super::SO_FAR).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let may_run = |task: &Kept| match &task.work {
+        _ if !is_compared => true,
+        _ if task.priority != Priority::Removal => false,
+        Work::Converge { directory, .. } => so_far.contains(directory),
+        Work::Due { .. } => !so_far.is_empty(),
+        _ => false,
+    };
     let mut taken: BTreeSet<String> =
         db.rows.leased.keys().filter_map(|id| Some(db.rows.tasks.get(id)?.key.clone())).collect();
     let mut due: Vec<(Priority, Timestamp, i64)> = db
@@ -148,7 +155,8 @@ pub(super) fn claim(db: &mut Db, claim: &Claim) -> Vec<Task> {
             let task = db.rows.tasks.get(&id)?;
             let is_first = taken.insert(task.key.clone());
             let is_at_limit = task.work.connection().is_some_and(|c| claim.busy.contains(c));
-            (is_first && (priority == Priority::Removal || !is_at_limit)).then_some((priority, task.risk, run_at, id))
+            (is_first && may_run(task) && (priority == Priority::Removal || !is_at_limit))
+                .then_some((priority, task.risk, run_at, id))
         })
         .collect();
     first.sort_unstable();

@@ -36,12 +36,17 @@ pub(super) const RELEASE: &str =
 
 /// Leases what is due: at most one task per key, none of the connections at their limit but removals. The greatest risk
 /// goes first among removals that are due. What somebody is just writing is left for the next claim, which that COMMIT asks
-/// for. Nothing, while this is an older copy that is compared first: whichever process noted that.
+/// for. While this is an older copy that is compared first, whichever process noted that, nothing but removals in directories
+/// that were compared.
 pub(super) const CLAIM: &str = "WITH due AS MATERIALIZED (
          SELECT t.id FROM tasks AS t
          WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.risk IN (0, 1, 2)
-           AND t.run_at <= $1
-           AND NOT EXISTS (SELECT 1 FROM meta WHERE name = 'comparing')
+          AND t.run_at <= $1
+           AND (NOT EXISTS (SELECT 1 FROM meta WHERE name = 'comparing')
+                OR (t.priority = 0 AND t.kind = 'converge'
+                    AND t.connection IN (SELECT jsonb_array_elements_text(CAST(m.value AS jsonb)) FROM meta AS m WHERE m.name = 'compared'))
+                OR (t.priority = 0 AND t.kind = 'due'
+                    AND EXISTS (SELECT 1 FROM meta WHERE name = 'compared' AND value <> '[]')))
            AND (t.priority = 0 OR t.connection IS NULL
                 OR t.connection NOT IN (SELECT jsonb_array_elements_text(CAST($4 AS jsonb))))
            AND NOT EXISTS (SELECT 1 FROM tasks AS l WHERE l.state = 'leased' AND l.key = t.key)

@@ -63,7 +63,7 @@ use tokio::{
 
 use self::{
     Postgres as Engine,
-    history::History,
+    history::{History, Place},
     lane::{Lane, Line, Lock, Voice},
     record::{Intake, Offered},
     write::{Asked, Class, Request, Write},
@@ -107,18 +107,18 @@ impl Postgres {
     /// # Errors
     /// [`OpenError`], each with what to do about it.
     pub async fn open(server: &Server) -> Result<Self, OpenError> {
-        let found = open::prepare(server).await?;
-        Ok(Self::begin(server, found))
+        let (found, place) = open::prepare(server).await?;
+        Ok(Self::begin(server, found, Some(place)))
     }
 
     /// Begins to write and to listen on a database that was looked at: it is not brought up to date, and not remembered.
     #[must_use]
     pub fn as_it_is(server: &Server, Look { found, .. }: &Look) -> Self {
-        Self::begin(&server.clone().called(look::LOOKING), *found)
+        Self::begin(&server.clone().called(look::LOOKING), *found, None)
     }
 
-    fn begin(server: &Server, found: Found) -> Self {
-        let history = Arc::new(History::new(server.marker.clone()));
+    fn begin(server: &Server, found: Found, place: Option<Place>) -> Self {
+        let history = Arc::new(History::new(server.marker.clone(), place, server.time.clone()));
         let readers = open::readers(server);
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let voice = Voice { me: lane::mark(), changed: Arc::default() };
@@ -139,7 +139,7 @@ impl Postgres {
             voice: voice.clone(),
         };
         tasks.push(tokio::spawn(recording.serve()));
-        let watching = watch::begin(&readers, &voice);
+        let watching = watch::begin(&readers, &voice, history, server.writing());
         let changed = voice.changed;
         let lanes = Mutex::new(Some(Lanes { stop, tasks, watching }));
         Self { readers, lanes, removals, others, claims, intake, changed, found }
@@ -272,6 +272,11 @@ fn code(error: &sqlx::Error) -> Option<String> {
         sqlx::Error::Database(database) => database.code().map(std::borrow::Cow::into_owned),
         _ => None,
     }
+}
+
+/// The comparison of this history is over, in the transaction that ends it.
+async fn compared(conn: &mut Conn) -> Result<(), StoreError> {
+    history::compared(conn).await.map_err(engine)
 }
 
 /// What is damaged fails by itself here, and takes nothing else of its transaction along.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use latchkey_contract::Secret;
+use latchkey_contract::{Clock, Secret};
 use sqlx::{
     ConnectOptions as _, Connection as _, PgConnection, PgPool,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
@@ -18,7 +18,7 @@ use sqlx::{
 use tokio::time;
 use url::{Host, Url};
 
-use super::history::{self, ArriveError, Found, Marked, Marker};
+use super::history::{self, ArriveError, Found, Marked, Marker, Place, Time};
 
 /// Connections that read; one more of them listens.
 const READERS: u32 = 8;
@@ -36,6 +36,7 @@ pub struct Server {
     options: Arc<PgConnectOptions>,
     shown: String,
     pub(super) marker: Option<Marker>,
+    pub(super) time: Time,
 }
 
 impl fmt::Debug for Server {
@@ -83,13 +84,20 @@ impl Server {
             if host.starts_with('/') { options.socket(&host) } else { options.host(host.trim_matches(['[', ']'])) };
         let options = ca_file.into_iter().fold(options, |options, file| options.ssl_root_cert(file)).ssl_mode(mode);
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        Ok(Self { options: Arc::new(options), shown: format!("{database} on {host}{port}"), marker: None })
+        let shown = format!("{database} on {host}{port}");
+        Ok(Self { options: Arc::new(options), shown, marker: None, time: Time::default() })
     }
 
     /// Remembers in this file which database it was, so that another one in its place is noticed.
     #[must_use]
     pub fn marked_by(self, path: PathBuf) -> Self {
         Self { marker: Some(Marker { path }), ..self }
+    }
+
+    /// This is the clock of the process: while somebody moves it by hand, what is noted bears its time.
+    #[must_use]
+    pub fn timed_by(self, clock: Arc<dyn Clock>) -> Self {
+        Self { time: Time::of(clock), ..self }
     }
 
     /// As what the server lists its connections.
@@ -329,7 +337,7 @@ pub(super) fn readers(server: &Server) -> PgPool {
 }
 
 /// Opens the database for the first time in this process, with every check there is, and brings it up to date.
-pub(super) async fn prepare(server: &Server) -> Result<Found, OpenError> {
+pub(super) async fn prepare(server: &Server) -> Result<(Found, Place), OpenError> {
     // A migration may take long, and another process may be running it.
     let mut conn = server.connect(server.bounded("15min", "5min")).await?;
     check(server, &mut conn).await?;
@@ -424,7 +432,7 @@ pub(super) async fn is_for_us_too(ours: &Migrator, conn: &mut PgConnection) -> R
 }
 
 /// Which database it is, held against the file that remembers which one it was.
-async fn arrive(server: &Server, conn: &mut PgConnection) -> Result<Found, OpenError> {
+async fn arrive(server: &Server, conn: &mut PgConnection) -> Result<(Found, Place), OpenError> {
     let fault = |error| server.failed(error);
     sqlx::query(
         "INSERT INTO meta (name, value) VALUES ('id', replace(CAST(gen_random_uuid() AS TEXT), '-', ''))
@@ -436,7 +444,7 @@ async fn arrive(server: &Server, conn: &mut PgConnection) -> Result<Found, OpenE
     let id: String =
         sqlx::query_scalar("SELECT value FROM meta WHERE name = 'id'").fetch_one(&mut *conn).await.map_err(fault)?;
     let marked = known_by(server, Some(&id))?;
-    history::arrive(conn, server.marker.as_ref(), marked, &id).await.map_err(|error| match error {
+    history::arrive(conn, server.marker.as_ref(), marked, &id, &server.time).await.map_err(|error| match error {
         ArriveError::Sql(error) => server.failed(error),
         ArriveError::Open(error) => error,
     })

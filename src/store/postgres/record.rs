@@ -2,6 +2,9 @@
 //!
 //! They take no lock. A message's place is its unique key: of two who record the same one, one waits for the other and
 //! finds it there. So a group may also be written again when its COMMIT's answer was lost: what is ours is told by its id.
+//!
+//! They leave no mark by which it would be noticed that a failover has lost them alone: the poll finds their tickets, which
+//! were saved since the standby saw the time last, and nothing that was given is forgotten with them.
 
 use std::time::Instant;
 

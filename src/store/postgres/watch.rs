@@ -1,13 +1,14 @@
 //! What other processes did: told by NOTIFY, and looked for once a second, since a notification can be lost with its
 //! connection.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgConnectOptions, PgListener};
 use tokio::{task::JoinHandle, time};
 
 use super::{
     Pool,
+    history::History,
     lane::{CHANNEL, Voice},
 };
 
@@ -15,32 +16,52 @@ use super::{
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Wakes whoever waits on `voice` when another process has committed something that may be due, or other rules.
-pub(super) fn begin(readers: &Pool, voice: &Voice) -> Vec<JoinHandle<()>> {
-    vec![tokio::spawn(listen(readers.clone(), voice.clone())), tokio::spawn(look(readers.clone(), voice.clone()))]
+pub(super) fn begin(
+    readers: &Pool,
+    voice: &Voice,
+    history: Arc<History>,
+    writing: PgConnectOptions,
+) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(listen(readers.clone(), voice.clone(), history, writing)),
+        tokio::spawn(look(readers.clone(), voice.clone())),
+    ]
 }
 
-async fn listen(readers: Pool, voice: Voice) {
+/// What ended the connection may have put another history in the database's place: that is looked at before it is listened
+/// again, as nobody may have anything to write meanwhile.
+async fn listen(readers: Pool, voice: Voice, history: Arc<History>, writing: PgConnectOptions) {
     loop {
-        if let Err(error) = hear(&readers, &voice).await {
-            if matches!(error, sqlx::Error::PoolClosed) {
+        match hear(&readers, &voice).await {
+            Err(sqlx::Error::PoolClosed) => return,
+            Err(error) => {
+                tracing::warn!(%error, "notifications do not arrive; changes are found within a second");
+                time::sleep(EVERY).await;
+            }
+            Ok(()) => {}
+        }
+        while let Err(error) = history.look(&writing).await {
+            tracing::warn!(%error, "whether the database is the same as before cannot be seen yet");
+            if readers.is_closed() {
                 return;
             }
-            tracing::warn!(%error, "notifications do not arrive; changes are found within a second");
+            time::sleep(EVERY).await;
         }
-        time::sleep(EVERY).await;
     }
 }
 
+/// Until the connection is lost.
 async fn hear(readers: &Pool, voice: &Voice) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(readers).await?;
     listener.listen(CHANNEL).await?;
-    loop {
-        let heard = listener.try_recv().await?;
-        // `None`: the connection was lost, and with it whatever was said meanwhile.
-        if heard.is_none_or(|notification| notification.payload() != voice.me) {
+    // Whatever was said before.
+    voice.changed.notify_one();
+    while let Some(notification) = listener.try_recv().await? {
+        if notification.payload() != voice.me {
             voice.changed.notify_one();
         }
     }
+    Ok(())
 }
 
 /// What differs when somebody has changed the rules or has asked for something.

@@ -6,7 +6,7 @@ use latchkey_contract::{Timestamp, directory::Mode};
 use super::{
     Conn, Done, StoreError,
     audit::Append,
-    engine, keys, rules, tasks, watched,
+    engine, generation, keys, rules, tasks, watched,
     write::{Class, Room, Write},
 };
 use crate::{
@@ -46,6 +46,10 @@ impl Write for Commit {
         if let Some(expected) = t.revision
             && rules::revision(&mut *conn).await? != expected
         {
+            return Err(StoreError::Conflict);
+        }
+        // What was claimed before the note was written is in hand still.
+        if t.gives() && generation::is_compared(&mut *conn).await? {
             return Err(StoreError::Conflict);
         }
         for brake in &t.brakes {

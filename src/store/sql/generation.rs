@@ -1,9 +1,10 @@
 //! How old this copy of the database is.
 
 use async_trait::async_trait;
+use latchkey_contract::ConnectionId;
 
 use super::{
-    Conn, Pool, StoreError, commit, engine,
+    Conn, Pool, StoreError, commit, compared, engine,
     write::{Class, Room, Write},
 };
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
 
 const NUMBER: &str = "generation";
 const COMPARING: &str = "comparing";
+const SO_FAR: &str = "compared";
 
 pub(super) async fn read(readers: &Pool) -> Result<Generation, StoreError> {
     let rows: Vec<(String, String)> = sqlx::query_as("SELECT name, value FROM meta WHERE name IN ($1, $2)")
@@ -32,9 +34,19 @@ pub(super) async fn read(readers: &Pool) -> Result<Generation, StoreError> {
     Ok(generation)
 }
 
+/// Whether it is noted that this database is compared first.
+pub(super) async fn is_compared(conn: &mut Conn) -> Result<bool, StoreError> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM meta WHERE name = $1)")
+        .bind(COMPARING)
+        .fetch_one(conn)
+        .await
+        .map_err(engine)
+}
+
 pub(super) struct Raise {
     pub(super) seen: i64,
-    pub(super) ends_comparing: bool,
+    /// What was compared, when that ends with it.
+    pub(super) settled: Option<Comparing>,
 }
 
 #[async_trait]
@@ -58,22 +70,48 @@ impl Write for Raise {
         .fetch_one(&mut *conn)
         .await
         .map_err(engine)?;
-        if self.ends_comparing {
-            end_comparing(conn).await?;
+        if let Some(settled) = &self.settled {
+            end_comparing(conn, settled).await?;
         }
         row::parse("meta", NUMBER, &value)
     }
 
     /// What waits may be claimed.
     fn wakes(&self) -> bool {
-        self.ends_comparing
+        self.settled.is_some()
     }
 }
 
-async fn end_comparing(conn: &mut Conn) -> Result<(), StoreError> {
-    let note =
-        sqlx::query("DELETE FROM meta WHERE name = $1").bind(COMPARING).execute(&mut *conn).await.map_err(engine)?;
-    if note.rows_affected() > 0 { let_old_mails_be(conn).await } else { Ok(()) }
+/// Another note than the one that was settled was written meanwhile, and stays.
+async fn end_comparing(conn: &mut Conn, settled: &Comparing) -> Result<(), StoreError> {
+    let Some((noted, comparing)) = noted(conn).await? else { return Ok(()) };
+    if comparing != *settled {
+        return Err(StoreError::Conflict);
+    }
+    let done = sqlx::query("DELETE FROM meta WHERE name = $1 AND value = $2")
+        .bind(COMPARING)
+        .bind(noted)
+        .execute(&mut *conn)
+        .await
+        .map_err(engine)?;
+    commit::one(&done)?;
+    forget(conn, SO_FAR).await?;
+    compared(conn).await?;
+    let_old_mails_be(conn).await
+}
+
+/// The note, and the same as it stands there.
+async fn noted(conn: &mut Conn) -> Result<Option<(String, Comparing)>, StoreError> {
+    let noted: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
+        .bind(COMPARING)
+        .fetch_optional(conn)
+        .await
+        .map_err(engine)?;
+    noted.map(|text| row::decode("meta", COMPARING, &text).map(|note| (text, note))).transpose()
+}
+
+async fn forget(conn: &mut Conn, name: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM meta WHERE name = $1").bind(name).execute(conn).await.map(|_| ()).map_err(engine)
 }
 
 /// A copy owes mails that were sent since it was made, or tell of what nobody remembers. What asks somebody to act is sent
@@ -100,6 +138,40 @@ async fn let_old_mails_be(conn: &mut Conn) -> Result<(), StoreError> {
     Ok(())
 }
 
+pub(super) struct SoFar {
+    pub(super) comparing: Comparing,
+    pub(super) directories: Vec<ConnectionId>,
+}
+
+#[async_trait]
+impl Write for SoFar {
+    type Out = ();
+
+    fn class(&self) -> Class {
+        Class::Removal
+    }
+
+    async fn run(&self, conn: &mut Conn, _: Room) -> Result<(), StoreError> {
+        if noted(conn).await?.is_none_or(|(_, comparing)| comparing != self.comparing) {
+            return Err(StoreError::Conflict);
+        }
+        sqlx::query(
+            "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(SO_FAR)
+        .bind(row::encode(&self.directories)?)
+        .execute(conn)
+        .await
+        .map(|_| ())
+        .map_err(engine)
+    }
+
+    /// Removals in them may be claimed.
+    fn wakes(&self) -> bool {
+        true
+    }
+}
+
 pub(super) struct CompareFirst(pub(super) Comparing);
 
 #[async_trait]
@@ -110,7 +182,9 @@ impl Write for CompareFirst {
         Class::Removal
     }
 
+    /// Whoever starts compares anew: what was found so far may be a copy's.
     async fn run(&self, conn: &mut Conn, _: Room) -> Result<Comparing, StoreError> {
+        forget(conn, SO_FAR).await?;
         sqlx::query("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
             .bind(COMPARING)
             .bind(row::encode(&self.0)?)

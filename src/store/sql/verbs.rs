@@ -513,10 +513,14 @@ impl Store for Engine {
     }
 
     async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError> {
-        self.write(generation::Raise { seen, ends_comparing: false }).await
+        self.write(generation::Raise { seen, settled: None }).await
     }
-    async fn end_comparing(&self, seen: i64) -> Result<i64, StoreError> {
-        self.write(generation::Raise { seen, ends_comparing: true }).await
+    async fn end_comparing(&self, seen: i64, settled: Comparing) -> Result<i64, StoreError> {
+        self.write(generation::Raise { seen, settled: Some(settled) }).await
+    }
+
+    async fn compared_so_far(&self, comparing: Comparing, directories: &[ConnectionId]) -> Result<(), StoreError> {
+        self.write(generation::SoFar { comparing, directories: directories.to_vec() }).await
     }
 
     async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {

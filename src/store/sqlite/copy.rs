@@ -127,7 +127,10 @@ pub async fn put_in_order(path: &Path, comparing: Comparing, holds: &[Hold], by:
         let damaged = |error: StoreError| OpenError::Corrupt { path: path.to_owned(), found: error.to_string() };
         let note = row::encode(&comparing).map_err(damaged)?;
         // Whose sign-in was taken away since the copy was made must not be signed in again.
-        sqlx::query("DELETE FROM sessions").execute(&mut conn).await.map_err(|error| opener.failed(error))?;
+        sqlx::raw_sql("DELETE FROM sessions; DELETE FROM meta WHERE name = 'compared'")
+            .execute(&mut conn)
+            .await
+            .map_err(|error| opener.failed(error))?;
         sqlx::query(
             "INSERT INTO meta (name, value) VALUES ('comparing', $1)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",

@@ -31,7 +31,8 @@ pub(super) const RELEASE: &str =
 pub(super) const LEASE_GRACE_MS: i64 = 0;
 
 /// Leases what is due: at most one task per key, none of the connections at their limit but removals. The greatest risk
-/// goes first among removals that are due. Nothing, while this is an older copy that is compared first.
+/// goes first among removals that are due. While this is an older copy that is compared first, nothing but removals in
+/// directories that were compared.
 pub(super) const CLAIM: &str =
     "UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
         again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END
@@ -39,7 +40,11 @@ pub(super) const CLAIM: &str =
         SELECT id FROM tasks AS t
         WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.risk IN (0, 1, 2)
           AND t.run_at <= $1
-          AND NOT EXISTS (SELECT 1 FROM meta WHERE name = 'comparing')
+          AND (NOT EXISTS (SELECT 1 FROM meta WHERE name = 'comparing')
+               OR (t.priority = 0 AND t.kind = 'converge'
+                   AND t.connection IN (SELECT j.value FROM meta AS m, json_each(m.value) AS j WHERE m.name = 'compared'))
+               OR (t.priority = 0 AND t.kind = 'due'
+                   AND EXISTS (SELECT 1 FROM meta WHERE name = 'compared' AND value <> '[]')))
           AND (t.priority = 0 OR t.connection IS NULL
                OR t.connection NOT IN (SELECT value FROM json_each($4)))
           AND NOT EXISTS (SELECT 1 FROM tasks AS l WHERE l.state = 'leased' AND l.key = t.key)

@@ -211,6 +211,11 @@ fn code(error: &sqlx::Error) -> Option<i32> {
     }
 }
 
+/// A file has one history.
+async fn compared(_: &mut Conn) -> Result<(), StoreError> {
+    Ok(())
+}
+
 /// Having met damage, the engine refuses every other write of the same transaction, and its COMMIT.
 fn is_damage(error: &StoreError) -> bool {
     const CORRUPT: i32 = 11;

@@ -34,6 +34,8 @@ story::tell!(fresh:
     a_claim_takes_what_is_due_removals_first,
     one_key_has_one_hand,
     nothing_is_claimed_while_a_copy_is_compared,
+    what_is_owed_where_it_was_compared_is_claimed,
+    what_is_in_hand_gives_nothing_while_a_copy_is_compared,
     a_connection_at_its_limit_is_skipped_but_not_by_removals,
     a_lease_that_ran_out_is_lost_to_who_comes_next,
     a_lease_does_not_fit_a_later_task_of_its_slot,

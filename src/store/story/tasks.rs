@@ -7,8 +7,8 @@ use latchkey_contract::directory::{Mode, Risk};
 use super::sample::*;
 use crate::{
     access::account::Overdue,
-    jobs::task::{Lease, Priority, Task, Work},
-    store::{Claim, Comparing, Finish, LaterHolds, NoticeState, Store, StoreError, Transition},
+    jobs::task::{Lease, NewTask, Priority, Task, Work},
+    store::{Claim, CommitName, Comparing, Finish, LaterHolds, NoticeState, Store, StoreError, Transition},
 };
 
 fn error(text: &str) -> String {
@@ -99,8 +99,62 @@ pub(crate) async fn nothing_is_claimed_while_a_copy_is_compared(store: &dyn Stor
     assert!(claim(store, after(1)).await.is_empty());
     let number = store.raise_generation(0).await.unwrap();
     assert!(claim(store, after(1)).await.is_empty(), "a backup meanwhile ends no comparison");
-    assert!(store.end_comparing(0).await.unwrap() > number);
+    let other = Comparing { since: after(1), ..comparing };
+    assert!(
+        matches!(store.end_comparing(0, other).await, Err(StoreError::Conflict)),
+        "there is more to compare by now"
+    );
+    assert!(claim(store, after(1)).await.is_empty());
+    assert!(store.end_comparing(0, comparing).await.unwrap() > number);
+    assert!(store.end_comparing(0, other).await.is_ok(), "it is over");
     assert_eq!(one(store, after(1)).await.work.slot(), "converge:a1");
+}
+
+/// One directory that cannot be reached holds up nothing that is owed elsewhere, and another note holds up all.
+pub(crate) async fn what_is_owed_where_it_was_compared_is_claimed(store: &dyn Store) {
+    let due = NewTask::new(Work::Due { grant: "g1".parse().unwrap() }, START, Priority::Removal);
+    add(store, vec![task(converge("a1", "acme-entra"), START, Priority::Removal), due]).await;
+    add(store, vec![task(converge("a2", "dead-entra"), START, Priority::Removal)]).await;
+    add(store, vec![task(converge("a3", "acme-entra"), START, Priority::Giving)]).await;
+    let comparing = Comparing { since: START, knows_until: None, later_holds: LaterHolds::Unknown };
+    let (other, compared) = (Comparing { since: after(1), ..comparing }, [connection("acme-entra")]);
+    assert!(matches!(store.compared_so_far(comparing, &compared).await, Err(StoreError::Conflict)), "nothing is");
+    store.compare_first(comparing).await.unwrap();
+    assert!(matches!(store.compared_so_far(other, &compared).await, Err(StoreError::Conflict)));
+    store.compared_so_far(comparing, &[]).await.unwrap();
+    assert!(claim(store, after(1)).await.is_empty());
+    store.compared_so_far(comparing, &compared).await.unwrap();
+    store.compare_first(comparing).await.unwrap();
+    assert!(claim(store, after(1)).await.is_empty(), "who starts compares anew");
+    store.compared_so_far(comparing, &compared).await.unwrap();
+    let mut taken: Vec<_> = claim(store, after(1)).await.iter().map(|task| task.work.slot()).collect();
+    taken.sort();
+    assert_eq!(taken, ["converge:a1", "due:g1"]);
+    store.end_comparing(0, comparing).await.unwrap();
+    assert_eq!(claim(store, after(1)).await.len(), 2);
+}
+
+/// Work that was claimed before the note was written takes away, and gives nothing.
+pub(crate) async fn what_is_in_hand_gives_nothing_while_a_copy_is_compared(store: &dyn Store) {
+    add(store, vec![task(intake("d1", "4711"), START, Priority::Giving)]).await;
+    let lease = one(store, START).await.lease;
+    let comparing = Comparing { since: START, knows_until: None, later_holds: LaterHolds::Unknown };
+    store.compare_first(comparing).await.unwrap();
+    let giving = || Transition {
+        name: CommitName::Decided,
+        grants: vec![grant("g1", "a1", "4711", granting())],
+        lease: Some((lease.clone(), Finish::Done)),
+        ..transition()
+    };
+    let approved = Transition { name: CommitName::Approved, lease: None, ..giving() };
+    let step = Transition { name: CommitName::StepIntent, ..transition() };
+    for gives in [giving(), approved, step.clone()] {
+        assert!(matches!(store.commit(gives).await, Err(StoreError::Conflict)));
+    }
+    store.commit(Transition { is_removal: true, ..step }).await.unwrap();
+    store.commit(Transition { name: CommitName::Refused, ..transition() }).await.unwrap();
+    store.end_comparing(0, comparing).await.unwrap();
+    store.commit(giving()).await.unwrap();
 }
 
 pub(crate) async fn a_connection_at_its_limit_is_skipped_but_not_by_removals(store: &dyn Store) {

@@ -152,6 +152,7 @@ counted! {
     counted_since() -> Option<Timestamp>;
     generation() -> Generation;
     raise_generation(seen: i64) -> i64;
-    end_comparing(seen: i64) -> i64;
+    end_comparing(seen: i64, settled: Comparing) -> i64;
+    compared_so_far(comparing: Comparing, directories: &[ConnectionId]) -> ();
     compare_first(comparing: Comparing) -> Comparing;
 }

@@ -1,11 +1,14 @@
 //! What the server's failover, a restored copy, and another replica's arrival mean.
 
+use std::sync::Arc;
+
+use latchkey_contract::{Clock, Timestamp};
 use latchkey_simulators::postgres::{Server as Started, binaries};
 
 use super::*;
 use crate::{
     jobs::task::Priority,
-    store::{Claim, postgres::Found},
+    store::{Claim, Comparing, postgres::Found},
 };
 
 /// A server of its own, with a database in use, and what is remembered of it.
@@ -37,6 +40,10 @@ impl Site {
             .unwrap(),
         );
     }
+}
+
+async fn noted(store: &Postgres) -> Option<Comparing> {
+    store.generation().await.ok()?.comparing
 }
 
 /// Something that is due, and something that was said to be committed.
@@ -74,29 +81,142 @@ async fn what_is_lost_with_the_primary_is_noticed_before_anything_is_claimed() {
 
     assert_eq!(claimed(&store).await, 0);
     assert!(store.grant(&"g1".parse().unwrap()).await.unwrap().is_none(), "it is lost indeed");
-    let note = store.generation().await.unwrap().comparing.unwrap();
-    assert_eq!((note.since, note.knows_until), (START, Some(START)));
+    let note = noted(&store).await.unwrap();
+    assert_eq!(note.knows_until, Some(START));
+    let now = store.clock().await.unwrap();
+    assert!(
+        note.since <= now && now.since(note.since) < Duration::from_secs(60),
+        "what was asked for before is not taken up"
+    );
     assert_eq!(claimed(&other).await, 0, "who has lost nothing heeds it too");
-    store.end_comparing(0).await.unwrap();
+    assert_eq!(noted(&store).await, Some(note), "and does not note it once more");
+    store.end_comparing(0, note).await.unwrap();
     assert_eq!(claimed(&other).await, 1);
     store.close().await;
     assert_eq!(site.open("one").await.found(), Found::Usual, "it was compared");
 }
 
-/// A standby that had everything takes over: nobody is held up, and the next start neither.
+/// A standby that had everything takes over. A process that died with the primary may have been told more, so it is compared;
+/// but what was asked for is taken up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failover_that_loses_nothing_holds_nobody_up() {
+async fn a_failover_that_loses_nothing_is_compared_and_takes_up_what_was_asked_for() {
     let Some(mut site) = Site::new() else { return };
     let store = site.open("one").await;
     due(&store).await;
     promise(&store).await;
     site.server(Started::copy).await;
     site.server(Started::fail_over).await;
+    assert_eq!(claimed(&store).await, 0);
+    let note = noted(&store).await.unwrap();
+    assert_eq!((note.since, note.knows_until), (START, Some(START)));
+    store.end_comparing(0, note).await.unwrap();
     assert_eq!(claimed(&store).await, 1);
     assert_eq!(store.grant(&"g1".parse().unwrap()).await.unwrap().unwrap().version, 1);
     store.close().await;
     let again = site.open("one").await;
-    assert_eq!((again.found(), again.generation().await.unwrap().comparing), (Found::Usual, None));
+    assert_eq!((again.found(), noted(&again).await), (Found::Usual, None));
+}
+
+/// No access is shorter than two minutes: what was asked for since a copy as fresh as that is taken up, and nothing that an
+/// older one does not know of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_a_fresh_standby_forgot_is_taken_up_again() {
+    for (age, since) in [(119, START), (120, after(120))] {
+        let Some(mut site) = Site::new() else { return };
+        let clock = Arc::new(ByHand(after(age)));
+        let by_hand = server(&site.database).marked_by(site.dir.path().join("one")).timed_by(clock);
+        let store = Postgres::open(&by_hand).await.unwrap();
+        due(&store).await;
+        site.server(Started::copy).await;
+        promise(&store).await;
+        site.server(Started::fail_over).await;
+        assert_eq!(claimed(&store).await, 0);
+        assert_eq!(noted(&store).await.map(|note| note.since), Some(since));
+    }
+}
+
+#[derive(Debug)]
+struct ByHand(Timestamp);
+
+#[async_trait::async_trait]
+impl Clock for ByHand {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+    async fn sleep_until(&self, _: Timestamp) {}
+    fn is_moved_by_hand(&self) -> bool {
+        true
+    }
+}
+
+/// Whoever was told of it died with the primary, and who is left has nothing to write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_history_is_noticed_by_who_only_listens() {
+    let Some(mut site) = Site::new() else { return };
+    let (store, dies) = (site.open("one").await, site.open("dies").await);
+    due(&store).await;
+    site.server(Started::copy).await;
+    promise(&dies).await;
+    drop(dies);
+    site.server(Started::fail_over).await;
+    let began = Instant::now();
+    while noted(&store).await.is_none() {
+        assert!(began.elapsed() < Duration::from_secs(10), "nobody has noticed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Who did not run meanwhile finds in the database that it was compared: by who ran, or by who came first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_have_compared_holds_for_who_starts_late() {
+    let Some(mut site) = Site::new() else { return };
+    let (store, late) = (site.open("one").await, site.open("late").await);
+    due(&store).await;
+    late.close().await;
+    site.server(Started::copy).await;
+    site.server(Started::fail_over).await;
+    assert_eq!(claimed(&store).await, 0);
+    let note = noted(&store).await.unwrap();
+    let late = site.open("late").await;
+    assert_eq!((late.found(), noted(&late).await), (Found::Usual, Some(note)), "it is under way");
+    late.close().await;
+    store.end_comparing(0, note).await.unwrap();
+    let late = site.open("late").await;
+    assert_eq!((late.found(), noted(&late).await), (Found::Usual, None), "it is over");
+
+    // A machine that knows nothing comes first, and takes it for an older copy by its generation.
+    site.server(Started::copy).await;
+    late.close().await;
+    store.close().await;
+    site.server(Started::fail_over).await;
+    let new = site.open("new").await;
+    let note = new.compare_first(note).await.unwrap();
+    new.end_comparing(0, note).await.unwrap();
+    let late = site.open("late").await;
+    assert_eq!((late.found(), noted(&late).await), (Found::Usual, None));
+}
+
+/// A second failover while the first is compared: what was found so far does not end the comparison.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_failover_is_not_settled_with_the_first() {
+    let Some(mut site) = Site::new() else { return };
+    let store = site.open("one").await;
+    due(&store).await;
+    let mut notes = Vec::new();
+    for _ in 0..2 {
+        site.server(Started::copy).await;
+        site.server(Started::fail_over).await;
+        assert_eq!(claimed(&store).await, 0);
+        notes.extend(noted(&store).await);
+    }
+    assert!(notes[0].since < notes[1].since && notes[0].knows_until == notes[1].knows_until, "{notes:?}");
+    assert!(matches!(store.end_comparing(0, notes[0]).await, Err(StoreError::Conflict)));
+    assert_eq!(claimed(&store).await, 0);
+    store.end_comparing(0, notes[1]).await.unwrap();
+    assert_eq!(claimed(&store).await, 1);
 }
 
 /// Who did not run during the failover cannot know what is missing: it is compared.
@@ -111,7 +231,8 @@ async fn who_starts_after_a_failover_compares_first() {
     site.server(Started::fail_over).await;
     let store = site.open("one").await;
     assert_eq!((store.found(), claimed(&store).await), (Found::Elsewhere, 0));
-    assert!(store.generation().await.unwrap().comparing.is_some());
+    let (note, now) = (noted(&store).await.unwrap(), store.clock().await.unwrap());
+    assert!(now.since(note.since) < Duration::from_secs(60) && note.knows_until == Some(START), "{note:?}");
 }
 
 /// F171: one replica after the other is replaced. While a newer one brings the database up, this one goes on with statements
