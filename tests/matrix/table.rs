@@ -58,9 +58,20 @@ impl Row {
         format!("{} | {} | {} | {} | {} |", self.part, self.engine, self.phase, self.place, self.fault)
     }
 
-    /// Whether it is among those that are to be run: all, unless the environment names some.
+    /// Whether it is among those that are to be run: all, unless the environment names some, or a share.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.name().contains(&std::env::var("LATCHKEY_MATRIX_CELLS").unwrap_or_default())
+        self.name().contains(&std::env::var("LATCHKEY_MATRIX_CELLS").unwrap_or_default()) && self.is_in(share())
+    }
+
+    /// Which share a cell is in depends on its name alone, so that all shares are the whole, and each has something of every
+    /// part.
+    fn is_in(&self, (share, of): (u64, u64)) -> bool {
+        // FNV-1a.
+        let hash = self
+            .name()
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        (hash >> 32) % of == share - 1
     }
 
     fn cells(&self) -> [String; 7] {
@@ -81,6 +92,13 @@ impl Row {
             time,
         ]
     }
+}
+
+/// `LATCHKEY_MATRIX_SHARE=2/8`: the second of eight. Without it, all.
+fn share() -> (u64, u64) {
+    let Ok(text) = std::env::var("LATCHKEY_MATRIX_SHARE") else { return (1, 1) };
+    let parts = text.split_once('/').and_then(|(share, of)| Some((share.parse().ok()?, of.parse().ok()?)));
+    parts.filter(|(share, of)| (1..=*of).contains(share)).expect("LATCHKEY_MATRIX_SHARE is written like 2/8")
 }
 
 /// Prints it, and answers what failed.
@@ -144,7 +162,8 @@ fn sums(parts: &BTreeMap<&str, Vec<&Row>>, time: Duration) -> String {
             all += own.len();
         }
     }
-    let _ = writeln!(text, "\n{all} cells in {} s.", time.as_secs());
+    let (share, of) = share();
+    let _ = writeln!(text, "\n{all} cells in {} s, share {share} of {of}.", time.as_secs());
     text
 }
 
