@@ -23,7 +23,7 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(300);
 
 /// After a claim that found nothing, so many times as long as it took passes before the next: a flood of commits, each of
 /// which may matter, must not spend the store's time on being told that nothing can be taken.
-const SPARES: u32 = 4;
+const SPARES: u32 = 9;
 
 /// The same, at most.
 const SPARES_AT_MOST: Duration = Duration::from_millis(50);

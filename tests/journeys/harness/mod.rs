@@ -20,7 +20,7 @@ use latchkey::{
     registry::{SecretKind, SecretName, set_secrets},
     rulebook::{Records, Rulebook, Rules},
     seal,
-    store::{Engine, Store, sqlite::Options},
+    store::{Engine, Store, StoreError, TaskRow, sqlite::Options},
 };
 use latchkey_contract::{Clock, ConnectionId, PersonId, Secret, TicketRef, Timestamp};
 use latchkey_simulators::authority::{Authority, use_ring};
@@ -202,8 +202,30 @@ impl TestApp {
         )
     }
 
-    /// Lets everything happen that can happen without time passing.
+    /// Lets everything happen that can happen without time passing, but for the moment that an intake waits which met somebody
+    /// else's commit.
     pub(crate) async fn run(&self) {
+        self.rest().await;
+        while let Some(at) = self.again_at().await {
+            self.clock.pass(at.since(self.clock.now()));
+            self.rest().await;
+        }
+    }
+
+    /// When an intake is tried again that failed just now.
+    async fn again_at(&self) -> Option<Timestamp> {
+        let soon = self.clock.now() + Duration::from_millis(200);
+        let is_soon = self.store().next_due().await.unwrap().is_some_and(|due| due <= soon);
+        if !is_soon {
+            return None;
+        }
+        let (tasks, conflict) = (self.store().tasks(u32::MAX).await.unwrap(), StoreError::Conflict.to_string());
+        let failed = |task: &TaskRow| task.last_error.as_ref().is_some_and(|error| error.contains(&conflict));
+        let again = |task: &&TaskRow| task.state == "pending" && task.slot.starts_with("intake:") && failed(task);
+        tasks.iter().filter(again).map(|task| task.at).filter(|at| *at <= soon).min()
+    }
+
+    async fn rest(&self) {
         let mut quiet = 0;
         let bound = std::time::Instant::now() + Duration::from_secs(30);
         while quiet < 3 {
