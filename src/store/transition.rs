@@ -142,7 +142,10 @@ impl Transition {
     pub fn gives(&self) -> bool {
         let begins = || self.grants.iter().any(|grant| matches!(grant.state, State::Granting { .. }));
         !self.is_removal
-            && (matches!(self.name, CommitName::Decided | CommitName::StepIntent | CommitName::HandingOver) || begins())
+            && (matches!(
+                self.name,
+                CommitName::Decided | CommitName::StepIntent | CommitName::HandingOver | CommitName::Revealed
+            ) || begins())
     }
 
     /// An empty one.

@@ -275,6 +275,8 @@ async fn over(bench: &mut Bench, weather: Weather, tickets: Vec<i64>) -> String 
     // In small steps: what was lost is found by the poll, which nobody waits for.
     for _ in 0..35 {
         bench.pass(4 * MINUTE).await;
+        // What a standby lacks may be noticed only now.
+        recovered(bench).await;
     }
     let app = &bench.app;
     let ended = |ticket: &&i64| is_told(app, **ticket, "Latchkey: access has ended, proven off.");

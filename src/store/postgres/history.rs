@@ -69,6 +69,9 @@ const NOTE: &str = "INSERT INTO meta (name, value)
 /// meanwhile is found by comparing. Of these requests one whose delivery is lost as well is found by the next poll.
 const TAKEN_UP_MS: i64 = 2 * 60 * 1000;
 
+/// Who was told something within this time, and finds it all, knows that the standby had everything until then.
+const LATELY: Duration = Duration::from_secs(2 * 60);
+
 /// Which history of which database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place(String);
@@ -256,7 +259,7 @@ impl History {
     pub(super) async fn check(&self, conn: &mut Conn) -> Result<(), sqlx::Error> {
         let mut before = self.place.lock().await;
         let place = Place::of(conn).await?;
-        let (told, lost) = self.lost(conn).await?;
+        let (lately, lost) = self.lost(conn).await?;
         let is_new = before.as_ref().is_some_and(|before| *before != place);
         if lost > 0 {
             tracing::error!(
@@ -274,7 +277,7 @@ impl History {
                  compared with the directories"
             );
             // Who was told something lately and has all of it knows that the standby had everything until then.
-            self.time.note(conn, &place, if told > 0 { i64::MAX } else { 0 }).await?;
+            self.time.note(conn, &place, if lately { i64::MAX } else { 0 }).await?;
         }
         if is_new {
             self.remember(conn, &place).await?;
@@ -283,14 +286,15 @@ impl History {
         Ok(())
     }
 
-    /// How many groups this process was told of, and how many of them are not there.
-    async fn lost(&self, conn: &mut Conn) -> Result<(usize, i64), sqlx::Error> {
+    /// Whether this process was told of a group lately, and how many of those it was told of are not there.
+    async fn lost(&self, conn: &mut Conn) -> Result<(bool, i64), sqlx::Error> {
         let known = {
             let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
             let fresh = newest.iter().filter(|(_, (_, at))| at.elapsed() < FRESH);
-            fresh.map(|(line, (batch, _))| (line.clone(), *batch)).collect::<Vec<_>>()
+            fresh.map(|(line, (batch, at))| (line.clone(), *batch, *at)).collect::<Vec<_>>()
         };
-        let (lines, batches): (Vec<String>, Vec<i64>) = known.into_iter().unzip();
+        let lately = known.iter().any(|(_, _, at)| at.elapsed() < LATELY);
+        let (lines, batches): (Vec<String>, Vec<i64>) = known.into_iter().map(|(line, batch, _)| (line, batch)).unzip();
         let lost = sqlx::query_scalar(
             "SELECT count(*) FROM unnest($1, $2) AS known (line, batch)
              WHERE NOT EXISTS (SELECT 1 FROM writers WHERE id = known.line AND writers.batch >= known.batch)",
@@ -299,7 +303,7 @@ impl History {
         .bind(&batches)
         .fetch_one(conn)
         .await?;
-        Ok((lines.len(), lost))
+        Ok((lately, lost))
     }
 
     /// The next start is to find the history of which this process has seen that it is compared.
