@@ -11,6 +11,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use latchkey_contract::Timestamp;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use sqlx::{ConnectOptions as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::Semaphore;
 
@@ -196,15 +197,40 @@ async fn what_is_committed_is_worked_off_and_the_queue_falls_idle() {
     assert_eq!(bench.store.queue(after(10)).await.unwrap(), crate::store::QueueState::default());
 }
 
+/// How many commits were made while this recorder was there.
+fn commits(recorder: &PrometheusRecorder) -> Option<u64> {
+    let text = recorder.handle().render();
+    text.lines().find_map(|line| line.strip_prefix("db_commit_seconds_count ")?.parse().ok())
+}
+
+/// F175: what comes for a connection at its limit asks for no claim each time: the one who writes is there for deliveries.
+#[tokio::test]
+async fn a_flood_for_a_connection_at_its_limit_is_not_asked_about_each_time() {
+    const FLOOD: u64 = 300;
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _measuring = metrics::set_default_local_recorder(&recorder);
+    let bench = Bench::new().await;
+    let (open, job) = gate();
+    let (queue, worked) = bench.start(Settings { per_connection: 2, ..settings() }, job);
+    bench.add((0..3).map(|n| giving(&format!("slow{n}"), "slow")).collect()).await;
+    until("the limit is reached", async || worked.slots().len() == 2).await;
+    let before = commits(&recorder).unwrap();
+    for n in 0..FLOOD {
+        bench.add(vec![giving(&format!("more{n}"), "slow")]).await;
+    }
+    let claims = commits(&recorder).unwrap() - before - FLOOD;
+    assert!(claims < FLOOD / 3, "{claims} claims beside {FLOOD} commits");
+    open.add_permits(1000);
+    until("idle", async || queue.idle().await).await;
+    assert_eq!(worked.slots().len(), 303);
+}
+
 /// Pulses pass, in real time, and the heart beats; nothing is written and nothing is read.
 #[tokio::test]
 async fn who_has_nothing_to_do_asks_the_store_nothing() {
-    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let recorder = PrometheusBuilder::new().build_recorder();
     let _measuring = metrics::set_default_local_recorder(&recorder);
-    let commits = || {
-        let text = recorder.handle().render();
-        text.lines().find_map(|line| line.strip_prefix("db_commit_seconds_count ")?.parse::<u64>().ok())
-    };
+    let commits = || commits(&recorder);
     let bench = Bench::new().await;
     let (queue, worked) = bench.start(settings(), |_, _| async { Ran::Finish(Finish::Done) });
     bench.add(vec![giving("a1", "d"), task(converge("later", "d"), after(10), Priority::Giving)]).await;
