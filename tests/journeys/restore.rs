@@ -302,7 +302,8 @@ async fn a_directory_that_cannot_be_reached_is_waited_for_or_done_without_by_nam
     }
 }
 
-/// F177, I6: a directory that cannot be reached holds up nothing that is owed in another one.
+/// F177, I6: a directory that cannot be reached holds up nothing that is owed in another one; and nothing is shown meanwhile,
+/// as the database may have forgotten that it has ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_owed_elsewhere_is_taken_away_while_one_directory_is_waited_for() {
     let mut app = TestApp::start().await;
@@ -319,6 +320,21 @@ async fn what_is_owed_elsewhere_is_taken_away_while_one_directory_is_waited_for(
     soon!("the comparison", app.waits_for_reconcile().await && app.comparisons() > 0);
     let asked = app.psa.ticket();
     app.psa.ask(asked);
+    app.clock.pass(Duration::from_secs(31));
+    let mut jane = app.browser();
+    let signed_in = jane.sign_in("jane", &app.jane, app.clock.now()).await;
+    assert!(signed_in.location.is_some(), "{}", signed_in.text);
+    app.clock.pass(Duration::from_secs(31));
+    let claim = format!("/claim/{}", app.grant(ticket).await.id);
+    let page = jane.get(&claim).await;
+    let token = page.input("form_token").unwrap_or_else(|| panic!("{} {}", page.status, page.text));
+    let code = app.jane.code(app.clock.now());
+    let page = jane.post(&format!("{claim}/reveal"), &[("form_token", &token), ("code", &code)]).await;
+    assert!(
+        page.text.contains("while the database is compared") && !page.text.contains("class=\"secret\""),
+        "{}",
+        page.text
+    );
     app.clock.pass(Duration::from_secs(61 * 60));
     soon!("the end", app.enabled().is_empty());
     soon!("the proof", {
