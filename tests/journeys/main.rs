@@ -7,7 +7,7 @@ macro_rules! soon {
     ($what:expr, $condition:expr) => {{
         let start = std::time::Instant::now();
         while !$condition {
-            assert!(start.elapsed() < std::time::Duration::from_secs(20), "{} does not come", $what);
+            assert!(start.elapsed() < std::time::Duration::from_secs(60), "{} does not come", $what);
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }};
