@@ -9,46 +9,62 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use latchkey_contract::{Clock, Timestamp};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     cli::ServiceDesk,
-    clock_guard::{GuardedClock, Trust},
-    config::Config,
+    clock_guard::{Doubt, GuardedClock, Trust},
+    config::{Config, DATABASE_FILE},
     generation::{Counter, CounterError, Standing},
     http::{self, Entrance, Health, HealthCheck, Web},
     jobs::{
-        Jobs, Post, chain,
-        queue::{Gate, Queue, Run, Settings},
+        Jobs, Post,
+        queue::{Queue, Run, Settings},
         sweep::Sweep,
     },
     lock::Lock,
     random::{Random, SystemRandom},
     reconcile::Reconcile,
     registry::{Live, Vendors},
+    replicas::{self, Replica},
     seal,
     socket::{Door, Limits},
-    store::{
-        Comparing, LaterHolds, Store, StoreError,
-        sqlite::{Options, Sqlite},
-    },
+    store::{Comparing, Engine, LaterHolds, Store, StoreError, sqlite::Options},
     tls::Tls,
 };
 
 /// How long work under way may take to finish when the service is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The database within the data directory.
+/// What is due and lies for so long is done by nobody.
+const LEFT_LYING: Duration = Duration::from_secs(60);
+
+/// How long `/readyz` waits for the database to write.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The database's file within the data directory, where it is a file.
 #[must_use]
 pub fn database(config: &Config) -> PathBuf {
-    config.data_dir.join("latchkey.db")
+    config.data_dir.join(DATABASE_FILE)
 }
 
 /// Puts something between the service and its store.
 pub type WrapStore = Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store> + Send>;
+
+/// What a process does. On a PostgreSQL server several may share it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Duties {
+    /// Everything.
+    #[default]
+    All,
+    /// Pages, webhooks and the socket; the work is left to others.
+    Web,
+    /// The work: nobody reaches it but through the socket, and its metrics.
+    Work,
+}
 
 /// What differs between the shipped program and a test or the sandbox.
 pub struct Parts {
@@ -56,7 +72,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
-    /// How large the database may become, and what is kept of the disk for removals.
+    /// How large the database's file may become, and what is kept of the disk for removals.
     pub storage: Options,
     /// Lies between the service and its store, where somebody wants to look or to break off.
     pub wrap_store: Option<WrapStore>,
@@ -64,6 +80,8 @@ pub struct Parts {
     pub metrics: Option<PrometheusHandle>,
     /// Notified when the operator wants files to be looked at again.
     pub reload: Arc<Notify>,
+    /// What it does.
+    pub duties: Duties,
 }
 
 impl Parts {
@@ -77,6 +95,7 @@ impl Parts {
             wrap_store: None,
             metrics: None,
             reload: Arc::default(),
+            duties: Duties::All,
         }
     }
 }
@@ -91,9 +110,11 @@ impl fmt::Debug for Parts {
 #[derive(Debug)]
 pub struct App {
     lock: Lock,
-    sqlite: Arc<Sqlite>,
+    engine: Engine,
+    counter: Counter,
+    clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,
-    queue: Arc<Queue>,
+    queue: Option<Arc<Queue>>,
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
     servers: Vec<actix_web::dev::ServerHandle>,
@@ -107,18 +128,27 @@ impl App {
     /// # Errors
     /// Whatever stops the start, with what to do about it: nothing runs half.
     pub async fn start(config: &Config, parts: Parts) -> anyhow::Result<Self> {
+        let duties = parts.duties;
         let lock = Lock::for_service(&config.data_dir).await?;
-        let sqlite = Arc::new(Sqlite::open(&database(config), parts.storage).await?);
-        let mut store: Arc<dyn Store> = Arc::<Sqlite>::clone(&sqlite);
+        let database = config.database.clone().timed_by(&parts.clock);
+        let engine = Engine::open(&database, parts.storage).await?;
+        ensure!(
+            duties == Duties::All || matches!(engine, Engine::Postgres(_)),
+            "one process does everything where the database is a file: leave --web and --worker out, or name a PostgreSQL \
+             server under [database]"
+        );
+        let mut store = engine.store();
         if let Some(wrap) = parts.wrap_store {
             store = wrap(store);
         }
         let wall = Arc::clone(&parts.clock);
         let tls = config.tls.clone().map(|files| Tls::open(files, Arc::clone(&wall))).transpose()?;
-        let (guard, last) = guarded(parts.clock, store.as_ref()).await?;
+        let (guard, last) =
+            guarded(parts.clock, &engine, store.as_ref()).await.context("the database cannot be read")?;
         let clock: Arc<dyn Clock> = Arc::<GuardedClock<_>>::clone(&guard);
         let counter = Counter::at(&config.generation_file);
-        let copy = Copy::begin(&counter, store.as_ref(), last, clock.now()).await.context("the database failed")?;
+        let comparing = begin_with_copy(&counter, &engine, store.as_ref(), last, clock.now());
+        let comparing = comparing.await.context("the database failed")?;
         let seal = Arc::new(seal::unlock(&config.key_file, store.as_ref(), clock.now()).await?);
         // Tokens, certificates and one-time codes are judged by other people's clocks: they get the wall's time as it is.
         let vendors = Arc::new(Vendors::new(Arc::clone(&store), Arc::clone(&seal), Arc::clone(&wall)));
@@ -128,34 +158,38 @@ impl App {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
             clock: Arc::clone(&clock),
-            trust: Arc::<GuardedClock<_>>::clone(&guard),
+            trust: Arc::new(Sound { clock: Arc::<GuardedClock<_>>::clone(&guard), engine: engine.clone() }),
             random: Arc::clone(&random),
             seal: Arc::clone(&seal),
             public_url: config.public_url.clone(),
             post: Arc::new(Post::new(config.mail.clone(), config.public_url.clone(), Arc::clone(&wall))),
         });
         let run: Arc<dyn Run> = Arc::<Jobs>::clone(&jobs);
-        let gate = if copy.comparing.is_some() { Gate::closed() } else { Gate::open() };
-        let settings = Settings { random: Arc::clone(&random), gate: gate.clone(), ..Settings::default() };
-        let queue = Arc::new(Queue::start(Arc::clone(&store), Arc::clone(&clock), run, settings));
         let trust: Arc<dyn Trust> = Arc::<GuardedClock<_>>::clone(&guard);
-        let sweep = Arc::new(Sweep::new(Arc::clone(&store), Arc::clone(&clock), trust));
-        let reconcile = copy.comparing.map(|comparing| {
+        let settings = Settings { random: Arc::clone(&random), trust, ..Settings::default() };
+        let queue = (duties != Duties::Web)
+            .then(|| Arc::new(Queue::start(Arc::clone(&store), Arc::clone(&clock), run, settings)));
+        let trust: Arc<dyn Trust> = Arc::<GuardedClock<_>>::clone(&guard);
+        let sweep = queue.is_some().then(|| Arc::new(Sweep::new(Arc::clone(&store), Arc::clone(&clock), trust)));
+        let reconcile = {
             let (store, live, clock) = (Arc::clone(&store), Arc::clone(&live), Arc::clone(&clock));
-            Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter, comparing, gate))
-        });
+            Arc::new(Reconcile::new(store, live, clock, Arc::clone(&random), counter.clone(), comparing.as_ref()))
+        };
         let health: Arc<dyn Health> = Arc::new(Pulse {
+            engine: engine.clone(),
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
-            trust: guard,
-            queue: Arc::clone(&queue),
-            sweep: Arc::clone(&sweep),
-            reconcile: reconcile.clone(),
-            unraised: copy.unraised,
+            trust: Arc::<GuardedClock<_>>::clone(&guard),
+            queue: queue.clone(),
+            sweep: sweep.clone(),
+            reconcile: Arc::clone(&reconcile),
+            counter: counter.clone(),
         });
         let mut app = Self {
             lock,
-            sqlite,
+            engine,
+            counter,
+            clock,
             store: Arc::clone(&store),
             queue,
             address: config.listen,
@@ -164,19 +198,37 @@ impl App {
             background: Vec::new(),
             door: None,
         };
-        let waking = Arc::clone(&app.queue);
-        app.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
-        if let Some(reconcile) = reconcile {
-            let waking = Arc::clone(&app.queue);
-            app.background.push(tokio::spawn(async move { reconcile.run(move || waking.wake()).await }));
-        }
+        app.begin(sweep, reconcile, guard);
         let desk = Arc::new(ServiceDesk::new(config.clone(), Arc::clone(&wall), Arc::clone(&jobs)));
         let web = Arc::new(Web::new(config, store, wall, seal, live, jobs, Arc::clone(&health)));
-        let entrance = app.entrance(config, tls, parts.reload)?;
-        app.serve(config, entrance, web, health, parts.metrics)?;
+        if duties != Duties::Work {
+            let entrance = app.entrance(config, tls, parts.reload)?;
+            app.serve(config, entrance, web)?;
+        }
+        app.serve_metrics(config, health, parts.metrics)?;
         app.door = Some(Door::open(&config.data_dir, desk, Limits::default())?);
         tracing::info!(address = %app.address, version = env!("CARGO_PKG_VERSION"), "ready");
         Ok(app)
+    }
+
+    /// What goes on in the background for ever.
+    fn begin(
+        &mut self,
+        sweep: Option<Arc<Sweep>>,
+        reconcile: Arc<Reconcile>,
+        clock: Arc<GuardedClock<Arc<dyn Clock>>>,
+    ) {
+        let works = self.queue.is_some();
+        if let (Some(sweep), Some(waking)) = (sweep, self.queue.clone()) {
+            self.background.push(tokio::spawn(async move { sweep.run(move || waking.wake()).await }));
+        }
+        match &self.engine {
+            Engine::Sqlite(_) => self.background.push(tokio::spawn(async move { reconcile.run().await })),
+            Engine::Postgres(server) => {
+                let (server, store, counter) = (Arc::clone(server), Arc::clone(&self.store), self.counter.clone());
+                self.background.extend(Replica { server, store, counter, clock, reconcile }.begin(works));
+            }
+        }
     }
 
     fn entrance(&mut self, config: &Config, tls: Option<Arc<Tls>>, reload: Arc<Notify>) -> anyhow::Result<Entrance> {
@@ -193,32 +245,21 @@ impl App {
         Ok(entrance)
     }
 
-    fn serve(
-        &mut self,
-        config: &Config,
-        entrance: Entrance,
-        web: Arc<Web>,
-        health: Arc<dyn Health>,
-        metrics: Option<PrometheusHandle>,
-    ) -> anyhow::Result<()> {
-        let listen = |address: SocketAddr| {
-            TcpListener::bind(address).map_err(|error| {
-                let to_do = match error.kind() {
-                    ErrorKind::PermissionDenied => {
-                        "a port below 1024 takes AmbientCapabilities=CAP_NET_BIND_SERVICE and the same in \
-                         CapabilityBoundingSet= of the unit, or a reverse proxy"
-                    }
-                    ErrorKind::AddrNotAvailable => "this machine has no such address; name one of its own in listen",
-                    _ => "is another one running?",
-                };
-                anyhow::Error::new(error).context(format!("{address} cannot be listened on; {to_do}"))
-            })
-        };
+    fn serve(&mut self, config: &Config, entrance: Entrance, web: Arc<Web>) -> anyhow::Result<()> {
         let listener = listen(config.listen)?;
         self.address = listener.local_addr()?;
         let server = http::serve(web, listener, entrance)?;
         self.servers.push(server.handle());
         self.background.push(tokio::spawn(async move { drop(server.await) }));
+        Ok(())
+    }
+
+    fn serve_metrics(
+        &mut self,
+        config: &Config,
+        health: Arc<dyn Health>,
+        metrics: Option<PrometheusHandle>,
+    ) -> anyhow::Result<()> {
         if let (Some(address), Some(metrics)) = (config.metrics_listen, metrics) {
             let listener = listen(address)?;
             self.metrics_address = Some(listener.local_addr()?);
@@ -247,9 +288,13 @@ impl App {
         Arc::clone(&self.store)
     }
 
-    /// True when nothing runs and nothing is due.
+    /// True when nothing runs and nothing is due, here or in another process.
     pub async fn is_idle(&self) -> bool {
-        self.queue.idle().await
+        let Some(queue) = &self.queue else {
+            let state = self.store.queue(self.clock.now()).await;
+            return state.is_ok_and(|state| state.ready == 0 && state.leased == 0);
+        };
+        queue.idle().await
     }
 
     /// Stops taking requests, lets what is under way finish within ten seconds, and closes the database.
@@ -260,22 +305,43 @@ impl App {
         if let Some(door) = self.door {
             door.shut().await;
         }
-        self.queue.stop(GRACE).await;
+        if let Some(queue) = &self.queue {
+            queue.stop(GRACE).await;
+        }
         for task in self.background {
             task.abort();
         }
-        self.sqlite.close().await;
+        if let Engine::Postgres(_) = self.engine {
+            replicas::count(&self.counter, self.store.as_ref(), self.clock.now()).await;
+        }
+        self.engine.close().await;
         drop(self.lock);
         tracing::info!("stopped");
     }
 }
 
-/// The wall's time, held against what the database saw last.
-async fn guarded(wall: Arc<dyn Clock>, store: &dyn Store) -> anyhow::Result<Guarded> {
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        let to_do = match error.kind() {
+            ErrorKind::PermissionDenied => {
+                "a port below 1024 takes AmbientCapabilities=CAP_NET_BIND_SERVICE and the same in \
+                 CapabilityBoundingSet= of the unit, or a reverse proxy"
+            }
+            ErrorKind::AddrNotAvailable => "this machine has no such address; name one of its own in listen",
+            _ => "is another one running?",
+        };
+        anyhow::Error::new(error).context(format!("{address} cannot be listened on; {to_do}"))
+    })
+}
+
+/// The wall's time, held against what the database saw last, and against its server's.
+async fn guarded(wall: Arc<dyn Clock>, engine: &Engine, store: &dyn Store) -> Result<Guarded, StoreError> {
     let guard = Arc::new(GuardedClock::new(wall));
-    let last = store.last_seen().await.context("the database cannot be read")?;
-    if let Some(last) = last {
-        guard.seen_before(last);
+    let (last, counted) = (store.last_seen().await?, store.counted_since().await?);
+    match (engine, last) {
+        (Engine::Postgres(server), last) => replicas::hold(server, &guard, last, counted).await?,
+        (Engine::Sqlite(_), Some(last)) => guard.seen_before(last, counted),
+        (Engine::Sqlite(_), None) => {}
     }
     Ok((guard, last))
 }
@@ -286,12 +352,13 @@ type Guarded = (Arc<GuardedClock<Arc<dyn Clock>>>, Option<Timestamp>);
 /// The service's work for a command that is alone with the database: the same parts, without pages, hooks and sweep.
 pub(crate) async fn jobs_alone(
     config: &Config,
-    store: Arc<dyn Store>,
+    engine: &Engine,
     wall: Arc<dyn Clock>,
     seal: Arc<seal::Seal>,
     live: Arc<Live>,
 ) -> anyhow::Result<Arc<Jobs>> {
-    let (guard, _) = guarded(Arc::clone(&wall), store.as_ref()).await?;
+    let store = engine.store();
+    let (guard, _) = guarded(Arc::clone(&wall), engine, store.as_ref()).await.context("the database cannot be read")?;
     Ok(Arc::new(Jobs {
         store,
         live,
@@ -315,50 +382,52 @@ pub async fn run(config: Config, parts: Parts, stop: impl Future<Output = ()>) -
     Ok(())
 }
 
-/// Which copy of the database the service begins with.
-struct Copy {
-    /// Set for an older one: it is compared before it acts.
-    comparing: Option<Comparing>,
-    /// Why the generation could not be raised in its file.
-    unraised: Option<String>,
+/// Raises the generation; or notes that this is an older copy, which is compared before it acts: before anything else is
+/// written to it.
+async fn begin_with_copy(
+    counter: &Counter,
+    engine: &Engine,
+    store: &dyn Store,
+    knows_until: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Option<Comparing>, StoreError> {
+    if let Standing::Older(why) = counter.standing_beside(store, engine.joins()).await? {
+        tracing::error!(why, "an older copy of the database: nothing is given or ended before it was compared");
+        let comparing = Comparing { since: now, knows_until, later_holds: LaterHolds::Unknown };
+        return store.compare_first(comparing).await.map(Some);
+    }
+    match counter.raise(store).await {
+        Ok(_) => {}
+        Err(CounterError::Store(error)) => return Err(error),
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the generation could not be raised"),
+    }
+    Ok(None)
 }
 
-impl Copy {
-    /// Raises the generation, or notes that this is an older copy: before anything else is written to it.
-    async fn begin(
-        counter: &Counter,
-        store: &dyn Store,
-        knows_until: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Self, StoreError> {
-        if let Standing::Older(why) = counter.standing(store).await? {
-            tracing::error!(why, "an older copy of the database: nothing is given or ended before it was compared");
-            let comparing =
-                store.compare_first(Comparing { since: now, knows_until, later_holds: LaterHolds::Unknown }).await?;
-            return Ok(Self { comparing: Some(comparing), unraised: None });
-        }
-        let unraised = match counter.raise(store).await {
-            Ok(_) => None,
-            Err(CounterError::Store(error)) => return Err(error),
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the generation could not be raised");
-                Some(chain(&error))
-            }
-        };
-        Ok(Self { comparing: None, unraised })
+/// What is given by: a clock that is trusted, and a database that is not damaged.
+#[derive(Debug)]
+struct Sound {
+    clock: Arc<dyn Trust>,
+    engine: Engine,
+}
+
+impl Trust for Sound {
+    fn doubt(&self) -> Option<Doubt> {
+        self.engine.damage().map_or_else(|| self.clock.doubt(), |_| Some(Doubt::Damaged))
     }
 }
 
 /// What `/readyz` looks at.
 #[derive(Debug)]
 struct Pulse {
+    engine: Engine,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     trust: Arc<dyn Trust>,
-    queue: Arc<Queue>,
-    sweep: Arc<Sweep>,
-    reconcile: Option<Arc<Reconcile>>,
-    unraised: Option<String>,
+    queue: Option<Arc<Queue>>,
+    sweep: Option<Arc<Sweep>>,
+    reconcile: Arc<Reconcile>,
+    counter: Counter,
 }
 
 impl Pulse {
@@ -371,31 +440,55 @@ impl Pulse {
     }
 }
 
+impl Pulse {
+    /// On a server it is raised again and again; with a file, nobody does so before the next start or backup.
+    async fn raised(&self) -> Result<(), String> {
+        if self.counter.unraised().is_some() && matches!(self.engine, Engine::Sqlite(_)) {
+            let _ = tokio::time::timeout(PATIENCE, self.counter.raise(self.store.as_ref())).await;
+        }
+        self.counter.unraised().map_or(Ok(()), Err)
+    }
+
+    /// Of the work that is done here, or of what waits while it is left to others.
+    async fn work(&self) -> Vec<HealthCheck> {
+        let said = |is_well: bool, why: &str| if is_well { Ok(()) } else { Err(why.to_owned()) };
+        let (Some(queue), Some(sweep)) = (&self.queue, &self.sweep) else {
+            let now = self.clock.now();
+            let state = self.store.queue(now).await;
+            let is_done = state.is_ok_and(|state| state.oldest_due.is_none_or(|since| now.since(since) < LEFT_LYING));
+            let why = "no worker takes up what is due: start one with latchkey serve --worker";
+            return vec![HealthCheck { name: "worker", result: said(is_done, why) }];
+        };
+        vec![
+            HealthCheck {
+                name: "worker",
+                result: said(queue.is_alive(), "the worker is dead: nothing is granted or ended"),
+            },
+            HealthCheck { name: "sweep", result: said(sweep.is_alive(), "the sweep has not run for three minutes") },
+        ]
+    }
+}
+
 #[async_trait::async_trait]
 impl Health for Pulse {
     async fn checks(&self) -> Vec<HealthCheck> {
-        let database = match tokio::time::timeout(Duration::from_secs(3), self.beat()).await {
-            Ok(written) => written.map_err(|e| e.to_string()),
+        let database = match tokio::time::timeout(PATIENCE, self.beat()).await {
+            Ok(Ok(())) => self.engine.damage().map_or(Ok(()), |found| {
+                Err(format!(
+                    "the database is damaged ({found}): stop the service, keep a copy of the file, restore a backup"
+                ))
+            }),
+            Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("the database did not answer within 3 s".to_owned()),
         };
-        let said = |is_well: bool, why: &str| if is_well { Ok(()) } else { Err(why.to_owned()) };
         let clock = self.trust.doubt().map_or(Ok(()), |doubt| Err(doubt.sentence().to_owned()));
-        vec![
-            HealthCheck { name: "database", result: database },
-            HealthCheck {
-                name: "worker",
-                result: said(self.queue.is_alive(), "the worker is dead: nothing is granted or ended"),
-            },
-            HealthCheck {
-                name: "sweep",
-                result: said(self.sweep.is_alive(), "the sweep has not run for three minutes"),
-            },
+        let mut checks = vec![HealthCheck { name: "database", result: database }];
+        checks.extend(self.work().await);
+        checks.extend([
             HealthCheck { name: "clock", result: clock },
-            HealthCheck {
-                name: "reconcile",
-                result: self.reconcile.as_ref().and_then(|r| r.waits()).map_or(Ok(()), Err),
-            },
-            HealthCheck { name: "generation", result: self.unraised.clone().map_or(Ok(()), Err) },
-        ]
+            HealthCheck { name: "reconcile", result: self.reconcile.waits().map_or(Ok(()), Err) },
+            HealthCheck { name: "generation", result: self.raised().await },
+        ]);
+        checks
     }
 }

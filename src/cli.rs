@@ -23,6 +23,7 @@ mod init;
 mod key;
 mod load;
 mod mapping;
+mod migrate;
 mod names;
 mod operator;
 mod person;
@@ -59,7 +60,7 @@ pub(crate) use desk::ServiceDesk;
 use grants::Wanted;
 use mapping::Mapping;
 pub(crate) use operator::Operator;
-use revoke::{LockOn, Target};
+use revoke::{Target, lock::LockOn};
 use rulebook::Rulebook;
 pub(crate) use terminal::{Ends, LARGEST_FILE};
 pub use terminal::{NobodyReads, Overwrite, Piece, Terminal};
@@ -97,7 +98,7 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service until it is told to stop (SIGTERM or Ctrl-C).
-    Serve,
+    Serve(serve::Serve),
     /// Make an installation: configuration, data directory, master key, and the owner's enrolment.
     Init(init::Init),
     /// People.
@@ -142,6 +143,15 @@ enum Command {
     Restore {
         /// The backup.
         file: PathBuf,
+    },
+    /// Move everything to the PostgreSQL database that the configuration names. Only while no service runs.
+    Migrate {
+        /// Where it is: the file in data_dir.
+        #[arg(long, value_name = "ENGINE")]
+        from: migrate::From,
+        /// Where it goes: the database under [database].
+        #[arg(long, value_name = "ENGINE")]
+        to: migrate::To,
     },
     /// Compare the database with the directories: after an older copy was put back, before anything is given or ended.
     Reconcile {
@@ -326,8 +336,8 @@ struct Most {
 /// # Errors
 /// Whatever stopped it, as a chain of sentences.
 pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
-    if let Command::Serve = cli.command {
-        return serve::run(&cli.config).await;
+    if let Command::Serve(wanted) = cli.command {
+        return serve::run(&cli.config, wanted).await;
     }
     terminal.obey(&cli.words, cli.yes);
     // Files of the operator's, which a service that runs may not reach: never its work.
@@ -335,6 +345,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
         Command::Init(wanted) => return init::run(wanted, &cli.config, terminal).await,
         Command::Backup { file } => return backup::make(&cli.config, terminal, &file).await,
         Command::Restore { file } => return backup::restore(&cli.config, terminal, &file).await,
+        Command::Migrate { from, to } => return migrate::run(&cli.config, terminal, from, to).await,
         _ => {}
     }
     // Nothing of this installation is needed for it.
@@ -345,7 +356,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> anyhow::Result<()> {
     if is_doctor && let Some(shut) = doctor::before(&cli.config).await {
         return doctor::say(&shut, terminal);
     }
-    let way = match way(&cli).await {
+    let way = match way(&cli, is_doctor).await {
         Err(why) if is_doctor => return doctor::say(&doctor::without_desk(&cli.config, &why).await, terminal),
         way => way?,
     };
@@ -365,7 +376,7 @@ enum Way {
 }
 
 /// To the service where one runs. One that has the lock and does not listen is just starting, or just stopping.
-async fn way(cli: &Cli) -> anyhow::Result<Way> {
+async fn way(cli: &Cli, only_looks: bool) -> anyhow::Result<Way> {
     const LOOK_AGAIN: Duration = Duration::from_millis(50);
     let data_dir = Config::data_dir(&cli.config)?;
     let began = Instant::now();
@@ -373,7 +384,8 @@ async fn way(cli: &Cli) -> anyhow::Result<Way> {
         if let Knock::Answered(stream) = socket::knock(&data_dir).await? {
             return Ok(Way::Service(stream));
         }
-        match Desk::open(&cli.config).await {
+        let opened = if only_looks { Desk::to_look(&cli.config).await } else { Desk::open(&cli.config).await };
+        match opened {
             Ok(desk) => return Ok(Way::Alone(Box::new(desk))),
             Err(error) => match error.downcast_ref() {
                 Some(LockError::Running(..)) if began.elapsed() < lock::PATIENCE => {
@@ -408,7 +420,11 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Person(command) => person::run(command, desk, terminal).await,
         Command::Binding(command) => binding::run(command, desk, terminal).await,
         Command::Customer(command) => customer::run(command, desk, terminal).await,
-        Command::Serve | Command::Init(_) | Command::Backup { .. } | Command::Restore { .. } => {
+        Command::Serve(_)
+        | Command::Init(_)
+        | Command::Backup { .. }
+        | Command::Restore { .. }
+        | Command::Migrate { .. } => {
             bail!("this is run by itself, not through a service that runs")
         }
         Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
@@ -435,8 +451,10 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         Command::Why { grant } => grants::why(desk, terminal, grant).await,
         Command::End { grant, reason } => revoke::end(desk, terminal, &grant, &reason).await,
         Command::Revoke { target, reason, wait } => revoke::revoke(desk, terminal, target, &reason, wait).await,
-        Command::Lock(LockCommand::List) => revoke::locks(desk, terminal).await,
-        Command::Lock(LockCommand::Lift { on, by, reason }) => revoke::lift(desk, terminal, on, &by, &reason).await,
+        Command::Lock(LockCommand::List) => revoke::lock::list(desk, terminal).await,
+        Command::Lock(LockCommand::Lift { on, by, reason }) => {
+            revoke::lock::lift(desk, terminal, on, &by, &reason).await
+        }
         Command::Approve { grant, by } => answer::approve(desk, terminal, &grant, &by).await,
         Command::Deny { grant, by, reason } => answer::deny(desk, terminal, &grant, &by, &reason).await,
         Command::Tasks(most) => work::tasks(desk, terminal, most.limit).await,

@@ -3,6 +3,7 @@
 //! No secret stands here, and no value weakens a check. Rules and records are not configuration: they are
 //! revisions in the database.
 
+mod database;
 mod listen;
 
 use std::{
@@ -17,9 +18,13 @@ use url::Url;
 use crate::{
     durable, mail,
     seal::KeyFile,
+    store::Database,
     telemetry::{LogFormat, LogLevel},
     tls::TlsFiles,
 };
+
+/// The database's file within the data directory, where it is a file.
+pub(crate) const DATABASE_FILE: &str = "latchkey.db";
 
 /// What a key begins with that systemd shows to the unit.
 const CREDENTIAL: &str = "credential:";
@@ -27,8 +32,10 @@ const CREDENTIAL: &str = "credential:";
 /// The checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the database lies.
+    /// Where the service keeps what is its own: the database unless it is on a server, the lock, the socket.
     pub data_dir: PathBuf,
+    /// The database.
+    pub database: Database,
     /// Where the master key comes from.
     pub key_file: KeyFile,
     /// Counts starts and backups, apart from the data: so an older copy of the database is noticed.
@@ -97,6 +104,8 @@ pub enum ConfigError {
 #[serde(deny_unknown_fields)]
 struct Document {
     data_dir: PathBuf,
+    #[serde(default)]
+    database: Option<database::Named>,
     key_file: String,
     #[serde(default)]
     generation_file: Option<PathBuf>,
@@ -244,6 +253,7 @@ fn check(document: Document, base: &Path, credentials: Option<&Path>) -> Result<
     listen::public(document.listen, tls.is_some(), &document.trusted_proxies)?;
     document.metrics_listen.map_or(Ok(()), listen::metrics)?;
     Ok(Config {
+        database: database::check(document.database, &data_dir, base, credentials)?,
         data_dir,
         key_file,
         generation_file,
@@ -297,6 +307,8 @@ fn public_url(url: Url) -> Result<Url, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const EXAMPLE: &str = include_str!("../latchkey.example.toml");
@@ -406,6 +418,42 @@ mod tests {
         assert_eq!((mail.host.as_str(), mail.port), ("smtp.example.com", 587));
         let error = parse(&format!("{before}[mail]\n{}", table.replace("starttls", "none"))).unwrap_err().to_string();
         assert!(error.contains("mail.security") && error.contains("latchkey.toml"), "{error}");
+    }
+
+    /// A file unless a server is named; the password is in a file of its own, and nothing prints it.
+    #[test]
+    fn a_database_is_a_file_or_on_a_server() {
+        let file = |config: Config| matches!(config.database, Database::Sqlite(path) if path == Path::new("/var/lib/latchkey/latchkey.db"));
+        assert!(file(parse(EXAMPLE).unwrap()));
+        assert!(file(parse(&format!("database = \"sqlite\"\n{EXAMPLE}")).unwrap()));
+        let dir = tempfile::tempdir().unwrap();
+        let password = dir.path().join("password");
+        std::fs::write(&password, "canary-password\n").unwrap();
+        let mode = |mode| std::fs::set_permissions(&password, PermissionsExt::from_mode(mode)).unwrap();
+        mode(0o600);
+        let (_, table) = EXAMPLE.split_once("# [database]\n").unwrap();
+        let table: String =
+            table.lines().filter_map(|line| line.strip_prefix("# ")).map(|line| format!("{line}\n")).collect();
+        let table = table.replace("/etc/latchkey/database.password", password.to_str().unwrap());
+        let config = parse(&format!("{EXAMPLE}\n[database]\n{table}")).unwrap();
+        let shown = format!("{config:?}");
+        assert!(shown.contains("latchkey on db.example.com") && !shown.contains("canary"), "{shown}");
+        for (from, to, why) in [
+            ("latchkey@db", "latchkey:secret@db", "database.url: must not have a password"),
+            (password.to_str().unwrap(), "/nowhere", "database.password_file: /nowhere cannot be read"),
+            ("ca_file", "sslmode", "database"),
+            ("password_file = \"", "password_file = \"credential:", "database.password_file"),
+        ] {
+            let error = parse(&format!("{EXAMPLE}\n[database]\n{}", table.replace(from, to))).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        for open in [0o640, 0o604] {
+            mode(open);
+            let error = parse(&format!("{EXAMPLE}\n[database]\n{table}")).unwrap_err().to_string();
+            assert!(error.contains("may be read by others") && error.contains("chmod 600"), "{error}");
+        }
+        let error = parse(&format!("database = \"oracle\"\n{EXAMPLE}")).unwrap_err().to_string();
+        assert!(error.contains("database") && error.contains("url"), "{error}");
     }
 
     #[test]

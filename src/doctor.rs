@@ -1,7 +1,7 @@
 //! `latchkey doctor`: every line is a live look at one thing, and says `ok`, `note`, or `fault` with what to do.
 //!
 //! Reading order: [`line`](Line) says what a line is and how it is printed; then an area each: `place` (database, disk, key
-//! file, clock), `tls`, `address`, `mail`, `connections`, with `wants` for what the rules in force want of them, `rulebook`,
+//! file, clock) with `server` for a database that is no file, `tls`, `address`, `mail`, `connections`, with `wants` for what the rules in force want of them, `rulebook`,
 //! `work` (queue, removals, holds, audit log); `shut` is what is left where there is no database. In each, what is judged
 //! is apart from what is asked. No area waits for another's verdict, each has its time, and nothing is changed but the
 //! database's last seen time and what a test mail leaves behind.
@@ -12,6 +12,7 @@ mod line;
 mod mail;
 mod place;
 mod rulebook;
+mod server;
 mod shut;
 mod tls;
 mod wants;
@@ -59,16 +60,20 @@ pub struct Doctor {
 impl Doctor {
     /// Looks at everything.
     pub async fn look(&self) -> Report {
-        let mut lines = vec![self.service()];
-        lines.extend(Box::pin(within("database", HERE, place::database(self))).await);
+        let seen = server::look(&self.config, &*self.clock).await;
+        let at_work = seen.as_ref().map_or(0, server::Seen::at_work);
+        let apart = seen.as_ref().and_then(server::Seen::all).map(|look| look.apart);
+        let mut lines = vec![self.service(at_work)];
+        lines.extend(Box::pin(place::database(self, seen)).await);
         let rules = self.rules(&mut lines).await;
         let (key, seal) = Box::pin(place::key(self)).await;
         lines.extend(key);
         lines.extend(within("clock", HERE, place::clock(self)).await);
+        lines.extend(apart.filter(|_| !self.clock.is_moved_by_hand()).map(server::clock));
         let (own, certificate) = tls::own(&self.config, &*self.clock);
         lines.extend(own);
         let (work, address, mail, vendors) = tokio::join!(
-            Box::pin(work::look(self, &rules)),
+            Box::pin(work::look(self, &rules, self.jobs.is_some() || at_work > 0)),
             Box::pin(within("address", HERE * 2, address::look(&self.config, &*self.clock, certificate.as_ref()))),
             Box::pin(mail::look(self, &rules, seal.as_deref())),
             Box::pin(self.vendors(&rules, seal.as_ref())),
@@ -77,11 +82,17 @@ impl Doctor {
         Report { lines }
     }
 
-    fn service(&self) -> Line {
+    /// `at_work`: processes on the database's server.
+    fn service(&self, at_work: i64) -> Line {
         const WHAT: &str = "running";
         match &self.jobs {
             Some(_) => {
                 Line::ok("service", WHAT, format!("Latchkey {}, which looks by itself", env!("CARGO_PKG_VERSION")))
+            }
+            None if at_work > 0 => {
+                let know = "no service runs here, and what is to be done is left to others on the same database: start it \
+                            (systemctl start latchkey)";
+                Line::note("service", WHAT, know)
             }
             None => {
                 let know =

@@ -14,16 +14,22 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use crate::{
     durable,
-    store::{Store, StoreError},
+    jobs::chain,
+    store::{Comparing, Store, StoreError},
 };
 
 /// The file with the number.
 #[derive(Debug, Clone)]
-pub struct Counter(PathBuf);
+pub struct Counter {
+    path: PathBuf,
+    /// Why the number could not be raised in the file, when that was tried last; one for all copies of this.
+    unraised: Arc<Mutex<Option<String>>>,
+}
 
 /// Which copy of the database this is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +64,17 @@ impl Counter {
     /// In this file, which need not be there yet.
     #[must_use]
     pub fn at(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self { path: path.to_owned(), unraised: Arc::default() }
+    }
+
+    /// Why the file stands still: a restored database may pass for the present one until it does not.
+    #[must_use]
+    pub fn unraised(&self) -> Option<String> {
+        self.unraised.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, unraised: Option<String>) {
+        *self.unraised.lock().unwrap_or_else(PoisonError::into_inner) = unraised;
     }
 
     /// Compares the database with the file; changes nothing.
@@ -67,7 +83,7 @@ impl Counter {
     /// When the database fails. A file that cannot be read is no error: nothing is known then, which counts as older.
     pub async fn standing(&self, store: &dyn Store) -> Result<Standing, StoreError> {
         let generation = store.generation().await?;
-        let path = self.0.display();
+        let path = self.path.display();
         let older = |why: String| Ok(Standing::Older(why));
         if generation.comparing.is_some() {
             return older("the database was restored from a backup".to_owned());
@@ -86,23 +102,78 @@ impl Counter {
         }
     }
 
+    /// The same for a process that `joins` others on a server, and has no past of its own: what they know of the database's
+    /// age holds for it too.
+    ///
+    /// # Errors
+    /// As [`Counter::standing`].
+    pub async fn standing_beside(&self, store: &dyn Store, joins: bool) -> Result<Standing, StoreError> {
+        match self.standing(store).await? {
+            Standing::Older(_) if joins && store.generation().await?.comparing.is_none() => Ok(Standing::Current),
+            standing => Ok(standing),
+        }
+    }
+
+    /// Why the database is below the file, if it is; a file that is missing or cannot be read tells nothing here.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_above(&self, store: &dyn Store) -> Result<Option<String>, StoreError> {
+        let here = store.generation().await?.number.unwrap_or(0);
+        let there = self.read().ok().flatten().unwrap_or(0);
+        Ok((here < there).then(|| {
+            format!(
+                "the database is of generation {here}, and {} says that there was generation {there}",
+                self.path.display()
+            )
+        }))
+    }
+
     /// Raises the number in the database, and then in the file. Answers it.
     ///
     /// # Errors
     /// [`CounterError`].
     pub async fn raise(&self, store: &dyn Store) -> Result<i64, CounterError> {
-        // A file that cannot be read counts for nothing here: it is replaced.
-        let seen = self.read().ok().flatten().unwrap_or(0);
-        let number = store.raise_generation(seen).await?;
-        let unwritable = |source| CounterError::Unwritable { path: self.0.clone(), source };
+        self.follow(store.raise_generation(self.seen()).await?).await
+    }
+
+    /// The same, with which a comparison is over.
+    ///
+    /// # Errors
+    /// [`CounterError`].
+    pub async fn raise_compared(&self, store: &dyn Store, settled: Comparing) -> Result<i64, CounterError> {
+        self.follow(store.end_comparing(self.seen(), settled).await?).await
+    }
+
+    /// A file that cannot be read counts for nothing here: it is replaced.
+    fn seen(&self) -> i64 {
+        self.read().ok().flatten().unwrap_or(0)
+    }
+
+    /// Writes the database's number into the file.
+    async fn follow(&self, number: i64) -> Result<i64, CounterError> {
+        let unwritable = |source| CounterError::Unwritable { path: self.path.clone(), source };
         let counter = self.clone();
         let written = tokio::task::spawn_blocking(move || counter.write(number)).await;
-        written.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(unwritable)?;
-        Ok(number)
+        let written = written.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(unwritable);
+        self.note(written.as_ref().err().map(|error| chain(error)));
+        written.map(|()| number)
+    }
+
+    /// Whether the file can be read just now, if there is one.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn legible(&self) -> io::Result<()> {
+        let read = self.read().map(drop);
+        if let Err(error) = &read {
+            self.note(Some(format!("{} cannot be read ({error})", self.path.display())));
+        }
+        read
     }
 
     fn read(&self) -> io::Result<Option<i64>> {
-        match fs::read_to_string(&self.0) {
+        match fs::read_to_string(&self.path) {
             Ok(text) => {
                 let number = text.trim().parse();
                 number.map(Some).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it does not hold a number"))
@@ -114,11 +185,11 @@ impl Counter {
 
     /// Never lowers it: a start and a backup may raise it at the same moment.
     fn write(&self, number: i64) -> io::Result<()> {
-        let _alone = durable::lock_directory_of(&self.0)?;
+        let _alone = durable::lock_directory_of(&self.path)?;
         if self.read().is_ok_and(|there| there.is_some_and(|there| there >= number)) {
             return Ok(());
         }
-        durable::replace(&self.0, format!("{number}\n").as_bytes())
+        durable::replace(&self.path, format!("{number}\n").as_bytes())
     }
 }
 
@@ -128,7 +199,7 @@ mod tests {
 
     use super::*;
     use crate::store::{
-        Comparing, LaterHolds,
+        LaterHolds,
         sqlite::{Options, Sqlite},
     };
 
@@ -207,10 +278,10 @@ mod tests {
         let store = place.open("latchkey.db").await;
         place.counter.raise(&store).await.unwrap();
         for lost in ["", "nonsense"] {
-            fs::write(&place.counter.0, lost).unwrap();
+            fs::write(&place.counter.path, lost).unwrap();
             assert!(place.is_older(&store).await, "{lost:?}");
         }
-        fs::remove_file(&place.counter.0).unwrap();
+        fs::remove_file(&place.counter.path).unwrap();
         assert!(place.is_older(&store).await, "another machine");
         place.counter.raise(&store).await.unwrap();
         assert!(!place.is_older(&store).await);
@@ -222,7 +293,11 @@ mod tests {
         assert_eq!(store.compare_first(later).await.unwrap(), comparing, "the first note stays");
         assert!(place.is_older(&store).await);
         let number = store.generation().await.unwrap().number.unwrap();
-        assert!(place.counter.raise(&store).await.unwrap() > number);
+        let raised = place.counter.raise(&store).await.unwrap();
+        assert!(raised > number && place.is_older(&store).await, "a backup meanwhile ends no comparison");
+        let other = place.counter.raise_compared(&store, later).await;
+        assert!(matches!(other, Err(CounterError::Store(StoreError::Conflict))) && place.is_older(&store).await);
+        assert!(place.counter.raise_compared(&store, comparing).await.unwrap() > raised);
         assert!(!place.is_older(&store).await && store.generation().await.unwrap().comparing.is_none());
     }
 

@@ -11,6 +11,7 @@ mod hooks;
 mod pages;
 mod problem;
 mod source;
+mod told;
 mod unproven;
 
 use std::{fmt, net::TcpListener, sync::Arc, time::Duration};
@@ -34,6 +35,7 @@ pub use entrance::Entrance;
 pub use health::{Health, HealthCheck};
 pub use pages::COOKIE;
 use source::Proxies;
+use told::Told;
 use unproven::Unproven;
 
 /// Everything the handlers need, handed down once.
@@ -49,6 +51,7 @@ pub struct Web {
     origin: String,
     proxies: Proxies,
     unproven: Unproven,
+    told: Told,
 }
 
 /// Ends a grant because its own person says so.
@@ -96,6 +99,7 @@ impl Web {
             origin: config.public_url.origin().ascii_serialization(),
             proxies: Proxies::new(config.trusted_proxies.clone()),
             unproven: Unproven::new(),
+            told: Told::default(),
         }
     }
 }

@@ -29,7 +29,7 @@
 //! | --- | --- |
 //! | [`access`] | the pure heart: states, decisions, targets, proofs |
 //! | [`rulebook`] | policies and mappings; connections, customers, people: two checked documents; what changes between two, what of one is inert |
-//! | [`store`] | what is remembered, in our verbs; SQLite, one writer that commits together what waits |
+//! | [`store`] | what is remembered, in our verbs; SQLite or PostgreSQL, which commit together what waits; the way from one to the other |
 //! | [`audit`] | who did what, chained: the closed list of codes, verifying, heads, exports |
 //! | [`jobs`] | the work: intake, converge, tell, due; the queue they run on; the sweep under it |
 //! | [`registry`] | connection records → connectors; the one list of vendors |
@@ -79,6 +79,7 @@ pub mod people;
 pub mod random;
 pub mod reconcile;
 pub mod registry;
+mod replicas;
 pub mod rulebook;
 pub mod seal;
 mod socket;

@@ -1,10 +1,11 @@
 //! After an older copy of the database was put back: nothing is given or ended before it was compared with the directories.
 //!
 //! What happened after the copy was made is not in it. Accounts may stand of which it does not know, grants may be over
-//! that it takes for living, and the other way round. So the service records and shows, but its queue claims nothing,
-//! until every directory was asked:
+//! that it takes for living, and the other way round. So the service records and shows, but nothing is claimed, until every
+//! directory was asked:
 //!
 //! - Where every directory was compared and none holds an account of ours that is unknown here, it goes on by itself.
+//! - What is owed in a directory that was compared, and holds nothing unknown, is taken away while others are waited for.
 //! - Otherwise an operator looks at the list and accepts it ([`settle`]): unknown accounts are taken away and proven off.
 //! - Access that the copy takes for living and the directory does not show as it was given is ended, never given again.
 //! - Requests from before the copy was put back are not taken up: they may have been granted, and ended, already.
@@ -25,7 +26,6 @@ pub use settle::{Accepted, Settled, settle};
 use crate::{
     audit::By,
     generation::Counter,
-    jobs::queue::Gate,
     random::Random,
     registry::Live,
     store::{Comparing, Store, StoreError},
@@ -37,7 +37,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked whether a command has ended the comparison. Real time: it must go on while a test's clock stands.
 const PULSE: Duration = Duration::from_millis(500);
 
-/// The comparison of a service that was started on an older copy.
+/// The comparison of an older copy, for as long as this is one.
 #[derive(Debug)]
 pub struct Reconcile {
     store: Arc<dyn Store>,
@@ -45,14 +45,12 @@ pub struct Reconcile {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     counter: Counter,
-    comparing: Comparing,
-    gate: Gate,
     /// What is waited for, for `/readyz`.
-    waits: Mutex<String>,
+    waits: Mutex<Option<String>>,
 }
 
 impl Reconcile {
-    /// Not running yet; `gate` is closed until the comparison is over.
+    /// Not running yet. `comparing` when this is known to be an older copy.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -60,60 +58,95 @@ impl Reconcile {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         counter: Counter,
-        comparing: Comparing,
-        gate: Gate,
+        comparing: Option<&Comparing>,
     ) -> Self {
-        let waits = Mutex::new("the directories are being compared".to_owned());
-        Self { store, live, clock, random, counter, comparing, gate, waits }
+        let waits = Mutex::new(comparing.map(|_| "the directories are being compared".to_owned()));
+        Self { store, live, clock, random, counter, waits }
     }
 
-    /// Why nothing is given or ended; `None` once it is over.
+    /// Why nothing is given or ended; `None` when nothing is compared.
     #[must_use]
     pub fn waits(&self) -> Option<String> {
-        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        (!self.gate.is_open()).then(|| waits.clone())
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Compares until nothing is missing, or until an operator has accepted; then opens the gate and calls `wake`.
-    pub async fn run(&self, wake: impl Fn() + Send + Sync) {
-        let mut compared: Option<Duration> = None;
-        while !self.is_over().await {
+    /// Compares until nothing is missing, or until an operator has accepted. Here or elsewhere: with the note of it, it is
+    /// over for all.
+    pub async fn run(&self) {
+        let mut compared: Option<(Duration, Comparing)> = None;
+        while let Some(comparing) = self.noted().await {
             let now = self.clock.monotonic();
-            if compared.is_none_or(|at| now.saturating_sub(at) >= EVERY) {
-                compared = Some(now);
-                if let Err(error) = self.try_to_settle().await {
-                    self.wait_for(format!("the database failed: {error}"));
+            if compared.is_none_or(|(at, what)| what != comparing || now.saturating_sub(at) >= EVERY) {
+                compared = Some((now, comparing));
+                match self.try_to_settle(comparing).await {
+                    Ok(()) => continue,
+                    // There is more to compare by now, or somebody else has settled it.
+                    Err(StoreError::Conflict) => compared = None,
+                    Err(error) => self.wait_for(format!("the database failed: {error}")),
                 }
-                continue;
             }
             tokio::time::sleep(PULSE).await;
         }
-        tracing::warn!("the comparison is over: from now on is given and ended");
-        self.gate.unlock();
-        wake();
+        self.over();
     }
 
-    /// The note goes with the raised generation, whoever raised it.
-    async fn is_over(&self) -> bool {
-        matches!(self.store.generation().await, Ok(generation) if generation.comparing.is_none())
+    fn over(&self) {
+        if self.waits.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            tracing::warn!("the comparison is over: from now on is given and ended");
+        }
     }
 
-    async fn try_to_settle(&self) -> Result<(), StoreError> {
+    /// The same for ever, where a copy can be put in the place of a database that is in use, or be noticed by another
+    /// process.
+    pub async fn watch(&self) {
+        loop {
+            self.run().await;
+            tokio::time::sleep(PULSE).await;
+        }
+    }
+
+    /// Shows for ever what others compare.
+    pub async fn look_on(&self) {
+        loop {
+            if self.noted().await.is_none() {
+                self.over();
+            }
+            tokio::time::sleep(PULSE).await;
+        }
+    }
+
+    /// What is to be compared. While the database cannot tell, what was so before.
+    async fn noted(&self) -> Option<Comparing> {
+        loop {
+            match self.store.generation().await {
+                Ok(generation) => {
+                    if generation.comparing.is_some() && self.waits().is_none() {
+                        self.wait_for("the directories are being compared".to_owned());
+                    }
+                    return generation.comparing;
+                }
+                Err(_) => tokio::time::sleep(PULSE).await,
+            }
+        }
+    }
+
+    async fn try_to_settle(&self, comparing: Comparing) -> Result<(), StoreError> {
         let world = self.live.current().await;
-        let comparison = compare(&*self.store, &world, &self.comparing, self.clock.now()).await?;
+        let comparison = compare(&*self.store, &world, &comparing, self.clock.now()).await?;
         if let Some(missing) = comparison.missing(&[]) {
             self.wait_for(missing);
-            return Ok(());
+            // One directory that cannot be reached does not hold up what is owed elsewhere.
+            return self.store.compared_so_far(comparing, &comparison.clear()).await;
         }
-        let accepted = Accepted { by: By::Service, without: &[], restored: Some(self.comparing) };
+        let accepted = Accepted { by: By::Service, without: &[], restored: Some(comparing) };
         settle(&*self.store, &comparison, &accepted, &self.counter, &*self.random, self.clock.now()).await.map(drop)
     }
 
     fn wait_for(&self, what: String) {
         let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        if *waits != what {
+        if waits.as_ref() != Some(&what) {
             tracing::error!(what, "nothing is given or ended yet; look at: latchkey reconcile");
-            *waits = what;
+            *waits = Some(what);
         }
     }
 }

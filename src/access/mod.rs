@@ -12,6 +12,7 @@ pub mod length;
 pub mod proof;
 pub mod replay;
 pub mod request;
+pub mod risk;
 pub mod trigger;
 
 #[cfg(test)]
@@ -23,3 +24,4 @@ pub use grant::{Cause, Effect, Event, Grant, State, step};
 pub use length::Length;
 pub use proof::Proof;
 pub use request::Request;
+pub use risk::risk;

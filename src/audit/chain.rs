@@ -39,7 +39,10 @@ impl AuditRow {
 
 /// The text of an audit entry that is hashed and stored: its JSON without the hash, keys of objects in
 /// byte order, so that the same entry gives the same text in every build and engine.
-pub(crate) fn canonical(entry: &AuditEntry) -> Result<String, StoreError> {
+///
+/// # Errors
+/// When it cannot be written as JSON, which the types rule out.
+pub fn canonical(entry: &AuditEntry) -> Result<String, StoreError> {
     let mut value = serde_json::to_value(entry).map_err(|error| StoreError::Engine(Box::new(error)))?;
     if let Some(fields) = value.as_object_mut() {
         fields.remove("hash");
@@ -48,7 +51,8 @@ pub(crate) fn canonical(entry: &AuditEntry) -> Result<String, StoreError> {
 }
 
 /// SHA-256 over the hash before (as hex text, empty for the first entry) and the entry's text, in hex.
-pub(crate) fn link(before: &str, text: &str) -> String {
+#[must_use]
+pub fn link(before: &str, text: &str) -> String {
     hex(&Sha256::new().chain_update(before).chain_update(text).finalize())
 }
 

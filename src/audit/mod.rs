@@ -66,8 +66,7 @@ mod entry;
 mod export;
 mod head;
 
-pub use chain::{AuditRow, BrokenChain, Chain, HeadFault, verify_chain};
-pub(crate) use chain::{canonical, link};
+pub use chain::{AuditRow, BrokenChain, Chain, HeadFault, canonical, link, verify_chain};
 pub use checkpoint::{Checkpoint, Prunable, Signer};
 pub use code::{Code, UnknownCode};
 pub use entry::{AuditEntry, By};

@@ -17,7 +17,7 @@ use crate::{
     lock::{Lock, LockError},
     seal,
     socket::{self, Knock},
-    store::sqlite::Sqlite,
+    store::{Database, sqlite::Sqlite},
 };
 
 /// Beside whoever works on the database, or where nobody does: the engine lets a reader see it as it is at one moment.
@@ -26,6 +26,14 @@ use crate::{
 /// copy is the former release's.
 pub(super) async fn make(config: &Path, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
     let config = load(config, "backup", file)?;
+    let Database::Sqlite(_) = &config.database else {
+        bail!(
+            "the database is on a PostgreSQL server: copy it with pg_dump, such as pg_dump --format=custom --file={}, and keep \
+             a copy of {} apart from it",
+            file.display(),
+            config.key_file.path().display()
+        );
+    };
     let database = database(&config);
     if !database.try_exists()? {
         bail!("there is no database {} yet, so there is nothing to copy", database.display());
@@ -78,6 +86,13 @@ async fn copy(config: &Config, store: &Sqlite, file: &Path) -> anyhow::Result<ba
 /// Without a desk: the database that is there may be damaged, or missing.
 pub(super) async fn restore(config: &Path, terminal: &mut Terminal, file: &Path) -> anyhow::Result<()> {
     let config = load(config, "restore", file)?;
+    let Database::Sqlite(_) = &config.database else {
+        bail!(
+            "the database is on a PostgreSQL server: stop every service, restore it with pg_restore --clean, and start one \
+             again; it notices by itself that the database is an older copy, and compares it with the directories before it \
+             gives or ends anything"
+        );
+    };
     config.make_data_dir()?;
     let in_use = || BackupError::InUse(database(&config));
     if let Knock::Answered(_) = socket::knock(&config.data_dir).await? {

@@ -15,20 +15,17 @@ use super::{
     operator::{self, Operator},
 };
 use crate::{
-    app::database,
     audit::{AuditEntry, By, Code},
     clock::SystemClock,
     config::Config,
+    generation::Counter,
     jobs::Jobs,
     lock::Lock,
     registry::{Change, Live, NotSet, SecretName, Vendors, set_secrets},
     rulebook::{Connection, Rules},
     seal::{Seal, unlock},
     socket::Obey,
-    store::{
-        CommitName, Store, StoreError, Transition,
-        sqlite::{Options, Sqlite},
-    },
+    store::{CommitName, Database, Engine, Store, StoreError, Transition, sqlite::Options},
 };
 
 #[derive(Debug)]
@@ -37,12 +34,12 @@ pub(super) struct Desk {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) operator: Operator,
-    place: Place,
+    pub(super) place: Place,
 }
 
 #[derive(Debug)]
-enum Place {
-    Alone { sqlite: Arc<Sqlite>, lock: Lock },
+pub(super) enum Place {
+    Alone { engine: Engine, lock: Option<Lock> },
     Service(Arc<Jobs>),
 }
 
@@ -56,15 +53,40 @@ impl Desk {
         config.make_data_dir()?;
         refuse_others(&config.data_dir)?;
         let lock = Lock::for_command(&config.data_dir).await?;
-        let sqlite = Arc::new(Sqlite::open(&database(&config), Options::default()).await?);
-        let store: Arc<dyn Store> = Arc::<Sqlite>::clone(&sqlite);
-        let place = Place::Alone { sqlite, lock };
-        Ok(Self { config, store, clock: Arc::new(SystemClock::new()), operator: Operator::here(), place })
+        let engine = Engine::open(&config.database, Options::default()).await?;
+        if let Database::Postgres(server) = &config.database
+            && engine.joins()
+            && let Err(error) = join(&config, &engine).await
+        {
+            server.forget()?;
+            engine.close().await;
+            return Err(error);
+        }
+        Ok(Self::at(config, engine, Some(lock)))
+    }
+
+    /// For who only looks: nothing is made, brought up to date or remembered.
+    pub(super) async fn to_look(config: &Path) -> anyhow::Result<Self> {
+        let config = Config::load(config)?;
+        // There may be none where the database is on a server and nobody has used it from here.
+        let lock = if config.data_dir.exists() {
+            refuse_others(&config.data_dir)?;
+            Some(Lock::for_command(&config.data_dir).await?)
+        } else {
+            None
+        };
+        let engine = Engine::as_it_is(&config.database, &SystemClock::new()).await?;
+        Ok(Self::at(config, engine, lock))
+    }
+
+    fn at(config: Config, engine: Engine, lock: Option<Lock>) -> Self {
+        let (store, place) = (engine.store(), Place::Alone { engine, lock });
+        Self { config, store, clock: Arc::new(SystemClock::new()), operator: Operator::here(), place }
     }
 
     pub(super) async fn close(self) {
-        if let Place::Alone { sqlite, lock } = self.place {
-            sqlite.close().await;
+        if let Place::Alone { engine, lock } = self.place {
+            engine.close().await;
             drop(lock);
         }
     }
@@ -138,6 +160,15 @@ impl Desk {
             known => format!("there is no connection {id}; there are: {}", known.join(", ")),
         })
     }
+}
+
+/// The first command of a machine on a database that others are using: its service is not to take it for an older copy.
+async fn join(config: &Config, engine: &Engine) -> anyhow::Result<()> {
+    let store = engine.store();
+    if store.generation().await?.comparing.is_none() {
+        Counter::at(&config.generation_file).raise(&*store).await?;
+    }
+    Ok(())
 }
 
 /// What root makes in somebody else's directory, a service that runs as that user could not use.

@@ -54,8 +54,9 @@ pub(super) async fn before(path: &Path) -> Option<Report> {
         return None;
     }
     let config = Config::load(path).ok()?;
-    let shut = Shut::before(&config).await?;
-    Some(without_database(&config, Arc::new(SystemClock::new()), shut).await)
+    let clock = Arc::new(SystemClock::new());
+    let shut = Shut::before(&config, &*clock).await?;
+    Some(without_database(&config, clock, shut).await)
 }
 
 /// The report where the way to a desk ended.

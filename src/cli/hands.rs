@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::bail;
 
-use super::{Desk, Terminal};
+use super::{Desk, Terminal, desk::Place};
 use crate::{
     app::jobs_alone,
     generation::{Counter, Standing},
@@ -16,6 +16,7 @@ use crate::{
         Jobs,
         queue::{Queue, Run, Settings},
     },
+    store::Database,
 };
 
 /// How long a call that is under way may take to end, once the command has what it wanted.
@@ -48,9 +49,10 @@ impl Hands {
             );
         }
         if self.is_ours {
-            let Jobs { store, clock, random, .. } = &*self.jobs;
+            let Jobs { store, clock, random, trust, .. } = &*self.jobs;
+            let (random, trust) = (Arc::clone(random), Arc::clone(trust));
             let defaults = Settings::default();
-            let settings = Settings { for_removals: defaults.slots, random: Arc::clone(random), ..defaults };
+            let settings = Settings { for_removals: defaults.slots, random, trust, ..defaults };
             let run: Arc<dyn Run> = Arc::<Jobs>::clone(&self.jobs);
             let queue = Queue::start(Arc::clone(store), Arc::clone(clock), run, settings);
             *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = Some(queue);
@@ -68,11 +70,11 @@ impl Hands {
 
 impl Desk {
     pub(super) async fn work(&self) -> anyhow::Result<Hands> {
-        let jobs = match self.jobs() {
-            Some(jobs) => Arc::clone(jobs),
-            None => {
-                let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-                jobs_alone(&self.config, store, clock, self.seal().await?, self.live().await?).await?
+        let jobs = match &self.place {
+            Place::Service(jobs) => Arc::clone(jobs),
+            Place::Alone { engine, .. } => {
+                let clock = Arc::clone(&self.clock);
+                jobs_alone(&self.config, engine, clock, self.seal().await?, self.live().await?).await?
             }
         };
         let is_ours = self.jobs().is_none();
@@ -83,9 +85,12 @@ impl Desk {
 
     /// What was asked for is written down; somebody has to do it.
     pub(super) fn hint_at_rest(&self, terminal: &mut Terminal) -> anyhow::Result<()> {
-        match self.jobs() {
-            Some(_) => Ok(()),
-            None => terminal.hint("No service runs: it is done as soon as one does."),
+        match (self.jobs(), &self.config.database) {
+            (Some(_), _) => Ok(()),
+            (None, Database::Sqlite(_)) => terminal.hint("No service runs: it is done as soon as one does."),
+            (None, Database::Postgres(_)) => terminal.hint(
+                "No service runs here: it is done by one elsewhere on the same database, or as soon as one runs.",
+            ),
         }
     }
 }

@@ -14,13 +14,13 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
 use super::{Desk, Terminal};
-use crate::{config::Config, durable, lock::LockError};
+use crate::{config::Config, durable, lock::LockError, store::Database};
 
 const EXAMPLE: &str = include_str!("../../latchkey.example.toml");
 
 #[derive(Debug, Args)]
 pub(super) struct Init {
-    /// Where the database will lie.
+    /// Where the database will lie, or with --database what this service keeps beside it.
     #[arg(long, value_name = "DIRECTORY")]
     data_dir: Option<PathBuf>,
     /// Where the master key will lie: not in the data directory.
@@ -32,11 +32,22 @@ pub(super) struct Init {
     /// Where it will listen. TLS of its own, which a public address takes, is written into the configuration afterwards.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
+    /// A PostgreSQL database, in the place of a file: postgres://USER@HOST/DATABASE, as the configuration explains. Where
+    /// there is an installation in it already, this becomes another service on it.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// A file with its user's password in the first line.
+    #[arg(long, value_name = "FILE", requires = "database")]
+    database_password: Option<PathBuf>,
+    /// The authority of its server's certificate, where that is one of its own.
+    #[arg(long, value_name = "FILE", requires = "database")]
+    database_ca: Option<PathBuf>,
 }
 
 impl Init {
-    const fn is_bare(&self) -> bool {
-        self.data_dir.is_none() && self.key_file.is_none() && self.public_url.is_none() && self.listen.is_none()
+    fn is_bare(&self) -> bool {
+        let none = [&self.public_url, &self.listen, &self.database].iter().all(|value| value.is_none());
+        none && self.data_dir.is_none() && self.key_file.is_none()
     }
 }
 
@@ -52,8 +63,20 @@ pub(super) async fn run(wanted: Init, file: &Path, terminal: &mut Terminal) -> a
     };
     let done = set_up(&desk, terminal).await;
     desk.close().await;
-    done?;
-    say_what_is_next(&config, file, terminal)
+    match done? {
+        Made::Installation => say_what_is_next(&config, file, terminal),
+        Made::Another => terminal.hint(format!(
+            "Look through {}, and start it: systemctl enable --now latchkey. `latchkey doctor` says what is still to be done.",
+            file.display()
+        )),
+    }
+}
+
+/// What came of it.
+enum Made {
+    Installation,
+    /// Another service on a database that has an installation.
+    Another,
 }
 
 /// One that was written before, by hand or by an interrupted `init`.
@@ -83,7 +106,16 @@ fn new(wanted: Init, file: &Path, terminal: &mut Terminal) -> anyhow::Result<Con
         }
     }
     values.extend(wanted.listen.map(|listen| ("listen", listen)));
-    let text = with_values(EXAMPLE, &values);
+    let mut text = with_values(EXAMPLE, &values);
+    if let Some(url) = wanted.database {
+        let mut table = vec![("url", url)];
+        for (key, path) in [("password_file", wanted.database_password), ("ca_file", wanted.database_ca)] {
+            if let Some(path) = path {
+                table.push((key, whole(&path)?));
+            }
+        }
+        text = with_table(&text, "[database]", &table);
+    }
     let config = Config::parse(&text, file, None).context("nothing was changed")?;
     write(file, &text).with_context(|| format!("{} cannot be written", file.display()))?;
     terminal.say(format!("{} is written; every key is explained there.", file.display()))?;
@@ -108,6 +140,22 @@ fn with_values(text: &str, values: &[(&str, String)]) -> String {
     text.lines().map(line).collect()
 }
 
+/// Puts a table in the place of the one that is shown behind marks.
+fn with_table(text: &str, name: &str, values: &[(&str, String)]) -> String {
+    let (mut told, mut is_in_it) = (String::new(), false);
+    for line in text.lines() {
+        let is_head = line.strip_prefix("# ").is_some_and(|head| head == name);
+        is_in_it = is_head || (is_in_it && line.starts_with('#'));
+        if !is_in_it {
+            told += &format!("{line}\n");
+        } else if is_head {
+            told += &format!("{name}\n");
+            told.extend(values.iter().map(|(key, value)| format!("{key} = {}\n", toml::Value::from(value.as_str()))));
+        }
+    }
+    told
+}
+
 /// Whole or not at all, and never over one that came meanwhile.
 fn write(file: &Path, text: &str) -> io::Result<()> {
     if let Some(directory) = file.parent() {
@@ -121,14 +169,36 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
     written.and_then(|()| durable::sync_directory_of(file))
 }
 
-async fn set_up(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
-    if owner::is_enrolled(desk).await? {
-        bail!(already(&desk.config));
+async fn set_up(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<Made> {
+    let (data, key) = (desk.config.data_dir.display(), desk.config.key_file.path().display());
+    let is_enrolled = owner::is_enrolled(desk).await?;
+    match &desk.config.database {
+        Database::Sqlite(_) if is_enrolled => bail!(already(&desk.config)),
+        Database::Postgres(server) if is_enrolled => {
+            let at = server.shown();
+            desk.seal().await.with_context(|| {
+                format!(
+                    "there is an installation in the database {at} already. For another service on it, copy its master key to \
+                     {key}, for the service's user alone (mode 0600), and run latchkey init once more"
+                )
+            })?;
+            terminal.say(format!(
+                "There is an installation in the database {at} already, with its owner, and {key} opens it: this is another \
+                 service on it. Nothing was changed there."
+            ))?;
+            return Ok(Made::Another);
+        }
+        _ => {}
     }
     desk.seal().await?;
-    let (data, key) = (desk.config.data_dir.display(), desk.config.key_file.path().display());
-    terminal.say(format!("The database lies in {data}, the master key in {key}."))?;
-    owner::make(desk, terminal).await
+    match &desk.config.database {
+        Database::Sqlite(_) => terminal.say(format!("The database lies in {data}, the master key in {key}."))?,
+        Database::Postgres(server) => {
+            terminal.say(format!("The database is {}, the master key lies in {key}.", server.shown()))?;
+        }
+    }
+    owner::make(desk, terminal).await?;
+    Ok(Made::Installation)
 }
 
 fn already(config: &Config) -> String {

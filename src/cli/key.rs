@@ -7,6 +7,7 @@ use super::{Desk, Terminal};
 use crate::{
     audit::Code,
     seal::{self, KeyFile, KeyFileError, MasterKey, RotateError},
+    store::Database,
 };
 
 pub(super) async fn list(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
@@ -31,6 +32,17 @@ pub(super) async fn list(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result
 pub(super) async fn rotate(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
     let file = &desk.config.key_file;
     let seal = desk.seal().await?;
+    let beside = match &desk.config.database {
+        Database::Postgres(server) if matches!(file, KeyFile::Own(_)) => Some(server.shown()),
+        _ => None,
+    };
+    if let Some(at) = beside {
+        terminal.confirm(format!(
+            "Services of other machines on the database {at} open nothing that is sealed from now on until {} is copied to them, \
+             which is to be done as soon as this is.",
+            file.path().display()
+        ))?;
+    }
     let done = match seal::rotate(file, &seal, &*desk.store).await {
         Err(RotateError::KeyFile(KeyFileError::ReadOnly(_))) => bail!(by_hand(file)),
         done => done?,
@@ -48,7 +60,11 @@ pub(super) async fn rotate(desk: &Desk, terminal: &mut Terminal) -> anyhow::Resu
          latchkey key retire",
         file.path().display()
     ))?;
-    Ok(())
+    match beside {
+        Some(_) => terminal
+            .hint("Copy it now to every other machine with a service on this database; none has to be restarted."),
+        None => Ok(()),
+    }
 }
 
 pub(super) async fn retire(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {

@@ -1,16 +1,18 @@
 //! `latchkey end`, `revoke` and `lock`: taking away now, and nothing new until an owner says so.
 
-use std::{collections::BTreeMap, str::FromStr, time::Duration};
+pub(super) mod lock;
 
-use anyhow::{Context, anyhow, bail};
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, bail};
 use clap::Args;
 use latchkey_contract::{ConnectionId, CustomerId, GrantId, PersonId, text::one_line};
 
-use super::{Desk, Terminal, answer, desk::explain, grants};
+use super::{Desk, Terminal, desk::explain, grants};
 use crate::{
     access::{Grant, State},
     rulebook::{Hold, HoldCause, HoldOn},
-    store::Scope,
+    store::{Scope, StoreError},
 };
 
 /// Between two looks at what is left.
@@ -184,8 +186,20 @@ impl<'a> Watch<'a> {
     }
 
     async fn until(&mut self, left: impl AsyncFn() -> anyhow::Result<Vec<Grant>>) -> anyhow::Result<()> {
-        while !self.seen(left().await?).await? {}
-        Ok(())
+        loop {
+            let left = match left().await {
+                // Whoever takes away keeps the database from answering: that is no reason to go.
+                Err(error) if is_busy(&error) && self.quiet < self.patience.max(STILL) => {
+                    tokio::time::sleep(LOOK).await;
+                    self.quiet += LOOK;
+                    continue;
+                }
+                left => left?,
+            };
+            if self.seen(left).await? {
+                return Ok(());
+            }
+        }
     }
 
     /// Says what is off since the last look. `true` when nothing is left.
@@ -197,8 +211,9 @@ impl<'a> Watch<'a> {
                 for id in before.keys().filter(|id| !left.contains_key(*id)) {
                     self.quiet = Duration::ZERO;
                     self.off += 1;
-                    if let Some(grant) = self.desk.store.grant(id).await? {
-                        self.terminal.say(grants::line(&grant))?;
+                    match self.desk.store.grant(id).await {
+                        Ok(Some(grant)) => self.terminal.say(grants::line(&grant))?,
+                        _ => self.terminal.say(format!("{id}\toff"))?,
                     }
                 }
             }
@@ -239,6 +254,10 @@ impl<'a> Watch<'a> {
     }
 }
 
+fn is_busy(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Busy))
+}
+
 /// The directories where they are, each with how many, most first: one that is dead shows.
 fn places<'a>(grants: impl Iterator<Item = &'a Grant>) -> String {
     let mut counts: BTreeMap<&ConnectionId, usize> = BTreeMap::new();
@@ -248,57 +267,4 @@ fn places<'a>(grants: impl Iterator<Item = &'a Grant>) -> String {
     let shown: Vec<String> = counts.iter().take(SHOWN).map(|(place, count)| format!("{place} ({count})")).collect();
     let more = counts.len().saturating_sub(SHOWN);
     if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
-}
-
-/// `all`, `customer/ID` or `person/ID`.
-#[derive(Debug, Clone)]
-pub(super) struct LockOn(HoldOn);
-
-impl FromStr for LockOn {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad =
-            || format!("{text:?} is no lock: write all, customer/ID or person/ID, as latchkey lock list shows them");
-        let on = match text.split_once('/') {
-            None if text == "all" => HoldOn::Everything,
-            Some(("customer", id)) => HoldOn::Customer(CustomerId::parse(id).map_err(|_| bad())?),
-            Some(("person", id)) => HoldOn::Person(PersonId::parse(id).map_err(|_| bad())?),
-            _ => return Err(bad()),
-        };
-        Ok(Self(on))
-    }
-}
-
-pub(super) async fn locks(desk: &Desk, terminal: &mut Terminal) -> anyhow::Result<()> {
-    let rules = desk.store.rules().await?;
-    for hold in &rules.holds {
-        let Hold { on, since, by, reason, .. } = hold;
-        terminal.say(format!("{on}\t{}\tsince {since}\tby {by}\t{reason}", hold.sentence()))?;
-    }
-    if rules.holds.is_empty() {
-        terminal.hint("Nothing is locked.")?;
-    }
-    Ok(())
-}
-
-pub(super) async fn lift(
-    desk: &Desk,
-    terminal: &mut Terminal,
-    on: LockOn,
-    by: &PersonId,
-    reason: &str,
-) -> anyhow::Result<()> {
-    let LockOn(on) = on;
-    let unlocked = || anyhow!("nothing is locked by {on}; latchkey lock list shows what is");
-    // Before anybody uses up a code in vain.
-    if desk.store.rules().await?.hold(&on).is_none() {
-        return Err(unlocked());
-    }
-    answer::owner(desk, terminal, by).await?;
-    let who = format!("{by} at the command line of {}", desk.operator);
-    let (reason, now) = (one_line(reason, 200), desk.clock.now());
-    if !desk.store.lift_hold(&on, HoldCause::Panic, &who, &reason, now).await.map_err(explain)? {
-        return Err(unlocked());
-    }
-    terminal.say(format!("{on} is free again. What was taken away stays away; it is asked for anew."))
 }

@@ -10,6 +10,7 @@ mod init;
 mod invite;
 mod key;
 mod mapping;
+mod migrate;
 mod people;
 mod readme;
 mod reconcile;

@@ -4,14 +4,18 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use latchkey_contract::Timestamp;
 
-use super::{Doctor, HERE, Line, slow};
+use super::{
+    Doctor, HERE, Line,
+    server::{self, Seen},
+    slow, within,
+};
 use crate::{
     app::database as file_of,
     config::Config,
     generation::{Counter, Standing},
     jobs::chain,
     seal::{KeyFile, ROOT_NAME, Seal, Tally, tally, unlock},
-    store::{StoreError, sqlite::newest_migration},
+    store::{Database, StoreError, sqlite::newest_migration},
 };
 
 const DATABASE: &str = "database";
@@ -25,9 +29,19 @@ const NO_ROOM: u64 = 64 * 1024 * 1024;
 /// A clock may be set back by this much when it is set right.
 const SET_BACK: Duration = Duration::from_secs(120);
 
-pub(super) async fn database(doctor: &Doctor) -> Vec<Line> {
+/// `seen`: the server, where it lies on one.
+pub(super) async fn database(doctor: &Doctor, seen: Option<Seen>) -> Vec<Line> {
+    match (&doctor.config.database, seen) {
+        (Database::Postgres(at), Some(seen)) => server::database(doctor, at, seen).await,
+        _ => within(DATABASE, HERE, in_a_file(doctor)).await,
+    }
+}
+
+async fn in_a_file(doctor: &Doctor) -> Vec<Line> {
     let path = file_of(&doctor.config);
-    let mut lines = vec![file(&path), written(touch(doctor).await)];
+    let full = "the disk is full, and only removals are written: make room where data_dir lies";
+    let look = "look at data_dir, its owner and its disk";
+    let mut lines = vec![file(&path), written(touch(doctor).await, full, look)];
     lines.push(match doctor.store.revision().await {
         Ok(revision) => {
             let found = format!("this program's, migration {}; revision {revision} is in force", newest_migration());
@@ -42,7 +56,11 @@ pub(super) async fn database(doctor: &Doctor) -> Vec<Line> {
 }
 
 pub(super) fn disk_of(config: &Config) -> Line {
-    disk(room(&config.data_dir))
+    let stops = match config.database {
+        Database::Sqlite(_) => "nothing is granted soon",
+        Database::Postgres(_) => "it is soon not remembered which database was used",
+    };
+    disk(room(&config.data_dir), stops)
 }
 
 /// A file that is deleted under a service goes on for that service, and is lost as it stops.
@@ -62,7 +80,7 @@ fn gone(path: &Path, what: &str) -> String {
     )
 }
 
-fn age(standing: Result<Standing, StoreError>) -> Line {
+pub(super) fn age(standing: Result<Standing, StoreError>) -> Line {
     const WHAT: &str = "age";
     match standing {
         Ok(Standing::Current) => Line::ok(DATABASE, WHAT, "it is the one that was used last"),
@@ -76,25 +94,19 @@ fn age(standing: Result<Standing, StoreError>) -> Line {
     }
 }
 
-/// A time in doubt is not written down: alone, the time that stands there is written again.
-async fn touch(doctor: &Doctor) -> Result<(), StoreError> {
-    match &doctor.jobs {
-        Some(jobs) if jobs.trust.doubt().is_none() => doctor.store.heartbeat(jobs.clock.now()).await,
-        _ => {
-            let seen = doctor.store.last_seen().await?;
-            doctor.store.heartbeat(seen.unwrap_or_else(|| doctor.clock.now())).await
-        }
-    }
+/// Looking teaches nobody the time: what stands there is written again.
+pub(super) async fn touch(doctor: &Doctor) -> Result<(), StoreError> {
+    let seen = doctor.store.last_seen().await?;
+    doctor.store.heartbeat(seen.unwrap_or(Timestamp::from_millis(0))).await
 }
 
-fn written(done: Result<(), StoreError>) -> Line {
+/// `full` and `look` are what to do: where there is no room, and where something else is the matter.
+pub(super) fn written(done: Result<(), StoreError>, full: &str, look: &str) -> Line {
     const WHAT: &str = "writing";
     match done {
         Ok(()) => Line::ok(DATABASE, WHAT, "a row was written, durably"),
-        Err(StoreError::Full) => {
-            Line::red(DATABASE, WHAT, "the disk is full, and only removals are written: make room where data_dir lies")
-        }
-        Err(error) => Line::red(DATABASE, WHAT, format!("{}: look at data_dir, its owner and its disk", chain(&error))),
+        Err(StoreError::Full) => Line::red(DATABASE, WHAT, full),
+        Err(error) => Line::red(DATABASE, WHAT, format!("{}: {look}", chain(&error))),
     }
 }
 
@@ -103,14 +115,13 @@ fn room(data_dir: &Path) -> Result<u64, std::io::Error> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-fn disk(free: Result<u64, std::io::Error>) -> Line {
+fn disk(free: Result<u64, std::io::Error>, stops: &str) -> Line {
     const WHAT: &str = "disk";
     let mib = |bytes: u64| bytes / (1024 * 1024);
     match free {
         Err(error) => Line::note(DATABASE, WHAT, format!("how much is free cannot be told: {error}")),
         Ok(free) if free < NO_ROOM => {
-            let to_do =
-                format!("{} MiB are free: make room where data_dir lies, or nothing is granted soon", mib(free));
+            let to_do = format!("{} MiB are free: make room where data_dir lies, or {stops}", mib(free));
             Line::red(DATABASE, WHAT, to_do)
         }
         Ok(free) if free < LITTLE_ROOM => {
@@ -239,18 +250,18 @@ mod tests {
 
     #[test]
     fn a_disk_is_noted_before_it_is_red() {
-        let word = |mib: u64| disk(Ok(mib * 1024 * 1024)).word();
+        let word = |mib: u64| disk(Ok(mib * 1024 * 1024), "it stops").word();
         assert_eq!([word(63), word(64), word(1023), word(1024)], ["fault", "note", "note", "ok"]);
-        assert_eq!(disk(Err(std::io::Error::other("no"))).word(), "note");
+        assert_eq!(disk(Err(std::io::Error::other("no")), "it stops").word(), "note");
         assert_eq!([reserved(true).word(), reserved(false).word()], ["ok", "fault"]);
     }
 
     #[test]
     fn a_full_database_says_to_make_room() {
-        assert_eq!(written(Ok(())).word(), "ok");
-        let full = written(Err(StoreError::Full));
+        assert_eq!(written(Ok(()), "make room", "look").word(), "ok");
+        let full = written(Err(StoreError::Full), "make room", "look");
         assert!(full.check.is_red() && full.to_string().contains("make room"), "{full}");
-        assert!(written(Err(StoreError::Busy)).check.is_red());
+        assert!(written(Err(StoreError::Busy), "make room", "look").check.is_red());
     }
 
     #[test]

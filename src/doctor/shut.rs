@@ -4,12 +4,19 @@ use std::sync::Arc;
 
 use latchkey_contract::Clock;
 
-use super::{HERE, Line, Report, address, place, tls, within};
+use super::{
+    HERE, Line, Report, address, place,
+    server::{self, Seen},
+    tls, within,
+};
 use crate::{
     app::database,
     config::{Config, ConfigError},
     jobs::chain,
-    store::sqlite::{OpenError, copy::examine, newest_migration},
+    store::{
+        self, Database,
+        sqlite::{OpenError, copy::examine, newest_migration},
+    },
 };
 
 /// Why there is no database to look at the rest with.
@@ -18,7 +25,13 @@ pub struct Shut(Line);
 
 impl Shut {
     /// What speaks against opening it: an operator who looks changes nothing by it.
-    pub async fn before(config: &Config) -> Option<Self> {
+    pub async fn before(config: &Config, clock: &dyn Clock) -> Option<Self> {
+        if let Database::Postgres(at) = &config.database {
+            return match server::look(config, clock).await? {
+                Seen::Not(why) => Some(Self(why)),
+                Seen::All(look) => server::unopened(look.schema, &format!("the database {}", at.shown())).map(Self),
+            };
+        }
         let path = database(config);
         if !path.exists() && !path.with_extension("db.id").exists() {
             let to_do = format!(
@@ -45,9 +58,12 @@ impl Shut {
     #[must_use]
     pub fn by(why: &anyhow::Error) -> Self {
         let told = format!("{why:#}");
-        Self(match why.downcast_ref::<OpenError>() {
-            Some(OpenError::Newer { .. } | OpenError::Altered { .. }) => Line::red("database", "schema", told),
-            Some(_) => Line::red("database", "file", told),
+        Self(match why.downcast_ref::<store::OpenError>() {
+            Some(store::OpenError::Postgres(error)) => server::closed(error),
+            Some(store::OpenError::Sqlite(OpenError::Newer { .. } | OpenError::Altered { .. })) => {
+                Line::red("database", "schema", told)
+            }
+            Some(store::OpenError::Sqlite(_)) => Line::red("database", "file", told),
             None => Line::red("service", "running", told),
         })
     }

@@ -25,18 +25,18 @@ const PAGE: u32 = 500;
 /// Entries at the end of the audit log that are followed.
 const NEWEST: i64 = 200;
 
-pub(super) async fn look(doctor: &Doctor, rules: &Rules) -> Vec<Line> {
-    let mut lines = within("queue", HERE, queue(doctor)).await;
+pub(super) async fn look(doctor: &Doctor, rules: &Rules, is_worked_on: bool) -> Vec<Line> {
+    let mut lines = within("queue", HERE, queue(doctor, is_worked_on)).await;
     lines.extend(holds(rules));
-    lines.extend(within("audit", HERE, audit(doctor)).await);
+    lines.extend(within("audit", HERE, audit(doctor, is_worked_on)).await);
     lines
 }
 
-async fn queue(doctor: &Doctor) -> Vec<Line> {
+async fn queue(doctor: &Doctor, is_worked_on: bool) -> Vec<Line> {
     let now = doctor.clock.now();
     let mut lines = Vec::new();
     match doctor.store.queue(now).await {
-        Ok(state) => lines.extend([dead(&state), waiting(&state, doctor.jobs.is_some(), now)]),
+        Ok(state) => lines.extend([dead(&state), waiting(&state, is_worked_on, now)]),
         Err(error) => lines.push(Line::red("queue", "tasks", chain(&error))),
     }
     match open_grants(doctor).await {
@@ -133,7 +133,7 @@ fn holds(rules: &Rules) -> Vec<Line> {
     holds
 }
 
-async fn audit(doctor: &Doctor) -> Vec<Line> {
+async fn audit(doctor: &Doctor, is_worked_on: bool) -> Vec<Line> {
     let end = match end(doctor).await {
         Ok(end) => followed(end),
         Err(error) => Line::red("audit", "head", chain(&error)),
@@ -141,7 +141,7 @@ async fn audit(doctor: &Doctor) -> Vec<Line> {
     vec![
         end,
         match doctor.store.audit_owed().await {
-            Ok(owed) => self::owed(owed, doctor.jobs.is_some()),
+            Ok(owed) => self::owed(owed, is_worked_on),
             Err(error) => Line::red("audit", "owed entries", chain(&error)),
         },
     ]

@@ -1,4 +1,5 @@
-//! `/livez`: the process answers. `/readyz`: it does its work. `/metrics`: on a listener of its own.
+//! `/livez`: the process answers. `/intakez`: deliveries are recorded. `/readyz`: it does its work. `/metrics`: on a listener
+//! of its own.
 
 use std::fmt;
 
@@ -26,6 +27,7 @@ pub trait Health: Send + Sync + fmt::Debug {
 pub(super) fn routes(app: &mut web::ServiceConfig) {
     let refuse = || web::to(async || Problem::Method.answer());
     app.service(web::resource("/livez").route(web::get().to(live)).default_service(refuse()));
+    app.service(web::resource("/intakez").route(web::get().to(takes_in)).default_service(refuse()));
     app.service(web::resource("/readyz").route(web::get().to(ready)).default_service(refuse()));
 }
 
@@ -46,8 +48,16 @@ async fn live() -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType::plaintext()).body("live\n")
 }
 
+/// For who chooses between several processes: what is red on all of them at once must not keep deliveries out.
+async fn takes_in(health: web::Data<dyn Health>) -> HttpResponse {
+    answer(health.checks().await.into_iter().filter(|check| check.name == "database").collect())
+}
+
 async fn ready(health: web::Data<dyn Health>) -> HttpResponse {
-    let checks = health.checks().await;
+    answer(health.checks().await)
+}
+
+fn answer(checks: Vec<HealthCheck>) -> HttpResponse {
     let mut red: Vec<&str> = Vec::new();
     for check in &checks {
         if let Err(why) = &check.result {

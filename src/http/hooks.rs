@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     random,
-    registry::NoConnector,
+    registry::{InForce, NoConnector},
     store::{NewDelivery, Recorded},
 };
 
@@ -49,18 +49,21 @@ async fn receive(request: HttpRequest, payload: web::Payload, web: web::Data<Web
 
 async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result<Recorded, Problem> {
     let (address, now) = (web.proxies.source(request), web.clock.monotonic());
-    // A stranger who keeps failing no longer costs a look at the database.
-    let is_stranger = web.unproven.is_spent(Source::new(address, false), now);
-    let live = if is_stranger { web.live.known() } else { web.live.current().await };
     let path = request.match_info();
     let connection = ConnectionId::parse(path.query("connection")).ok();
-    let knows_path = live.registry.hook_fits(connection.as_ref(), path.query("secret"), web.clock.now());
+    let fits = |live: &InForce| live.registry.hook_fits(connection.as_ref(), path.query("secret"), web.clock.now());
+    let mut knows_path = fits(&web.live.known());
+    // The path may be new. A stranger who keeps failing no longer costs a look at the database.
+    if !knows_path && !web.unproven.is_spent(Source::new(address, false), now) {
+        let live = web.live.current().await;
+        knows_path = fits(&live);
+    }
     let source = Source::new(address, knows_path);
     let is_spent = web.unproven.is_spent(source, now);
-    let Some(connection) = connection.filter(|_| knows_path) else {
+    let Some(connection) = connection.clone().filter(|_| knows_path) else {
         web.unproven.fail(source, now);
         if !is_spent {
-            rejected(None, "unknown-path", &"no connection has this path");
+            rejected(web, None, "unknown-path", &"no connection has this path");
         }
         return Err(Problem::Unproven);
     };
@@ -69,7 +72,14 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     }
     let body = body::read(request, payload).await?;
     let delivery = Delivery { headers: headers(request), body, received_at: web.clock.now(), connection };
-    let event = match prove(web, &delivery).await {
+    // Proven by the rules as they are now, the path's secret among them.
+    let live = web.live.current().await;
+    if !fits(&live) {
+        web.unproven.fail(source, now);
+        rejected(web, None, "unknown-path", &"the connection no longer has this path");
+        return Err(Problem::Unproven);
+    }
+    let event = match prove(web, &live, &delivery).await {
         Ok(event) => event,
         Err(problem) => {
             if problem == Problem::Unproven {
@@ -88,12 +98,11 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     record(web, &delivery, event).await
 }
 
-async fn prove(web: &Web, delivery: &Delivery) -> Result<Verified<TicketEvent>, Problem> {
-    let live = web.live.current().await;
+async fn prove(web: &Web, live: &InForce, delivery: &Delivery) -> Result<Verified<TicketEvent>, Problem> {
     let system = match live.registry.ticket_system(&delivery.connection) {
         Ok(system) => system,
         Err(error @ NoConnector::Unknown(_)) => {
-            rejected(Some(&delivery.connection), "no-ticket-system", &error);
+            rejected(web, Some(&delivery.connection), "no-ticket-system", &error);
             return Err(Problem::Unproven);
         }
         Err(error @ NoConnector::Broken { .. }) => {
@@ -102,7 +111,7 @@ async fn prove(web: &Web, delivery: &Delivery) -> Result<Verified<TicketEvent>, 
         }
     };
     system.verify(delivery).await.map_err(|why| {
-        rejected(Some(&delivery.connection), reason(&why), &Chain(&why));
+        rejected(web, Some(&delivery.connection), reason(&why), &Chain(&why));
         if why.is_for_later() { Problem::Busy(std::time::Duration::from_secs(30)) } else { Problem::Unproven }
     })
 }
@@ -134,10 +143,12 @@ async fn record(web: &Web, delivery: &Delivery, event: TicketEvent) -> Result<Re
     Ok(recorded)
 }
 
-fn rejected(connection: Option<&ConnectionId>, reason: &'static str, why: &dyn std::fmt::Display) {
+fn rejected(web: &Web, connection: Option<&ConnectionId>, reason: &'static str, why: &dyn std::fmt::Display) {
     metrics::counter!("webhook_rejected_total", "reason" => reason).increment(1);
-    let connection = connection.map(ConnectionId::as_str);
-    tracing::warn!(connection, reason, %why, "delivery rejected");
+    if let Some(left_out) = web.told.say(reason, web.clock.monotonic()) {
+        let connection = connection.map(ConnectionId::as_str);
+        tracing::warn!(connection, reason, left_out, %why, "delivery rejected");
+    }
 }
 
 const fn reason(why: &Rejected) -> &'static str {

@@ -26,7 +26,7 @@ use crate::{
     rulebook::{Hold, HoldCause, HoldOn, Records, Rulebook, Rules},
     seal::{KeyFile, unlock},
     store::{
-        CommitName, Store, Transition,
+        CommitName, Database, Store, Transition,
         sqlite::{Options, Sqlite},
     },
     telemetry::{LogFormat, LogLevel},
@@ -287,6 +287,7 @@ pub(super) fn records_with(change: impl FnOnce(String) -> String) -> String {
 
 fn config(listen: SocketAddr, key_file: KeyFile) -> Config {
     Config {
+        database: Database::Sqlite("unused".into()),
         data_dir: "data".into(),
         key_file,
         generation_file: "generation".into(),

@@ -7,6 +7,7 @@ use crate::{
     access::{
         Effect, Event, Grant, State,
         grant::{Step, Telling, due_at, step},
+        risk,
     },
     audit::{AuditEntry, By, Code},
     jobs::task::{NewTask, Priority, Work},
@@ -45,7 +46,7 @@ pub fn write(
     transition.audit.push(entry(grant, now, by));
     if let Some(due) = due_at(&grant.state) {
         let work = Work::Due { grant: grant.id.clone() };
-        transition.tasks.push(NewTask { work, run_at: due, priority: Priority::Removal });
+        transition.tasks.push(NewTask::new(work, due, Priority::Removal).of(risk(&grant.policy)));
     }
     for effect in effects {
         match effect {
@@ -116,13 +117,15 @@ fn owe(transition: &mut Transition, grant: &Grant, kind: NoticeKind, random: &dy
         state: NoticeState::Open,
     });
     let work = Work::Tell { ticket: grant.ticket.clone() };
-    transition.tasks.push(NewTask { work, run_at: now, priority: Priority::Telling });
+    transition.tasks.push(NewTask::new(work, now, Priority::Telling));
 }
 
 fn converge(grant: &Grant, now: Timestamp) -> NewTask {
-    let priority = if grant.state.is_living() { Priority::Giving } else { Priority::Removal };
     let work = Work::Converge { account: grant.account.clone(), directory: grant.directory.clone() };
-    NewTask { work, run_at: now, priority }
+    if grant.state.is_living() {
+        return NewTask::new(work, now, Priority::Giving);
+    }
+    NewTask::new(work, now, Priority::Removal).of(risk(&grant.policy))
 }
 
 fn entry(grant: &Grant, now: Timestamp, by: &By) -> AuditEntry {

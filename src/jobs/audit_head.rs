@@ -27,7 +27,7 @@ pub(crate) const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub(crate) fn next(now: Timestamp) -> NewTask {
     let into = (now - SLOT).millis().rem_euclid(DAY_MS);
     let run_at = Timestamp::from_millis(now.millis() - into + DAY_MS);
-    NewTask { work: Work::AuditHead, run_at, priority: Priority::Telling }
+    NewTask::new(Work::AuditHead, run_at, Priority::Telling)
 }
 
 impl Jobs {

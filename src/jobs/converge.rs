@@ -23,16 +23,20 @@ use crate::{
         proof::NotOff,
     },
     audit::{AuditEntry, By, Code},
+    clock_guard::Doubt,
     jobs::{
         queue::{LeaseHandle, Ran},
         task::Task,
     },
     registry::InForce,
-    store::{CommitName, Finish, Happening, Transition},
+    store::{CommitName, Finish, Happening, StoreError, Transition},
 };
 
 /// How soon a step is tried again that only lacked time.
 const SOON: Duration = Duration::from_secs(2);
+
+/// When a step that gives is thought of again while the database is compared with the directories.
+const COMPARED_LATER: Duration = Duration::from_secs(60);
 
 /// A giving step is sent only if the lease outlives the call by this much.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
@@ -134,6 +138,10 @@ impl Jobs {
 
     async fn take(&self, mut scene: Scene, step: Step, task: &Task, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let now = self.clock.now();
+        // A task that once was a removal is claimed as one also where the clock is nobody else's.
+        if step.is_giving() && self.trust.doubt().is_some_and(Doubt::is_apart) {
+            return Ok(Ran::Finish(Finish::At(now + SOON)));
+        }
         if step.is_giving() && lease.remaining(now) < scene.directory.call_timeout() + LEASE_MARGIN {
             tracing::warn!(account = %scene.account.id, step = step.name(), "the lease is too short for this step now; looking again");
             return Ok(Ran::Finish(Finish::At(now + SOON)));
@@ -156,7 +164,13 @@ impl Jobs {
         intent.is_removal = !step.is_giving();
         intent.lease = Some((lease.lease(), Finish::Keep));
         intent.audit.push(act(&scene, Code::StepIntent, step.is_giving(), now, json!({ "step": step })));
-        self.save(intent, &mut scene.account).await?;
+        match self.save(intent, &mut scene.account).await {
+            // There it would be refused again and again.
+            Err(JobError::Store(StoreError::Conflict)) if self.store.generation().await?.comparing.is_some() => {
+                return Ok(Ran::Finish(Finish::At(now + COMPARED_LATER)));
+            }
+            saved => saved?,
+        }
         if step.is_giving() {
             scene.grants.iter_mut().filter(|g| g.state.is_living()).for_each(|g| g.version += 1);
         }

@@ -319,7 +319,7 @@ impl Jobs {
             state: NoticeState::Open,
         });
         let work = Work::Tell { ticket: request.ticket.clone() };
-        transition.tasks.push(NewTask { work, run_at: now, priority: Priority::Telling });
+        transition.tasks.push(NewTask::new(work, now, Priority::Telling));
         metrics::counter!("policy_denials_total", "code" => refusal.code.to_string()).increment(1);
         tracing::info!(ticket.r#ref = %request.ticket, code = %refusal.code, rule = %refusal.rule, "refused");
     }

@@ -58,7 +58,7 @@ impl Jobs {
         let looks = found.iter().filter(|saved| unseen.contains(&saved.id)).map(|saved| {
             let ticket = TicketRef { connection: connection.clone(), ticket: saved.id.clone() };
             let run_at = (saved.at + LATE).clamp(now, now + LATE);
-            NewTask { work: Work::Look { ticket }, run_at, priority: Priority::Telling }
+            NewTask::new(Work::Look { ticket }, run_at, Priority::Telling)
         });
         let mut tasks: Vec<NewTask> = looks.collect();
         let mut next = after(&cursor, &found, now);
@@ -66,7 +66,7 @@ impl Jobs {
         if is_in_trouble || now.since(cursor.compared_at) >= COMPARED {
             next.compared_at = now;
             let work = Work::Webhooks { connection: connection.clone() };
-            tasks.push(NewTask { work, run_at: now, priority: Priority::Telling });
+            tasks.push(NewTask::new(work, now, Priority::Telling));
         }
         let again = if found.len() < PAGE { every } else { PACE };
         tracing::debug!(%connection, found = found.len(), looks = tasks.len(), "polled");

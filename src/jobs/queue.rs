@@ -12,7 +12,6 @@
 
 mod engine;
 mod fetch;
-mod gate;
 mod health;
 mod lease;
 mod slots;
@@ -34,10 +33,10 @@ use super::{
     task::{Lease, Priority, Task},
 };
 use crate::{
+    clock_guard::{NoDoubt, Trust},
     random::{Random, SystemRandom},
     store::{Finish, Store, StoreError},
 };
-pub use gate::Gate;
 pub use health::Health;
 pub use lease::LeaseHandle;
 
@@ -77,8 +76,8 @@ pub struct Settings {
     pub lease: Duration,
     /// Jitter of the waits between attempts.
     pub random: Arc<dyn Random>,
-    /// While it is closed nothing is claimed.
-    pub gate: Gate,
+    /// Whether this process' clock is the others'.
+    pub trust: Arc<dyn Trust>,
 }
 
 impl Default for Settings {
@@ -89,7 +88,7 @@ impl Default for Settings {
             per_connection: 4,
             lease: Duration::from_secs(60),
             random: Arc::new(SystemRandom),
-            gate: Gate::open(),
+            trust: Arc::new(NoDoubt),
         }
     }
 }

@@ -126,6 +126,11 @@ impl Jobs {
         for _ in 0..TRIES {
             let world = self.live.current().await;
             let grant = self.held_grant(&world, id, by, may_approve).await?;
+            if self.store.generation().await?.comparing.is_some() {
+                let why =
+                    "the database is compared with the directories first, and nothing new is given before that is over";
+                return Err(NotDecided::No(format!("{why}; look at: latchkey reconcile")));
+            }
             if let Some(doubt) = self.trust.doubt() {
                 return Err(NotDecided::No(format!("{}: nothing new is given", Doubt::sentence(doubt))));
             }
@@ -295,11 +300,25 @@ pub(crate) async fn home(
     };
     let domain = records.customer(&terms.customer).and_then(|c| c.domain.clone()).unwrap_or_default();
     let name = format!("{before_at}@{domain}");
-    if store.account_named(&terms.directory, &name).await?.is_some() {
-        let sentence = format!("the user name {name} is or was another account's; ask for another name");
-        return Ok(Err(refuse("account-name-taken", "one name, one account", sentence)));
+    if store.account_named(&terms.directory, &name).await?.is_none() {
+        return Ok(Ok(Home::New(name)));
     }
-    Ok(Ok(Home::New(name)))
+    // Nobody has typed it, so nobody can ask for another one: it may be that of an account of their own which the database
+    // had forgotten. It gets what a burner's name has, which no other name has.
+    if terms.user_name.is_none()
+        && let Ok(own) = terms.policy.user_name.name(Mode::Burner, &terms.person, &terms.customer, grant.as_str())
+    {
+        let own = format!("{own}@{domain}");
+        if store.account_named(&terms.directory, &own).await?.is_none() {
+            return Ok(Ok(Home::New(own)));
+        }
+    }
+    let to_do = match &terms.user_name {
+        Some(_) => "ask for another name",
+        None => "an admin has to change how the policy names accounts",
+    };
+    let sentence = format!("the user name {name} is or was another account's; {to_do}");
+    Ok(Err(refuse("account-name-taken", "one name, one account", sentence)))
 }
 
 fn policy_rule(policy: &Policy) -> String {

@@ -4,14 +4,17 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use latchkey_contract::Clock;
 
-use crate::{clock_guard::Trust, store::Store};
+use crate::{
+    clock_guard::{Doubt, Trust},
+    store::Store,
+};
 
 /// Between two beats.
 const BEAT: Duration = Duration::from_secs(60);
@@ -29,6 +32,8 @@ pub struct Sweep {
     clock: Arc<dyn Clock>,
     trust: Arc<dyn Trust>,
     beat_ms: AtomicU64,
+    /// Audit entries were owed when last looked at: then every beat looks, and otherwise every sweep.
+    owes: AtomicBool,
 }
 
 impl Sweep {
@@ -36,7 +41,7 @@ impl Sweep {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, trust: Arc<dyn Trust>) -> Self {
         let beat_ms = AtomicU64::new(millis(clock.monotonic()));
-        Self { store, clock, trust, beat_ms }
+        Self { store, clock, trust, beat_ms, owes: AtomicBool::new(false) }
     }
 
     /// Beats and sweeps for ever; the caller drops the future to stop it. `wake` is called when tasks were made.
@@ -71,11 +76,16 @@ impl Sweep {
 
     async fn beat(&self, sweeps: bool) -> Result<u64, crate::store::StoreError> {
         let now = self.clock.now();
-        // A time in doubt is not written down: it would outlive the doubt.
-        if self.trust.doubt().is_none() {
-            self.store.heartbeat(now).await?;
+        match self.trust.doubt() {
+            None => self.store.heartbeat(now).await?,
+            // Not written down: it would outlive the doubt.
+            Some(Doubt::JumpedForward | Doubt::OffDatabase | Doubt::NotCompared | Doubt::Damaged) => {}
+            // It goes on from a time that was believed, and a restart must not begin there once more.
+            Some(Doubt::SetBack | Doubt::StartedBelow) => self.store.heartbeat_in_doubt(now).await?,
         }
-        self.chain_owed().await;
+        if sweeps || self.owes.load(Ordering::Relaxed) {
+            self.chain_owed().await;
+        }
         if sweeps { self.store.sweep(now).await } else { Ok(0) }
     }
 
@@ -88,6 +98,7 @@ impl Sweep {
                 return tracing::error!(error = &error as &dyn std::error::Error, "the audit log cannot be read");
             }
         };
+        self.owes.store(owed > 0, Ordering::Relaxed);
         metrics::gauge!("audit_owed").set(f64::from(u32::try_from(owed).unwrap_or(u32::MAX)));
         if let Err(error) = chained {
             tracing::error!(
@@ -112,7 +123,6 @@ mod tests {
     use super::*;
     use crate::{
         clock::SystemClock,
-        clock_guard::Doubt,
         store::{
             Transition,
             sqlite::{Options, Sqlite},
@@ -142,7 +152,8 @@ mod tests {
         }
     }
 
-    /// F143: that entries are owed is measured and said with each beat, until they are chained; the beat goes on.
+    /// F143: that entries are owed is measured and said with each beat, once it was seen, until they are chained; the beat
+    /// goes on.
     #[tokio::test]
     async fn what_is_owed_is_said_until_it_is_chained() {
         let lines = Lines::default();
@@ -168,8 +179,8 @@ mod tests {
         assert!(measured().contains("audit_owed_total 2"), "{}", measured());
         let line = said();
         assert!(line.contains("\"level\":\"ERROR\"") && line.contains("\"entries\":2"), "{line}");
-        for _ in 0..2 {
-            sweep.beat(true).await.unwrap();
+        for sweeps in [true, false] {
+            sweep.beat(sweeps).await.unwrap();
             let line = said();
             assert!(line.contains("\"level\":\"ERROR\"") && line.contains("\"owed\":2"), "{line}");
             assert!(measured().contains("audit_owed 2"), "{}", measured());

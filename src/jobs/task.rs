@@ -1,6 +1,6 @@
 //! A task: a row that says what is to be done when. Payloads hold ids only.
 
-use latchkey_contract::{AccountId, ConnectionId, GrantId, MailId, PersonId, TicketRef, Timestamp};
+use latchkey_contract::{AccountId, ConnectionId, GrantId, MailId, PersonId, TicketRef, Timestamp, directory::Risk};
 use serde::{Deserialize, Serialize};
 
 use crate::rulebook::Records;
@@ -94,6 +94,22 @@ pub struct NewTask {
     pub run_at: Timestamp,
     /// Who goes first.
     pub priority: Priority,
+    /// And who among them, of those that are due.
+    pub risk: Risk,
+}
+
+impl NewTask {
+    /// One that takes nothing that would have to be taken first.
+    #[must_use]
+    pub const fn new(work: Work, run_at: Timestamp, priority: Priority) -> Self {
+        Self { work, run_at, priority, risk: Risk::Other }
+    }
+
+    /// The same, about something that can do so much harm.
+    #[must_use]
+    pub fn of(self, risk: Risk) -> Self {
+        Self { risk, ..self }
+    }
 }
 
 /// A leased task.
@@ -126,7 +142,8 @@ pub struct Lease {
 pub fn presence_of(records: &Records, person: &PersonId, now: Timestamp) -> Vec<NewTask> {
     let members = records.person(person).into_iter().flat_map(|p| &p.members).filter(|m| !m.ids.is_empty());
     let work = members.map(|m| Work::Presence { connection: m.connection.clone() });
-    work.map(|work| NewTask { work, run_at: now, priority: Priority::Removal }).collect()
+    // Whoever has left may hold anything.
+    work.map(|work| NewTask::new(work, now, Priority::Removal).of(Risk::Everything)).collect()
 }
 
 impl Work {

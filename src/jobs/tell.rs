@@ -45,6 +45,9 @@ impl Jobs {
         let psa = world.registry.ticket_system(&ticket.connection)?;
         let grant = self.store.grant(&notice.grant).await?;
         let one = Errand { world, psa, notice, grant, rest: open.len() > 1 };
+        if let NoticeState::Exposed { notes } = &notice.state {
+            return self.take_back(&one, notes, lease).await;
+        }
         match &notice.kind {
             NoticeKind::Tidy => self.tidy(one, lease).await,
             NoticeKind::Note { telling: Telling::Granted, .. } if notice.state == NoticeState::Open => {
@@ -102,11 +105,13 @@ impl Jobs {
         };
         if posted.is_visible_to_customer {
             tracing::error!(grant.id = %grant.id, ticket.r#ref = %grant.ticket,
-                "the PSA made an internal note visible to the customer; it is taken back and the access ends");
-            self.take_back(&one, &posted.notes).await;
+                "the PSA made an internal note visible to the customer; the access ends and it is taken back");
             let why = "the PSA showed the internal note to the customer; it was taken back".to_owned();
-            let transition = Transition::new(CommitName::Told, self.clock.now());
-            return self.not_handed_over(&one, &grant, transition, &Event::DeliveryFailed { why }, lease).await;
+            let mut transition = Transition::new(CommitName::Told, self.clock.now());
+            let others = self.store.open_grants(&grant.account).await?;
+            let event = Event::DeliveryFailed { why };
+            advance(&mut transition, &grant, &event, &others, &By::Service, self.random.as_ref());
+            return self.told(&one, NoticeState::Exposed { notes: posted.notes }, transition, lease).await;
         }
         let mut transition = Transition::new(CommitName::Delivered, self.clock.now());
         let others = self.store.open_grants(&grant.account).await?;
@@ -153,15 +158,21 @@ impl Jobs {
         Ok(NoteText(Secret::new(words.credentials(&name, password.expose()))))
     }
 
-    /// As far as the PSA lets us. The end of the access does not wait for it: what stood there stops working, and is
-    /// overwritten later.
-    async fn take_back(&self, one: &Errand<'_>, notes: &[NoteAt]) {
+    /// As far as the PSA lets us. That it is owed was written down before: a note that is gone, and of which nothing is
+    /// known, would be posted once more. The end of the access does not wait for it.
+    async fn take_back(&self, one: &Errand<'_>, notes: &[NoteAt], lease: &LeaseHandle) -> Result<Ran, JobError> {
         for note in notes {
-            if let Err(error) = one.psa.take_back(note).await {
-                tracing::error!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error,
-                    "a note that the customer can see could not be taken back; remove it by hand");
+            match one.psa.take_back(note).await {
+                Ok(()) => {}
+                Err(error) if !is_final(&error) => return Err(error.into()),
+                Err(error) => {
+                    tracing::error!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error,
+                        "a note that the customer can see could not be taken back; remove it by hand");
+                }
             }
         }
+        let state = NoticeState::GivenUp { why: "shown to the customer, taken back".to_owned() };
+        self.told(one, state, Transition::new(CommitName::Told, self.clock.now()), lease).await
     }
 
     /// Any other note; and the status that goes with a note that is posted already.
@@ -178,7 +189,7 @@ impl Jobs {
                 {
                     Ok(posted) => {
                         if posted.is_visible_to_customer {
-                            return self.exposed(&one, &posted.notes, lease).await;
+                            return self.exposed(&one, posted.notes, lease).await;
                         }
                         posted.notes
                     }
@@ -200,10 +211,9 @@ impl Jobs {
         self.told(&one, NoticeState::Done { notes }, transition, lease).await
     }
 
-    async fn exposed(&self, one: &Errand<'_>, notes: &[NoteAt], lease: &LeaseHandle) -> Result<Ran, JobError> {
+    async fn exposed(&self, one: &Errand<'_>, notes: Vec<NoteAt>, lease: &LeaseHandle) -> Result<Ran, JobError> {
         tracing::error!(ticket.r#ref = %one.notice.ticket, "the PSA made an internal note visible to the customer; it is taken back");
-        self.take_back(one, notes).await;
-        let state = NoticeState::GivenUp { why: "shown to the customer, taken back".to_owned() };
+        let state = NoticeState::Exposed { notes };
         self.told(one, state, Transition::new(CommitName::Told, self.clock.now()), lease).await
     }
 
@@ -312,7 +322,7 @@ impl Jobs {
             for place in places {
                 match one.psa.overwrite(&place, words::TIDIED, &key).await {
                     Ok(_) => {}
-                    Err(error) if error.is_transient() => return Err(error.into()),
+                    Err(error) if !is_final(&error) => return Err(error.into()),
                     Err(error) => {
                         tracing::warn!(ticket.r#ref = %notice.ticket, error = &error as &dyn std::error::Error,
                         "the credentials note could not be overwritten; the removal replaces the password in it")

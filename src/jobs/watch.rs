@@ -95,7 +95,7 @@ impl Jobs {
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Trouble, now);
         let work = Work::Recheck { connection: found.connection.clone() };
-        transition.tasks.push(NewTask { work, run_at: now + RECHECKED, priority: Priority::Telling });
+        transition.tasks.push(NewTask::new(work, now + RECHECKED, Priority::Telling));
         let connection = found.connection.clone();
         let written = match self.in_trouble(&mut transition, found).await {
             Ok(()) => self.store.commit(transition).await.map_err(JobError::from),

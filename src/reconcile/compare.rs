@@ -108,6 +108,13 @@ impl Comparison {
         self.places.iter().filter(|place| place.found.is_err()).map(|place| &place.directory)
     }
 
+    /// Directories that were, and hold nothing that somebody has to accept.
+    #[must_use]
+    pub fn clear(&self) -> Vec<ConnectionId> {
+        let clear = self.found().filter(|(_, found)| found.unknown.is_empty());
+        clear.map(|(place, _)| place.directory.clone()).collect()
+    }
+
     /// Directories that were, with what was found there.
     pub fn found(&self) -> impl Iterator<Item = (&Place, &Found)> {
         self.places.iter().filter_map(|place| place.found.as_ref().ok().map(|found| (place, found)))

@@ -1,6 +1,6 @@
 //! The end of a comparison: what was found is written down, and the copy becomes the database in use.
 
-use latchkey_contract::{ConnectionId, GrantId, Timestamp};
+use latchkey_contract::{ConnectionId, GrantId, Timestamp, directory::Risk};
 use serde_json::{Value, json};
 
 use super::{Comparison, Different, Found, Place};
@@ -60,6 +60,11 @@ pub async fn settle(
     now: Timestamp,
 ) -> Result<Settled, StoreError> {
     if let Some(comparing) = accepted.restored {
+        // As long as the note is there nothing has been given since, by whomever it was compared meanwhile: what is unknown
+        // is not somebody's new account. Two who compare may both get past this, and find the same.
+        if store.generation().await?.comparing != accepted.restored {
+            return Err(StoreError::Conflict);
+        }
         take_up_nothing_from_before(store, comparing.since, &accepted.by, now).await?;
     }
     let mut act = Act {
@@ -85,8 +90,8 @@ pub async fn settle(
     });
     transition.audit.push(AuditEntry::new(Code::ReconcileDone, now, accepted.by.clone(), detail));
     store.commit(transition).await?;
-    if accepted.restored.is_some() {
-        match counter.raise(store).await {
+    if let Some(comparing) = accepted.restored {
+        match counter.raise_compared(store, comparing).await {
             Ok(_) => {}
             Err(CounterError::Store(error)) => return Err(error),
             Err(error) => tracing::error!(error = chain(&error), "the generation is raised in the database alone"),
@@ -161,7 +166,7 @@ impl Act<'_> {
 
     fn cut(&mut self, account: Account) {
         let work = Work::Converge { account: account.id.clone(), directory: account.directory.clone() };
-        self.transition.tasks.push(NewTask { work, run_at: self.transition.now, priority: Priority::Removal });
+        self.transition.tasks.push(NewTask::new(work, self.transition.now, Priority::Removal).of(Risk::Power));
         self.transition.accounts.push(account);
     }
 

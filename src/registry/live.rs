@@ -1,6 +1,9 @@
 //! The rules in force and their connectors, behind one pointer.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use super::Registry;
 use crate::{
@@ -31,6 +34,10 @@ pub struct Live {
     assemble: Arc<dyn Assemble>,
     current: RwLock<Arc<InForce>>,
     building: tokio::sync::Mutex<()>,
+    /// How often somebody wanted to know the revision.
+    wanted: AtomicU64,
+    /// How many of them are answered by the last look, and what it saw.
+    looked: tokio::sync::Mutex<(u64, i64)>,
 }
 
 impl Live {
@@ -40,7 +47,14 @@ impl Live {
     /// When the database fails.
     pub async fn start(store: Arc<dyn Store>, assemble: Arc<dyn Assemble>) -> Result<Self, StoreError> {
         let first = build(&*store, &*assemble).await?;
-        Ok(Self { store, assemble, current: RwLock::new(Arc::new(first)), building: tokio::sync::Mutex::new(()) })
+        Ok(Self {
+            store,
+            assemble,
+            current: RwLock::new(Arc::new(first)),
+            building: tokio::sync::Mutex::new(()),
+            wanted: AtomicU64::new(0),
+            looked: tokio::sync::Mutex::new((0, 0)),
+        })
     }
 
     /// The newest revision. When the database cannot tell, the one that was in force last: whoever decides by it
@@ -58,12 +72,24 @@ impl Live {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The revision as the store has it now. Who asks while a look is under way waits for the next one, which answers all
+    /// of them: a storm of deliveries costs few looks, and nobody is told what was seen before they asked.
+    async fn revision(&self) -> Result<i64, StoreError> {
+        let mine = self.wanted.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut looked = self.looked.lock().await;
+        if looked.0 < mine {
+            let answered = self.wanted.load(Ordering::SeqCst);
+            *looked = (answered, self.store.revision().await?);
+        }
+        Ok(looked.1)
+    }
+
     async fn refresh(&self) -> Result<(), StoreError> {
-        if self.store.revision().await? == self.known().rules.revision {
+        if self.revision().await? == self.known().rules.revision {
             return Ok(());
         }
         let _building = self.building.lock().await;
-        if self.store.revision().await? == self.known().rules.revision {
+        if self.revision().await? == self.known().rules.revision {
             return Ok(());
         }
         let next = Arc::new(build(&*self.store, &*self.assemble).await?);

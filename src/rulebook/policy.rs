@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use latchkey_contract::{CustomerId, EntitlementId, GroupId, PersonId, PolicyId, directory::Mode};
+use latchkey_contract::{
+    CustomerId, EntitlementId, GroupId, PersonId, PolicyId,
+    directory::{Mode, Risk},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::access::Length;
@@ -72,6 +75,14 @@ pub enum Source {
 }
 
 impl Source {
+    /// How early this is taken, where much is to be taken at once. Asks nobody.
+    #[must_use]
+    pub fn risk(self, entitlement: &EntitlementId) -> Risk {
+        match self {
+            Self::Entra => latchkey_entra::risk(entitlement),
+        }
+    }
+
     /// What to say wherever this may be given, if it is more than a policy should hold. Asks nobody.
     #[must_use]
     pub fn warning(self, entitlement: &EntitlementId) -> Option<&'static str> {

@@ -4,10 +4,15 @@
 //! fall together, and the versions they started from are checked. Nothing is decided here.
 
 mod alert;
+mod engine;
+#[cfg(test)]
+mod model;
+pub mod postgres;
 pub(crate) mod row;
 pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod story;
+pub mod transfer;
 mod transition;
 mod watched;
 
@@ -28,12 +33,13 @@ use crate::{
     rulebook::{Hold, HoldCause, HoldOn, Rulebook, Rules},
 };
 pub use alert::{Alert, Happening, MailState, OwedMail};
+pub use engine::{Database, Engine, OpenError};
 pub use transition::{
     BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Rewrapped, SealedRow, Transition,
 };
 pub use watched::{Cursor, Trouble, TroubleKind, Watched};
 
-/// The engine behind which everything is remembered. Every engine tells the same story (`story.rs`); SQLite is the one there is.
+/// The engine behind which everything is remembered. Both tell the same story (`story`).
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// Notified after each commit that may have made a task due sooner: whoever claims waits on it.
@@ -230,16 +236,29 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Re-creates tasks that rows say must exist and do not; answers how many.
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Writes one row durably, to learn whether writing works; also the clock's last seen wall time.
+    /// Writes one row durably, to learn whether writing works; also the clock's last seen wall time, which is never taken
+    /// back: a time that is not later than that one is no news.
     async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError>;
-    /// The last wall time that was written by [`Store::heartbeat`].
+    /// The latest wall time that was written by [`Store::heartbeat`].
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// Writes down the time that counts while the wall's is in doubt; the next [`Store::heartbeat`] that is later than all
+    /// before forgets it.
+    async fn heartbeat_in_doubt(&self, now: Timestamp) -> Result<(), StoreError>;
+    /// The latest time that was written by [`Store::heartbeat_in_doubt`], if it was not forgotten since.
+    async fn counted_since(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Which generation of the database this is, and whether it is being compared with the directories.
     async fn generation(&self) -> Result<Generation, StoreError>;
-    /// Raises the generation above itself and above `seen`; answers the new one. A comparison is over with this.
+    /// Raises the generation above itself and above `seen`; answers the new one.
     async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError>;
-    /// Notes that this is an older copy, which is compared with the directories before it acts. The first note stays.
+    /// The same, and the comparison of what was `settled` is over with this, if it was not before.
+    /// [`StoreError::Conflict`] when there is more to compare by now.
+    async fn end_comparing(&self, seen: i64, settled: Comparing) -> Result<i64, StoreError>;
+    /// While others are waited for: directories that were compared, and hold nothing unknown. What is owed there is taken
+    /// away from now on. [`StoreError::Conflict`] when it is not this that is compared.
+    async fn compared_so_far(&self, comparing: Comparing, directories: &[ConnectionId]) -> Result<(), StoreError>;
+    /// Notes that this is an older copy, which is compared with the directories before it acts: until then nothing is
+    /// claimed. The first note stays.
     async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError>;
 }
 
@@ -266,6 +285,9 @@ pub enum StoreError {
     /// No room to write. Only removals may use what was reserved.
     #[error("the disk is full")]
     Full,
+    /// The answer of a COMMIT did not come, and what became of it could not be found out: look before doing it again.
+    #[error("the database did not say whether it was written")]
+    Unknown,
     /// A row cannot be read back.
     #[error("row {id} of {table} cannot be read")]
     Corrupt {
@@ -503,6 +525,8 @@ pub struct Claim {
     pub busy: Vec<ConnectionId>,
     /// Only removals (priority 0) are wanted: every other slot is taken.
     pub removals_only: bool,
+    /// Leases that ran out are left alone: by this process' clock it cannot be told whether they did.
+    pub spares_leases: bool,
 }
 
 /// The queue at one moment.

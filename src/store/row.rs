@@ -1,6 +1,7 @@
 //! Rows and domain values, for every engine alike: documents are JSON text, an audit entry is the text that is
 //! hashed, and hostile text is bounded before it is kept.
 
+use latchkey_contract::directory::Risk;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::StoreError;
@@ -38,6 +39,14 @@ pub(crate) fn priority(id: i64, number: i64) -> Result<Priority, StoreError> {
         2 => Ok(Priority::Telling),
         _ => Err(StoreError::Corrupt { table: "tasks", id: id.to_string() }),
     }
+}
+
+/// A risk as read back.
+pub(crate) fn risk(table: &'static str, id: &str, number: i64) -> Result<Risk, StoreError> {
+    [Risk::Everything, Risk::Power, Risk::Other]
+        .into_iter()
+        .find(|risk| *risk as i64 == number)
+        .ok_or_else(|| StoreError::Corrupt { table, id: id.to_owned() })
 }
 
 /// When an account is to be looked at although nothing is owed: the earliest of its looks. The commit

@@ -4,7 +4,7 @@ use latchkey_contract::{GrantId, MappingId, SecretId, TicketRef, Timestamp, tick
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{Account, Grant, grant::Telling, trigger::Sighting},
+    access::{Account, Grant, State, grant::Telling, trigger::Sighting},
     audit::AuditEntry,
     jobs::task::{Lease, NewTask},
     store::{Alert, OwedMail, Scope, Watched},
@@ -136,6 +136,18 @@ impl CommitName {
 }
 
 impl Transition {
+    /// Gives something, or is about to: refused with [`StoreError::Conflict`](super::StoreError::Conflict) while the database
+    /// is compared, whenever its task was claimed.
+    #[must_use]
+    pub fn gives(&self) -> bool {
+        let begins = || self.grants.iter().any(|grant| matches!(grant.state, State::Granting { .. }));
+        !self.is_removal
+            && (matches!(
+                self.name,
+                CommitName::Decided | CommitName::StepIntent | CommitName::HandingOver | CommitName::Revealed
+            ) || begins())
+    }
+
     /// An empty one.
     #[must_use]
     pub const fn new(name: CommitName, now: Timestamp) -> Self {
@@ -239,6 +251,11 @@ pub enum NoticeState {
     Open,
     /// The note is posted; its status is still to be set.
     Posted {
+        /// Where.
+        notes: Vec<NoteAt>,
+    },
+    /// The PSA showed the note to the customer: it is owed that it is taken back.
+    Exposed {
         /// Where.
         notes: Vec<NoteAt>,
     },

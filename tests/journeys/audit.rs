@@ -13,26 +13,25 @@ use std::{
 
 use latchkey::{
     access::Grant,
-    app::database,
     audit::{AuditEntry, By, Code, Head},
     cli::{self, Cli, Terminal},
 };
 use latchkey_contract::Clock as _;
 use latchkey_simulators::fault::{Act, Call, Fault};
 use sha2::{Digest as _, Sha256};
-use sqlx::{Connection as _, SqliteConnection};
 
-use crate::harness::*;
+use crate::harness::{stranger::Stranger, *};
 
-const BREAK: &str = "CREATE TRIGGER stranger BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END";
-const MEND: &str = "DROP TRIGGER stranger";
+/// How somebody breaks the chain, on each engine, and how they mend it.
+const BREAK: [&str; 2] = [
+    "CREATE TRIGGER stranger BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END",
+    "CREATE FUNCTION stranger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+     CREATE TRIGGER stranger BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION stranger()",
+];
+const MEND: [&str; 2] = ["DROP TRIGGER stranger", "DROP TRIGGER stranger ON audit; DROP FUNCTION stranger()"];
 
-async fn stranger(app: &TestApp) -> SqliteConnection {
-    SqliteConnection::connect(&format!("sqlite://{}", database(app.config()).display())).await.unwrap()
-}
-
-async fn execute(app: &TestApp, sql: &'static str) {
-    sqlx::query(sql).execute(&mut stranger(app).await).await.unwrap();
+async fn execute(app: &TestApp, [sqlite, postgres]: [&'static str; 2]) {
+    app.stranger().await.execute(sqlite, postgres).await;
 }
 
 async fn log(app: &TestApp) -> Vec<AuditEntry> {
@@ -207,10 +206,7 @@ async fn with_a_broken_log_no_credentials_are_handed_over() {
 async fn command(app: &mut TestApp, words: &[&str]) -> (Result<(), String>, String) {
     let (dir, port) = app.place();
     let config = dir.join("latchkey.toml");
-    let text = format!(
-        "data_dir = \"data\"\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n"
-    );
-    std::fs::write(&config, text).unwrap();
+    std::fs::write(&config, config_text(dir, port)).unwrap();
     app.down().await;
     let screen = Screen::default();
     let mut terminal = Terminal::piped(Box::new(io::empty()), Box::new(screen.clone()), Box::new(io::sink()));
@@ -234,29 +230,32 @@ impl io::Write for Screen {
     }
 }
 
+/// The same on either engine's connection.
+macro_rules! rewrite {
+    ($conn:expr, $seq:expr) => {{
+        sqlx::query("DELETE FROM audit WHERE seq = $1").bind($seq).execute($conn).await.unwrap();
+        let rows: Vec<(i64, String)> =
+            sqlx::query_as("SELECT seq, doc FROM audit ORDER BY seq").fetch_all($conn).await.unwrap();
+        let mut hash = String::new();
+        for (new, (old, doc)) in (1_i64..).zip(rows) {
+            let doc = doc.replace(&format!("\"seq\":{old},"), &format!("\"seq\":{new},"));
+            let digest = Sha256::new().chain_update(&hash).chain_update(&doc).finalize();
+            hash = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let sql = "UPDATE audit SET seq = $2, doc = $3, hash = $4 WHERE seq = $1";
+            sqlx::query(sql).bind(old).bind(new).bind(doc).bind(&hash).execute($conn).await.unwrap();
+        }
+    }};
+}
+
 /// Makes a log that never held an entry, and that follows from beginning to end: without a trace, but for what left the
 /// house before.
 async fn rewrite_without(app: &TestApp, seq: i64) {
-    let mut conn = stranger(app).await;
-    for sql in ["DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete"] {
-        sqlx::query(sql).execute(&mut conn).await.unwrap();
-    }
-    sqlx::query("DELETE FROM audit WHERE seq = $1").bind(seq).execute(&mut conn).await.unwrap();
-    let rows: Vec<(i64, String)> =
-        sqlx::query_as("SELECT seq, doc FROM audit ORDER BY seq").fetch_all(&mut conn).await.unwrap();
-    let mut hash = String::new();
-    for (new, (old, doc)) in (1_i64..).zip(rows) {
-        let doc = doc.replace(&format!("\"seq\":{old},"), &format!("\"seq\":{new},"));
-        let digest = Sha256::new().chain_update(&hash).chain_update(&doc).finalize();
-        hash = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        sqlx::query("UPDATE audit SET seq = $2, doc = $3, hash = $4 WHERE seq = $1")
-            .bind(old)
-            .bind(new)
-            .bind(doc)
-            .bind(&hash)
-            .execute(&mut conn)
-            .await
-            .unwrap();
+    let mut stranger = app.stranger().await;
+    stranger.execute("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_stays ON audit").await;
+    stranger.execute("DROP TRIGGER audit_no_delete", "").await;
+    match stranger {
+        Stranger::Sqlite(mut conn) => rewrite!(&mut conn, seq),
+        Stranger::Postgres(mut conn) => rewrite!(&mut conn, seq),
     }
 }
 

@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use latchkey::{app::database, registry::SecretKind, rulebook::ConnectionKind, store::sqlite::Options};
 use latchkey_contract::{Clock, ConnectionId};
-use sqlx::Connection as _;
 
-use crate::harness::*;
+use crate::harness::{stranger::is_on_postgres, *};
 
 /// F126, F128, F143: everything is revoked while the disk is full: it is locked, taken away, proven and said out of the
-/// reserve, and the log is whole when there is room.
+/// reserve, and the log is whole when there is room. Such a reserve is a file's alone; of a server's disk see below.
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_is_revoked_on_a_full_disk() {
+    if is_on_postgres() {
+        return;
+    }
     let mut app = TestApp::start().await;
     let ticket = app.active().await;
     app.down().await;
@@ -48,6 +50,57 @@ async fn everything_is_revoked_on_a_full_disk() {
     let verified = app.type_in(&["audit", "verify"], "").await.unwrap();
     assert!(verified.contains("entries 1 to "), "{verified}");
     assert!(app.type_in(&["lock", "list"], "").await.unwrap().contains("all access is locked"));
+    app.end().await;
+}
+
+/// Every table refuses to be written, in the words of a server whose disk is full.
+const FULL: &str = "
+    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
+    DO $$ DECLARE one text; BEGIN
+        FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+            EXECUTE format('CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE OR DELETE ON %I EXECUTE FUNCTION full_disk()', one);
+        END LOOP;
+    END $$";
+
+/// F126, F128, F143: the disk of the database's server is full: nothing is taken in, and a revocation is refused with what
+/// to do; what was refused is lost nowhere, and done when there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_full_server_refused_is_done_when_there_is_room() {
+    if !is_on_postgres() {
+        return;
+    }
+    let app = TestApp::start().await;
+    let ticket = app.active().await;
+    let mut stranger = app.stranger().await;
+    stranger.execute("", FULL).await;
+    let asked = app.psa.ticket_on(app.psa.projects);
+    app.psa.ask_as("msmith", asked);
+    app.psa.sim.settled().await;
+    assert_eq!(app.psa.sim.deliveries().last().unwrap().status, Some(503));
+    let refused = app.type_in(&["revoke", "--all", "--yes", "--reason", "breach"], "").await.unwrap_err();
+    assert!(refused.contains("the disk is full; nothing was changed, make room"), "{refused}");
+    assert_eq!((app.ready().await.0, app.entra.is_enabled()), (503, true));
+    // The end comes, and cannot even be begun.
+    let due = app.state(ticket).await.end().unwrap();
+    app.clock.pass(due.since(app.clock.now()));
+    assert_eq!(app.state(ticket).await.name(), "active");
+
+    stranger.execute("", "DROP FUNCTION full_disk CASCADE").await;
+    soon!("the end", {
+        app.clock.pass(Duration::from_secs(6));
+        !app.entra.is_enabled()
+    });
+    app.minutes(2).await;
+    assert_eq!((app.state(ticket).await.name(), app.ready().await), ("ended", (200, vec![])));
+    let lost = app.psa.sim.deliveries().len();
+    assert!(app.psa.sim.replay(lost), "the sender tries again");
+    app.run().await;
+    assert_eq!(app.state(asked).await.name(), "active");
+    let said = app.type_and_wait(&["revoke", "--all", "--yes", "--reason", "breach"]).await.unwrap();
+    assert!(said.contains("Nothing is left."), "{said}");
+    let verified = app.type_in(&["audit", "verify"], "").await.unwrap();
+    assert!(verified.contains("entries 1 to "), "{verified}");
     app.end().await;
 }
 
@@ -115,22 +168,34 @@ async fn dead_tenants(app: &TestApp) {
 /// Copies an active grant: two of five to accounts at the living tenant, the rest to the dead ones. Nobody ever made those
 /// accounts.
 async fn seed(app: &TestApp, grant: &str) {
-    let url = format!("sqlite://{}", database(app.config()).display());
-    let mut conn = sqlx::SqliteConnection::connect(&url).await.unwrap();
     let place = "CASE WHEN i % 10 < 4 THEN 'acme-entra' WHEN i % 10 < 7 THEN 'dead-one' ELSE 'dead-two' END";
     let customer = "CASE WHEN i % 10 < 4 THEN 'acme' WHEN i % 10 < 7 THEN 'one' ELSE 'two' END";
-    let accounts = format!(
-        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < $1 - 1)
+    let mut stranger = app.stranger().await;
+    let sqlite = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < $2 - 1)
          INSERT INTO accounts (id, version, directory, person, mode, look_at, is_overdue, doc, name)
          SELECT printf('acct%04d', i), version, {place}, printf('p%04d', i), mode, look_at, is_overdue,
                 json_set(doc, '$.id', printf('acct%04d', i), '$.directory', {place}, '$.customer', {customer},
                          '$.person', printf('p%04d', i), '$.name', printf('jit-p%04d@contoso.onmicrosoft.com', i),
                          '$.known.object', printf('%08d-2222-4333-8444-555555555555', i)),
                 printf('jit-p%04d@contoso.onmicrosoft.com', i)
-         FROM n, accounts WHERE id = (SELECT account FROM grants WHERE id = $2)"
+         FROM n, accounts WHERE id = (SELECT account FROM grants WHERE id = $1)"
     );
-    let grants = format!(
-        "WITH RECURSIVE m(g) AS (SELECT 0 UNION ALL SELECT g + 1 FROM m WHERE g < $1 - 1), n AS (SELECT g, g % $3 AS i FROM m)
+    let postgres = format!(
+        "WITH n AS (SELECT i, lpad(CAST(i AS TEXT), 4, '0') AS four, {place} AS place, {customer} AS customer
+                    FROM generate_series(0, $2 - 1) AS i)
+         INSERT INTO accounts (id, version, directory, person, mode, look_at, is_overdue, doc, name)
+         SELECT 'acct' || four, version, place, 'p' || four, mode, look_at, is_overdue,
+                CAST(jsonb_set(
+                    CAST(doc AS JSONB) || jsonb_build_object('id', 'acct' || four, 'directory', place, 'customer', n.customer,
+                        'person', 'p' || four, 'name', 'jit-p' || four || '@contoso.onmicrosoft.com'),
+                    '{{known,object}}', to_jsonb('0000' || four || '-2222-4333-8444-555555555555')) AS TEXT),
+                'jit-p' || four || '@contoso.onmicrosoft.com'
+         FROM n, accounts WHERE id = (SELECT account FROM grants WHERE id = $1)"
+    );
+    assert_eq!(stranger.write(sqlite, postgres, &[ACCOUNTS], grant).await, ACCOUNTS.unsigned_abs());
+    let sqlite = format!(
+        "WITH RECURSIVE m(g) AS (SELECT 0 UNION ALL SELECT g + 1 FROM m WHERE g < $2 - 1), n AS (SELECT g, g % $3 AS i FROM m)
          INSERT INTO grants (id, version, ticket, account, person, state, is_open, due_at, doc, customer)
          SELECT printf('copy%05d', g), version, printf('cw/9%04d', i), printf('acct%04d', i), printf('p%04d', i), state,
                 is_open, due_at,
@@ -138,13 +203,23 @@ async fn seed(app: &TestApp, grant: &str) {
                          '$.customer', {customer}, '$.person', printf('p%04d', i),
                          '$.ticket.ticket', printf('9%04d', i)),
                 {customer}
-         FROM n, grants WHERE id = $2"
+         FROM n, grants WHERE id = $1"
     );
-    let accounts = sqlx::query(sqlx::AssertSqlSafe(accounts)).bind(ACCOUNTS).bind(grant);
-    assert_eq!(accounts.execute(&mut conn).await.unwrap().rows_affected(), ACCOUNTS.unsigned_abs());
-    let grants = sqlx::query(sqlx::AssertSqlSafe(grants)).bind(GRANTS).bind(grant).bind(ACCOUNTS);
-    assert_eq!(grants.execute(&mut conn).await.unwrap().rows_affected(), GRANTS.unsigned_abs());
-    conn.close().await.unwrap();
+    let postgres = format!(
+        "WITH m AS (SELECT g, g % $3 AS i FROM generate_series(0, $2 - 1) AS g),
+              n AS (SELECT 'copy' || lpad(CAST(g AS TEXT), 5, '0') AS copy, lpad(CAST(i AS TEXT), 4, '0') AS four,
+                           {place} AS place, {customer} AS whose FROM m)
+         INSERT INTO grants (id, version, ticket, account, person, state, is_open, due_at, doc, customer)
+         SELECT copy, version, 'cw/9' || four, 'acct' || four, 'p' || four, state, is_open, due_at,
+                CAST(jsonb_set(
+                    CAST(doc AS JSONB) || jsonb_build_object('id', copy, 'account', 'acct' || four, 'directory', place,
+                        'customer', whose, 'person', 'p' || four),
+                    '{{ticket,ticket}}', to_jsonb('9' || four)) AS TEXT),
+                whose
+         FROM n, grants WHERE id = $1"
+    );
+    assert_eq!(stranger.write(sqlite, postgres, &[GRANTS, ACCOUNTS], grant).await, GRANTS.unsigned_abs());
+    stranger.close().await;
 }
 
 /// F31: somebody is blocked with their credentials on the screen: what was shown opens nothing within a minute, and nothing

@@ -231,7 +231,14 @@ async fn no_secret_is_where_it_does_not_belong() {
     secrets.extend(sent.into_iter().map(|p| ("an account's password", p.into_bytes())));
 
     let mut places: Vec<(String, Vec<u8>)> = files(app.data_dir());
-    assert!(places.iter().any(|(name, _)| name.ends_with("-wal")), "the write-ahead log is searched too");
+    match app.on_server() {
+        Some(database) => {
+            let log = database.log_of_writes();
+            assert!(log.len() > 1 << 20, "the write-ahead log is searched too");
+            places.push(("the server's write-ahead log".to_owned(), log));
+        }
+        None => assert!(places.iter().any(|(name, _)| name.ends_with("-wal")), "the write-ahead log is searched too"),
+    }
     places.extend(pages.into_iter().map(|text| ("a page".to_owned(), text.into_bytes())));
     for ticket in app.psa.tenant.ticket_ids() {
         places.extend(app.psa.tenant.notes(ticket).iter().map(|n| ("a note".to_owned(), n.to_string().into_bytes())));

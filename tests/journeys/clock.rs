@@ -25,6 +25,12 @@ async fn is_refused(app: &TestApp, sentence: &str) {
     assert_eq!((app.state_or_none(ticket).await, app.psa.status(ticket)), (None, app.psa.desk.refused));
 }
 
+/// With a service it is that one's doctor who looks; without, one who takes the machine's clock for right.
+async fn look(app: &TestApp) {
+    let (Ok(seen) | Err(seen)) = app.type_in(&["doctor"], "").await;
+    assert!(seen.contains("a row was written, durably"), "{seen}");
+}
+
 async fn is_granted(app: &TestApp) {
     let ticket = app.psa.ticket();
     app.psa.ask_as("msmith", ticket);
@@ -75,6 +81,34 @@ async fn a_clock_set_back_lengthens_nothing() {
         is_granted(&app).await;
         app.end().await;
     }
+}
+
+/// F117: the clock is set back, and the service is started again half an hour later: that half hour counts, whoever looks
+/// at the database meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_while_the_clock_is_behind_lengthens_nothing() {
+    let mut app = TestApp::start().await;
+    let ticket = app.active().await;
+    real_minutes(&app, 10).await;
+    app.clock.set_wall(-86_400);
+    real_minutes(&app, 15).await;
+    for _ in 0..2 {
+        look(&app).await;
+        app.down().await;
+        look(&app).await;
+        app.up().await;
+        real_minutes(&app, 10).await;
+    }
+    is_refused(&app, "Why: the server's clock is behind a time it showed before, so nothing new is given").await;
+    real_minutes(&app, 13).await;
+    assert!(app.entra.is_enabled(), "58 of 60 minutes have passed");
+    real_minutes(&app, 4).await;
+    assert_eq!((app.state(ticket).await.name(), app.entra.is_enabled()), ("ended", false));
+    app.clock.set_wall(86_400);
+    real_minutes(&app, 1).await;
+    assert_eq!(app.ready().await, (200, vec![]), "set right, it is trusted again");
+    is_granted(&app).await;
+    app.end().await;
 }
 
 /// F117: started with a clock below a time seen before: nothing is given, and what lives ends by the time that passes.

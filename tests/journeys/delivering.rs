@@ -174,6 +174,48 @@ async fn credentials_that_the_psa_shows_to_the_customer_are_taken_back() {
     app.end().await;
 }
 
+/// F106: the PSA is away when such a note is to be taken back: the access ends all the same, and the note goes when the PSA
+/// is there again, also after a restart; it is never posted a second time.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_customer_sees_is_taken_back_as_soon_as_the_psa_lets_us() {
+    const DELETE_NOTE: &str = "DELETE /service/tickets/{id}/notes/{noteId}";
+    let mut app = TestApp::start().await;
+    let ticket = app.psa.ticket_on(app.psa.projects);
+    let tenant = app.psa.tenant.clone();
+    let show = Act::after(move |call| {
+        let text = call.body_json.as_ref().and_then(|b| b["text"].as_str()).unwrap_or_default();
+        if text.contains("Password:") {
+            let note = tenant.notes(ticket).last().unwrap()["id"].as_i64().unwrap();
+            tenant.acting("workflow").move_note(note, Tab::Discussion).unwrap();
+        }
+    });
+    app.psa.sim.faults().add(Fault::on(POST_NOTE, show));
+    let away = Act::Answer { status: 503, retry_after: None, body: serde_json::Value::Null };
+    let fired = app.psa.sim.faults().add(Fault::on(DELETE_NOTE, away));
+    app.psa.ask(ticket);
+    app.pass(Duration::from_secs(60)).await;
+    assert!(fired.count() > 0, "the PSA was asked and did not");
+    assert_eq!(app.state(ticket).await.name(), "ended", "without waiting for the PSA");
+    let shown = |app: &TestApp| {
+        let all = app.psa.tenant.notes(ticket);
+        all.iter().filter(|n| n["detailDescriptionFlag"] == true).count()
+    };
+    assert_eq!(shown(&app), 1);
+    app.down().await;
+    app.psa.sim.faults().clear();
+    app.up().await;
+    app.minutes(10).await;
+    assert_eq!(shown(&app), 0);
+    let posted = app.psa.sim.faults().calls().into_iter().filter(|call| call.op == POST_NOTE);
+    let handed = posted
+        .filter(|call| {
+            call.body_json.as_ref().is_some_and(|b| b["text"].as_str().is_some_and(|t| t.contains("Password:")))
+        })
+        .count();
+    assert_eq!(handed, 1, "and not a second time");
+    app.end().await;
+}
+
 /// F107: the ticket is closed, deleted or moved to another company while the account is being made.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_that_changes_while_granting_gets_nothing_handed_over() {

@@ -4,16 +4,29 @@
 mod alone;
 mod house;
 mod psa;
+mod server;
 mod tenant;
 mod tls;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use latchkey::mail::Security;
-use latchkey_simulators::graph::{Licence, UserSeed};
+use latchkey_simulators::{
+    graph::{Licence, UserSeed},
+    postgres::{Server, binaries},
+};
 
 use super::{
-    harness::{CLIENT, HOOK_SECRET, TENANT, TestApp},
+    harness::{
+        CLIENT, HOOK_SECRET, Psa, TENANT, TestApp,
+        stranger::{self, is_on_postgres},
+    },
     mail_server::{self, LOGIN, Plan},
 };
 
@@ -36,6 +49,26 @@ const PERMISSIONS: [&str; 8] = [
     "AdministrativeUnit.Read.All",
     "Application.ReadWrite.All",
 ];
+
+/// A server that keeps what it says, as an operator's does and the journeys' usual one does not.
+fn keeping() -> Server {
+    let server = Server::start(&binaries().expect("LATCHKEY_TEST_ENGINE=postgres needs PostgreSQL"));
+    for setting in ["fsync", "full_page_writes"] {
+        server.set(setting, "on");
+    }
+    server
+}
+
+/// An installation for whoever looks at all of it.
+async fn installed(edits: &[(&str, &str)], before: impl FnOnce(&Psa)) -> TestApp {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let database = is_on_postgres().then(|| {
+        let name = format!("looked_at_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        tokio::task::block_in_place(|| SERVER.get_or_init(keeping).database(&name))
+    });
+    TestApp::installed_in(stranger::on(database.as_ref()), edits, |psa, _| before(psa)).await
+}
 
 /// Area and thing → the word, and the sentence.
 type Seen = BTreeMap<String, (String, String)>;
@@ -81,8 +114,11 @@ struct Clinic {
 impl Clinic {
     /// An installation in which everything is used that a line speaks of.
     async fn open() -> Option<Self> {
+        Self::open_in(installed(&EDITS, |psa| _ = psa.ticket()).await).await
+    }
+
+    async fn open_in(mut app: TestApp) -> Option<Self> {
         let mail = mail_server::start(&Plan::new(Security::StartTls)).await?;
-        let mut app = TestApp::installed(&EDITS, |psa, _| _ = psa.ticket()).await;
         app.up_with_mail(mail.settings.clone(), LOGIN.1).await;
         app.register_webhooks().await;
         let closed = app.psa.projects.closed.to_string().parse().unwrap();

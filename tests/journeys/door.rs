@@ -11,7 +11,7 @@ use std::{
 
 use latchkey_simulators::authority::{Authority, use_ring};
 
-use super::harness::free_port;
+use super::harness::{free_port, stranger};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_latchkey");
 
@@ -38,7 +38,8 @@ impl Place {
             "latchkey.toml",
             &format!(
                 "data_dir = \"data\"\nkey_file = \"keys/master.key\"\nlisten = \"127.0.0.1:{port}\"\n\
-                 public_url = \"http://127.0.0.1:{port}\"\n"
+                 public_url = \"http://127.0.0.1:{port}\"\n{}",
+                stranger::configured(place.dir.path())
             ),
         );
         place.write("records.toml", RECORDS);

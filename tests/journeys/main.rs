@@ -7,7 +7,7 @@ macro_rules! soon {
     ($what:expr, $condition:expr) => {{
         let start = std::time::Instant::now();
         while !$condition {
-            assert!(start.elapsed() < std::time::Duration::from_secs(20), "{} does not come", $what);
+            assert!(start.elapsed() < std::time::Duration::from_secs(60), "{} does not come", $what);
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }};
@@ -32,10 +32,12 @@ mod intake;
 mod mail_server;
 mod operating;
 mod psa_trouble;
+mod replicas;
 mod restore;
 mod secrets;
 mod storage;
 mod terms;
 mod the_main_job;
 mod tls;
+mod two_clocks;
 mod watching;

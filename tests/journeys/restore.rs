@@ -14,7 +14,7 @@ use latchkey::{
     random::SystemRandom,
     reconcile::{Accepted, Comparison, Settled, compare, settle},
     registry::{Live, Vendors},
-    rulebook::AlertKind,
+    rulebook::{AlertKind, Connection},
     seal,
     store::{MailState, OwedMail, StoreError},
 };
@@ -33,8 +33,11 @@ impl TestApp {
         self.place().0.join(name)
     }
 
-    /// As `latchkey backup` does it, while the service runs.
+    /// As `latchkey backup` does it, while the service runs; or pg_dump.
     async fn back_up(&self) {
+        if let Some(database) = self.on_server() {
+            return database.dump(&self.file(BACKUP));
+        }
         let store = self.store();
         let seal = seal::unlock(&self.config().key_file, store.as_ref(), self.clock.now()).await.unwrap();
         let counter = Counter::at(&self.config().generation_file);
@@ -43,9 +46,14 @@ impl TestApp {
         assert!(made.unraised.is_none());
     }
 
-    /// As `latchkey restore` does it, and a start.
+    /// As `latchkey restore` does it, or pg_restore, and a start.
     async fn put_back(&mut self) {
         self.down().await;
+        if let Some(database) = self.on_server() {
+            database.restore(&self.file(BACKUP));
+            self.entra.sim.faults().clear_calls();
+            return self.up().await;
+        }
         let ready =
             backup::prepare(self.config(), &self.file(BACKUP), &By::operator("test"), self.clock.now()).await.unwrap();
         ready.put_in_place().await.unwrap();
@@ -294,6 +302,51 @@ async fn a_directory_that_cannot_be_reached_is_waited_for_or_done_without_by_nam
     }
 }
 
+/// F177, I6: a directory that cannot be reached holds up nothing that is owed in another one; and nothing is shown meanwhile,
+/// as the database may have forgotten that it has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_owed_elsewhere_is_taken_away_while_one_directory_is_waited_for() {
+    let mut app = TestApp::start().await;
+    let ticket = app.active().await;
+    app.change_rules(|rules| {
+        let known = rules.records.connections.iter().find(|connection| connection.kind.is_directory());
+        let without_secret = Connection { id: "dead-entra".parse().unwrap(), ..known.unwrap().clone() };
+        rules.records.connections.push(without_secret);
+    })
+    .await;
+    app.back_up().await;
+    app.down().await;
+    app.put_back().await;
+    soon!("the comparison", app.waits_for_reconcile().await && app.comparisons() > 0);
+    let asked = app.psa.ticket();
+    app.psa.ask(asked);
+    app.clock.pass(Duration::from_secs(31));
+    let mut jane = app.browser();
+    let signed_in = jane.sign_in("jane", &app.jane, app.clock.now()).await;
+    assert!(signed_in.location.is_some(), "{}", signed_in.text);
+    app.clock.pass(Duration::from_secs(31));
+    let claim = format!("/claim/{}", app.grant(ticket).await.id);
+    let page = jane.get(&claim).await;
+    let token = page.input("form_token").unwrap_or_else(|| panic!("{} {}", page.status, page.text));
+    let code = app.jane.code(app.clock.now());
+    let page = jane.post(&format!("{claim}/reveal"), &[("form_token", &token), ("code", &code)]).await;
+    assert!(
+        page.text.contains("while the database is compared") && !page.text.contains("class=\"secret\""),
+        "{}",
+        page.text
+    );
+    app.clock.pass(Duration::from_secs(61 * 60));
+    soon!("the end", app.enabled().is_empty());
+    soon!("the proof", {
+        app.clock.pass(Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        app.state(ticket).await.name() == "ended"
+    });
+    assert!(app.ready().await.1.contains(&"reconcile".to_owned()), "it is waited for");
+    assert!(app.grants(asked).await.is_empty(), "nothing is given");
+    app.down().await;
+}
+
 /// F177: a request from before the restore may have been granted, and ended, already: it is not taken up; set again, it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_from_before_the_restore_has_to_be_set_again() {
@@ -368,11 +421,17 @@ async fn old_mails_are_not_sent_again_unless_somebody_has_to_act() {
 async fn a_copy_that_was_put_back_by_hand_is_noticed() {
     let mut app = TestApp::start().await;
     app.down().await;
-    std::fs::copy(database(app.config()), app.file("copy.db")).unwrap();
+    match app.on_server() {
+        Some(database) => database.dump(&app.file("copy.db")),
+        None => drop(std::fs::copy(database(app.config()), app.file("copy.db")).unwrap()),
+    }
     app.up().await;
     app.active().await;
     app.down().await;
-    std::fs::copy(app.file("copy.db"), database(app.config())).unwrap();
+    match app.on_server() {
+        Some(database) => database.restore(&app.file("copy.db")),
+        None => drop(std::fs::copy(app.file("copy.db"), database(app.config())).unwrap()),
+    }
     app.up().await;
     soon!("the comparison", app.waits_for_reconcile().await && app.comparisons() > 0);
     // It stays so over a restart, whatever was counted meanwhile.
@@ -387,7 +446,7 @@ async fn a_copy_that_was_put_back_by_hand_is_noticed() {
     app.down().await;
 }
 
-/// F177: where the generation cannot be written, the service works, and says so: `/readyz` is red.
+/// F177: where the generation cannot be written, the service works, and says so: `/readyz` is red until it can.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_generation_that_cannot_be_written_is_said_and_stops_nobody() {
     let mut app = TestApp::start().await;
@@ -399,8 +458,10 @@ async fn a_generation_that_cannot_be_written_is_said_and_stops_nobody() {
     assert_eq!(app.ready().await, (503, vec!["generation".to_owned()]));
     app.minutes(61).await;
     assert_eq!(app.state(ticket).await.name(), "ended");
-    app.down().await;
     std::fs::remove_dir(&in_the_way).unwrap();
+    app.minutes(2).await;
+    soon!("the file", app.ready().await == (200, vec![]));
+    app.down().await;
     app.up().await;
     assert_eq!(app.ready().await, (200, vec![]), "nothing was taken for older meanwhile");
     app.end().await;

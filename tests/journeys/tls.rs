@@ -19,7 +19,7 @@ use tokio::{
     sync::Notify,
 };
 
-use super::harness::TestClock;
+use super::harness::{TestClock, stranger};
 
 /// A running service with a certificate from an authority of its own.
 struct Place {
@@ -38,7 +38,8 @@ impl Place {
         let text = "data_dir = \"data\"\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:0\"\n\
                     public_url = \"https://latchkey.example.com\"\n\
                     [tls]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"\n";
-        let config = Config::parse(text, &dir.path().join("latchkey.toml"), None).unwrap();
+        let text = format!("{text}{}", stranger::configured(dir.path()));
+        let config = Config::parse(&text, &dir.path().join("latchkey.toml"), None).unwrap();
         config.make_data_dir().unwrap();
         let parts = Parts::new(Arc::new(clock.clone()));
         let reload = Arc::clone(&parts.reload);

@@ -47,12 +47,17 @@ pub(crate) struct Server {
     _files: tempfile::TempDir,
 }
 
+/// Whether `tests/run` has installed it.
+pub(crate) fn is_installed() -> bool {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/smtp/installed.txt").exists()
+}
+
 /// Starts a server, or says why there is none.
 pub(crate) async fn start(plan: &Plan) -> Option<Server> {
     use_ring();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = root.join("target/smtp/bin/python");
-    if !root.join("target/smtp/installed.txt").exists() {
+    if !is_installed() {
         assert!(
             env::var("LATCHKEY_TEST_REQUIRE").as_deref() != Ok("all"),
             "{} is missing; run tests/run",
@@ -139,6 +144,15 @@ impl Server {
                 return all;
             }
         }
+    }
+
+    /// The mails that it took since it was last asked for them, without waiting.
+    #[allow(dead_code, reason = "for runs in which mail is one thing among others")]
+    pub(crate) fn taken(&mut self) -> Vec<Value> {
+        std::iter::from_fn(|| self.told.try_recv().ok())
+            .map(|mut line| line["took"].take())
+            .filter(Value::is_object)
+            .collect()
     }
 
     /// The next mail that it takes.

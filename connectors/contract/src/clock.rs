@@ -101,6 +101,11 @@ pub trait Clock: Send + Sync + fmt::Debug {
 
     /// Returns when [`Clock::now`] has reached `at`, or shortly after. May return early: callers look again.
     async fn sleep_until(&self, at: Timestamp);
+
+    /// True for one that somebody moves by hand: no other clock agrees with it, and none has to.
+    fn is_moved_by_hand(&self) -> bool {
+        false
+    }
 }
 
 #[async_trait::async_trait]
@@ -115,6 +120,10 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
 
     async fn sleep_until(&self, at: Timestamp) {
         (**self).sleep_until(at).await;
+    }
+
+    fn is_moved_by_hand(&self) -> bool {
+        (**self).is_moved_by_hand()
     }
 }
 

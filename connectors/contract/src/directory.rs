@@ -370,6 +370,17 @@ pub struct Entitlement {
     pub is_privileged: bool,
 }
 
+/// How much harm what is given can do while it stands. Where much is to be taken at once, it is taken in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Risk {
+    /// It can give itself and others everything.
+    Everything = 0,
+    /// It has power over others.
+    Power = 1,
+    /// Neither, as far as its id tells.
+    Other = 2,
+}
+
 /// What the rules in force want of a tenant, for [`Directory::preflight`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DirectoryWants {

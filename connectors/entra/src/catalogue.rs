@@ -25,7 +25,7 @@ const DEPRECATED: [&str; 2] = ["4ba39ca4-527c-499a-b93d-d9b492c50246", "e00e864a
 
 /// Built-in roles (template ids) that give no power over others, for tenants whose beta endpoint does not say which are
 /// privileged: Directory Readers, Reports Reader. Every other role then counts as privileged.
-const PLAIN: [&str; 2] = ["88d8e3e3-8f55-4a1e-953a-9b9898b8876b", "4a5d8f65-41da-4de4-8968-e035b65339cf"];
+pub(crate) const PLAIN: [&str; 2] = ["88d8e3e3-8f55-4a1e-953a-9b9898b8876b", "4a5d8f65-41da-4de4-8968-e035b65339cf"];
 
 impl Entra {
     /// Roles, then groups, each by name. Groups are left out, with a warning, where the app may not read them.

@@ -20,6 +20,7 @@ mod perform;
 mod preflight;
 mod random;
 mod refusal;
+mod risk;
 pub mod settings;
 mod token;
 mod warning;
@@ -46,6 +47,7 @@ pub use assertion::{KeyError, make_certificate};
 pub use refusal::{
     GROUP_NOT_FOUND, GROUP_RESTRICTED, LISTED, NAME_TAKEN, PASSWORD_REFUSED, RESTRICTED, ROLE_NOT_FOUND,
 };
+pub use risk::risk;
 pub use settings::{Credential, CredentialKind, Settings};
 use token::{Proof, Tokens};
 pub use warning::warning;

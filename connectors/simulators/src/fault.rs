@@ -21,6 +21,9 @@ const LOG_LENGTH: usize = 20_000;
 /// The body of [`Act::Huge`]: more than any sane client accepts, small enough for loopback.
 const HUGE: usize = 24 * 1024 * 1024;
 
+/// How long [`Act::SilentAfter`] keeps a connection, in real time: longer than any client waits.
+const SILENCE: Duration = Duration::from_secs(120);
+
 /// One request, as the matchers and hooks see it.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -65,6 +68,8 @@ pub enum Act {
     ResetBefore,
     /// The effect is committed; the connection is dropped.
     ResetAfter,
+    /// The effect is committed; nothing is answered for as long as somebody waits.
+    SilentAfter,
     /// The effect is committed; the answer is a 24 MiB body.
     Huge,
     /// The effect is committed; the answer is 200 with a body that is not JSON.
@@ -97,6 +102,7 @@ impl fmt::Debug for Act {
             Self::Answer { status, .. } => write!(f, "Answer({status})"),
             Self::ResetBefore => f.write_str("ResetBefore"),
             Self::ResetAfter => f.write_str("ResetAfter"),
+            Self::SilentAfter => f.write_str("SilentAfter"),
             Self::Huge => f.write_str("Huge"),
             Self::Garbage => f.write_str("Garbage"),
             Self::Before(_) => f.write_str("Before"),
@@ -217,7 +223,7 @@ impl Faults {
                     return self.leave(n, early(*status, *retry_after, body).into());
                 }
                 Act::ResetBefore => return self.leave(n, Answer::Reset),
-                Act::ResetAfter | Act::Huge | Act::Garbage | Act::After(_) => {}
+                Act::ResetAfter | Act::SilentAfter | Act::Huge | Act::Garbage | Act::After(_) => {}
             }
         }
         let mut answer = Answer::Respond(effect());
@@ -225,6 +231,10 @@ impl Faults {
             match act {
                 Act::After(hook) => hook(&call),
                 Act::ResetAfter => answer = Answer::Reset,
+                Act::SilentAfter => {
+                    tokio::time::sleep(SILENCE).await;
+                    answer = Answer::Reset;
+                }
                 Act::Huge => answer = huge().into(),
                 Act::Garbage => answer = garbage().into(),
                 Act::Delay(_) | Act::Before(_) | Act::Answer { .. } | Act::ResetBefore => {}

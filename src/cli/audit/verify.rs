@@ -42,7 +42,7 @@ pub(super) async fn follow(store: &dyn Store, heads: Vec<Head>) -> anyhow::Resul
     whole(&chain, checkpoints)
 }
 
-pub(super) async fn database(desk: &Desk, heads: Vec<Head>, terminal: &mut Terminal) -> anyhow::Result<()> {
+pub(in crate::cli) async fn database(desk: &Desk, heads: Vec<Head>, terminal: &mut Terminal) -> anyhow::Result<()> {
     let found = follow(&*desk.store, heads.clone()).await?;
     let is_signed = heads.iter().any(|head| head.signature.is_some()) || !found.checkpoints.is_empty();
     let signer = if is_signed { Some(desk.seal().await.map(|seal| Signer::new(&seal))) } else { None };

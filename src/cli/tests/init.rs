@@ -70,6 +70,50 @@ async fn an_installation_is_made_from_nothing_and_a_second_time_refused() {
     app.stop().await;
 }
 
+/// F163: from an empty directory to a service on a PostgreSQL server; and from another one to a second service on it, which
+/// takes the same master key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_installation_is_made_on_a_server_and_another_service_joins_it() {
+    let Some(database) = latchkey_simulators::postgres::database("the command line on PostgreSQL") else { return };
+    let (place, there) = (nothing(), nothing());
+    let words = |place: &Place, url: &str| [flags(place), vec!["--database".to_owned(), url.to_owned()]].concat();
+    let at = |place: &Place, name: &str| place.0.path().join(name);
+
+    let away = words(&place, "postgres://latchkey@127.0.0.1:1/latchkey");
+    let refused = init(&place, &away, WHO).await.refused();
+    assert!(refused.contains("cannot be reached") && !at(&place, "keys").exists(), "{refused}");
+    std::fs::remove_file(at(&place, "latchkey.toml")).unwrap();
+    let bad = init(&place, &words(&place, "postgres://latchkey:canary@127.0.0.1/latchkey"), WHO).await.refused();
+    assert!(bad.contains("password_file") && bad.contains("nothing was changed") && !bad.contains("canary"), "{bad}");
+
+    let made = init(&place, &words(&place, &database.url), WHO).await.ok();
+    assert!(made.output.contains("The database is test_") && made.output.ends_with("jdoe is enrolled.\n"), "{made:?}");
+    assert!(!at(&place, "data/latchkey.db").exists(), "there is no file");
+    let config = Config::load(&at(&place, "latchkey.toml")).unwrap();
+    let first = App::start(&config, Parts::new(Arc::new(SystemClock::new()))).await.unwrap();
+    assert!(first.store().rules().await.unwrap().records.people[0].role == Role::Owner);
+
+    std::fs::create_dir(at(&there, "keys")).unwrap();
+    let keyless = init(&there, &words(&there, &database.url), "").await.refused();
+    assert!(keyless.contains("copy its master key to") && !at(&there, "keys/master.key").exists(), "{keyless}");
+    std::fs::copy(at(&place, "keys/master.key"), at(&there, "keys/master.key")).unwrap();
+    let joined = init(&there, &bare(), "").await.ok();
+    assert!(joined.output.contains("this is another service on it"), "{joined:?}");
+    let config = Config::load(&at(&there, "latchkey.toml")).unwrap();
+    let second = App::start(&config, Parts::new(Arc::new(SystemClock::new()))).await.unwrap();
+    assert_eq!(second.store().generation().await.unwrap().comparing, None, "nobody takes it for an older copy");
+    let mut looked = String::new();
+    for _ in 0..20 {
+        // A process that has only just started is seen once it listens.
+        if !looked.contains("2 processes work on it") {
+            looked = there.say(&["doctor", "--no-mail"]).await.output;
+        }
+    }
+    assert!(looked.contains("2 processes work on it"), "{looked}");
+    second.stop().await;
+    first.stop().await;
+}
+
 #[tokio::test]
 async fn what_was_broken_off_is_gone_on_with() {
     let place = nothing();

@@ -1,8 +1,11 @@
 //! Commands while the service runs: the service runs them.
 
+use latchkey_contract::Timestamp;
+
 use super::*;
 use crate::{
     app::{App, Parts},
+    clock_guard::Doubt,
     config::Config,
 };
 
@@ -142,5 +145,42 @@ fn every_act_has_words_of_its_own() {
     while let Some(command) = all.pop() {
         assert!(command.get_about().is_some(), "{} says nothing of itself", command.get_name());
         all.extend(command.get_subcommands());
+    }
+}
+
+/// The machine's clock, an hour ahead.
+#[derive(Debug)]
+struct Ahead(SystemClock);
+
+#[async_trait::async_trait]
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        self.0.now() + std::time::Duration::from_secs(3600)
+    }
+    fn monotonic(&self) -> std::time::Duration {
+        self.0.monotonic()
+    }
+    async fn sleep_until(&self, at: Timestamp) {
+        self.0.sleep_until(at - std::time::Duration::from_secs(3600)).await;
+    }
+}
+
+/// F171: who works for a command alone goes by the server's clock as a service does, since others may work on that database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_alone_on_a_server_holds_its_clock_against_the_servers() {
+    let Some(database) = latchkey_simulators::postgres::database("the command line on PostgreSQL") else { return };
+    let place = Place::new();
+    let path = place.0.path().join("latchkey.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}[database]\nurl = {:?}\n", database.url)).unwrap();
+    for (clock, doubt) in [
+        (Arc::new(SystemClock::new()) as Arc<dyn Clock>, None),
+        (Arc::new(Ahead(SystemClock::new())), Some(Doubt::OffDatabase)),
+    ] {
+        let desk = Desk { clock, ..Desk::open(&path).await.unwrap() };
+        let hands = desk.work().await.unwrap();
+        assert_eq!(hands.jobs.trust.doubt(), doubt);
+        drop(hands);
+        desk.close().await;
     }
 }

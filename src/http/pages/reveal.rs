@@ -56,6 +56,10 @@ pub(super) async fn reveal(web: &Web, id: &GrantId, by: &PersonId) -> Result<(Gr
                 tracing::info!(grant.id = %grant.id, ticket.ref = %grant.ticket, person = %by, "credentials revealed");
                 return Ok((grant, revealed));
             }
+            Err(StoreError::Conflict) if web.store.generation().await?.comparing.is_some() => {
+                let why = "Nothing is shown while the database is compared with the directories. Try again later.";
+                return Err(NotRevealed::NotNow(why.to_owned()));
+            }
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }

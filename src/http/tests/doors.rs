@@ -174,6 +174,7 @@ async fn every_answer_carries_the_security_headers() {
         (Method::DELETE, "/"),
         (Method::POST, hook.as_str()),
         (Method::GET, "/livez"),
+        (Method::GET, "/intakez"),
         (Method::GET, "/readyz"),
         (Method::GET, "/style.css"),
     ] {
@@ -230,7 +231,12 @@ async fn ready_names_what_is_red() {
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["failing"], serde_json::json!(["worker"]));
     assert!(!body.to_string().contains("stopped at"), "why it is red is for the log");
-    assert_eq!(read(site.request(Method::GET, "/livez").send().await.unwrap()).await.0, 200);
+    for others in ["/livez", "/intakez"] {
+        assert_eq!(read(site.request(Method::GET, others).send().await.unwrap()).await.0, 200, "{others}");
+    }
+    site.ready.is_lost.store(true, Ordering::SeqCst);
+    let (status, body) = read(site.request(Method::GET, "/intakez").send().await.unwrap()).await;
+    assert!(status == 503 && body.contains("database"), "{body}");
 }
 
 #[tokio::test]

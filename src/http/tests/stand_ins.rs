@@ -76,13 +76,15 @@ impl Ending for Ends {
 #[derive(Debug, Default)]
 pub(in crate::http) struct Ready {
     pub(in crate::http) is_red: AtomicBool,
+    pub(in crate::http) is_lost: AtomicBool,
 }
 
 #[async_trait]
 impl Health for Ready {
     async fn checks(&self) -> Vec<HealthCheck> {
         let worker = if self.is_red.load(Ordering::SeqCst) { Err("stopped at 12:00".to_owned()) } else { Ok(()) };
-        vec![HealthCheck { name: "database", result: Ok(()) }, HealthCheck { name: "worker", result: worker }]
+        let database = if self.is_lost.load(Ordering::SeqCst) { Err("it is gone".to_owned()) } else { Ok(()) };
+        vec![HealthCheck { name: "database", result: database }, HealthCheck { name: "worker", result: worker }]
     }
 }
 

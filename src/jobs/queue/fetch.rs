@@ -1,39 +1,53 @@
 //! Claiming: only what there are free slots for, removals first, nothing for a connection at its limit.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use latchkey_contract::Timestamp;
 use tokio::sync::mpsc;
 
-use super::{Shared, Stop, engine::PULSE, slots::Wanted};
+use super::{Shared, Stop, engine::PULSE, lease, slots::Wanted};
 use crate::{
+    clock_guard::Doubt,
     jobs::task::Task,
     store::{Claim, Finish, StoreError},
 };
 
-/// How often depth and age are measured, in rounds of at most [`PULSE`] each.
-const MEASURED_EVERY: u32 = 5;
+/// How often depth and age are measured while there is work: counting takes the longer the more waits.
+const MEASURED_EVERY: Duration = Duration::from_secs(5);
+
+/// Where nothing is due and nobody has said anything for this long, the store is asked all the same.
+const LOOK_ANYWAY: Duration = Duration::from_secs(300);
+
+/// After a claim that found nothing, so many times as long as it took passes before the next: a flood of commits, each of
+/// which may matter, must not spend the store's time on being told that nothing can be taken.
+const SPARES: u32 = 9;
+
+/// The same, at most.
+const SPARES_AT_MOST: Duration = Duration::from_millis(50);
 
 /// Claims and hands over until the queue is stopped. An error of the store is waited out, never the end.
 pub(super) async fn fetch(shared: Arc<Shared>, hand: mpsc::Sender<Task>) {
-    for round in 0_u32.. {
+    let mut measured: Option<Instant> = None;
+    loop {
         shared.health.fetch_beats();
         if shared.is_stopping() || hand.is_closed() {
             break;
         }
-        if round % MEASURED_EVERY == 0 {
+        if measured.is_none_or(|at| at.elapsed() >= MEASURED_EVERY) {
             measure(&shared).await;
+            measured = Some(Instant::now());
         }
-        if !shared.settings.gate.is_open() {
-            pause(&shared, PULSE).await;
-            continue;
-        }
+        let asked = Instant::now();
         match claim(&shared).await {
             Ok(tasks) if !tasks.is_empty() => {
                 if !hand_over(&shared, &hand, tasks).await {
                     break;
                 }
             }
-            Ok(_) => rest(&shared).await,
+            Ok(_) => rest(&shared, asked.elapsed()).await,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "tasks cannot be claimed; trying again");
                 pause(&shared, PULSE).await;
@@ -53,7 +67,19 @@ async fn claim(shared: &Shared) -> Result<Vec<Task>, StoreError> {
         return Ok(Vec::new());
     }
     let now = shared.clock.now();
-    let claim = Claim { now, free, lease_until: now + shared.settings.lease, busy, removals_only };
+    if !lease::renew_what_ran_out(shared, now).await {
+        return Ok(Vec::new());
+    }
+    // A clock that differs from all others' takes nobody's lease away, and ends what it was given the time of.
+    let is_apart = shared.settings.trust.doubt().is_some_and(Doubt::is_apart);
+    let claim = Claim {
+        now,
+        free,
+        lease_until: now + shared.settings.lease,
+        busy,
+        removals_only: removals_only || is_apart,
+        spares_leases: is_apart,
+    };
     let tasks = shared.store.claim(&claim).await?;
     for task in &tasks {
         shared.slots.take(task);
@@ -75,21 +101,40 @@ async fn hand_over(shared: &Shared, hand: &mpsc::Sender<Task>, tasks: Vec<Task>)
     true
 }
 
-/// Until something is due, is asked for, or a slot is free; at most a second, which also lets another
-/// process's commits be seen. The pulse is real time: a heart must beat also while a test's clock stands.
-async fn rest(shared: &Shared) {
+/// Until something is due, is asked for, or a slot is free. The store wakes us after each commit that may matter, so
+/// meanwhile it is asked nothing: who has nothing to do costs nothing.
+async fn rest(shared: &Shared, claiming_took: Duration) {
     let now = shared.clock.now();
-    let next = shared.store.next_due().await.ok().flatten();
-    match next {
+    let next = match shared.store.next_due().await {
         // Due, and yet it was not claimed: its key, its connection or every slot is taken.
-        Some(at) if at <= now => pause(shared, PULSE).await,
-        Some(at) => {
-            tokio::select! {
-                () = shared.clock.sleep_until(at) => {}
-                () = pause(shared, PULSE) => {}
-            }
+        Ok(Some(at)) if at <= now => {
+            tokio::time::sleep((claiming_took * SPARES).min(SPARES_AT_MOST)).await;
+            return pause(shared, PULSE).await;
         }
-        None => pause(shared, PULSE).await,
+        Ok(next) => next,
+        Err(_) => return pause(shared, PULSE).await,
+    };
+    let since = Instant::now();
+    // The pulse is real time: a heart must beat also while a test's clock stands.
+    while !is_due(shared, next) && since.elapsed() < LOOK_ANYWAY {
+        shared.health.fetch_beats();
+        tokio::select! {
+            () = shared.wake.notified() => return,
+            () = shared.stopped(Stop::Draining) => return,
+            () = comes(shared, next) => {}
+            () = tokio::time::sleep(PULSE) => {}
+        }
+    }
+}
+
+fn is_due(shared: &Shared, next: Option<Timestamp>) -> bool {
+    next.is_some_and(|at| at <= shared.clock.now())
+}
+
+async fn comes(shared: &Shared, next: Option<Timestamp>) {
+    match next {
+        Some(at) => shared.clock.sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -71,6 +71,27 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     }
 }
 
+/// A clock that jumps, or a machine that slept, lets the leases of what is worked on here run out. They are ours until
+/// somebody takes them: they are renewed before anything is claimed, so that nothing gets a second hand beside the one that
+/// it has. `false` while that cannot be done.
+pub(super) async fn renew_what_ran_out(shared: &Shared, now: Timestamp) -> bool {
+    for handle in shared.slots.claimed() {
+        let (lease, until) = (handle.lease(), now + shared.settings.lease);
+        if handle.is_lost() || lease.until > now {
+            continue;
+        }
+        match shared.store.renew(&lease, until).await {
+            Ok(true) => handle.extend(until),
+            Ok(false) => handle.lose(),
+            Err(error) => {
+                tracing::warn!(task = %lease.task, error = &error as &dyn std::error::Error, "a lease ran out and was not renewed; nothing is claimed yet");
+                return false;
+            }
+        }
+    }
+    true
+}
+
 async fn renew(shared: &Shared, handle: &LeaseHandle, now: Timestamp) {
     if handle.is_lost() {
         return;

@@ -95,6 +95,11 @@ impl Slots {
         self.lock().values().filter(|t| t.is_started).map(|t| t.lease.clone()).collect()
     }
 
+    /// The leases of everything that was claimed here, also of what did not begin yet.
+    pub(super) fn claimed(&self) -> Vec<LeaseHandle> {
+        self.lock().values().map(|t| t.lease.clone()).collect()
+    }
+
     /// Removes and answers what was claimed and never started.
     pub(super) fn unstarted(&self) -> Vec<Lease> {
         self.lock().extract_if(|_, t| !t.is_started).map(|(_, t)| t.lease.lease()).collect()

@@ -11,6 +11,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use latchkey_contract::Timestamp;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use sqlx::{ConnectOptions as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::Semaphore;
 
@@ -33,6 +34,11 @@ impl Hands {
     fn pass(&self, seconds: i64) {
         self.now.fetch_add(seconds * 1000, Ordering::SeqCst);
         self.moved.notify_waiters();
+    }
+
+    /// As a wall clock does: whoever sleeps sleeps on.
+    fn jump(&self, seconds: i64) {
+        self.now.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 }
 
@@ -191,6 +197,53 @@ async fn what_is_committed_is_worked_off_and_the_queue_falls_idle() {
     assert_eq!(bench.store.queue(after(10)).await.unwrap(), crate::store::QueueState::default());
 }
 
+/// How many commits were made while this recorder was there.
+fn commits(recorder: &PrometheusRecorder) -> Option<u64> {
+    let text = recorder.handle().render();
+    text.lines().find_map(|line| line.strip_prefix("db_commit_seconds_count ")?.parse().ok())
+}
+
+/// F175: what comes for a connection at its limit asks for no claim each time: the one who writes is there for deliveries.
+#[tokio::test]
+async fn a_flood_for_a_connection_at_its_limit_is_not_asked_about_each_time() {
+    const FLOOD: u64 = 300;
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _measuring = metrics::set_default_local_recorder(&recorder);
+    let bench = Bench::new().await;
+    let (open, job) = gate();
+    let (queue, worked) = bench.start(Settings { per_connection: 2, ..settings() }, job);
+    bench.add((0..3).map(|n| giving(&format!("slow{n}"), "slow")).collect()).await;
+    until("the limit is reached", async || worked.slots().len() == 2).await;
+    let before = commits(&recorder).unwrap();
+    for n in 0..FLOOD {
+        bench.add(vec![giving(&format!("more{n}"), "slow")]).await;
+    }
+    let claims = commits(&recorder).unwrap() - before - FLOOD;
+    assert!(claims < FLOOD / 3, "{claims} claims beside {FLOOD} commits");
+    open.add_permits(1000);
+    until("idle", async || queue.idle().await).await;
+    assert_eq!(worked.slots().len(), 303);
+}
+
+/// Pulses pass, in real time, and the heart beats; nothing is written and nothing is read.
+#[tokio::test]
+async fn who_has_nothing_to_do_asks_the_store_nothing() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _measuring = metrics::set_default_local_recorder(&recorder);
+    let commits = || commits(&recorder);
+    let bench = Bench::new().await;
+    let (queue, worked) = bench.start(settings(), |_, _| async { Ran::Finish(Finish::Done) });
+    bench.add(vec![giving("a1", "d"), task(converge("later", "d"), after(10), Priority::Giving)]).await;
+    until("the first one", async || worked.slots().len() == 1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = commits();
+    tokio::time::sleep(2 * engine::PULSE + Duration::from_millis(300)).await;
+    assert!(before.is_some() && commits() == before, "{before:?} {:?}", commits());
+    assert!(queue.is_alive());
+    bench.clock.pass(10);
+    until("the later one", async || worked.slots().len() == 2).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_is_renewed_for_as_long_as_its_job_runs() {
     let bench = Bench::new().await;
@@ -209,6 +262,34 @@ async fn a_lease_is_renewed_for_as_long_as_its_job_runs() {
     open.add_permits(1);
     until("idle", async || queue.idle().await).await;
     assert_eq!(worked.slots().len(), 1);
+}
+
+/// A jump lets every lease run out at once, before anybody wakes who would renew it; whoever still runs keeps their task.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_gives_nobody_a_second_hand() {
+    let bench = Bench::new().await;
+    let (open, waits) = gate();
+    let (queue, worked) = bench.start(settings(), move |task, lease| {
+        let waiting = matches!(task.work, Work::Converge { .. }).then(|| waits(task, lease));
+        async move {
+            match waiting {
+                Some(waiting) => waiting.await,
+                None => Ran::Finish(Finish::Done),
+            }
+        }
+    });
+    bench.add(vec![giving("a1", "d")]).await;
+    until("the job runs", async || !worked.slots().is_empty()).await;
+    for n in 1..=3 {
+        bench.clock.jump(3600);
+        let told = tell_work(&n.to_string());
+        bench.add(vec![task(told.clone(), START, Priority::Telling)]).await;
+        until("something else was claimed since", async || worked.slots().contains(&told.slot())).await;
+    }
+    assert_eq!(worked.slots().iter().filter(|slot| *slot == "converge:a1").count(), 1);
+    assert!(!worked.lease().is_lost());
+    open.add_permits(1);
+    until("idle", async || queue.idle().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

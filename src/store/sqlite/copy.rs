@@ -9,15 +9,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use latchkey_contract::Timestamp;
 use sqlx::{
     Connection as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous},
 };
 
 use super::{
-    OpenError, keys,
+    Conn, OpenError, keys,
     open::{LOCKED, Opener, migrator},
     rules,
+    write::{Room, Write as _},
 };
 use crate::{
     audit::By,
@@ -125,7 +127,10 @@ pub async fn put_in_order(path: &Path, comparing: Comparing, holds: &[Hold], by:
         let damaged = |error: StoreError| OpenError::Corrupt { path: path.to_owned(), found: error.to_string() };
         let note = row::encode(&comparing).map_err(damaged)?;
         // Whose sign-in was taken away since the copy was made must not be signed in again.
-        sqlx::query("DELETE FROM sessions").execute(&mut conn).await.map_err(|error| opener.failed(error))?;
+        sqlx::raw_sql("DELETE FROM sessions; DELETE FROM meta WHERE name = 'compared'")
+            .execute(&mut conn)
+            .await
+            .map_err(|error| opener.failed(error))?;
         sqlx::query(
             "INSERT INTO meta (name, value) VALUES ('comparing', $1)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -135,7 +140,7 @@ pub async fn put_in_order(path: &Path, comparing: Comparing, holds: &[Hold], by:
         .await
         .map_err(|error| opener.failed(error))?;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut conn).await.map_err(|error| opener.failed(error))?;
-        rules::take_over(&mut conn, holds, by, comparing.since).await.map_err(damaged)?;
+        take_over(&mut conn, holds, by, comparing.since).await.map_err(damaged)?;
         sqlx::query("COMMIT").execute(&mut conn).await.map_err(|error| opener.failed(error))
     }
     .await;
@@ -175,6 +180,11 @@ impl Alone {
             Err(OpenError::Corrupt { .. }) => Ok(Self { held: None }),
             Err(error) => Err(error),
         }
+    }
+
+    /// The connection that has it; `None` where there is nobody's.
+    pub(in crate::store) fn conn(&mut self) -> Option<&mut SqliteConnection> {
+        self.held.as_mut().map(|(_, conn)| conn)
     }
 
     /// Its id, what is held in it, and what became of holds before: lost ones are lost until somebody accepts that. `None`
@@ -237,4 +247,19 @@ pub fn beside(path: &Path) -> [PathBuf; 2] {
 #[must_use]
 pub fn marker(path: &Path) -> PathBuf {
     super::open::beside(path, "id")
+}
+
+/// Sets what another database of this installation holds, unless it is held as gravely here since as late.
+async fn take_over(conn: &mut Conn, holds: &[Hold], by: &By, at: Timestamp) -> Result<(), StoreError> {
+    for hold in holds {
+        let Hold { by: before, since, reason, .. } = hold;
+        let reason = format!("still held after a restore, as {before} set it at {since}: {reason}");
+        let change = rules::Change { by: by.to_string(), reason, at };
+        let mut set = rules::SetHold::new(hold.clone());
+        set.taken_over = Some(change);
+        if rules::hold_on(conn, &hold.on.to_string()).await?.is_none_or(|before| set.replaces(&before)) {
+            set.run(conn, Room::Free).await?;
+        }
+    }
+    Ok(())
 }

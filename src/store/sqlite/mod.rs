@@ -3,47 +3,78 @@
 //! Every write goes through the `writer`, which commits what waits together; reads go to connections
 //! that cannot write. An answer to a write means that it is on the disk.
 
-mod audit;
-mod audit_read;
-mod commit;
 pub mod copy;
-mod enroll;
-mod generation;
-mod intake;
-mod keys;
+mod dialect;
+mod look;
 mod open;
-mod people;
+mod record;
 mod reserve;
-mod rules;
-mod sweep;
-mod tasks;
 #[cfg(test)]
 mod tests;
-mod verbs;
-mod watched;
 mod writer;
+
+// What both engines do in the same words, compiled for this one.
+#[path = "../sql/audit.rs"]
+mod audit;
+#[path = "../sql/audit_read.rs"]
+mod audit_read;
+#[path = "../sql/commit.rs"]
+mod commit;
+#[path = "../sql/enroll.rs"]
+mod enroll;
+#[path = "../sql/generation.rs"]
+mod generation;
+#[path = "../sql/intake.rs"]
+mod intake;
+#[path = "../sql/keys.rs"]
+mod keys;
+#[path = "../sql/people.rs"]
+mod people;
+#[path = "../sql/rules.rs"]
+mod rules;
+#[path = "../sql/sweep.rs"]
+mod sweep;
+#[path = "../sql/tasks.rs"]
+mod tasks;
+#[path = "../sql/verbs.rs"]
+mod verbs;
+#[path = "../sql/watched.rs"]
+mod watched;
+#[path = "../sql/write.rs"]
+mod write;
 
 use std::{path::Path, sync::Arc};
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteArguments as Arguments, SqliteQueryResult as Done};
+use sqlx::{Sqlite as Db, SqliteConnection as Conn, SqliteExecutor as Executor, SqlitePool as Pool};
 use tokio::{
     sync::{Mutex, Notify, mpsc, oneshot},
     task::JoinHandle,
 };
 
-use self::writer::{Asked, Class, Request, WAITING, Write, Writer};
-use super::StoreError;
+use self::{
+    Sqlite as Engine,
+    write::{Asked, Class, Request, Write},
+    writer::{WAITING, Writer},
+};
+use super::{NewDelivery, Recorded, StoreError};
 pub use open::{OpenError, Options, newest_migration};
 
 /// The store in a SQLite file.
 #[derive(Debug)]
 pub struct Sqlite {
-    readers: SqlitePool,
+    readers: Pool,
     first: mpsc::Sender<Box<dyn Request>>,
     others: mpsc::Sender<Box<dyn Request>>,
+    deliveries: mpsc::Sender<record::Waiting>,
     changed: Arc<Notify>,
-    closing: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+    closing: Mutex<Option<[Part; 2]>>,
+    damage: look::Damage,
+    looking: Option<JoinHandle<()>>,
 }
+
+/// A task of the store, with what tells it to end.
+type Part = (oneshot::Sender<()>, JoinHandle<()>);
 
 impl Sqlite {
     /// Opens the database, makes it if there never was one, and brings it up to date.
@@ -57,7 +88,10 @@ impl Sqlite {
         let mut conn = opener.open().await?;
         let kept = open::beside(path, "reserve");
         let reserve = reserve::Reserve::open(kept, options.reserve_bytes, options.max_bytes, &mut conn).await;
-        Ok(Self::serve(opener, conn, reserve))
+        let later = (!look::is_small(&opener)).then(|| opener.clone());
+        let mut sqlite = Self::serve(opener, conn, reserve);
+        sqlite.looking = later.map(|opener| tokio::spawn(look::later(opener, Arc::clone(&sqlite.damage))));
+        Ok(sqlite)
     }
 
     /// Opens a database of this or an earlier release beside whoever works on it: nothing is brought up to date, and no
@@ -71,7 +105,7 @@ impl Sqlite {
         Ok(Self::serve(opener, conn, reserve::Reserve::none()))
     }
 
-    fn serve(opener: open::Opener, conn: SqliteConnection, reserve: reserve::Reserve) -> Self {
+    fn serve(opener: open::Opener, conn: Conn, reserve: reserve::Reserve) -> Self {
         let readers = opener.readers();
         let (first, first_out) = mpsc::channel(WAITING);
         let (others, others_out) = mpsc::channel(WAITING);
@@ -87,27 +121,58 @@ impl Sqlite {
             changed: Arc::clone(&changed),
         };
         let task = tokio::spawn(writer.serve());
-        Self { readers, first, others, changed, closing: Mutex::new(Some((stop, task))) }
+        let (deliveries, waiting) = mpsc::channel(WAITING);
+        let (enough, no_more) = oneshot::channel();
+        let gathering = tokio::spawn(record::gather(waiting, others.clone(), no_more));
+        // Whoever hands to the other ends first.
+        let closing = Mutex::new(Some([(enough, gathering), (stop, task)]));
+        Self { readers, first, others, deliveries, changed, closing, damage: look::Damage::default(), looking: None }
+    }
+
+    /// What is damaged in the file, if that was found by now: a large one is looked through while it is served.
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
     }
 
     /// Writes what was accepted, refuses what comes later, and leaves one whole file behind.
     pub async fn close(&self) {
-        let Some((stop, task)) = self.closing.lock().await.take() else { return };
-        self.readers.close().await;
-        let _ = stop.send(());
-        if let Err(error) = task.await {
-            tracing::error!(%error, "the writer ended badly");
+        let Some(parts) = self.closing.lock().await.take() else { return };
+        if let Some(looking) = &self.looking {
+            looking.abort();
         }
+        self.readers.close().await;
+        for (stop, task) in parts {
+            let _ = stop.send(());
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a part of the store ended badly");
+            }
+        }
+    }
+
+    async fn record(&self, delivery: NewDelivery) -> Result<Recorded, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.deliveries.try_send(record::Waiting { new: delivery, reply }).map_err(not_taken)?;
+        answer.await.unwrap_or_else(|_| Err(StoreError::Engine(Box::new(Closed))))
     }
 
     async fn write<W: Write>(&self, write: W) -> Result<W::Out, StoreError> {
         let channel = if write.class() == Class::Ordinary { &self.others } else { &self.first };
-        let (reply, answer) = oneshot::channel();
-        channel.try_send(Box::new(Asked { write, result: None, reply })).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
-            mpsc::error::TrySendError::Closed(_) => StoreError::Engine(Box::new(Closed)),
-        })?;
-        answer.await.unwrap_or_else(|_| Err(StoreError::Engine(Box::new(Closed))))
+        ask(channel, write).await
+    }
+}
+
+/// Has the writer write it, and waits until it stands.
+async fn ask<W: Write>(writer: &mpsc::Sender<Box<dyn Request>>, write: W) -> Result<W::Out, StoreError> {
+    let (reply, answer) = oneshot::channel();
+    writer.try_send(Box::new(Asked { write, result: None, reply })).map_err(not_taken)?;
+    answer.await.unwrap_or_else(|_| Err(StoreError::Engine(Box::new(Closed))))
+}
+
+fn not_taken<T>(refused: mpsc::error::TrySendError<T>) -> StoreError {
+    match refused {
+        mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+        mpsc::error::TrySendError::Closed(_) => StoreError::Engine(Box::new(Closed)),
     }
 }
 
@@ -144,4 +209,16 @@ fn code(error: &sqlx::Error) -> Option<i32> {
         sqlx::Error::Database(database) => database.code()?.parse().ok(),
         _ => None,
     }
+}
+
+/// A file has one history.
+async fn compared(_: &mut Conn) -> Result<(), StoreError> {
+    Ok(())
+}
+
+/// Having met damage, the engine refuses every other write of the same transaction, and its COMMIT.
+fn is_damage(error: &StoreError) -> bool {
+    const CORRUPT: i32 = 11;
+    let StoreError::Engine(source) = error else { return false };
+    source.downcast_ref().and_then(code).is_some_and(|code| code & 0xff == CORRUPT)
 }

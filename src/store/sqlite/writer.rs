@@ -5,103 +5,21 @@
 
 use std::{sync::Arc, time::Instant};
 
-use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{StoreError, failed, open::Opener, reserve::Reserve};
+use super::{
+    StoreError, failed,
+    open::Opener,
+    reserve::Reserve,
+    write::{Class, Request, Room},
+};
 
 /// Most requests in one transaction.
 const TOGETHER: usize = 256;
 
 /// Requests that may wait in each channel; one more is told [`StoreError::Busy`].
 pub(super) const WAITING: usize = 1024;
-
-/// Who may go first, and use what is reserved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
-    /// Takes access away.
-    Removal,
-    /// Keeps the queue going, for removals and others; on the reserve, for removals alone.
-    Queue,
-    /// Everything else.
-    Ordinary,
-}
-
-/// What a write may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
-    /// There is room.
-    Free,
-    /// Only the reserve is left.
-    Reserved,
-}
-
-/// One write. It may be run more than once, and only the last run is kept.
-#[async_trait]
-pub(super) trait Write: Send + Sync + 'static {
-    type Out: Send + 'static;
-
-    fn class(&self) -> Class {
-        Class::Ordinary
-    }
-
-    /// A task may be due sooner because of it.
-    fn wakes(&self) -> bool {
-        false
-    }
-
-    async fn run(&self, conn: &mut SqliteConnection, room: Room) -> Result<Self::Out, StoreError>;
-}
-
-/// A [`Write`] with the place its answer goes to, its type forgotten.
-#[async_trait]
-pub(super) trait Request: Send {
-    fn class(&self) -> Class;
-    fn wakes(&self) -> bool;
-    /// Runs it; `true` when what it wrote is to be kept.
-    async fn attempt(&mut self, conn: &mut SqliteConnection, room: Room) -> bool;
-    fn wants_room(&self) -> bool;
-    fn refuse(&mut self, error: StoreError);
-    fn answer(self: Box<Self>);
-}
-
-pub(super) struct Asked<W: Write> {
-    pub(super) write: W,
-    pub(super) result: Option<Result<W::Out, StoreError>>,
-    pub(super) reply: oneshot::Sender<Result<W::Out, StoreError>>,
-}
-
-#[async_trait]
-impl<W: Write> Request for Asked<W> {
-    fn class(&self) -> Class {
-        self.write.class()
-    }
-
-    fn wakes(&self) -> bool {
-        self.write.wakes() && matches!(self.result, Some(Ok(_)))
-    }
-
-    async fn attempt(&mut self, conn: &mut SqliteConnection, room: Room) -> bool {
-        let result = self.write.run(conn, room).await;
-        let is_kept = result.is_ok();
-        self.result = Some(result);
-        is_kept
-    }
-
-    fn wants_room(&self) -> bool {
-        self.write.class() != Class::Ordinary && matches!(self.result, Some(Err(StoreError::Full)))
-    }
-
-    fn refuse(&mut self, error: StoreError) {
-        self.result = Some(Err(error));
-    }
-
-    fn answer(self: Box<Self>) {
-        // Who asked may be gone; what was written stays.
-        let _ = self.reply.send(self.result.unwrap_or(Err(StoreError::Busy)));
-    }
-}
 
 /// Why a whole transaction failed.
 #[derive(Debug, Clone)]
@@ -188,7 +106,8 @@ impl Writer {
         }
         let started = Instant::now();
         let came = self.transact(&mut batch).await;
-        metrics::histogram!("db_batch_rows").record(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+        let rows: usize = batch.iter().map(|request| request.rows()).sum();
+        metrics::histogram!("db_batch_rows").record(f64::from(u32::try_from(rows).unwrap_or(u32::MAX)));
         metrics::histogram!("db_commit_seconds").record(started.elapsed().as_secs_f64());
         match came {
             Ok(()) => self.settle(batch).await,

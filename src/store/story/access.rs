@@ -375,6 +375,26 @@ pub(crate) async fn notices_stay_in_the_order_of_their_commits(store: &dyn Store
     assert_eq!(store.notices_of(&"g1".parse().unwrap()).await.unwrap(), [posted, second, third]);
 }
 
+/// Many writes at once share transactions, and a bad one among them fails alone.
+pub(crate) async fn a_bad_write_never_fails_its_neighbours(store: &dyn Store) {
+    store.commit(Transition { grants: vec![grant("taken", "a1", "1", granting())], ..transition() }).await.unwrap();
+    let all = (0..200).map(|n| {
+        let id = if n % 10 == 3 { "taken".to_owned() } else { format!("g{n}") };
+        let t = Transition { grants: vec![grant(&id, "a1", "1", granting())], audit: vec![entry("x")], ..transition() };
+        store.commit(t)
+    });
+    let results = futures::future::join_all(all).await;
+    for (n, result) in results.iter().enumerate() {
+        match n % 10 {
+            3 => assert!(matches!(result, Err(StoreError::Conflict)), "{n}"),
+            _ => assert!(result.is_ok(), "{n}: {result:?}"),
+        }
+    }
+    let audit = store.audit(0, 500).await.unwrap();
+    assert_eq!(audit.len(), 180);
+    assert!(verify_chain((0, ""), &audit).is_ok());
+}
+
 /// What must be there after the process ended in any way, once its commit was answered.
 pub(crate) async fn before_the_end(store: &dyn Store) {
     store.record_delivery(delivery("d1", "m1", Some("4711"))).await.unwrap();

@@ -197,4 +197,17 @@ pub(crate) async fn the_last_wall_time_is_remembered(store: &dyn Store) {
     store.heartbeat(START).await.unwrap();
     store.heartbeat(after(7)).await.unwrap();
     assert_eq!(store.last_seen().await.unwrap(), Some(after(7)));
+    assert_eq!(store.counted_since().await.unwrap(), None);
+    store.heartbeat_in_doubt(after(8)).await.unwrap();
+    store.heartbeat_in_doubt(after(9)).await.unwrap();
+    let both = (store.last_seen().await.unwrap(), store.counted_since().await.unwrap());
+    assert_eq!(both, (Some(after(7)), Some(after(9))));
+    for no_news in [7, 3] {
+        store.heartbeat(after(no_news)).await.unwrap();
+        let both = (store.last_seen().await.unwrap(), store.counted_since().await.unwrap());
+        assert_eq!(both, (Some(after(7)), Some(after(9))), "{no_news}");
+    }
+    store.heartbeat(after(10)).await.unwrap();
+    let both = (store.last_seen().await.unwrap(), store.counted_since().await.unwrap());
+    assert_eq!(both, (Some(after(10)), None), "no longer in doubt");
 }

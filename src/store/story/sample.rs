@@ -161,7 +161,7 @@ pub(crate) fn intake(id: &str, number: &str) -> Work {
 }
 
 pub(crate) fn task(work: Work, run_at: Timestamp, priority: Priority) -> NewTask {
-    NewTask { work, run_at, priority }
+    NewTask::new(work, run_at, priority)
 }
 
 pub(crate) async fn add(store: &dyn Store, tasks: Vec<NewTask>) {
@@ -174,5 +174,12 @@ pub(crate) async fn claim(store: &dyn Store, now: Timestamp) -> Vec<Task> {
 }
 
 pub(crate) fn claim_at(now: Timestamp) -> Claim {
-    Claim { now, free: 100, lease_until: now + Duration::from_secs(60), busy: vec![], removals_only: false }
+    Claim {
+        now,
+        free: 100,
+        lease_until: now + Duration::from_secs(60),
+        busy: vec![],
+        removals_only: false,
+        spares_leases: false,
+    }
 }

@@ -12,9 +12,11 @@ use latchkey_contract::Clock;
 use latchkey_simulators::fault::Act;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sqlx::{Connection, SqliteConnection};
 
-use super::{super::harness::TestApp, Clinic};
+use super::{
+    super::harness::{TestApp, stranger::is_on_postgres},
+    Clinic,
+};
 
 fn key_file(app: &TestApp) -> PathBuf {
     app.config().key_file.path().to_owned()
@@ -28,39 +30,39 @@ fn another_key() -> String {
 }
 
 /// Somebody else at the database.
-pub(super) async fn database(app: &TestApp) -> SqliteConnection {
-    let url = format!("sqlite://{}", app.data_dir().join("latchkey.db").display());
-    SqliteConnection::connect(&url).await.unwrap()
-}
-
-async fn tamper(app: &TestApp, statements: &[&'static str]) {
-    let mut database = database(app).await;
-    for statement in statements {
-        sqlx::query(*statement).execute(&mut database).await.unwrap();
-    }
-    database.close().await.unwrap();
+async fn tamper(app: &TestApp, sqlite: &'static str, postgres: &'static str) {
+    let mut stranger = app.stranger().await;
+    stranger.execute(sqlite, postgres).await;
+    stranger.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_breaks_in_the_house_turns_its_own_line() {
     let Some(mut clinic) = Clinic::open().await else { return };
     let c = &mut clinic;
-    let mut other = database(&c.app).await;
-    c.turns(&[("database: writing", "fault")], "look at data_dir", async |_| {
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let mut other = c.app.stranger().await;
+    let to_do = if is_on_postgres() { "who holds its tables" } else { "look at data_dir" };
+    c.turns(&[("database: writing", "fault")], to_do, async |_| {
+        other.execute("BEGIN IMMEDIATE", "BEGIN; LOCK TABLE meta IN SHARE MODE").await;
     })
     .await;
-    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    other.close().await.unwrap();
+    other.on_both("ROLLBACK").await;
+    other.close().await;
     c.mended().await;
-    c.turns(&[("database: reserve", "fault")], "make room", async |c| {
-        fs::remove_file(c.app.data_dir().join("latchkey.db.reserve")).unwrap();
-    })
-    .await;
+    if !is_on_postgres() {
+        c.turns(&[("database: reserve", "fault")], "make room", async |c| {
+            fs::remove_file(c.app.data_dir().join("latchkey.db.reserve")).unwrap();
+        })
+        .await;
+    }
+    let counted = fs::read(&c.app.config().generation_file).unwrap();
     c.turns(&[("database: age", "fault")], "latchkey reconcile", async |c| {
         fs::write(&c.app.config().generation_file, "999\n").unwrap();
     })
     .await;
+    // On a server it would be noticed while the service runs, and mended by a comparison.
+    fs::write(&c.app.config().generation_file, counted).unwrap();
+    c.mended().await;
 
     c.turns(&[("key: file", "fault")], "chmod 600", async |c| {
         fs::set_permissions(key_file(&c.app), Permissions::from_mode(0o644)).unwrap();
@@ -125,16 +127,19 @@ async fn what_is_not_done_turns_its_own_line() {
     .await;
     c.turns(&[("queue: dead tasks", "fault")], "latchkey tasks", async |c| {
         let dead = "UPDATE tasks SET state = 'dead' WHERE id = (SELECT max(id) FROM tasks WHERE state = 'pending')";
-        tamper(&c.app, &[dead]).await;
+        tamper(&c.app, dead, dead).await;
     })
     .await;
     c.turns(&[("audit: owed entries", "note")], "by itself", async |c| {
-        tamper(&c.app, &["INSERT INTO audit_owed (doc) SELECT doc FROM audit ORDER BY seq DESC LIMIT 1"]).await;
+        let owed = "INSERT INTO audit_owed (doc) SELECT doc FROM audit ORDER BY seq DESC LIMIT 1";
+        tamper(&c.app, owed, owed).await;
     })
     .await;
     c.turns(&[("audit: head", "fault")], "latchkey audit verify", async |c| {
+        let (sqlite, postgres) = ("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_stays ON audit");
+        tamper(&c.app, sqlite, postgres).await;
         let changed = "UPDATE audit SET doc = replace(doc, '\"', ' \"') WHERE seq = (SELECT max(seq) FROM audit)";
-        tamper(&c.app, &["DROP TRIGGER audit_no_update", changed]).await;
+        tamper(&c.app, changed, changed).await;
     })
     .await;
     clinic.close().await;

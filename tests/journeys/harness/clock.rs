@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use latchkey::clock::SystemClock;
 use latchkey_contract::{Clock, Timestamp};
 use latchkey_simulators::clock::SimClock;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinHandle};
 
 #[derive(Debug, Clone)]
 pub(crate) struct TestClock(Arc<Hands>);
@@ -45,6 +46,19 @@ impl TestClock {
         self.0.moved.notify_waiters();
     }
 
+    /// Goes to the machine's own time, and follows it until it is aborted: for a process that has no other.
+    pub(crate) fn follow(&self) -> JoinHandle<()> {
+        let (clock, machine) = (self.clone(), SystemClock::new());
+        let catch_up = move || clock.pass(machine.now().since(clock.now()));
+        catch_up();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                catch_up();
+            }
+        })
+    }
+
     /// The vendors live by the time that really passes.
     pub(crate) fn for_vendors(&self) -> SimClock {
         let (hands, start) = (Arc::clone(&self.0), self.now().millis());
@@ -56,6 +70,10 @@ impl TestClock {
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.wall_ms.load(Ordering::SeqCst))
+    }
+
+    fn is_moved_by_hand(&self) -> bool {
+        true
     }
 
     fn monotonic(&self) -> Duration {

@@ -12,8 +12,7 @@ impl TestApp {
 
     /// Recorded deliveries, message id → what they came to.
     pub(crate) fn outcomes(&self) -> BTreeMap<String, String> {
-        let path = self.data_dir().join("latchkey.db");
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(read_outcomes(&path)))
+        self.recorded().into_iter().map(|(message, outcome)| (message, outcome.unwrap_or_default())).collect()
     }
 
     /// How many audit entries carry this code.
@@ -44,12 +43,4 @@ impl TestApp {
         assert!(notes[0].contains("Nothing was given."), "{notes:?}");
         self.assert_nothing_given(ticket).await;
     }
-}
-
-async fn read_outcomes(path: &std::path::Path) -> BTreeMap<String, String> {
-    use sqlx::{Connection, Row};
-    let url = format!("sqlite://{}?mode=ro", path.display());
-    let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
-    let rows = sqlx::query("select message_id, outcome from deliveries").fetch_all(&mut database).await.unwrap();
-    rows.iter().map(|r| (r.get(0), r.get::<Option<String>, _>(1).unwrap_or_default())).collect()
 }

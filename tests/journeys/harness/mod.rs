@@ -5,13 +5,14 @@ mod clock;
 mod looks;
 mod operator;
 pub(crate) mod outside;
+pub(crate) mod stranger;
 mod vendors;
 
 use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 
 use latchkey::{
     access::{Grant, State},
-    app::{App, Parts, database},
+    app::{App, Duties, Parts},
     audit::By,
     config::Config,
     people::{Enrolment, OneTime},
@@ -19,10 +20,7 @@ use latchkey::{
     registry::{SecretKind, SecretName, set_secrets},
     rulebook::{Records, Rulebook, Rules},
     seal,
-    store::{
-        Store,
-        sqlite::{Options, Sqlite},
-    },
+    store::{Engine, Store, StoreError, TaskRow, sqlite::Options},
 };
 use latchkey_contract::{Clock, ConnectionId, PersonId, Secret, TicketRef, Timestamp, ticket::WantedHooks};
 use latchkey_simulators::authority::{Authority, use_ring};
@@ -43,7 +41,7 @@ pub(crate) struct TestApp {
     pub(crate) jane: OneTime,
     pub(crate) mark: OneTime,
     app: Option<App>,
-    opened: Option<Arc<Sqlite>>,
+    opened: Option<Engine>,
     config: Config,
     port: u16,
     dir: TempDir,
@@ -77,6 +75,23 @@ impl TestApp {
 
     /// Everything but the running service.
     pub(crate) async fn installed(edits: &[(&str, &str)], before: impl FnOnce(&Psa, &TestClock)) -> Self {
+        Self::installed_in(tempfile::tempdir().unwrap(), edits, before).await
+    }
+
+    /// The same, and running, on a database of the test's own choice.
+    pub(crate) async fn start_on(database: &latchkey_simulators::postgres::Database) -> Self {
+        let mut app = Self::installed_in(stranger::on(Some(database)), &[], |_, _| ()).await;
+        app.up().await;
+        app.register_webhooks().await;
+        app
+    }
+
+    /// Everything but the running service, in a directory that may say already which database it has.
+    pub(crate) async fn installed_in(
+        dir: TempDir,
+        edits: &[(&str, &str)],
+        before: impl FnOnce(&Psa, &TestClock),
+    ) -> Self {
         use_ring();
         if std::env::var_os("LATCHKEY_TEST_LOG").is_some() {
             let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().try_init();
@@ -86,7 +101,6 @@ impl TestApp {
         let (clock, authority) = (TestClock::new(), Authority::new());
         let (psa, entra) = (Psa::start(&authority, &clock).await, Entra::start(&authority, &clock).await);
         before(&psa, &clock);
-        let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = config(dir.path(), port);
         std::fs::create_dir_all(&config.data_dir).unwrap();
@@ -103,6 +117,26 @@ impl TestApp {
         self.app = Some(App::start(&self.config, parts).await.unwrap());
     }
 
+    /// Another process on the same database: a directory, a port and copies of the key's files are its own.
+    pub(crate) async fn replica(&self, name: &str, duties: Duties) -> App {
+        let config = Config::load(&self.replica_in(name)).unwrap();
+        let parts = Parts { duties, ..Parts::new(Arc::new(self.clock.clone())) };
+        App::start(&config, parts).await.unwrap()
+    }
+
+    /// The configuration file of one that is not started yet.
+    pub(crate) fn replica_in(&self, name: &str) -> std::path::PathBuf {
+        let dir = self.dir.path().join(name);
+        std::fs::create_dir_all(dir.join("data")).unwrap();
+        std::fs::copy(self.config.key_file.path(), dir.join("master.key")).unwrap();
+        if let Some(database) = self.on_server() {
+            stranger::choose(&dir, Some(&database.url));
+        }
+        let file = dir.join("latchkey.toml");
+        std::fs::write(&file, config_text(&dir, free_port())).unwrap();
+        file
+    }
+
     pub(crate) async fn down(&mut self) {
         if let Some(app) = self.app.take() {
             app.stop().await;
@@ -115,14 +149,14 @@ impl TestApp {
 
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         match &self.opened {
-            Some(opened) => Arc::<Sqlite>::clone(opened),
+            Some(opened) => opened.store(),
             None => self.app().store(),
         }
     }
 
     /// Opens what a service that is down has left, to look at it.
     pub(crate) async fn open_store(&mut self) {
-        self.opened = Some(Arc::new(Sqlite::open(&database(&self.config), Options::default()).await.unwrap()));
+        self.opened = Some(Engine::open(&self.config.database, Options::default()).await.unwrap());
     }
 
     pub(crate) async fn close_store(&mut self) {
@@ -168,8 +202,30 @@ impl TestApp {
         )
     }
 
-    /// Lets everything happen that can happen without time passing.
+    /// Lets everything happen that can happen without time passing, but for the moment that an intake waits which met somebody
+    /// else's commit.
     pub(crate) async fn run(&self) {
+        self.rest().await;
+        while let Some(at) = self.again_at().await {
+            self.clock.pass(at.since(self.clock.now()));
+            self.rest().await;
+        }
+    }
+
+    /// When an intake is tried again that failed just now.
+    async fn again_at(&self) -> Option<Timestamp> {
+        let soon = self.clock.now() + Duration::from_millis(200);
+        let is_soon = self.store().next_due().await.unwrap().is_some_and(|due| due <= soon);
+        if !is_soon {
+            return None;
+        }
+        let (tasks, conflict) = (self.store().tasks(u32::MAX).await.unwrap(), StoreError::Conflict.to_string());
+        let failed = |task: &TaskRow| task.last_error.as_ref().is_some_and(|error| error.contains(&conflict));
+        let again = |task: &&TaskRow| task.state == "pending" && task.slot.starts_with("intake:") && failed(task);
+        tasks.iter().filter(again).map(|task| task.at).filter(|at| *at <= soon).min()
+    }
+
+    async fn rest(&self) {
         let mut quiet = 0;
         let bound = std::time::Instant::now() + Duration::from_secs(30);
         while quiet < 3 {
@@ -249,10 +305,14 @@ pub(crate) fn free_port() -> u16 {
 }
 
 pub(crate) fn config(dir: &Path, port: u16) -> Config {
-    let text = format!(
-        "data_dir = \"data\"\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n"
-    );
-    Config::parse(&text, &dir.join("latchkey.toml"), None).unwrap()
+    Config::parse(&config_text(dir, port), &dir.join("latchkey.toml"), None).unwrap()
+}
+
+pub(crate) fn config_text(dir: &Path, port: u16) -> String {
+    format!(
+        "data_dir = \"data\"\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n{}",
+        stranger::configured(dir)
+    )
 }
 
 /// What an operator does once: secrets, documents, people.
@@ -264,9 +324,10 @@ async fn install(
     ca_file: &Path,
     setup: &Setup,
 ) -> (OneTime, OneTime) {
-    let store = Sqlite::open(&database(config), Options::default()).await.unwrap();
-    let now = clock.now();
-    let seal = seal::unlock(&config.key_file, &store, now).await.unwrap();
+    let engine = Engine::open(&config.database, Options::default()).await.unwrap();
+    let (store, now) = (engine.store(), clock.now());
+    let store = store.as_ref();
+    let seal = seal::unlock(&config.key_file, store, now).await.unwrap();
     let rules = documents(psa, entra, ca_file, setup, now);
     store.save_rules(&rules, "test", "first", now).await.unwrap();
     let secret = |connection: &str, kind, value: &str| {
@@ -277,10 +338,10 @@ async fn install(
         secret("cw", SecretKind::HookSecret, HOOK_SECRET),
         secret("acme-entra", SecretKind::ClientSecret, CLIENT_SECRET),
     ];
-    set_secrets(&store, &seal, &By::operator("test"), &secrets, now).await.unwrap();
-    let jane = enroll(&store, &seal, "jane", now).await;
-    let mark = enroll(&store, &seal, "mark", now).await;
-    store.close().await;
+    set_secrets(store, &seal, &By::operator("test"), &secrets, now).await.unwrap();
+    let jane = enroll(store, &seal, "jane", now).await;
+    let mark = enroll(store, &seal, "mark", now).await;
+    engine.close().await;
     (jane, mark)
 }
 
@@ -403,18 +464,10 @@ max_length = "8h"
 }
 
 impl TestApp {
-    /// Message ids of recorded deliveries, and how many of them have no outcome, read from the database's own file.
+    /// Message ids of recorded deliveries, and how many of them have no outcome, read from outside.
     pub(crate) fn deliveries(&self) -> (std::collections::BTreeSet<String>, usize) {
-        let path = database(&self.config);
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(read_deliveries(&path)))
+        let recorded = self.recorded();
+        let open = recorded.iter().filter(|(_, outcome)| outcome.is_none()).count();
+        (recorded.into_iter().map(|(message, _)| message).collect(), open)
     }
-}
-
-async fn read_deliveries(path: &Path) -> (std::collections::BTreeSet<String>, usize) {
-    use sqlx::{Connection, Row};
-    let url = format!("sqlite://{}?mode=ro", path.display());
-    let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
-    let rows = sqlx::query("select message_id, outcome from deliveries").fetch_all(&mut database).await.unwrap();
-    let open = rows.iter().filter(|r| r.get::<Option<String>, _>(1).is_none()).count();
-    (rows.iter().map(|r| r.get(0)).collect(), open)
 }

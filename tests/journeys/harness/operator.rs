@@ -42,9 +42,15 @@ impl TestApp {
 
     /// Starts the service again with other parts.
     pub(crate) async fn up_with(&mut self, change: impl FnOnce(&mut Parts)) {
+        self.try_up_with(change).await.unwrap();
+    }
+
+    /// As [`TestApp::up_with`]; it may not be able to.
+    pub(crate) async fn try_up_with(&mut self, change: impl FnOnce(&mut Parts)) -> anyhow::Result<()> {
         let mut parts = Parts::new(Arc::new(self.clock.clone()));
         change(&mut parts);
-        self.app = Some(App::start(&self.config, parts).await.unwrap());
+        self.app = Some(App::start(&self.config, parts).await?);
+        Ok(())
     }
 
     /// Starts the service with another configuration.
@@ -142,11 +148,7 @@ impl TestApp {
 
     fn write_config(&self) -> String {
         let file = self.dir.path().join("latchkey.toml");
-        let port = self.port;
-        let text = format!(
-            "data_dir = \"data\"\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n"
-        );
-        std::fs::write(&file, text).unwrap();
+        std::fs::write(&file, super::config_text(self.dir.path(), self.port)).unwrap();
         file.to_str().unwrap().to_owned()
     }
 

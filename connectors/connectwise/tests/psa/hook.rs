@@ -151,7 +151,7 @@ async fn a_message_about_something_else_is_no_ticket() {
     );
     let event = w.cw.verify(&delivery(body.as_bytes(), Some(&w.msp.sign(body.as_bytes())))).await.unwrap();
     assert_eq!(event.get().ticket, None);
-    let ticket = body.replace("company\"", "ticket\"").replace("250", "4711");
+    let ticket = body.replace("company\"", "ticket\"").replace("\"ID\":250", "\"ID\":4711");
     let event = w.cw.verify(&delivery(ticket.as_bytes(), Some(&w.msp.sign(ticket.as_bytes())))).await.unwrap();
     assert_eq!(event.get().ticket, Some(ticket_id(4711)));
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use latchkey::{
     app::{self, Parts},
     config::Config,
@@ -18,7 +18,10 @@ use latchkey::{
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::clock::MovableClock;
+use crate::{
+    clock::MovableClock,
+    counted::{Calls, Counted},
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct ChildOptions {
@@ -28,6 +31,21 @@ pub(crate) struct ChildOptions {
     /// How far ahead of real time the clock starts, in milliseconds
     #[arg(long)]
     clock_ms: u64,
+    /// What lies between the service and its store
+    #[arg(long, value_enum, default_value_t = Between::Nothing)]
+    between: Between,
+}
+
+/// What lies between the service and its store: where the sandbox measures, somebody who counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Between {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Somebody who counts the calls.
+    Counting,
+    /// Somebody who says of every delivery that it was recorded, and records none: the same door without the database.
+    Forgetting,
 }
 
 /// Runs the service until standard input ends, which says that the parent wants the end or is gone.
@@ -35,22 +53,34 @@ pub(crate) async fn run(options: &ChildOptions) -> anyhow::Result<()> {
     let config = Config::load(&options.config)?;
     telemetry::log_to_stderr(config.log_format, config.log_level).map_err(anyhow::Error::from_boxed)?;
     let clock = MovableClock::new(Duration::from_millis(options.clock_ms));
-    let stop = obey(clock.clone());
-    app::run(config, Parts::new(Arc::new(clock)), stop).await
+    let calls = Arc::new(Calls::default());
+    let stop = obey(clock.clone(), Arc::clone(&calls));
+    let mut parts = Parts::new(Arc::new(clock));
+    if config.metrics_listen.is_some() {
+        parts.metrics = Some(telemetry::metrics()?);
+    }
+    if options.between != Between::Nothing {
+        let forgets = options.between == Between::Forgetting;
+        parts.wrap_store = Some(Box::new(move |store| Arc::new(Counted::new(store, calls, forgets))));
+    }
+    app::run(config, parts, stop).await
 }
 
-/// Moves the clock as the parent says; returns when there is nothing more to obey.
-async fn obey(clock: MovableClock) {
+/// Moves the clock, and tells what was counted, as the parent says; returns when there is nothing more to obey.
+async fn obey(clock: MovableClock, calls: Arc<Calls>) {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let Some(ms) = line.strip_prefix("advance ").and_then(|ms| ms.parse().ok()) else {
+        let answer = if line == "calls" {
+            format!("calls {}", calls.json())
+        } else if let Some(ms) = line.strip_prefix("advance ").and_then(|ms| ms.parse().ok()) {
+            format!("moved {}", clock.advance(Duration::from_millis(ms)).as_millis())
+        } else {
             tracing::warn!("the parent said something that is not understood");
             continue;
         };
-        let offset = clock.advance(Duration::from_millis(ms));
         // The parent waits for this line; when it cannot be told, it is gone.
         let mut out = io::stdout();
-        if writeln!(out, "moved {}", offset.as_millis()).and_then(|()| out.flush()).is_err() {
+        if writeln!(out, "{answer}").and_then(|()| out.flush()).is_err() {
             return;
         }
     }

@@ -47,6 +47,10 @@ impl Clock for MovableClock {
         Timestamp::from_millis(self.real.now_ms()) + self.offset()
     }
 
+    fn is_moved_by_hand(&self) -> bool {
+        true
+    }
+
     fn monotonic(&self) -> Duration {
         self.started.elapsed() + self.offset()
     }

@@ -27,24 +27,22 @@ pub(crate) fn config(listen: SocketAddr) -> String {
     )
 }
 
-/// `records.toml`: the two connections, one customer, two technicians.
+/// `records.toml`: the two connections, one customer, its technicians.
 pub(crate) fn records(vendors: &Vendors, ca: &Path) -> String {
     let (psa, directory) = (&vendors.psa, &vendors.directory);
-    let person = |m: &Member, customers: &str| {
+    let person = |id: &str, name: &str, member: i64, customers: &str| {
         format!(
             r#"
 [[person]]
 id = "{id}"
-name = "{first} {last}"
+name = "{name}"
 members = [{{ connection = "{PSA}", ids = ["{member}"] }}]
 customers = {customers}
-"#,
-            id = m.identifier,
-            first = m.first,
-            last = m.last,
-            member = m.id,
+"#
         )
     };
+    let demo = |m: &Member, customers| person(m.identifier, &format!("{} {}", m.first, m.last), m.id, customers);
+    let crowd: String = psa.crowd.iter().map(|t| person(&t.identifier, &t.identifier, t.id, "[\"acme\"]")).collect();
     let ca = toml::Value::String(ca.display().to_string());
     format!(
         r#"# Who and what exists. Secrets are not here: they lie sealed in the database.
@@ -85,21 +83,21 @@ domain = "{DOMAIN}"
         graph = directory.sim.base_url(),
         break_glass = directory.break_glass,
         acme = psa.acme,
-        people = person(&psa.jane, "\"all\"") + &person(&psa.max, "[\"acme\"]"),
+        people = demo(&psa.jane, "\"all\"") + &demo(&psa.max, "[\"acme\"]") + &crowd,
     )
 }
 
-/// `rulebook.toml`: two policies that allow minutes, one board mapped to each.
-pub(crate) fn rulebook(vendors: &Vendors) -> String {
+/// `rulebook.toml`: two policies that allow minutes, one board mapped to each; what the second one makes is chosen.
+pub(crate) fn rulebook(vendors: &Vendors, second_mode: &str) -> String {
     let psa = &vendors.psa;
-    let policy = |id: &str, name: &str, rest: &str| {
+    let policy = |id: &str, name: &str, mode: &str, rest: &str| {
         format!(
             r#"
 [[policy]]
 id = "{id}"
 name = "{name}"
 source = "entra"
-mode = "standard"
+mode = "{mode}"
 technicians = ["technicians"]
 lengths = ["2m", "5m", "15m", "1h", "8h"]
 default_length = "5m"
@@ -133,8 +131,8 @@ statuses = {{ granted = "{}", refused = "{}", ended = "{}" }}
         "# What may be given, and which tickets ask for it.\n\n\
          [[technician_group]]\nid = \"technicians\"\nname = \"Technicians\"\nmembers = \"all\"\n"
             .to_owned(),
-        policy("exchange", "Exchange administrator", &link),
-        policy("migration", "User administrator with migration tools", &ticket),
+        policy("exchange", "Exchange administrator", "standard", &link),
+        policy("migration", "User administrator with migration tools", second_mode, &ticket),
         mapping("help-desk", "exchange", &psa.help_desk),
         mapping("projects", "migration", &psa.projects),
     ]
@@ -149,16 +147,18 @@ mod tests {
         config::Config,
         rulebook::{Records, Rulebook},
     };
-    use latchkey_simulators::graph::Licence;
 
     use super::*;
-    use crate::clock::MovableClock;
+    use crate::{clock::MovableClock, sandbox::Plan};
 
     #[tokio::test]
     async fn the_seeded_documents_are_accepted() {
-        let vendors = Vendors::start(&MovableClock::new(Duration::ZERO), Licence::P2).await.unwrap();
+        let vendors =
+            Vendors::start(&MovableClock::new(Duration::ZERO), &Plan { crowd: 2, ..Plan::default() }).await.unwrap();
         Records::parse(&records(&vendors, Path::new("/a \"quoted\" place/ca.pem"))).unwrap();
-        Rulebook::parse(&rulebook(&vendors)).unwrap();
+        for mode in ["standard", "burner"] {
+            Rulebook::parse(&rulebook(&vendors, mode)).unwrap();
+        }
         let listen = "127.0.0.1:8080".parse().unwrap();
         Config::parse(&config(listen), Path::new("/somewhere/latchkey.toml"), None).unwrap();
     }

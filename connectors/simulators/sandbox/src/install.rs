@@ -22,9 +22,12 @@ use crate::{
     clock::MovableClock,
     documents::{self, DATA_DIR, DIRECTORY, PSA},
     psa::Member,
-    sandbox::DemoPerson,
+    sandbox::{DemoPerson, Plan},
     vendors::Vendors,
 };
+
+/// The configuration's file, in the data directory.
+pub(crate) const CONFIG: &str = "latchkey.toml";
 
 /// Enrolment uses up a code. It is given the one before the present one, which is still good.
 const ONE_CODE: Duration = Duration::from_secs(30);
@@ -35,12 +38,13 @@ pub(crate) async fn install(
     listen: SocketAddr,
     vendors: &Vendors,
     clock: &MovableClock,
+    plan: &Plan,
 ) -> anyhow::Result<[DemoPerson; 2]> {
     let ca = data.join("ca.pem");
     vendors.write_ca(&ca)?;
-    let config = write(data, "latchkey.toml", &documents::config(listen))?;
+    let config = write(data, CONFIG, &(documents::config(listen) + &plan.settings))?;
     let records = write(data, "records.toml", &documents::records(vendors, &ca))?;
-    let rulebook = write(data, "rulebook.toml", &documents::rulebook(vendors))?;
+    let rulebook = write(data, "rulebook.toml", &documents::rulebook(vendors, plan.mode))?;
     std::fs::create_dir(data.join(DATA_DIR)).context("the database's directory cannot be made")?;
     let desk = Desk { config: &config, clock };
     desk.run(&["records", "load", &records], "").await?;
@@ -65,15 +69,7 @@ struct Desk<'a> {
 
 impl Desk<'_> {
     async fn run(&self, command: &[&str], input: &str) -> anyhow::Result<()> {
-        let terminal =
-            Terminal::piped(Box::new(io::Cursor::new(input.to_owned())), Box::new(io::sink()), Box::new(io::sink()));
-        self.at(terminal, command).await
-    }
-
-    async fn at(&self, mut terminal: Terminal, command: &[&str]) -> anyhow::Result<()> {
-        let words = ["latchkey", "--config", self.config].into_iter().chain(command.iter().copied());
-        let cli = Cli::read(words.map(Into::into))?;
-        cli::run(cli, &mut terminal).await.with_context(|| format!("latchkey {}", command.join(" ")))
+        typed(self.config, command, input).await.map(drop)
     }
 
     async fn enroll(&self, member: Member) -> anyhow::Result<DemoPerson> {
@@ -88,10 +84,24 @@ impl Desk<'_> {
         };
         let terminal =
             Terminal::piped(Box::new(BufReader::new(keyboard)), Box::new(said.clone()), Box::new(io::sink()));
-        self.at(terminal, &["person", "enroll", member.identifier]).await?;
+        at(self.config, terminal, &["person", "enroll", member.identifier]).await?;
         let app = said.app(&person).context("the enrolment showed no secret for an app")?;
         Ok(DemoPerson { member, password, app })
     }
+}
+
+/// Types a command, and its input; answers what it says.
+pub(crate) async fn typed(config: &str, command: &[&str], input: &str) -> anyhow::Result<String> {
+    let said = Said::default();
+    let input = Box::new(io::Cursor::new(input.to_owned()));
+    at(config, Terminal::piped(input, Box::new(said.clone()), Box::new(io::sink())), command).await?;
+    Ok(said.text())
+}
+
+async fn at(config: &str, mut terminal: Terminal, command: &[&str]) -> anyhow::Result<()> {
+    let words = ["latchkey", "--config", config].into_iter().chain(command.iter().copied());
+    let cli = Cli::read(words.map(Into::into))?;
+    cli::run(cli, &mut terminal).await.with_context(|| format!("latchkey {}", command.join(" ")))
 }
 
 /// What a command has said so far.
@@ -99,10 +109,13 @@ impl Desk<'_> {
 struct Said(Arc<Mutex<Vec<u8>>>);
 
 impl Said {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
     /// The one-time-code secret that an enrolment shows, as an authenticator app takes it.
     fn app(&self, person: &PersonId) -> Option<OneTime> {
-        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(&said);
+        let text = self.text();
         let secret = text.lines().find_map(|line| line.strip_prefix("secret: "))?;
         let bytes = Base32::try_from_base32(secret).ok()?;
         OneTime::new(&Secret::new(bytes.as_bytes().to_vec()), person)

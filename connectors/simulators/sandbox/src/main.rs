@@ -4,10 +4,13 @@
 //! Everything listens on loopback only and is gone when this process ends. What is weaker here than
 //! in the shipped binary (the movable clock, secrets on show) exists in this package alone.
 
+mod bench;
 mod child;
 mod clock;
+mod counted;
 mod documents;
 mod install;
+mod kills;
 mod pages;
 mod psa;
 mod run;
@@ -23,6 +26,7 @@ use std::{
     process::ExitCode,
 };
 
+use bench::BenchOptions;
 use child::ChildOptions;
 use clap::{Args, Parser, Subcommand};
 
@@ -47,6 +51,12 @@ struct Options {
     /// Plays the main job unattended on a movable clock, and exits 1 naming the first step that did not happen
     #[arg(long)]
     story: bool,
+    /// Kills the service so often, at random moments, under load; counts at the vendors what became of every request, and exits 1 naming what is wrong
+    #[arg(long, value_name = "N", conflicts_with = "story")]
+    kills: Option<u32>,
+    /// Begins the dice of --kills where an earlier run began [default: anew]
+    #[arg(long, value_name = "S", requires = "kills")]
+    seed: Option<u64>,
 }
 
 /// How the vendors run alone.
@@ -64,6 +74,8 @@ struct VendorsOptions {
 enum Command {
     /// Only the pretend vendors, to connect a Latchkey of your own to: prints one line of JSON, ends with standard input or Ctrl-C
     Vendors(VendorsOptions),
+    /// Measures the service on this machine, in a release build, against its goals; every figure in one run
+    Bench(BenchOptions),
     /// The service, as the sandbox starts it
     #[command(hide = true)]
     Service(ChildOptions),
@@ -75,8 +87,10 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Some(Command::Service(options)) => child::run(&options).await,
+        Some(Command::Bench(options)) => bench::run(&options).await,
         Some(Command::Vendors(options)) => vendors::run(&options).await,
         None if arguments.options.story => story::play(arguments.options.data.as_deref()).await,
+        None if let Some(kills) = arguments.options.kills => kills::run(&arguments.options, kills).await,
         None => run::run(&arguments.options).await,
     };
     match done {

@@ -25,6 +25,14 @@ pub(crate) struct Psa {
     pub(crate) length_field: i64,
     pub(crate) jane: Member,
     pub(crate) max: Member,
+    pub(crate) crowd: Vec<Technician>,
+}
+
+/// One of many, known by nothing but a number.
+#[derive(Debug, Clone)]
+pub(crate) struct Technician {
+    pub(crate) id: i64,
+    pub(crate) identifier: String,
 }
 
 /// A service board with the statuses that matter to the service.
@@ -50,12 +58,17 @@ const MAX: Member = Member { id: 177, identifier: "msmith", first: "Max", last: 
 
 impl Psa {
     /// Starts it and fills it.
-    pub(crate) async fn start(authority: &Authority, clock: SimClock) -> anyhow::Result<Self> {
+    pub(crate) async fn start(authority: &Authority, clock: SimClock, crowd: usize) -> anyhow::Result<Self> {
         let sim = ConnectWise::start(Options::secure(authority, clock)).await?;
         let msp = sim.add_tenant(LOGIN_COMPANY, "Example MSP");
         for member in [JANE, MAX] {
             msp.add_member(member.id, member.identifier, "F", false);
             msp.set_member_name(member.identifier, member.first, member.last);
+        }
+        let crowd: Vec<Technician> =
+            (1..).map(|n| Technician { id: 1000 + n, identifier: format!("tech{n:03}") }).take(crowd).collect();
+        for technician in &crowd {
+            msp.add_member(technician.id, &technician.identifier, "F", false);
         }
         let api = msp.add_api_member(243, "LatchkeyApi");
         msp.set_member_name("LatchkeyApi", "Latchkey", "(API member)");
@@ -67,6 +80,7 @@ impl Psa {
             length_field: msp.add_field("JIT Duration", FieldKind::List, &LENGTHS),
             jane: JANE,
             max: MAX,
+            crowd,
             sim,
             msp,
             api,

@@ -14,12 +14,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     Options,
     pages::{self, Site},
-    sandbox::Sandbox,
+    sandbox::{Plan, Sandbox},
 };
 
 /// Runs until Ctrl-C or SIGTERM.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
-    let sandbox = Arc::new(Sandbox::set_up(options.data.as_deref()).await?);
+    let sandbox = Arc::new(Sandbox::set_up(options.data.as_deref(), &Plan::default()).await?);
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
     let pages = pages::serve(bind, Site::Whole(sandbox.clone())).await;
     let pages = pages.with_context(|| format!("port {} cannot be used; name another with --port", options.port))?;

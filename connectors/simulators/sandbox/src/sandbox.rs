@@ -13,7 +13,32 @@ use latchkey_contract::Timestamp;
 use latchkey_simulators::graph::Licence;
 use tempfile::TempDir;
 
-use crate::{clock::MovableClock, install::install, psa::Member, service::Service, vendors::Vendors};
+use crate::{
+    clock::MovableClock,
+    install::{CONFIG, install},
+    psa::Member,
+    service::Service,
+    vendors::Vendors,
+};
+
+/// How one sandbox differs from another.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// What the pretend tenant has paid for.
+    pub(crate) licence: Licence,
+    /// Technicians beside Jane and Max. They ask, and sign in nowhere.
+    pub(crate) crowd: usize,
+    /// What the second policy makes: `standard` or `burner`.
+    pub(crate) mode: &'static str,
+    /// Further lines of the service's configuration.
+    pub(crate) settings: String,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { licence: Licence::P2, crowd: 0, mode: "standard", settings: String::new() }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Sandbox {
@@ -37,19 +62,24 @@ pub(crate) struct DemoPerson {
 impl Sandbox {
     /// Starts the vendors and installs the service, which is not started yet. Without a wanted
     /// directory everything is written to a temporary one.
-    pub(crate) async fn set_up(data: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) async fn set_up(data: Option<&Path>, plan: &Plan) -> anyhow::Result<Self> {
         let data = Data::open(data)?;
         let clock = MovableClock::new(Duration::ZERO);
-        let vendors = Vendors::start(&clock, Licence::P2).await?;
+        let vendors = Vendors::start(&clock, plan).await?;
         let listen = free_port()?;
-        let people = install(data.path(), listen, &vendors, &clock).await.context("the service was not installed")?;
-        let [jane, max] = people;
+        let people = install(data.path(), listen, &vendors, &clock, plan).await;
+        let [jane, max] = people.context("the service was not installed")?;
         let service = Service::new(data.path(), listen, clock.clone());
         Ok(Self { clock, vendors, service, jane, max, data })
     }
 
     pub(crate) fn people(&self) -> [&DemoPerson; 2] {
         [&self.jane, &self.max]
+    }
+
+    /// The configuration that the service and its commands are given.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.data().join(CONFIG)
     }
 
     /// Where everything that was written lies.
@@ -111,7 +141,7 @@ impl Data {
 }
 
 /// An address that is free now. The service listens on it later, and again after every restart.
-fn free_port() -> io::Result<SocketAddr> {
+pub(crate) fn free_port() -> io::Result<SocketAddr> {
     std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 

@@ -2,10 +2,11 @@
 //! started again, drained, and told when time moves.
 //!
 //! What the child does is in `child`; the two talk in lines: `advance <ms>` on its standard input,
-//! `moved <ms>` (the new offset) on its standard output once the move took effect. The end of its
-//! standard input tells it to drain.
+//! `moved <ms>` (the new offset) on its standard output once the move took effect; `calls`, answered
+//! by `calls <json>`. The end of its standard input tells it to drain.
 
 use std::{
+    collections::BTreeMap,
     fs::{File, OpenOptions},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -16,11 +17,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    process::{Child, ChildStdin, Command},
+    process::{Child, ChildStdin, ChildStdout, Command},
     sync::{Mutex, watch},
 };
 
-use crate::clock::MovableClock;
+use crate::{child::Between, clock::MovableClock, install::CONFIG};
 
 /// How long the child may take, in real time, to answer a move.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -49,12 +50,13 @@ struct Running {
     child: Child,
     input: ChildStdin,
     moved: watch::Receiver<Duration>,
+    calls: watch::Receiver<String>,
 }
 
 impl Service {
     /// Installed in `data`, with `listen` in its configuration. Nothing is started yet.
     pub(crate) fn new(data: &Path, listen: SocketAddr, clock: MovableClock) -> Self {
-        let (config, log) = (data.join("latchkey.toml"), data.join("service.log"));
+        let (config, log) = (data.join(CONFIG), data.join("service.log"));
         Self { config, log, listen, clock, running: Mutex::default() }
     }
 
@@ -69,12 +71,39 @@ impl Service {
 
     /// Starts it, unless it runs. It is not ready yet when this returns.
     pub(crate) async fn start(&self) -> anyhow::Result<()> {
+        self.start_with(Between::Nothing).await
+    }
+
+    /// The same, with something between it and its store.
+    pub(crate) async fn start_with(&self, between: Between) -> anyhow::Result<()> {
         let mut running = self.running.lock().await;
         if running.as_mut().is_some_and(Running::is_alive) {
             return Ok(());
         }
-        *running = Some(self.spawn()?);
+        *running = Some(self.spawn(between)?);
         Ok(())
+    }
+
+    /// Where it answers.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Its process.
+    pub(crate) async fn pid(&self) -> anyhow::Result<u32> {
+        let running = self.running.lock().await;
+        running.as_ref().and_then(|r| r.child.id()).context("the service does not run")
+    }
+
+    /// How often its store was asked for what, by verb; nothing is counted unless it was started so.
+    pub(crate) async fn calls(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let mut running = self.running.lock().await;
+        let running = running.as_mut().context("the service does not run")?;
+        running.calls.mark_unchanged();
+        running.input.write_all(b"calls\n").await?;
+        let answered = tokio::time::timeout(ANSWER_WITHIN, running.calls.changed()).await;
+        answered.context("the service did not answer what it has counted")??;
+        Ok(serde_json::from_str(&running.calls.borrow())?)
     }
 
     /// Waits until it answers.
@@ -124,6 +153,8 @@ impl Service {
 
     /// Moves the time of the whole sandbox, and returns when the service, if it runs, lives in it.
     pub(crate) async fn advance(&self, by: Duration) -> anyhow::Result<()> {
+        // The two talk in milliseconds, and must come to the same time.
+        let by = Duration::from_millis(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
         let mut running = self.running.lock().await;
         // The vendors live in this process. They go first: a service that is ahead of them could ask
         // for what has not happened there yet.
@@ -141,7 +172,7 @@ impl Service {
         }
     }
 
-    fn spawn(&self) -> anyhow::Result<Running> {
+    fn spawn(&self, between: Between) -> anyhow::Result<Running> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.with_context(|| format!("{} cannot be written", self.log.display()))?;
         let offset = self.clock.offset();
@@ -151,6 +182,8 @@ impl Service {
             .arg(&self.config)
             .arg("--clock-ms")
             .arg(offset.as_millis().to_string())
+            .arg("--between")
+            .arg(format!("{between:?}").to_lowercase())
             // A Ctrl-C in the terminal is for us alone; the child drains when we say so.
             .process_group(0)
             .stdin(Stdio::piped())
@@ -162,8 +195,9 @@ impl Service {
         let input = child.stdin.take().context("a piped input is there")?;
         let output = child.stdout.take().context("a piped output is there")?;
         let (moves, moved) = watch::channel(offset);
-        tokio::spawn(listen(BufReader::new(output), log, moves));
-        Ok(Running { child, input, moved })
+        let (counts, calls) = watch::channel(String::new());
+        tokio::spawn(listen(BufReader::new(output), log, moves, counts));
+        Ok(Running { child, input, moved, calls })
     }
 }
 
@@ -174,10 +208,19 @@ impl Running {
 }
 
 /// Reads the child's answers until it ends; anything else it says goes to the log.
-async fn listen(output: BufReader<tokio::process::ChildStdout>, mut log: File, moves: watch::Sender<Duration>) {
+async fn listen(
+    output: BufReader<ChildStdout>,
+    mut log: File,
+    moves: watch::Sender<Duration>,
+    counts: watch::Sender<String>,
+) {
     use std::io::Write as _;
     let mut lines = output.lines();
     while let Ok(Some(line)) = lines.next_line().await {
+        if let Some(json) = line.strip_prefix("calls ") {
+            counts.send_replace(json.to_owned());
+            continue;
+        }
         match line.strip_prefix("moved ").and_then(|ms| ms.parse().ok()) {
             Some(ms) => drop(moves.send_replace(Duration::from_millis(ms))),
             // A full disk must not stop the clock.

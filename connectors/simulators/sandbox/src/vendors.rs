@@ -20,7 +20,7 @@ use crate::{
     clock::MovableClock,
     pages::{self, Site},
     psa::{LOGIN_COMPANY, Psa},
-    sandbox::Data,
+    sandbox::{Data, Plan},
     tenant::{CLIENT, DOMAIN, Directory, EXCHANGE_ADMINISTRATOR, TENANT},
 };
 
@@ -33,10 +33,11 @@ pub(crate) struct Vendors {
 }
 
 impl Vendors {
-    pub(crate) async fn start(clock: &MovableClock, licence: Licence) -> anyhow::Result<Self> {
+    pub(crate) async fn start(clock: &MovableClock, plan: &Plan) -> anyhow::Result<Self> {
         let authority = Authority::new();
-        let psa = Psa::start(&authority, clock.for_simulators()).await.context("the pretend PSA did not start")?;
-        let directory = Directory::start(&authority, clock.for_simulators(), licence).await;
+        let psa = Psa::start(&authority, clock.for_simulators(), plan.crowd).await;
+        let psa = psa.context("the pretend PSA did not start")?;
+        let directory = Directory::start(&authority, clock.for_simulators(), plan.licence).await;
         let directory = directory.context("the pretend tenant did not start")?;
         Ok(Self { authority, psa, directory })
     }
@@ -106,7 +107,8 @@ impl Noted {
 pub(crate) async fn run(options: &VendorsOptions) -> anyhow::Result<()> {
     let data = Data::open(options.data.as_deref())?;
     // Without PIM: it takes no role in its first five minutes, and who practises has no clock to move.
-    let vendors = Vendors::start(&MovableClock::new(Duration::ZERO), Licence::Free).await?;
+    let vendors =
+        Vendors::start(&MovableClock::new(Duration::ZERO), &Plan { licence: Licence::Free, ..Plan::default() }).await?;
     let noted = Noted::down(&vendors, data.path())?;
     let mut described = described(&vendors, &data.path().join("ca.pem"));
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));

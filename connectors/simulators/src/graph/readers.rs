@@ -110,6 +110,11 @@ impl Graph {
         self.service.lock().sign_ins.clone()
     }
 
+    /// Resource units that all calls so far have cost, those that were let through.
+    pub fn units_spent(&self) -> u64 {
+        self.service.lock().units_spent
+    }
+
     /// Everything that was written, in the order in which it took effect.
     pub fn events(&self) -> Vec<Event> {
         let (world, _) = self.service.settled();

@@ -180,6 +180,7 @@ fn authenticate(world: &World, ask: &Ask, now: Ms) -> Result<Caller, Refusal> {
 /// Takes the cost out of the application's bucket in this tenant.
 fn spend(world: &mut World, caller: &Caller, units: u32, now: Ms) -> Result<(), Refusal> {
     let Some(throttle) = world.knobs.throttle else {
+        world.units_spent += u64::from(units);
         return Ok(());
     };
     let bucket = (caller.client_id.clone(), caller.tenant.clone());
@@ -189,6 +190,7 @@ fn spend(world: &mut World, caller: &Caller, units: u32, now: Ms) -> Result<(), 
     }
     if spent.units + units <= throttle.units {
         spent.units += units;
+        world.units_spent += u64::from(units);
         return Ok(());
     }
     let wait = (spent.since + throttle.window_ms - now).max(1);

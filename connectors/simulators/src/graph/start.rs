@@ -70,6 +70,7 @@ impl Graph {
             events: Vec::new(),
             sign_ins: Vec::new(),
             spent: BTreeMap::new(),
+            units_spent: 0,
             mint: Mint::new(options.seed.unwrap_or_else(fresh_seed)),
         };
         let service = Service { world: Arc::new(Mutex::new(world)), clock: options.clock, faults: Faults::default() };

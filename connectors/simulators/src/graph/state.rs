@@ -21,6 +21,8 @@ pub(super) struct World {
     pub(super) events: Vec<Event>,
     pub(super) sign_ins: Vec<SignIn>,
     pub(super) spent: BTreeMap<(String, String), Spent>,
+    /// Of every application together, since the start.
+    pub(super) units_spent: u64,
     pub(super) mint: Mint,
 }
 

@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::{
     pages::{self, Site},
     psa::Psa,
-    sandbox::Sandbox,
+    sandbox::{Plan, Sandbox},
     tenant::{Directory, TENANT},
 };
 use browser::Browser;
@@ -37,7 +37,7 @@ struct Secrets(Vec<String>);
 
 /// Plays the whole story; the error names the first step that did not happen.
 pub(crate) async fn play(data: Option<&Path>) -> anyhow::Result<()> {
-    let sandbox = Arc::new(Sandbox::set_up(data).await?);
+    let sandbox = Arc::new(Sandbox::set_up(data, &Plan::default()).await?);
     let pages = pages::serve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Site::Whole(sandbox.clone())).await?;
     let mut psa_pages = Browser::new(&format!("http://{}", pages.addr))?;
     let mut teller = Teller::new(&sandbox);

@@ -1,0 +1,118 @@
+//! Which engine is measured, and the little that differs from one to another.
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use anyhow::{Context as _, ensure};
+use clap::ValueEnum;
+use latchkey::{
+    config::Config,
+    store::{self, Database, sqlite::Options},
+};
+use latchkey_simulators::postgres::{Server, binaries};
+
+/// The engines there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// The embedded one
+    Sqlite,
+    /// Debian's server, started for it on this machine
+    Postgres,
+}
+
+/// What PostgreSQL must be asked for so that an answer means that it is on the disk, and how it says that it obeys.
+const DURABLE: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
+
+impl Engine {
+    /// False where a program is missing.
+    pub(super) fn is_here(self) -> bool {
+        match self {
+            Self::Sqlite => true,
+            Self::Postgres => binaries().is_some(),
+        }
+    }
+
+    /// What the service's configuration says of a fresh database.
+    pub(super) fn fresh(self) -> anyhow::Result<String> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        match self {
+            Self::Sqlite => Ok(String::new()),
+            Self::Postgres => {
+                let name = format!("bench_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+                Ok(format!("[database]\nurl = \"{}\"\n", server()?.database(&name).url))
+            }
+        }
+    }
+
+    /// Opens what a service that is down has left.
+    pub(super) async fn open(config: &Config) -> anyhow::Result<store::Engine> {
+        Ok(store::Engine::open(&config.database, Options::default()).await?)
+    }
+
+    /// The settings as the engine reads them back.
+    pub(super) fn settings(self, log: &str) -> anyhow::Result<String> {
+        match self {
+            Self::Sqlite => {
+                let opened = |line: &&str| line.contains("\"message\":\"the database is open\"");
+                let line =
+                    log.lines().rev().find(opened).context("the service did not say that its database is open")?;
+                let line: serde_json::Value = serde_json::from_str(line)?;
+                let shown = |name: &str| format!("{name} = {}", line[name].to_string().trim_matches('"'));
+                Ok(["journal_mode", "synchronous", "foreign_keys", "wal_autocheckpoint"].map(shown).join(", "))
+            }
+            Self::Postgres => {
+                let ask = |name: &str| Ok(format!("{name} = {}", server()?.ask("postgres", &format!("SHOW {name}"))));
+                let shown: anyhow::Result<Vec<String>> = DURABLE.into_iter().map(ask).collect();
+                Ok(shown?.join(", "))
+            }
+        }
+    }
+
+    /// Bytes in the database's files.
+    pub(super) fn stored(config: &Config) -> anyhow::Result<u64> {
+        match &config.database {
+            Database::Sqlite(path) => Ok(files(path.clone())),
+            Database::Postgres(_) => number("SELECT sum(pg_database_size(oid)) FROM pg_database"),
+        }
+    }
+
+    /// A number that grows with every byte that is written.
+    pub(super) fn written(config: &Config) -> anyhow::Result<u64> {
+        match &config.database {
+            Database::Sqlite(path) => Ok(files(path.clone())),
+            Database::Postgres(_) => number("SELECT pg_current_wal_insert_lsn() - '0/0'"),
+        }
+    }
+}
+
+fn files(database: PathBuf) -> u64 {
+    let log = PathBuf::from(format!("{}-wal", database.display()));
+    [database, log].iter().filter_map(|file| fs::metadata(file).ok()).map(|found| found.len()).sum()
+}
+
+fn number(sql: &str) -> anyhow::Result<u64> {
+    Ok(server()?.ask("postgres", sql).parse()?)
+}
+
+/// The one server of this run. The tests' one keeps nothing when the power fails; this one does.
+fn server() -> anyhow::Result<&'static Server> {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    if let Some(server) = SERVER.get() {
+        return Ok(server);
+    }
+    let bin = binaries().context("there is no PostgreSQL in /usr/lib/postgresql (apt-get install postgresql)")?;
+    let server = SERVER.get_or_init(|| Server::start(&bin));
+    for name in DURABLE {
+        server.ask("postgres", &format!("ALTER SYSTEM SET {name} = on"));
+    }
+    server.ask("postgres", "SELECT pg_reload_conf()");
+    let is_on = |name: &str| server.ask("postgres", &format!("SHOW {name}")) == "on";
+    ensure!(DURABLE.into_iter().all(is_on), "PostgreSQL does not keep what it acknowledges");
+    Ok(server)
+}

@@ -1,0 +1,106 @@
+//! The same measurements with ever more stored grants: what grows, and what does not.
+
+use std::time::Duration;
+
+use latchkey_contract::Clock as _;
+use latchkey_simulators::fault::{Act, Fault};
+
+use super::{
+    BenchOptions, arrive, ends,
+    engine::Engine,
+    fill::Sample,
+    intake,
+    load::{self, Proof, percentile},
+    place::Place,
+    rest, restart,
+    table::Table,
+};
+use crate::child::Between;
+
+/// Tenfold each time, as far as was asked for.
+const STORED: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
+
+const CONNECTIONS: usize = 64;
+
+/// How long the PSA sits on every question while the door is measured.
+const SITS_ON_IT: u64 = 30_000;
+
+/// Ends whose lateness is measured, and over how long they are spread.
+const ENDS: usize = 100;
+const SPREAD: Duration = Duration::from_secs(5);
+
+const CLICKS: usize = 20;
+const IDLE_SECONDS: u64 = 10;
+
+pub(super) async fn measure(engine: Engine, options: &BenchOptions, table: &Table) -> anyhow::Result<()> {
+    let place = Place::up(engine).await?;
+    let sample = Sample::make(&place).await?;
+    let (mut stored, mut sent) = (0, 1);
+    let mut levels = Vec::new();
+    for many in STORED.into_iter().filter(|many| *many <= options.grown) {
+        let opened = place.open().await?;
+        sample.wait(opened.store().as_ref(), place.sandbox.clock.now(), stored, many - stored).await?;
+        opened.close().await;
+        stored = many;
+        levels.push((many, level(&place, &sample, options, sent).await?));
+        sent += options.deliveries;
+        table.fact(&format!("{many} stored grants"), "measured")?;
+    }
+    let names: Vec<&str> =
+        levels.first().map(|(_, level)| level.iter().map(|(name, _)| *name).collect()).unwrap_or_default();
+    let header: Vec<String> = levels.iter().map(|(many, _)| format!("{many:>10}")).collect();
+    table.fact("with so many stored grants", &header.join(" "))?;
+    for (n, name) in names.into_iter().enumerate() {
+        let figures: Vec<f64> = levels.iter().map(|(_, level)| level[n].1).collect();
+        let shown: Vec<String> = figures.iter().map(|figure| format!("{figure:>10.1}")).collect();
+        let factor = figures.first().zip(figures.last()).filter(|(first, _)| **first > 0.0);
+        let factor = factor.map_or_else(String::new, |(first, last)| format!("   x {:.1}", last / first));
+        table.fact(name, &format!("{}{factor}", shown.join(" ")))?;
+    }
+    Ok(())
+}
+
+/// Everything once. The service is down before and afterwards.
+async fn level(
+    place: &Place,
+    sample: &Sample,
+    options: &BenchOptions,
+    sent: usize,
+) -> anyhow::Result<Vec<(&'static str, f64)>> {
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    let service = &place.sandbox.service;
+    let removal = restart::first_removal(place, sample).await?;
+    let start = restart::started(place).await?;
+    let memory = rest::idle_memory(place).await?;
+    service.stop().await?;
+    let late = ends::late(place, sample, ENDS, SPREAD).await?;
+    let own = arrive::clicks(place, CLICKS).await?.own;
+    service.stop().await?;
+    place.start(Between::Counting).await?;
+    let (share, calls) = rest::nothing_happens(place, IDLE_SECONDS).await?;
+    let door = door(place, options.deliveries, sent).await?;
+    service.kill().await?;
+    Ok(vec![
+        ("start to the first answer, ms", ms(start)),
+        ("first overdue removal after kill -9, ms", ms(removal)),
+        ("memory, idle, MiB", memory),
+        ("lateness, p50, ms", ms(percentile(&late, 50))),
+        ("lateness, p99, ms", ms(percentile(&late, 99))),
+        ("click to credentials, own share, p50, ms", ms(percentile(&own, 50))),
+        ("intake at 64 connections, deliveries/s", door),
+        ("idle, percent of a core", share),
+        ("idle, the store is asked, times in 10 s", rest::whole(calls.values().sum())),
+        ("the database's files, MiB", rest::whole(place.stored()? / 1_048_576)),
+    ])
+}
+
+/// Deliveries per second, while the PSA answers nothing.
+async fn door(place: &Place, many: usize, sent: usize) -> anyhow::Result<f64> {
+    let like = intake::a_delivery(place).await?;
+    let faults = place.sandbox.vendors.psa.sim.faults();
+    faults.add(Fault::always(Act::Delay(SITS_ON_IT)));
+    let requests = load::make(&place.sandbox.vendors.psa, &like, sent, many, Proof::Signed)?;
+    let door = load::send(place.sandbox.service.address(), requests, CONNECTIONS).await?.only(202)?;
+    faults.clear();
+    Ok(door.per_second())
+}

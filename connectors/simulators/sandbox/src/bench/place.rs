@@ -1,0 +1,86 @@
+//! Where is measured: a sandbox whose service counts, with a tenant that has no PIM, and technicians enough.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use latchkey::{config::Config, store};
+use latchkey_simulators::graph::Licence;
+
+use super::engine::Engine;
+use crate::{
+    child::Between,
+    sandbox::{Plan, Sandbox, free_port},
+};
+
+/// Technicians who ask.
+const TECHNICIANS: usize = 20;
+
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) sandbox: Sandbox,
+    pub(super) engine: Engine,
+    pub(super) config: Config,
+    metrics: String,
+    client: reqwest::Client,
+}
+
+impl Place {
+    /// Installed, and not started.
+    pub(super) async fn new(engine: Engine) -> anyhow::Result<Self> {
+        let metrics = free_port()?;
+        let plan = Plan {
+            // PIM takes no role in its first five minutes, and nobody measures that.
+            licence: Licence::Free,
+            crowd: TECHNICIANS,
+            mode: "burner",
+            // Deliveries from many sources come through a proxy.
+            settings: format!("metrics_listen = \"{metrics}\"\ntrusted_proxies = [\"127.0.0.1\"]\n{}", engine.fresh()?),
+        };
+        let sandbox = Sandbox::set_up(None, &plan).await?;
+        let config = Config::load(&sandbox.config())?;
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        Ok(Self { sandbox, engine, config, metrics: format!("http://{metrics}/metrics"), client })
+    }
+
+    /// Started, and ready.
+    pub(super) async fn up(engine: Engine) -> anyhow::Result<Self> {
+        let place = Self::new(engine).await?;
+        place.start(Between::Nothing).await?;
+        // The PSA's audit trail counts whole seconds: nothing is asked in the second in which the mappings came into force.
+        place.sandbox.service.advance(Duration::from_secs(2)).await?;
+        Ok(place)
+    }
+
+    pub(super) async fn start(&self, between: Between) -> anyhow::Result<()> {
+        self.sandbox.service.start_with(between).await?;
+        self.sandbox.service.ready().await
+    }
+
+    /// Opens the store; the service is down.
+    pub(super) async fn open(&self) -> anyhow::Result<store::Engine> {
+        Engine::open(&self.config).await
+    }
+
+    /// A counter of the service, or the sum or count of a histogram; 0 before it was first counted.
+    pub(super) async fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        let answer = self.client.get(&self.metrics).send().await.context("the service shows no metrics")?;
+        let text = answer.error_for_status()?.text().await?;
+        let values = text.lines().filter_map(|line| line.split_once(' ').filter(|(found, _)| *found == name));
+        Ok(values.filter_map(|(_, value)| value.parse::<f64>().ok()).sum())
+    }
+
+    /// Bytes in the database's files.
+    pub(super) fn stored(&self) -> anyhow::Result<u64> {
+        Engine::stored(&self.config)
+    }
+
+    /// A number that grows with every byte that is written to the database.
+    pub(super) fn written(&self) -> anyhow::Result<u64> {
+        Engine::written(&self.config)
+    }
+
+    /// What the service has logged.
+    pub(super) fn log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.sandbox.service.log())?)
+    }
+}

@@ -1,0 +1,88 @@
+//! The service at rest: its memory, and what it does in a minute in which nothing happens.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    BenchOptions,
+    engine::Engine,
+    intake,
+    load::{self, Proof},
+    place::Place,
+    process,
+    table::{Figure, Table},
+};
+use crate::child::Between;
+
+/// What comes after a start is over by then.
+const SETTLED: Duration = Duration::from_secs(15);
+
+const MEMORY_MIB: f64 = 40.0;
+
+/// Percent of one core.
+const SHARE: f64 = 0.2;
+
+const CONNECTIONS: usize = 64;
+
+pub(super) async fn memory(engine: Engine, options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
+    let place = Place::up(engine).await?;
+    let now = idle_memory(&place).await?;
+    table.at_most("memory, idle", Figure::new(now, "MiB", 1), MEMORY_MIB)?;
+    let like = intake::a_delivery(&place).await?;
+    let requests = load::make(&place.sandbox.vendors.psa, &like, 1, options.deliveries, Proof::Signed)?;
+    load::send(place.sandbox.service.address(), requests, CONNECTIONS).await?.only(202)?;
+    let (_, most) = process::memory(place.sandbox.service.pid().await?)?;
+    table.fact(&format!("memory, most under {} deliveries", options.deliveries), &format!("{:.1} MiB", mib(most)))?;
+    place.sandbox.service.kill().await
+}
+
+/// In MiB, once what comes after a start is over.
+pub(super) async fn idle_memory(place: &Place) -> anyhow::Result<f64> {
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    Ok(mib(process::memory(place.sandbox.service.pid().await?)?.0))
+}
+
+fn mib(kib: u64) -> f64 {
+    whole(kib) / 1024.0
+}
+
+pub(super) fn whole(number: u64) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+pub(super) async fn idle(engine: Engine, options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
+    let place = Place::new(engine).await?;
+    place.start(Between::Counting).await?;
+    let stored = place.written()?;
+    let (share, calls) = nothing_happens(&place, options.idle).await?;
+    let what = format!("{} idle seconds", options.idle);
+    table.at_most(&format!("{what}: CPU"), Figure::new(share, "% of a core", 2), SHARE)?;
+    let times = |is_beat: bool| calls.iter().filter(move |(verb, _)| (*verb == "heartbeat") == is_beat);
+    let (beats, others) = (times(true).map(|(_, n)| *n).sum(), times(false).map(|(_, n)| *n).sum());
+    let minutes = f64::from(u32::try_from(options.idle.div_ceil(60))?);
+    table.at_most(&format!("{what}: heartbeats"), Figure::new(whole(beats), "", 0), minutes)?;
+    table.at_most(&format!("{what}: the store is asked anything else"), Figure::new(whole(others), "times", 0), 0.0)?;
+    if others > 0 {
+        let named: Vec<String> = times(false).map(|(verb, times)| format!("{verb} {times}")).collect();
+        table.fact(&format!("{what}: for"), &named.join(", "))?;
+    }
+    table.fact(&format!("{what}: database's files"), &format!("{} bytes more", place.written()? - stored))?;
+    place.sandbox.service.kill().await
+}
+
+/// Seconds in which nothing happens: percent of a core that are used, and what the store is asked.
+pub(super) async fn nothing_happens(place: &Place, seconds: u64) -> anyhow::Result<(f64, BTreeMap<String, u64>)> {
+    let time = Duration::from_secs(seconds);
+    tokio::time::sleep(SETTLED.min(time)).await;
+    let pid = place.sandbox.service.pid().await?;
+    let (cpu, calls) = (process::cpu(pid)?, place.sandbox.service.calls().await?);
+    tokio::time::sleep(time).await;
+    let cpu = process::cpu(pid)? - cpu;
+    let calls = more(&place.sandbox.service.calls().await?, &calls);
+    Ok((100.0 * cpu.as_secs_f64() / time.as_secs_f64(), calls))
+}
+
+/// What was counted since.
+pub(super) fn more(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let since = |(verb, times): (&String, &u64)| (verb.clone(), times - before.get(verb).unwrap_or(&0));
+    now.iter().map(since).filter(|(_, times)| *times > 0).collect()
+}

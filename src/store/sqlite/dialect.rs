@@ -1,0 +1,92 @@
+//! The statements that the engines do not say in the same words. Every engine has the same list.
+
+/// Audit entries that a filter wants: who, and at which customer, stands in the documents alone.
+pub(super) const AUDIT_ROWS: &str = "SELECT seq, at, code, grant_id, ticket, doc, hash FROM audit
+     WHERE seq > $1
+       AND ($3 IS NULL OR at >= $3)
+       AND ($4 IS NULL OR at < $4)
+       AND ($5 IS NULL OR grant_id = $5)
+       AND ($6 IS NULL OR ticket = $6)
+       AND ($7 IS NULL OR substr(code, 1, length($7)) = $7)
+       AND ($8 IS NULL OR json_extract(doc, '$.person') = $8 OR json_extract(doc, '$.by.person') = $8)
+       AND ($9 IS NULL OR json_extract(doc, '$.detail.request.customer') = $9
+            OR EXISTS (SELECT 1 FROM grants AS g
+                       WHERE g.id = audit.grant_id AND json_extract(g.doc, '$.customer') = $9))
+     ORDER BY seq LIMIT $2";
+
+/// The newest audit entries of some codes.
+pub(super) const AUDIT_NEWEST: &str = "SELECT seq, at, code, grant_id, ticket, doc, hash FROM audit
+     WHERE code IN (SELECT value FROM json_each($1)) ORDER BY seq DESC LIMIT $2";
+
+/// The task of a lease, if it still has it.
+pub(super) const HELD: &str =
+    "SELECT priority, again_at, lease_until FROM tasks WHERE id = $1 AND fence = $2 AND state = 'leased'";
+
+/// Leases that ran out.
+pub(super) const RELEASE: &str =
+    "UPDATE tasks SET state = 'pending', lease_until = NULL, last_error = 'the lease ran out'
+    WHERE state = 'leased' AND lease_until <= $1 AND priority <= $2";
+
+/// A process that is alone with its database waits for no lease but its own.
+pub(super) const LEASE_GRACE_MS: i64 = 0;
+
+/// Leases what is due: at most one task per key, none of the connections at their limit but removals. The greatest risk
+/// goes first among removals that are due. While this is an older copy that is compared first, nothing but removals in
+/// directories that were compared.
+pub(super) const CLAIM: &str =
+    "UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
+        again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END
+    WHERE id IN (
+        SELECT id FROM tasks AS t
+        WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.risk IN (0, 1, 2)
+          AND t.run_at <= $1
+          AND (NOT EXISTS (SELECT 1 FROM meta WHERE name = 'comparing')
+               OR (t.priority = 0 AND t.kind = 'converge'
+                   AND t.connection IN (SELECT j.value FROM meta AS m, json_each(m.value) AS j WHERE m.name = 'compared'))
+               OR (t.priority = 0 AND t.kind = 'due'
+                   AND EXISTS (SELECT 1 FROM meta WHERE name = 'compared' AND value <> '[]')))
+          AND (t.priority = 0 OR t.connection IS NULL
+               OR t.connection NOT IN (SELECT value FROM json_each($4)))
+          AND NOT EXISTS (SELECT 1 FROM tasks AS l WHERE l.state = 'leased' AND l.key = t.key)
+          AND NOT EXISTS (
+              SELECT 1 FROM tasks AS e
+              WHERE e.state = 'pending' AND e.key = t.key AND e.run_at <= $1
+                AND (e.priority, e.run_at, e.id) < (t.priority, t.run_at, t.id))
+        ORDER BY t.priority, t.risk, t.run_at, t.id
+        LIMIT $5)
+    RETURNING id, work, priority, run_at, attempts, fence, risk";
+
+/// PSAs that a mapping watches and nobody polls.
+pub(super) const POLLS: &str =
+    "SELECT DISTINCT m.value ->> 'connection' FROM rulebooks AS b, json_each(b.doc, '$.mapping') AS m
+    WHERE b.revision = (SELECT max(revision) FROM rulebooks)
+      AND NOT EXISTS (SELECT 1 FROM tasks AS t
+                      WHERE t.slot = 'poll:' || (m.value ->> 'connection') AND t.state <> 'dead')";
+
+/// PSAs where somebody who is here is bound and nobody asks whether they are still there.
+pub(super) const PRESENCE: &str =
+    "SELECT DISTINCT m.value ->> 'connection' FROM records AS r, json_each(r.doc, '$.members') AS m
+    WHERE r.kind = 'person' AND r.doc IS NOT NULL
+      AND r.revision = (SELECT max(n.revision) FROM records AS n WHERE n.kind = r.kind AND n.id = r.id)
+      AND (EXISTS (SELECT 1 FROM grants AS g WHERE g.person = r.id AND g.is_open = 1 AND g.state <> 'ending')
+           OR EXISTS (SELECT 1 FROM sessions AS s
+                      WHERE s.person = r.id AND s.until_at > $1 AND s.idle_until > $1))
+      AND NOT EXISTS (SELECT 1 FROM holds AS h WHERE h.target = 'person/' || r.id)
+      AND NOT EXISTS (SELECT 1 FROM tasks AS t
+                      WHERE t.slot = 'presence:' || (m.value ->> 'connection') AND t.state <> 'dead')";
+
+/// Which saves of tickets nobody has seen.
+pub(super) const UNSEEN: &str = "SELECT c.value ->> 0 FROM json_each($1) AS c
+    WHERE NOT EXISTS (SELECT 1 FROM tasks AS t
+                      WHERE t.state = 'pending' AND t.key = 'ticket:' || (c.value ->> 1))
+      AND NOT EXISTS (SELECT 1 FROM sightings AS s
+                      WHERE s.ticket = c.value ->> 1 AND s.doc ->> 'covers' >= c.value ->> 2)
+    ORDER BY c.key";
+
+/// Mails that were given up since.
+pub(super) const MAILS_GIVEN_UP: &str =
+    "SELECT count(*) FROM mails WHERE is_open = 0 AND at >= $1 AND json_extract(doc, '$.state.state') = 'given-up'";
+
+/// True where a record of a person ever named a member.
+pub(super) const WAS_BOUND: &str = "SELECT EXISTS (SELECT 1 FROM records
+                              WHERE kind = 'person' AND doc IS NOT NULL AND json_array_length(doc, '$.members') > 0)";

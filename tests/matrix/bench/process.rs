@@ -1,0 +1,147 @@
+//! The service of a bench: started, spoken to, dead.
+
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    process::ExitStatus,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use latchkey::store::Store;
+use latchkey_contract::Clock as _;
+
+use super::{Bench, PATIENCE, Running};
+use crate::{
+    child::{self, Orders, TRACE},
+    here,
+    service::{Said, Service},
+    watched::Watched,
+    weather::Phase,
+    wrong::Wrong,
+};
+
+/// How long a service that is told to stop may take to end what is under way.
+const STOPPED_WITHIN: Duration = Duration::from_secs(12);
+
+impl Bench {
+    fn orders(&self, command: Option<String>) -> Orders {
+        let (dir, port) = self.app.place();
+        let elapsed_ms = u64::try_from(self.app.clock.monotonic().as_millis()).unwrap();
+        let kill = match &self.wrong {
+            Wrong::Death(point) if point.is_commit() && self.death.is_none() => Some(point.clone()),
+            _ => None,
+        };
+        Orders { dir: dir.to_owned(), port, elapsed_ms, kill, command }
+    }
+
+    /// Starts the service; once more when it is killed as it starts.
+    pub(crate) async fn up(&mut self) {
+        if !self.wrong.is_of_a_process() {
+            self.running = Running::Here(here::up(&mut self.app, self.obstacle.clone()).await);
+            return;
+        }
+        while let Running::Nowhere = self.running {
+            let mut service = Service::spawn(&self.orders(None));
+            *self.victim.process.lock().unwrap() = Some(service.process());
+            match service.hear().await {
+                Said::Line(line) if line == "ready" => {
+                    self.running = Running::Apart(service);
+                    if matches!(self.wrong, Wrong::Stopped(Phase::Restart)) && self.death.is_none() {
+                        self.victim.stop();
+                        Box::pin(self.gone()).await;
+                    }
+                }
+                Said::Line(line) => panic!("the service does not start: {line}"),
+                Said::Gone(status) => self.died(status).await,
+            }
+        }
+    }
+
+    /// An operator sets the tenant's client secret while the service is down; tries again when that fails.
+    pub(crate) async fn set_client_secret(&mut self, value: &str) {
+        if self.wrong.is_of_a_process() {
+            let mut command = Service::spawn(&self.orders(Some(value.to_owned())));
+            match command.hear().await {
+                Said::Line(line) => assert_eq!(line, "stopped"),
+                Said::Gone(status) => self.died(status).await,
+            }
+            return;
+        }
+        let trace = self.app.place().0.join(TRACE);
+        for _ in 0..2 {
+            let wrap = |inner: Arc<dyn Store>| -> Arc<dyn Store> {
+                Arc::new(Watched::new(inner, &trace, None).hindered(self.obstacle.clone()))
+            };
+            if child::command(self.app.config(), value, self.app.clock.now(), wrap).await {
+                return;
+            }
+        }
+        panic!("the secret could not be set");
+    }
+
+    pub(super) async fn ask(&mut self, question: &str) -> Option<String> {
+        let said = match &mut self.running {
+            Running::Nowhere => panic!("the service is up"),
+            Running::Here(store) => return Some(child::rest(store).await),
+            Running::Apart(service) => service.ask(question).await,
+        };
+        match said {
+            Said::Line(line) => Some(line),
+            Said::Gone(status) => {
+                self.running = Running::Nowhere;
+                self.died(status).await;
+                self.up().await;
+                None
+            }
+        }
+    }
+
+    /// The process is dead: as it was meant to be, or the run fails.
+    async fn died(&mut self, status: ExitStatus) {
+        assert!(self.death.is_none(), "the service ended by itself: {status}; {}", self.log_tail());
+        if let Wrong::Stopped(_) = self.wrong {
+            let took = self.victim.told_at.lock().unwrap().expect("it was told to stop").elapsed();
+            assert!(status.success(), "it was told to stop, and failed: {status}; {}", self.log_tail());
+            assert!(took < STOPPED_WITHIN, "it took {took:?} to stop");
+            self.app.psa.sim.settled().await;
+            self.death = Some(self.view().await);
+            return;
+        }
+        let Wrong::Death(point) = self.wrong.clone() else { panic!("the service ended by itself: {status}") };
+        assert_eq!(status.signal(), Some(9), "the service was not killed but ended: {}", self.log_tail());
+        self.app.psa.sim.settled().await;
+        let view = self.view().await;
+        let by = if point.is_commit() {
+            view.trace.last().cloned().unwrap_or_default()
+        } else {
+            self.victim.killed_at.lock().unwrap().as_ref().map(|point| format!("killed {point}")).unwrap_or_default()
+        };
+        assert_eq!(by, format!("killed {point}"), "it died, but not where it should");
+        self.death = Some(view);
+    }
+
+    /// Starts the service, as often as it takes.
+    pub(crate) async fn up_in_the_end(&mut self) {
+        let bound = Instant::now() + PATIENCE;
+        loop {
+            match here::try_up(&mut self.app).await {
+                Ok(store) => return self.running = Running::Here(store),
+                Err(why) => assert!(Instant::now() < bound, "the service does not start: {why:#}"),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Waits for the service to end, and starts it again.
+    pub(super) async fn gone(&mut self) {
+        let Running::Apart(service) = &mut self.running else { panic!("it is a process of its own") };
+        let status = loop {
+            if let Said::Gone(status) = service.hear().await {
+                break status;
+            }
+        };
+        self.running = Running::Nowhere;
+        self.died(status).await;
+        Box::pin(self.up()).await;
+    }
+}

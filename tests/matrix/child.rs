@@ -1,0 +1,164 @@
+//! The service as a process of its own: the real one, on a clock that its parent moves line by line.
+
+use std::{
+    fs::File,
+    io::Write as _,
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use latchkey::{
+    app::{App, Parts},
+    audit::By,
+    config::Config,
+    random::SystemRandom,
+    registry::{SecretKind, SecretName, set_secrets},
+    seal,
+    store::{Engine, Store, StoreError, sqlite::Options},
+    telemetry::{LogFormat, LogLevel, subscriber},
+};
+use latchkey_contract::{Clock as _, Secret, Timestamp};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{
+    harness::{TestClock, config},
+    point::Point,
+    watched::Watched,
+};
+
+/// The environment variable that makes a child of this program.
+pub(crate) const ORDERS: &str = "LATCHKEY_CRASH_ORDERS";
+
+/// The marker of answers among what the test runner prints.
+pub(crate) const MARK: &str = "@ ";
+
+/// What a child is told at its start.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    pub(crate) dir: PathBuf,
+    pub(crate) port: u16,
+    /// Since the time at which every test clock starts.
+    pub(crate) elapsed_ms: u64,
+    /// The commit around which it kills itself.
+    pub(crate) kill: Option<Point>,
+    /// Not the service but a command: set the tenant's client secret to this.
+    pub(crate) command: Option<String>,
+}
+
+/// Where the lines about commits are, and where the log is.
+pub(crate) const TRACE: &str = "trace";
+pub(crate) const LOG: &str = "log";
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // A parent that is gone hears nothing; the end of its lines ends this process too.
+    let _ = out.write_all(format!("{MARK}{line}\n").as_bytes()).and_then(|()| out.flush());
+}
+
+/// When something is due that moves a story. What only watches is due twice a minute: it is done whenever time is moved
+/// past it, and no story waits for it.
+async fn due(store: &Watched) -> Result<Option<Timestamp>, StoreError> {
+    let watches = |slot: &str| ["presence:", "poll:", "look:", "webhooks:"].iter().any(|kind| slot.starts_with(kind));
+    let tasks = store.tasks(u32::MAX).await?;
+    Ok(tasks.iter().filter(|task| task.state != "dead" && !watches(&task.slot)).map(|task| task.at).min())
+}
+
+/// Whether it is at rest, and when something is due; given a moment to come to rest.
+pub(crate) async fn rest(store: &Watched) -> String {
+    for _ in 0..20 {
+        if store.is_quiet()
+            && let Ok(due) = due(store).await
+        {
+            return format!("quiet {}", due.map_or_else(|| "-".to_owned(), |due| due.millis().to_string()));
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    "busy -".to_owned()
+}
+
+/// What `latchkey secret set` does; whether it could.
+pub(crate) async fn command(
+    config: &Config,
+    value: &str,
+    now: Timestamp,
+    wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+) -> bool {
+    let engine = Engine::open(&config.database, Options::default()).await.unwrap();
+    let store = wrap(engine.store());
+    let seal = seal::unlock(&config.key_file, store.as_ref(), now).await.unwrap();
+    let name = SecretName::new("acme-entra".parse().unwrap(), SecretKind::ClientSecret);
+    let secret = [(name, Secret::new(value.to_owned()))];
+    let done = set_secrets(store.as_ref(), &seal, &By::operator("test"), &secret, now).await;
+    drop(store);
+    engine.close().await;
+    done.is_ok()
+}
+
+/// Runs the service until told to stop.
+pub(crate) async fn serve(orders: &Orders) {
+    let log = File::options().create(true).append(true).open(orders.dir.join(LOG)).unwrap();
+    tracing::subscriber::set_global_default(subscriber(LogFormat::Json, LogLevel::Debug, Mutex::new(log))).unwrap();
+    latchkey_simulators::authority::use_ring();
+    let clock = TestClock::new();
+    clock.pass(Duration::from_millis(orders.elapsed_ms));
+    let (trace, kill) = (orders.dir.join(TRACE), orders.kill.clone());
+    let watched: Arc<OnceLock<Arc<Watched>>> = Arc::default();
+    let keep = Arc::clone(&watched);
+    let wrap = move |inner: Arc<dyn Store>| -> Arc<dyn Store> {
+        let store = Arc::new(Watched::new(inner, &trace, kill));
+        keep.set(Arc::clone(&store)).unwrap();
+        store
+    };
+    if let Some(value) = &orders.command {
+        let done = command(&config(&orders.dir, orders.port), value, clock.now(), wrap).await;
+        return say(if done { "stopped" } else { "failed" });
+    }
+    let parts = Parts {
+        random: Arc::new(SystemRandom),
+        wrap_store: Some(Box::new(wrap)),
+        ..Parts::new(Arc::new(clock.clone()))
+    };
+    let app = match App::start(&config(&orders.dir, orders.port), parts).await {
+        Ok(app) => app,
+        Err(error) => return say(&format!("failed {error:#}").replace('\n', " ")),
+    };
+    let store: &Watched = watched.get().expect("App::start wraps the store");
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
+    let mut fed = None;
+    say("ready");
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    loop {
+        let line = tokio::select! {
+            Ok(Some(line)) = lines.next_line() => line,
+            // What the shipped program does then; who is stopped says nothing.
+            _ = terminate.recv() => return app.stop().await,
+            else => break,
+        };
+        match line.split_once(' ').unwrap_or((&line, "")) {
+            ("pass", ms) => {
+                clock.pass(Duration::from_millis(ms.parse().unwrap()));
+                store.moved(clock.now());
+                say("passed");
+            }
+            ("rest", _) => say(&rest(store).await),
+            ("starve", _) => {
+                fed = Some(getrlimit(Resource::Nofile));
+                setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..getrlimit(Resource::Nofile) }).unwrap();
+                say(if File::open("/dev/null").is_err() { "starved" } else { "fed" });
+            }
+            ("feed", _) => {
+                setrlimit(Resource::Nofile, fed.take().expect("it was starved")).unwrap();
+                say("fed");
+            }
+            _ => break,
+        }
+    }
+    app.stop().await;
+    say("stopped");
+}

@@ -1,0 +1,99 @@
+//! What is expected of each call to a vendor around which the service may die.
+
+use crate::{expect::Run, point::Side, view::View};
+
+impl Run<'_> {
+    pub(super) fn call(&self, name: &str) -> String {
+        let Some((_, step, effects)) =
+            WRITES.iter().find(|(op, ..)| name == *op || name.starts_with(&format!("{op} (")))
+        else {
+            assert!(name.starts_with("GET ") || name.ends_with("/token"), "no expectation for {}", self.point);
+            return if name == "GET /system/members" { self.asked_after() } else { self.read() };
+        };
+        if !step.is_empty() {
+            let is_refused = self.clean.audited("step.failed") > 0 && name.ends_with("/roleAssignments");
+            self.effect_stands(step, usize::from(!self.is_before() && !is_refused));
+            return match self.point.side {
+                Side::Before => format!("{step} was not done; done once after the start"),
+                Side::After => format!("{step} was done and nobody heard of it; found by looking, {}", again(step)),
+            };
+        }
+        let kind = match name.split_once(" (") {
+            Some((_, topic)) => format!("{effects}{}", topic.trim_end_matches(')')),
+            None => (*effects).to_owned(),
+        };
+        let done = self.point.nth - usize::from(self.is_before());
+        assert_eq!(self.death.effect(&kind), done, "{kind} at the death: {:?}", self.death.effects);
+        match self.point.side {
+            Side::Before => format!("{kind} was not done; done once after the start"),
+            Side::After => format!("{kind} was done and nobody heard of it; found, not done again"),
+        }
+    }
+
+    /// Members are read where somebody asks, and then twice a minute for as long as they have access: the last question
+    /// may not be needed again.
+    fn asked_after(&self) -> String {
+        if self.is_before() {
+            return self.read();
+        }
+        assert_eq!(self.end.audited("hold.set"), 0, "nobody is held because nobody heard the answer");
+        "nothing was changed by asking; asked again while it mattered".to_owned()
+    }
+
+    fn read(&self) -> String {
+        // A note that was posted is found by its marker in the list, which also tells whether the customer sees it.
+        let name = self.point.name.trim_end_matches("/{noteId}");
+        let asked = |view: &View| view.calls.get(name).copied().unwrap_or_default();
+        assert!(asked(self.end) > asked(self.death), "it is asked again");
+        "nothing was changed by asking; asked again".to_owned()
+    }
+}
+
+pub(super) fn again(step: &str) -> &'static str {
+    match step {
+        "create" => "adopted; its password is set once more, so that it is known",
+        "set-password" | "scramble-password" | "cut-sessions" => "or done once more, which harms nothing",
+        _ => "not done again",
+    }
+}
+
+/// What each step changes outside.
+pub(super) const STEPS: [(&str, &[&str]); 12] = [
+    ("create", &["created"]),
+    ("set-password", &["password"]),
+    ("enable", &["enabled"]),
+    ("give", &["role given", "member added"]),
+    ("disable", &["disabled"]),
+    ("cut-sessions", &["sessions"]),
+    ("take", &["role taken", "member removed"]),
+    ("disown", &["owner removed"]),
+    ("remove-method", &["method removed"]),
+    ("scramble-password", &["password"]),
+    ("delete", &["deleted"]),
+    ("purge", &["purged"]),
+];
+
+pub(super) fn effects_of(step: &str) -> &'static [&'static str] {
+    STEPS.iter().find(|(name, _)| *name == step).map(|(_, effects)| *effects).expect("every step is in the list")
+}
+
+/// Calls that change something: the step they take, or what they leave in the ticket.
+const WRITES: [(&str, &str, &str); 17] = [
+    ("POST /users", "create", ""),
+    ("PATCH /users/{id} passwordProfile", "scramble-password", ""),
+    ("PATCH /users/{id} accountEnabled=true", "enable", ""),
+    ("PATCH /users/{id} accountEnabled=false", "disable", ""),
+    ("POST /users/{id}/revokeSignInSessions", "cut-sessions", ""),
+    ("POST /roleManagement/directory/roleAssignments", "give", ""),
+    ("POST /groups/{id}/members/$ref", "give", ""),
+    ("DELETE /roleManagement/directory/roleAssignments/{id}", "take", ""),
+    ("DELETE /groups/{id}/members/{member}/$ref", "take", ""),
+    ("DELETE /groups/{id}/owners/{owner}/$ref", "disown", ""),
+    ("DELETE /users/{id}/authentication/{methods}/{method}", "remove-method", ""),
+    ("DELETE /users/{id}", "delete", ""),
+    ("DELETE /directory/deletedItems/{id}", "purge", ""),
+    ("POST /service/tickets/{id}/notes", "", "note "),
+    ("PATCH /service/tickets/{id}/notes/{noteId}", "", "note this access has ended"),
+    ("PATCH /service/tickets/{id}", "", "status"),
+    ("PUT /service/tickets/{id}/notes/{noteId}", "", "note this access has ended"),
+];

@@ -1,0 +1,119 @@
+//! Cells that are tests of their own: `globals.toml` says which, and is held against their sources, so that no cell is
+//! empty and none is named that is not there.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::Deserialize;
+
+use crate::{
+    table::{Outcome, Row},
+    weather::{PART, Phase},
+};
+
+const LIST: &str = "tests/matrix/globals.toml";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    fault: Vec<Entry>,
+    call: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    #[serde(default)]
+    both: BTreeMap<String, String>,
+    #[serde(default)]
+    sqlite: BTreeMap<String, String>,
+    #[serde(default)]
+    postgres: BTreeMap<String, String>,
+}
+
+impl Entry {
+    fn on(&self, engine: &str) -> &BTreeMap<String, String> {
+        let own = if engine == "sqlite" { &self.sqlite } else { &self.postgres };
+        if own.is_empty() { &self.both } else { own }
+    }
+}
+
+/// The rows for what is tested elsewhere or never happens. `live` are the cells that this program runs by itself.
+pub(crate) fn rows(live: &[Row]) -> Vec<Row> {
+    let list: List = toml::from_str(&fs::read_to_string(root().join(LIST)).unwrap()).unwrap();
+    let mut rows = Vec::new();
+    for engine in ["sqlite", "postgres"] {
+        for fault in &list.fault {
+            let said = fault.on(engine);
+            let unknown = said.keys().find(|key| *key != "all" && Phase::ALL.iter().all(|phase| phase.name() != *key));
+            assert!(unknown.is_none(), "{}: {unknown:?} is no phase", fault.name);
+            for phase in Phase::ALL.map(Phase::name) {
+                let row = Row::new(PART, engine, phase, "everything", &fault.name);
+                let value = said.get(phase).or_else(|| said.get("all"));
+                let value = value.unwrap_or_else(|| panic!("{} is an empty cell", row.name()));
+                rows.extend(resolve(row, value, live));
+            }
+        }
+        for call in &list.call {
+            for (fault, value) in call.on(engine) {
+                rows.extend(resolve(Row::new("calls", engine, "-", &call.name, fault), value, live));
+            }
+        }
+    }
+    rows
+}
+
+/// A cell of this program has a row of its own already.
+fn resolve(row: Row, value: &str, live: &[Row]) -> Option<Row> {
+    if let Some(why) = value.strip_prefix("never: ") {
+        return Some(row.never(why));
+    }
+    if value == "here" {
+        let is_there = live.iter().any(|cell| cell.name() == row.name());
+        return if is_there { None } else { Some(failed(row, "it is a cell of this program, and there is none")) };
+    }
+    if let Some(part) = value.strip_prefix("here: ") {
+        let is_there = live.iter().any(|cell| cell.part == part && cell.engine == row.engine);
+        let outcome = Outcome::Elsewhere(format!("the cells of \"{part}\" above"));
+        return Some(if is_there { Row { outcome, ..row } } else { failed(row, "there are no such cells") });
+    }
+    Some(match look_up(value) {
+        Ok(()) => Row { outcome: Outcome::Elsewhere(value.to_owned()), ..row },
+        Err(why) => failed(row, &why),
+    })
+}
+
+fn failed(row: Row, why: &str) -> Row {
+    Row { outcome: Outcome::Failed(why.to_owned()), ..row }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether `path/of/file.rs::name` is a test that runs.
+fn look_up(test: &str) -> Result<(), String> {
+    let (file, name) = test.split_once("::").ok_or(format!("{test} is not file::test"))?;
+    let source = fs::read_to_string(root().join(file)).map_err(|_| format!("there is no file {file}"))?;
+    let lines: Vec<&str> = source.lines().collect();
+    let is_it = |line: &&str| line.trim_start().trim_start_matches("async ").starts_with(&format!("fn {name}("));
+    let at = lines.iter().position(is_it).ok_or(format!("there is no test {name} in {file}"))?;
+    let above = lines[..at]
+        .iter()
+        .rev()
+        .map(|line| line.trim_start())
+        .take_while(|line| line.starts_with("///") || line.starts_with("#[") || line.starts_with("//"));
+    let head: Vec<&str> = above.collect();
+    let is_test = head.iter().any(|line| line.starts_with("#[test]") || line.contains("::test"));
+    let runs = is_test && !head.iter().any(|line| line.starts_with("#[ignore"));
+    runs.then_some(()).ok_or(format!("{name} in {file} is not a test that runs"))
+}
+
+/// A name that is nowhere, and a function that is no test, are noticed.
+#[test]
+fn what_is_named_and_not_there_is_noticed() {
+    assert!(look_up("tests/matrix/globals.rs::what_is_named_and_not_there_is_noticed").is_ok());
+    assert!(look_up("tests/matrix/globals.rs::look_up").unwrap_err().contains("is not a test"));
+    assert!(look_up("tests/matrix/globals.rs::nobody").unwrap_err().contains("there is no test"));
+    assert!(look_up("tests/matrix/nowhere.rs::nobody").unwrap_err().contains("there is no file"));
+}
