@@ -5,10 +5,10 @@
 use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
-use super::delivery::Event;
 use super::desk::{self, Desk, Saver};
 use super::errors::Refusal;
 use super::paging::{self, Query};
+use super::post_office::Event;
 use super::state::State;
 use super::{metadata, notes, tickets, webhooks};
 use crate::server::{Request, Response};

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Autotask;
+use super::actor::Actor;
 use super::delivery;
 use super::desk::{self, Desk, Saver};
 use super::errors::Refusal;
-use super::state::{Pick, Row, State, Udf, row};
+use super::state::{Pick, State, Udf, row};
 use super::tickets;
 use super::webhooks;
 
@@ -202,10 +203,7 @@ impl Autotask {
     pub fn deactivate_webhook(&self, id: i64) {
         let now = self.shared.clock.now_ms();
         let is_whole = self.shared.settings().deactivation_is_whole;
-        let off = self.with(|state| {
-            let guid = state.webhooks.get(&id).map(|hook| hook["webhookGUID"].clone()).unwrap_or_default();
-            delivery::deactivate(state, id, guid, is_whole, now)
-        });
+        let off = self.with(|state| delivery::deactivate(state, id, is_whole, now));
         self.shared.post.post(vec![off], now);
     }
 
@@ -247,12 +245,12 @@ impl Autotask {
 
     /// A resource at work.
     pub fn acting(&self, resource: i64) -> Actor {
-        Actor { sim: self.clone(), saver: Saver { resource: Some(resource), ..Saver::default() } }
+        Actor::new(self.clone(), Saver { resource: Some(resource), ..Saver::default() })
     }
 
     /// A contact in the client portal.
     pub fn contact(&self, contact: i64) -> Actor {
-        Actor { sim: self.clone(), saver: Saver { contact: Some(contact), ..Saver::default() } }
+        Actor::new(self.clone(), Saver { contact: Some(contact), ..Saver::default() })
     }
 
     pub(super) fn at_desk<T>(
@@ -270,77 +268,5 @@ impl Autotask {
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.shared.state())
-    }
-}
-
-/// What somebody does in the vendor's pages.
-#[derive(Debug, Clone)]
-pub struct Actor {
-    sim: Autotask,
-    saver: Saver,
-}
-
-impl Actor {
-    /// # Errors
-    /// When the vendor would refuse it.
-    pub fn set_status(&self, ticket: i64, status: i64) -> Result<(), Refused> {
-        self.change(ticket, &json!({ "status": status }))
-    }
-
-    /// # Errors
-    /// When the vendor would refuse it.
-    pub fn set_queue(&self, ticket: i64, queue: i64) -> Result<(), Refused> {
-        self.change(ticket, &json!({ "queueID": queue }))
-    }
-
-    /// # Errors
-    /// When the vendor would refuse it.
-    pub fn set_title(&self, ticket: i64, title: &str) -> Result<(), Refused> {
-        self.change(ticket, &json!({ "title": title }))
-    }
-
-    /// # Errors
-    /// When the vendor would refuse it.
-    pub fn assign(&self, ticket: i64, resource: Option<i64>) -> Result<(), Refused> {
-        let role = resource.map(|_| 29_683_355);
-        self.change(ticket, &json!({"assignedResourceID": resource, "assignedResourceRoleID": role}))
-    }
-
-    /// # Errors
-    /// When the vendor would refuse it.
-    pub fn set_udf(&self, ticket: i64, name: &str, value: Option<&str>) -> Result<(), Refused> {
-        self.change(ticket, &json!({"userDefinedFields": [{"name": name, "value": value}]}))
-    }
-
-    /// Any properties at once.
-    ///
-    /// # Errors
-    /// When the vendor would refuse it.
-    pub fn change(&self, ticket: i64, body: &Value) -> Result<(), Refused> {
-        self.sim.at_desk(self.saver, |desk| {
-            let before: Row = desk.state.tickets.get(&ticket).cloned().ok_or_else(Refusal::no_record)?;
-            let values = desk.state.values.get(&ticket).cloned().unwrap_or_default();
-            let (row, values) = tickets::applied(desk.state, before, values, body)?;
-            desk.save(ticket, row, values);
-            Ok(())
-        })
-    }
-
-    /// # Errors
-    /// When there is no such ticket.
-    pub fn delete(&self, ticket: i64) -> Result<(), Refused> {
-        self.sim.at_desk(self.saver, |desk| if desk.remove(ticket) { Ok(()) } else { Err(Refusal::no_record()) })
-    }
-
-    /// # Errors
-    /// When there is no such ticket.
-    pub fn merge(&self, ticket: i64, into: i64) -> Result<(), Refused> {
-        self.sim.at_desk(self.saver, |desk| if desk.merge(ticket, into) { Ok(()) } else { Err(Refusal::no_record()) })
-    }
-
-    /// # Errors
-    /// When the vendor would refuse it.
-    pub fn add_note(&self, ticket: i64, text: &str, publish: i64) -> Result<i64, Refused> {
-        self.sim.at_desk(self.saver, |desk| Ok(desk.note(ticket, text, 1, publish, "")))
     }
 }

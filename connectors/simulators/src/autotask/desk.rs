@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::{
     behaviour::{Behaviour, HistoryText, NoUdfs, UdfPlace, Values},
-    delivery::Event,
     envelope,
     metadata::WEBHOOK_FIELDS,
+    post_office::Event,
     state::{Row, State, flag, int, text},
 };
 use crate::clock::{to_millis_text, to_seconds_text};
@@ -215,7 +215,7 @@ impl Desk<'_> {
             }
             let Some(fields) = self.fields(id, ticket, action, changed) else { continue };
             let body = self.body(&hook, ticket, action, fields);
-            self.outbox.push(Event { webhook: id, action, ticket, body });
+            self.outbox.push(Event { webhook: id, action, ticket, body, off_url: None });
         }
     }
 

@@ -6,6 +6,7 @@
 //!
 //! Not played: attachments, time entries, checklists, contacts by REST, LiveLinks, SOAP, other entities' webhooks.
 
+mod actor;
 mod api;
 mod behaviour;
 mod control;
@@ -17,6 +18,7 @@ mod filter;
 mod metadata;
 mod notes;
 mod paging;
+mod post_office;
 mod state;
 mod tickets;
 mod webhooks;
@@ -35,13 +37,14 @@ use crate::clock::{SimClock, http_date};
 use crate::fault::{Call, Faults};
 use crate::server::{self, Answer, Request, Response, Running};
 
+pub use actor::Actor;
 pub use behaviour::{Behaviour, HistoryText, NoUdfs, Reactivation, UdfPlace, Values};
-pub use control::{API_USER, Actor, ApiCredentials, PERSON, Refused};
-pub use delivery::{Delivery, DeliveryRules, Signature};
+pub use control::{API_USER, ApiCredentials, PERSON, Refused};
 pub use envelope::{SIGNATURE_HEADER, signature};
+pub use post_office::{Delivery, DeliveryRules, Signature};
 
-use delivery::PostOffice;
 use errors::Refusal;
+use post_office::PostOffice;
 use state::State;
 
 /// How to start.

@@ -74,10 +74,12 @@ pub(super) fn patch(cx: &mut Cx<'_>) -> Result<Value, Refusal> {
 /// Its deactivation URL is told.
 pub(super) fn delete(cx: &mut Cx<'_>) -> Result<Value, Refusal> {
     let id = cx.params[0];
-    let hook = cx.desk.state.webhooks.remove(&id).ok_or_else(Refusal::no_record)?;
+    if !cx.desk.state.webhooks.contains_key(&id) {
+        return Err(Refusal::no_record());
+    }
     let of_it = |row: &Row| int(row, "webhookID") == Some(id);
-    let whole = cx.desk.settings.deactivation_is_whole;
-    let off = delivery::deactivate(cx.desk.state, id, hook["webhookGUID"].clone(), whole, cx.desk.now);
+    let off = delivery::deactivate(cx.desk.state, id, cx.desk.settings.deactivation_is_whole, cx.desk.now);
+    cx.desk.state.webhooks.remove(&id);
     let State { hook_fields, hook_udfs, excluded, .. } = &mut *cx.desk.state;
     [hook_fields, hook_udfs, excluded].into_iter().for_each(|table| table.retain(|_, row| !of_it(row)));
     cx.desk.outbox.push(off);

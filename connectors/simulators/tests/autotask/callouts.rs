@@ -60,6 +60,18 @@ async fn a_webhook_without_fields_is_not_ready_and_tells_nothing() {
     assert!(receiver.take().is_empty());
 }
 
+#[tokio::test]
+async fn a_webhook_that_is_deleted_is_told_to_its_deactivation_url() {
+    let w = World::start().await;
+    let receiver = w.receiver().await;
+    let hook = w.watch(&receiver.url()).await;
+    w.call(reqwest::Method::DELETE, &format!("/TicketWebhooks/{hook}"), None).await;
+    w.sim.settled().await;
+    let got = receiver.take();
+    assert_eq!((got.len(), got[0].json().unwrap()["Action"].clone()), (1, json!("Deactivated")));
+    assert!(got[0].path.ends_with("/off") && got[0].header(SIGNATURE_HEADER).is_none());
+}
+
 /// Thirty seconds between tries, five in all; the ones behind it wait, those of another kind do not.
 #[tokio::test]
 async fn a_failing_event_blocks_those_behind_it_and_is_given_up_after_five_tries() {
