@@ -84,7 +84,7 @@ impl Jobs {
             let outcome = match event.is_about_webhooks {
                 true => {
                     let work = Work::Webhooks { connection: delivery.connection };
-                    nothing.tasks.push(NewTask { work, run_at: nothing.now, priority: Priority::Telling });
+                    nothing.tasks.push(NewTask::new(work, nothing.now, Priority::Telling));
                     "webhooks"
                 }
                 false => "no-ticket",

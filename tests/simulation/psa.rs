@@ -9,8 +9,8 @@ use latchkey_contract::{
     BoardId, CallError, Check, Delivery, FieldId, MemberId, NoteId, Rejected, StatusId, TicketId, TicketSystem,
     Timestamp, Verified,
     ticket::{
-        Actor, Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Posted, Ticket, TicketChanged, TicketEvent,
-        WantedChecks, Webhook, WebhookChanges,
+        Actor, Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Scope, Ticket, TicketChanged,
+        TicketEvent, WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
 
@@ -90,6 +90,7 @@ impl Case {
             kind: None,
             source: None,
             is_closed: self.is_closed,
+            is_merged: false,
             merged_into: None,
             fields: self
                 .length
@@ -159,11 +160,11 @@ fn save(desk: &mut Desk, world: &World, ticket: u64, by: &str, change: impl FnOn
     }
     case.updated = (by.to_owned(), now);
     TicketEvent {
-        message_id: format!("m{number}"),
         ticket: ticket.to_string().parse().ok(),
         actor: Some(by.to_owned()),
         status: case.status.parse().ok(),
         is_deletion: case.is_deleted,
+        ..TicketEvent::of(format!("m{number}"))
     }
 }
 
@@ -212,7 +213,10 @@ impl TicketSystem for Psa {
         .await
     }
 
-    async fn status_change(&self, ticket: &Ticket) -> Result<Option<Change>, CallError> {
+    async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
+        if of != Part::Status {
+            return Ok(None);
+        }
         let (world, read) = (Arc::clone(&self.world), ticket.clone());
         self.ask("status-change", ticket.id.as_str(), move |desk| {
             let case = desk.tickets.get(&number(&read.id))?;
@@ -228,10 +232,6 @@ impl TicketSystem for Psa {
             is_same.then_some(change)
         })
         .await
-    }
-
-    async fn field_change(&self, _: &Ticket, _: &FieldId) -> Result<Option<Change>, CallError> {
-        Ok(None)
     }
 
     async fn member(&self, name: &str) -> Result<Option<Member>, CallError> {
@@ -350,6 +350,10 @@ impl TicketSystem for Psa {
         .await
     }
 
+    fn board_noun(&self) -> &'static str {
+        "board"
+    }
+
     async fn catalogue(&self) -> Result<Catalogue, CallError> {
         Err(CallError::transient("catalogue", "simulated"))
     }
@@ -358,15 +362,19 @@ impl TicketSystem for Psa {
         let hook = |board: &str| Webhook {
             id: board.to_owned(),
             watches: board.to_owned(),
-            board: board.parse().ok(),
+            scope: board.parse().map_or(Scope::Else, Scope::Board),
             target: "jit.example/hooks/cw/".to_owned(),
             is_active: true,
         };
         self.ask("webhooks", "psa", move |_| ["61", "62", "63"].map(hook).to_vec()).await
     }
 
-    async fn sync_webhooks(&self, _: &url::Url, _: &[BoardId]) -> Result<WebhookChanges, CallError> {
+    async fn sync_webhooks(&self, _: &WantedHooks) -> Result<WebhookChanges, CallError> {
         Ok(WebhookChanges::default())
+    }
+
+    async fn revive_webhooks(&self, _: &url::Url) -> Result<usize, CallError> {
+        Ok(0)
     }
 
     async fn remove_webhooks(&self, _: &url::Url) -> Result<usize, CallError> {

@@ -176,8 +176,8 @@ impl TicketSystem for HaloPsa {
         self.hooks().sync(&want.url, !want.boards.is_empty()).await
     }
 
-    async fn revive_webhooks(&self) -> Result<usize, CallError> {
-        self.hooks().revive().await
+    async fn revive_webhooks(&self, url: &Url) -> Result<usize, CallError> {
+        self.hooks().revive(url).await
     }
 
     async fn remove_webhooks(&self, url: &Url) -> Result<usize, CallError> {

@@ -105,9 +105,9 @@ impl Webhooks<'_> {
     }
 
     /// Those that the instance switched off because deliveries failed.
-    pub(crate) async fn revive(&self) -> Result<usize, CallError> {
+    pub(crate) async fn revive(&self, url: &Url) -> Result<usize, CallError> {
         let mut revived = 0;
-        for row in self.named_ours().await?.into_iter().filter(|row| row.disabled == Some(true)) {
+        for row in self.below(url).await?.into_iter().filter(|row| row.disabled == Some(true)) {
             let change = json!({"id": row.id, "disabled": false, "active": true});
             let answer = self.api.send(&Ask::new(SAVE, ["Webhook"]).row(change)).await?;
             if errors::missing(&answer) != Some(Missing::Record) {

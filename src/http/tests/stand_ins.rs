@@ -223,9 +223,6 @@ impl Directory for Tenant {
     fn password(&self, _: &mut dyn FnMut(&mut [u8])) -> Secret<String> {
         unreachable!()
     }
-    fn board_noun(&self) -> &'static str {
-        "board"
-    }
     async fn catalogue(&self) -> Result<Vec<dir::Entitlement>, CallError> {
         unreachable!()
     }

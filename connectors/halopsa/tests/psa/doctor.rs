@@ -56,7 +56,7 @@ async fn each_thing_that_is_wrong_is_its_own_red_line() {
     w.halo.sync_webhooks(&hooks("s3cret", &[w.team])).await.unwrap();
     w.sim.put_webhook(json!({"id": w.sim.webhooks()[0]["id"], "disabled": true}));
     assert_eq!(red(&w.halo.checks(&want(&w)).await), ["webhook"]);
-    w.halo.revive_webhooks().await.unwrap();
+    w.halo.revive_webhooks(&hook_url("-")).await.unwrap();
 
     let missing = WantedChecks {
         boards: [board_id(777)].into(),

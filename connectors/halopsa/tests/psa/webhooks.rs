@@ -127,12 +127,12 @@ async fn a_name_that_is_taken_is_numbered() {
 async fn what_the_instance_switched_off_is_switched_on_again() {
     let w = World::start().await;
     w.halo.sync_webhooks(&hooks("s3cret", &[w.team])).await.unwrap();
-    assert_eq!(w.halo.revive_webhooks().await.unwrap(), 0);
+    assert_eq!(w.halo.revive_webhooks(&hook_url("-")).await.unwrap(), 0);
     w.sim.put_webhook(json!({"id": made(&w)["id"], "auto_disable_attempts": 1}));
     w.asked();
     w.sim.settled().await;
     assert!(!w.halo.webhooks().await.unwrap()[0].is_active, "nobody listens there");
-    assert_eq!(w.halo.revive_webhooks().await.unwrap(), 1);
+    assert_eq!(w.halo.revive_webhooks(&hook_url("-")).await.unwrap(), 1);
     assert!(w.halo.webhooks().await.unwrap()[0].is_active);
 }
 
