@@ -132,7 +132,7 @@ impl Api {
         rows(ask.op, &accepted(self.send(ask).await?)?)
     }
 
-    /// Every row of a list in numbered pages; `is_enough` may end it early.
+    /// Every row of a list in numbered pages; `is_enough`, as it judges the last row of a page, may end it early.
     ///
     /// Some lists ignore paging and repeat their first page for ever, others hold more than was asked for: a page that
     /// brings no new id, or is not a full one, is the last.
@@ -147,7 +147,7 @@ impl Api {
             let page: Vec<T> = self.list(&ask.page(number)).await?;
             let (length, before, mut is_over) = (page.len(), seen.len(), false);
             for row in page {
-                is_over |= is_enough(&row);
+                is_over = is_enough(&row);
                 if seen.insert(id(&row)) {
                     all.push(row);
                 }

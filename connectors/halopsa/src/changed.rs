@@ -56,16 +56,18 @@ pub(crate) async fn since(
     Ok(saved::oldest(found, limit))
 }
 
-/// The rows down to `since`, or all of them where the list turns out not to be sorted.
+/// The rows down to `since`, or all of them where the list is not seen to be sorted: before a save that is older than the first
+/// one, nothing shows that it is.
 async fn read(api: &Api, ask: &Ask, since: Timestamp) -> Result<Vec<wire::Ticket>, CallError> {
-    let (mut last, mut is_sorted, mut has_ended) = (None, true, false);
+    let (mut first, mut last, mut is_sorted, mut has_ended) = (None, None, true, false);
     let is_enough = |row: &wire::Ticket| {
         // What the list is sorted by.
         let at = row.last_update.as_deref().and_then(moment::parse);
         is_sorted &= last.is_none_or(|last| at <= last);
         last = Some(at);
+        first = first.or(at);
         has_ended |= at.is_some_and(|at| at < since);
-        is_sorted && has_ended
+        is_sorted && has_ended && at.zip(first).is_some_and(|(at, first)| at < first)
     };
     api.pages(ask, |row: &wire::Ticket| row.id, is_enough).await
 }
