@@ -42,7 +42,7 @@
 //! | [`clock`], [`clock_guard`], [`random`] | time and randomness, as parameters |
 //! | [`config`], [`telemetry`], [`lock`], `socket`, [`tls`], [`cli`], [`app`] | start and stop; `app` is the one file that knows every concrete type |
 //!
-//! Connectors are crates of their own (`connectors/`): `contract` is the surface, `connectwise` and `entra` fill it,
+//! Connectors are crates of their own (`connectors/`): `contract` is the surface; `connectwise`, `autotask`, `halopsa` and `entra` fill it;
 //! `simulators` plays the vendors from their documents.
 //!
 //! # What is not there

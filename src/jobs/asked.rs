@@ -61,6 +61,7 @@ pub(crate) fn unwatched(mapping: &Mapping, ticket: &Ticket) -> Option<String> {
 pub(crate) fn is_triggered(mapping: &Mapping, ticket: &Ticket) -> bool {
     match &mapping.trigger_field {
         Some(trigger) => trigger.asks(ticket.fields.get(&trigger.field)),
+        None if mapping.trigger_board => ticket.board.as_ref().is_some_and(|b| mapping.boards.contains(b)),
         None => ticket.status.as_ref().is_some_and(|s| mapping.trigger_statuses.contains(s)),
     }
 }

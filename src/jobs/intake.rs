@@ -350,10 +350,12 @@ impl Jobs {
 }
 
 async fn change(reading: &Reading, mapping: &Mapping) -> Result<Option<Change>, JobError> {
-    Ok(match &mapping.trigger_field {
-        Some(trigger) => reading.psa.change(&reading.ticket, Part::Field(&trigger.field)).await?,
-        None => reading.psa.change(&reading.ticket, Part::Status).await?,
-    })
+    let part = match &mapping.trigger_field {
+        Some(trigger) => Part::Field(&trigger.field),
+        None if mapping.trigger_board => Part::Board,
+        None => Part::Status,
+    };
+    Ok(reading.psa.change(&reading.ticket, part).await?)
 }
 
 fn signed_actor(hint: &Hint) -> Option<&str> {
@@ -368,8 +370,10 @@ fn signed_actor(hint: &Hint) -> Option<&str> {
 fn is_of_another_save(mapping: &Mapping, reading: &Reading) -> bool {
     let Hint::Delivery { actor, status, .. } = &reading.hint else { return false };
     match &mapping.trigger_field {
-        None => status.as_ref().is_some_and(|status| !mapping.trigger_statuses.contains(status)),
-        Some(_) => match (actor, &reading.ticket.updated_by) {
+        None if !mapping.trigger_board => {
+            status.as_ref().is_some_and(|status| !mapping.trigger_statuses.contains(status))
+        }
+        _ => match (actor, &reading.ticket.updated_by) {
             (Some(signed), Some(last)) => !signed.trim().eq_ignore_ascii_case(last.trim()),
             _ => false,
         },

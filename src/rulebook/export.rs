@@ -35,7 +35,8 @@ user_name: of new accounts, before the @, with {person} and, if wanted, {custome
 
 const MAPPING: &str = "\
 Which tickets ask for it, by the PSA's own ids. types and sources (optional): only tickets of these.
-trigger_statuses, or trigger_field = { field, values }: what asks. actor: \"technician\", or \"automation\": the PSA's own too.
+trigger_statuses, or trigger_field = { field, values }, or trigger_board = true, being moved there (Autotask): what asks.
+actor: \"technician\", or \"automation\": the PSA's own too.
 policy: what it asks for. policy_field, with policies to choose from; length_field, reason_field, user_name_field (optional):
 custom fields to read. max_length (optional): nothing asked for here lasts longer.
 statuses (optional): granted, refused, ended: what Latchkey sets.";

@@ -215,6 +215,14 @@ fn connection(found: &mut Found, records: &Records, mapping: &Mapping) {
             format!("there is no PSA connection {} in the records, so this mapping does nothing", mapping.connection);
         found.say(Gravity::Inert, format!("mapping.{}.connection", mapping.id), what);
     }
+    let is_untold = records.connection(&mapping.connection).is_some_and(|c| !c.kind.records_moves());
+    if mapping.trigger_board && is_untold {
+        let what = format!(
+            "the PSA {} does not record who moved a ticket, so nobody can ask by it; use a status or a field",
+            mapping.connection
+        );
+        found.say(Gravity::Inert, format!("mapping.{}.trigger_board", mapping.id), what);
+    }
 }
 
 /// A limit that leaves none of a policy's lengths to ask for.

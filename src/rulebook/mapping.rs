@@ -27,6 +27,9 @@ pub struct Mapping {
     /// The ticket asks by a custom field that comes to hold one of these texts. Instead of `trigger_statuses`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger_field: Option<FieldTrigger>,
+    /// The ticket asks by being moved to one of `boards`, where the PSA records who moved it. Instead of `trigger_statuses`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trigger_board: bool,
     /// Who may set the trigger.
     #[serde(default)]
     pub actor: ActorRule,
@@ -133,6 +136,7 @@ impl Mapping {
         let meet = |ours: bool, theirs: bool, common: bool| !ours || !theirs || common;
         let same_trigger = match (&self.trigger_field, &other.trigger_field) {
             (Some(a), Some(b)) => a.field == b.field && a.values.iter().any(|v| b.asks(Some(v))),
+            (None, None) if self.trigger_board && other.trigger_board => true,
             (None, None) => self.trigger_statuses.iter().any(|s| other.trigger_statuses.contains(s)),
             _ => false,
         };
@@ -153,6 +157,7 @@ impl Mapping {
         old.connection == self.connection
             && old.trigger_statuses == self.trigger_statuses
             && old.trigger_field == self.trigger_field
+            && old.trigger_board == self.trigger_board
             && self.boards.iter().all(|b| old.boards.contains(b))
             && within(self.types.len(), self.types.iter().all(|t| old.types.contains(t)), old.types.len())
             && within(self.sources.len(), self.sources.iter().all(|s| old.sources.contains(s)), old.sources.len())

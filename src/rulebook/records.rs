@@ -87,6 +87,15 @@ impl ConnectionKind {
         }
     }
 
+    /// A PSA that records who moved a ticket to another board.
+    #[must_use]
+    pub const fn records_moves(&self) -> bool {
+        match self {
+            Self::Autotask(_) => true,
+            Self::ConnectWise(_) | Self::HaloPsa(_) | Self::Entra(_) => false,
+        }
+    }
+
     /// The same PSA instance, or the same tenant.
     fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {

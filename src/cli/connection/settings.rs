@@ -28,10 +28,7 @@ const NEEDED: [(&str, &[(&str, &str)]); 4] = [
         ],
     ),
     ("autotask", &[("user", "jit-api@msp.example"), ("integration_code", "ABCDEF1234567890ABCDEF12345")]),
-    (
-        "halopsa",
-        &[("site", "https://acme.halopsa.com"), ("client_id", "c9534241-dde9-4d04-9d45-32b1fbff22ed")],
-    ),
+    ("halopsa", &[("site", "https://acme.halopsa.com"), ("client_id", "c9534241-dde9-4d04-9d45-32b1fbff22ed")]),
     (
         "entra",
         &[

@@ -138,7 +138,11 @@ fn scope(found: &mut Found, book: &Rulebook, policy: &Policy) {
 }
 
 const fn trigger_key(mapping: &Mapping) -> &'static str {
-    if mapping.trigger_field.is_some() { "trigger_field" } else { "trigger_statuses" }
+    match (&mapping.trigger_field, mapping.trigger_board) {
+        (Some(_), _) => "trigger_field",
+        (None, true) => "trigger_board",
+        (None, false) => "trigger_statuses",
+    }
 }
 
 fn trigger(found: &mut Found, mapping: &Mapping) {
@@ -146,15 +150,20 @@ fn trigger(found: &mut Found, mapping: &Mapping) {
     if mapping.boards.is_empty() {
         found.say(at("boards"), "name at least one board");
     }
-    match (&mapping.trigger_field, mapping.trigger_statuses.is_empty()) {
-        (None, true) => found.say(at("trigger_statuses"), "name at least one status, or a trigger_field"),
-        (Some(_), false) => found.say(at("trigger_field"), "a mapping asks by statuses or by a field, not by both"),
-        (Some(trigger), true) if trigger.values.is_empty() => {
-            found.say(at("trigger_field.values"), "name at least one text with which the field asks");
+    let ways = [!mapping.trigger_statuses.is_empty(), mapping.trigger_field.is_some(), mapping.trigger_board];
+    match ways.into_iter().filter(|way| *way).count() {
+        0 => {
+            let what = "name at least one status, or a trigger_field, or say trigger_board = true";
+            found.say(at("trigger_statuses"), what);
         }
-        (None, false) | (Some(_), true) => {}
+        1 => {}
+        _ => found
+            .say(at(trigger_key(mapping)), "a mapping asks by statuses, by a field or by its boards: by one of them"),
     }
     if let Some(trigger) = &mapping.trigger_field {
+        if trigger.values.is_empty() {
+            found.say(at("trigger_field.values"), "name at least one text with which the field asks");
+        }
         if trigger.values.iter().any(|value| value.trim().is_empty()) {
             found.say(
                 at("trigger_field.values"),

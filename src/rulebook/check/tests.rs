@@ -133,6 +133,14 @@ fn nonsense_is_told_where_it_stands() {
         ((status, "trigger_statuses = [\"512\", \"512\"]"), "mapping.helpdesk.trigger_statuses: 512 is named twice"),
         ((status, ""), "mapping.helpdesk.trigger_statuses: name at least one status, or a trigger_field"),
         (
+            (status, "trigger_statuses = [\"512\"]\ntrigger_board = true"),
+            "mapping.helpdesk.trigger_board: a mapping asks by statuses, by a field or by its boards: by one of them",
+        ),
+        (
+            (status, "trigger_statuses = [\"512\"]\ntrigger_field = { field = \"5\", values = [\"yes\"] }"),
+            "mapping.helpdesk.trigger_field: a mapping asks by statuses, by a field or by its boards: by one of them",
+        ),
+        (
             (status, "trigger_field = { field = \"5\", values = [] }"),
             "mapping.helpdesk.trigger_field.values: name at least one",
         ),

@@ -155,6 +155,7 @@ fn mapping() -> BoxedStrategy<Mapping> {
         option::of(slug::<PolicyId>()),
         vec(slug::<PolicyId>(), 0..3),
         option::of(length()),
+        any::<bool>(),
     );
     let field = || option::of(word::<FieldId>());
     let status = || option::of(word::<StatusId>());
@@ -169,6 +170,7 @@ fn mapping() -> BoxedStrategy<Mapping> {
             sources: watched.4,
             trigger_statuses: watched.5,
             trigger_field: asked.0,
+            trigger_board: asked.5,
             actor: asked.1,
             policy: asked.2,
             policies: asked.3,

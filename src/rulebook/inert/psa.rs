@@ -53,7 +53,7 @@ fn status<'a>(boards: &[&'a Board], id: &StatusId) -> Option<&'a Status> {
 }
 
 fn triggers(found: &mut Found, mapping: &Mapping, boards: &[&Board]) {
-    if mapping.trigger_field.is_some() {
+    if mapping.trigger_field.is_some() || mapping.trigger_board {
         return;
     }
     let at = || path(mapping, "trigger_statuses");

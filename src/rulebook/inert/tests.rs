@@ -266,6 +266,20 @@ fn a_field_that_asks_and_is_gone_makes_its_mapping_inert() {
     assert!(not_offered.said()[0].starts_with("inert\tmapping.desk.trigger_field.values\t"));
 }
 
+/// F12: being moved asks where the PSA tells who moved it; elsewhere such a mapping can only refuse.
+#[test]
+fn a_board_asks_only_where_the_psa_records_who_moved_a_ticket() {
+    let by_board = || Case::new().book("trigger_statuses = [\"101\"]", "trigger_board = true");
+    let said = by_board().said();
+    assert!(said[0].starts_with("inert\tmapping.desk.trigger_board\tthe PSA cw does not record who moved"), "{said:?}");
+    let (before, rest) = RECORDS.split_once("kind = \"connectwise\"").unwrap();
+    let (_, after) = rest.split_once("public_key = \"public\"\n").unwrap();
+    let autotask =
+        "kind = \"autotask\"\nuser = \"jit-api@msp.example\"\nintegration_code = \"ABCDEF1234567890ABCDEF12345\"\n";
+    let at_autotask = Case { records: format!("{before}{autotask}{after}"), ..by_board() };
+    assert_eq!(at_autotask.said(), Vec::<String>::new());
+}
+
 /// F43: three roles reach everything, and are warned about first, whatever could be asked.
 #[test]
 fn roles_that_reach_everything_are_warned_about_first() {
