@@ -38,6 +38,7 @@ mod secrets;
 mod storage;
 mod terms;
 mod the_main_job;
+mod three_psas;
 mod tls;
 mod two_clocks;
 mod watching;

@@ -2,6 +2,7 @@
 
 mod browser;
 mod clock;
+mod desks;
 mod looks;
 mod operator;
 pub(crate) mod outside;
@@ -28,6 +29,7 @@ use tempfile::TempDir;
 
 pub(crate) use browser::Browser;
 pub(crate) use clock::TestClock;
+pub(crate) use desks::{Desk, Standing, Way, Who, Whose, Wrong};
 pub(crate) use vendors::*;
 
 pub(crate) const HOOK_SECRET: &str = "the-path-secret-of-this-installation-0123456789";
@@ -40,6 +42,9 @@ pub(crate) struct TestApp {
     pub(crate) entra: Entra,
     pub(crate) jane: OneTime,
     pub(crate) mark: OneTime,
+    /// One of each PSA, where a journey has them all.
+    pub(crate) desks: Vec<Arc<dyn Desk>>,
+    authority: Authority,
     app: Option<App>,
     opened: Option<Engine>,
     config: Config,
@@ -108,7 +113,8 @@ impl TestApp {
         std::fs::write(&ca_file, authority.ca_pem()).unwrap();
         let (jane, mark) = install(&config, &clock, &psa, &entra, &ca_file, &setup).await;
         let ca_pem = authority.ca_pem().to_owned();
-        Self { clock, psa, entra, jane, mark, app: None, opened: None, config, port, dir, ca_pem }
+        let desks = Vec::new();
+        Self { clock, psa, entra, jane, mark, desks, authority, app: None, opened: None, config, port, dir, ca_pem }
     }
 
     /// Starts the service again, on the same data.
@@ -235,6 +241,9 @@ impl TestApp {
                 self.store().queue(self.clock.now()).await
             );
             self.psa.sim.settled().await;
+            for desk in &self.desks {
+                desk.settled().await;
+            }
             quiet = if self.app().is_idle().await { quiet + 1 } else { 0 };
             tokio::task::yield_now().await;
             tokio::time::sleep(Duration::from_millis(2)).await;

@@ -1,0 +1,192 @@
+//! Autotask: a status in a queue, callouts that are signed and sent again.
+
+use std::sync::Arc;
+
+use latchkey_simulators::autotask::{
+    API_USER, Actor, Autotask, Options, PERSON, SIGNATURE_HEADER, Signature, signature,
+};
+use serde_json::{Value, json};
+
+use super::{Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
+use crate::harness::TestApp;
+
+const KEY: &str = "a-webhook-key-of-32-characters-00";
+const QUEUE: i64 = 29_682_833;
+/// Where tickets are moved to ask.
+const ASKING: i64 = 29_682_834;
+const FIELD: i64 = 29_682_851;
+const FIELD_NAME: &str = "JIT Access";
+const ME: i64 = 30_683_829;
+const JANE: i64 = 30_691_780;
+const GONE: i64 = 30_691_781;
+const UNBOUND: i64 = 30_691_782;
+const PROGRAM: i64 = 30_691_783;
+const CONTACT: i64 = 42;
+const ACME: i64 = 174;
+const STATUSES: Statuses = Statuses { requested: 21, active: 22, refused: 23, done: 24 };
+/// "Internal Project Team".
+const INTERNAL: i64 = 2;
+
+pub(super) struct Desk {
+    id: &'static str,
+    sim: Autotask,
+    /// A company whose number is that of ConnectWise's ACME.
+    stranger: i64,
+}
+
+impl Desk {
+    pub(super) async fn open(app: &TestApp, id: &'static str) -> (Arc<dyn super::Desk>, Plan) {
+        let sim = Autotask::start(Options::secure(&app.authority, app.clock.for_vendors())).await.unwrap();
+        let api = sim.add_api_user(ME, &format!("jit-{id}@msp.example"));
+        for (id, name, licence) in [
+            (JANE, "j.doe", PERSON),
+            (GONE, "g.one", PERSON),
+            (UNBOUND, "u.bound", PERSON),
+            (PROGRAM, "other-api@msp.example", API_USER),
+        ] {
+            sim.add_resource(id, name, licence);
+        }
+        sim.set_resource(GONE, "isActive", json!(false));
+        sim.add_company(ACME, "ACME Ltd");
+        sim.add_contact(CONTACT, ACME, "Ann");
+        let stranger = app.psa.acme;
+        sim.add_company(stranger, "Stranger Ltd");
+        sim.add_pick("queueID", QUEUE, "Help Desk");
+        sim.add_pick("queueID", ASKING, "JIT Access");
+        sim.add_udf(FIELD, FIELD_NAME, &[("1", "Exchange"), ("2", "Helpdesk")]);
+        for (id, name) in [
+            (STATUSES.requested, "JIT Requested"),
+            (STATUSES.active, "JIT Active"),
+            (STATUSES.refused, "JIT Refused"),
+            (STATUSES.done, "JIT Done"),
+        ] {
+            sim.add_pick("status", id, name);
+        }
+        let plan = Plan {
+            kind: "autotask",
+            settings: vec![
+                format!("user={}", api.user),
+                format!("integration_code={}", api.integration_code),
+                format!("discovery={}/ATServicesRest/", sim.base_url()),
+            ],
+            secrets: vec![("api-secret", api.secret), ("webhook-key", KEY.to_owned())],
+            acme: ACME,
+            jane: JANE,
+            gone: GONE,
+            board: QUEUE,
+            statuses: STATUSES,
+        };
+        (Arc::new(Self { id, sim, stranger }), plan)
+    }
+
+    fn actor(&self, who: Who) -> Actor {
+        match who {
+            Who::Jane => self.sim.acting(JANE),
+            Who::Unbound => self.sim.acting(UNBOUND),
+            Who::Gone => self.sim.acting(GONE),
+            Who::Contact => self.sim.contact(CONTACT),
+            Who::Program => self.sim.acting(PROGRAM),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl super::Desk for Desk {
+    fn connection(&self) -> &'static str {
+        self.id
+    }
+
+    fn ticket(&self, of: Whose) -> i64 {
+        let company = if of == Whose::Acme { ACME } else { self.stranger };
+        self.sim.add_ticket(&self.sim.acting(JANE), "Mailbox migration", QUEUE, company).unwrap()
+    }
+
+    fn click(&self, who: Who, ticket: i64) {
+        self.actor(who).set_status(ticket, STATUSES.requested).unwrap();
+    }
+
+    fn other_ways(&self) -> Vec<Way> {
+        vec![Way::Field(FIELD, "1"), Way::Board(ASKING)]
+    }
+
+    fn click_by(&self, way: &Way, who: Who, ticket: i64) {
+        match way {
+            Way::Field(_, value) => self.actor(who).set_udf(ticket, FIELD_NAME, Some(value)).unwrap(),
+            Way::Board(queue) => self.actor(who).set_queue(ticket, *queue).unwrap(),
+        }
+    }
+
+    fn touch(&self, ticket: i64) {
+        self.sim.acting(JANE).set_title(ticket, "Mailbox migration, urgent").unwrap();
+    }
+
+    fn stands(&self, ticket: i64) -> Standing {
+        STATUSES.of(&self.sim.ticket(ticket).unwrap()["status"])
+    }
+
+    fn notes(&self, ticket: i64) -> Vec<Told> {
+        let ours = self.sim.notes(ticket).into_iter().filter(|note| note["creatorResourceID"] == ME);
+        let told = |note: Value| Told {
+            text: without_marker(note["description"].as_str().unwrap()),
+            is_internal: note["publish"] == INTERNAL,
+        };
+        ours.map(told).collect()
+    }
+
+    fn hook(&self) -> String {
+        self.sim.webhooks()[0]["webhookUrl"].as_str().unwrap().to_owned()
+    }
+
+    fn forgeries(&self) -> &'static [Wrong] {
+        &[Wrong::Unproven, Wrong::ByAnother, Wrong::Changed]
+    }
+
+    fn goes_wrong(&self, how: Wrong) {
+        self.sim.reset_delivery();
+        self.sim.set_delivery(|rules| match how {
+            Wrong::Unproven => rules.signature = Signature::Missing,
+            Wrong::ByAnother => rules.signature = Signature::Wrong,
+            Wrong::Changed => rules.trailing_newline = true,
+            Wrong::Lost => rules.lose = 100,
+        });
+    }
+
+    fn is_honest(&self) {
+        self.sim.reset_delivery();
+    }
+
+    fn holds(&self, is_held: bool) {
+        match is_held {
+            true => self.sim.set_delivery(|rules| rules.hold = true),
+            false => self.sim.release(),
+        }
+    }
+
+    fn switches_off(&self) -> bool {
+        self.sim.deactivate_webhook(self.sim.webhooks()[0]["id"].as_i64().unwrap());
+        true
+    }
+
+    fn answers(&self) -> Vec<Option<u16>> {
+        self.sim.deliveries().iter().map(|delivery| delivery.status).collect()
+    }
+
+    fn replay(&self) {
+        for n in 1..=self.sim.deliveries().len() {
+            assert!(self.sim.replay(n));
+        }
+    }
+
+    fn proven(&self) -> Message {
+        let body = self.sim.deliveries().pop().unwrap().body;
+        Message { header: (SIGNATURE_HEADER, signature(KEY, &body)), body }
+    }
+
+    fn loses_its_webhook(&self) {
+        self.sim.set_webhook(self.sim.webhooks()[0]["id"].as_i64().unwrap(), "isActive", json!(false));
+    }
+
+    async fn settled(&self) {
+        self.sim.settled().await;
+    }
+}

@@ -1,0 +1,170 @@
+//! ConnectWise: a status on the projects board, signed callbacks.
+
+use std::sync::Arc;
+
+use latchkey_simulators::connectwise::{Actor, FieldKind, NewTicket, SIGNATURE_HEADER, Signature};
+
+use super::{Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
+use crate::harness::{Psa, TestApp};
+
+pub(super) struct Desk {
+    id: &'static str,
+    psa: Psa,
+    statuses: Statuses,
+    field: i64,
+}
+
+impl Desk {
+    /// Of a PSA that is connected, or will be.
+    pub(super) fn new(id: &'static str, psa: Psa) -> Self {
+        psa.tenant.add_api_member(244, "OtherApi");
+        let board = psa.projects;
+        let statuses =
+            Statuses { requested: board.requested, active: board.active, refused: board.refused, done: board.done };
+        let field = psa.tenant.add_field("JIT Access", FieldKind::List, &["Exchange", "Helpdesk"]);
+        Self { id, psa, statuses, field }
+    }
+
+    fn actor(&self, who: Who) -> Actor {
+        self.psa.tenant.acting(match who {
+            Who::Jane => "jdoe",
+            Who::Unbound => "unbound",
+            Who::Gone => "gone",
+            Who::Contact => "contact@acme.example",
+            Who::Program => "OtherApi",
+        })
+    }
+
+    /// Another one.
+    pub(super) async fn open(app: &TestApp, id: &'static str) -> (Arc<dyn super::Desk>, Plan) {
+        let psa = Psa::start(&app.authority, &app.clock).await;
+        let (public_key, private_key) = psa.keys.clone();
+        let (board, acme) = (psa.projects.board, psa.acme);
+        let site = psa.sim.base_url();
+        let desk = Self::new(id, psa);
+        let plan = Plan {
+            kind: "connectwise",
+            settings: vec![
+                format!("site={site}"),
+                "company=examplemsp".to_owned(),
+                "client_id=6b1f0c3e-0000-4000-8000-000000000001".to_owned(),
+                format!("public_key={public_key}"),
+            ],
+            secrets: vec![("private-key", private_key)],
+            acme,
+            jane: 176,
+            gone: 178,
+            board,
+            statuses: desk.statuses,
+        };
+        (Arc::new(desk), plan)
+    }
+}
+
+#[async_trait::async_trait]
+impl super::Desk for Desk {
+    fn connection(&self) -> &'static str {
+        self.id
+    }
+
+    fn ticket(&self, of: Whose) -> i64 {
+        let company = if of == Whose::Acme { self.psa.acme } else { self.psa.stranger };
+        let board = self.psa.projects;
+        let new = NewTicket::new("Mailbox migration", board.board, company).status(board.new);
+        self.psa.tenant.add_ticket(new).unwrap()
+    }
+
+    fn click(&self, who: Who, ticket: i64) {
+        self.actor(who).set_status(ticket, self.statuses.requested).unwrap();
+    }
+
+    fn other_ways(&self) -> Vec<Way> {
+        vec![Way::Field(self.field, "Exchange")]
+    }
+
+    fn click_by(&self, way: &Way, who: Who, ticket: i64) {
+        match way {
+            Way::Field(field, text) => self.actor(who).set_field(ticket, *field, *text).unwrap(),
+            Way::Board(_) => panic!("nothing tells who moved a ticket"),
+        }
+    }
+
+    fn touch(&self, ticket: i64) {
+        self.psa.tenant.acting("jdoe").touch(ticket).unwrap();
+    }
+
+    fn stands(&self, ticket: i64) -> Standing {
+        self.statuses.of(&self.psa.tenant.ticket(ticket).unwrap()["status"]["id"])
+    }
+
+    fn notes(&self, ticket: i64) -> Vec<Told> {
+        let mut notes = self.psa.tenant.notes(ticket);
+        notes.retain(|note| note["createdBy"] == "JitApi");
+        notes.sort_by_key(|note| note["id"].as_i64());
+        let told = |note: &serde_json::Value| Told {
+            text: without_marker(note["text"].as_str().unwrap()),
+            is_internal: note["internalAnalysisFlag"] == true
+                && note["detailDescriptionFlag"] == false
+                && note["resolutionFlag"] == false,
+        };
+        notes.iter().map(told).collect()
+    }
+
+    fn hook(&self) -> String {
+        self.psa.tenant.callbacks()[0]["url"].as_str().unwrap().to_owned()
+    }
+
+    fn forgeries(&self) -> &'static [Wrong] {
+        &[Wrong::Unproven, Wrong::ByAnother, Wrong::Changed]
+    }
+
+    fn goes_wrong(&self, how: Wrong) {
+        self.psa.sim.reset_delivery();
+        self.psa.sim.set_delivery(|rules| match how {
+            Wrong::Unproven => rules.signature = Signature::Missing,
+            Wrong::ByAnother => rules.signature = Signature::Wrong,
+            Wrong::Changed => rules.trailing_newline = true,
+            Wrong::Lost => rules.lose = 100,
+        });
+    }
+
+    fn is_honest(&self) {
+        self.psa.sim.reset_delivery();
+    }
+
+    fn holds(&self, is_held: bool) {
+        match is_held {
+            true => self.psa.sim.set_delivery(|rules| rules.hold = true),
+            false => self.psa.sim.release(),
+        }
+    }
+
+    fn switches_off(&self) -> bool {
+        false
+    }
+
+    fn answers(&self) -> Vec<Option<u16>> {
+        self.psa.sim.deliveries().iter().map(|delivery| delivery.status).collect()
+    }
+
+    fn replay(&self) {
+        for n in 1..=self.psa.sim.deliveries().len() {
+            assert!(self.psa.sim.replay(n));
+        }
+    }
+
+    fn proven(&self) -> Message {
+        let body = self.psa.sim.deliveries().pop().unwrap().body;
+        Message { header: (SIGNATURE_HEADER, self.psa.tenant.sign(&body)), body }
+    }
+
+    fn loses_its_webhook(&self) {
+        for callback in self.psa.tenant.callbacks() {
+            self.psa.tenant.remove_callback(callback["id"].as_i64().unwrap());
+        }
+    }
+
+    async fn settled(&self) {
+        self.psa.sim.settled().await;
+    }
+}

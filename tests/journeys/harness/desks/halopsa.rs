@@ -1,0 +1,189 @@
+//! HaloPSA: the button of an action, webhooks that ring with a password and say nothing of who rang.
+
+use std::sync::Arc;
+
+use latchkey_simulators::halopsa::{Actor, FieldKind, HaloPsa, NewTicket, Options, basic};
+use serde_json::{Value, json};
+
+use super::{Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
+use crate::harness::TestApp;
+
+const PASSWORD: &str = "a-password-of-the-webhook-and-of-nobody-else";
+const ME: i64 = 42;
+const JANE: i64 = 17;
+const GONE: i64 = 18;
+const UNBOUND: i64 = 19;
+const TEAM: &str = "Service Desk";
+const PROGRAM: &str = "0d2c7a5e-0000-4000-8000-000000000001";
+
+pub(super) struct Desk {
+    id: &'static str,
+    sim: HaloPsa,
+    button: i64,
+    field: i64,
+    kind: i64,
+    acme: i64,
+    stranger: i64,
+    contact: i64,
+    statuses: Statuses,
+}
+
+impl Desk {
+    pub(super) async fn open(app: &TestApp, id: &'static str) -> (Arc<dyn super::Desk>, Plan) {
+        let sim = HaloPsa::start(Options::secure(&app.authority, app.clock.for_vendors())).await.unwrap();
+        let (team, kind) = (sim.add_team(TEAM), sim.add_type("Incident"));
+        let (acme, stranger) = (sim.add_client("ACME Ltd"), sim.add_client("Stranger Ltd"));
+        sim.add_agent(JANE, "Jane Doe", "jane@msp.example");
+        sim.add_agent(GONE, "Gary One", "gary@msp.example");
+        sim.change_agent(GONE, true, false);
+        sim.add_agent(UNBOUND, "Una Bound", "una@msp.example");
+        let api = sim.add_application(ME, "JIT Service", "read:tickets edit:tickets read:customers");
+        let status = |name: &str| sim.add_status(name, false);
+        let statuses = Statuses {
+            requested: status("JIT requested"),
+            active: status("JIT active"),
+            refused: status("JIT refused"),
+            done: status("JIT done"),
+        };
+        let plan = Plan {
+            kind: "halopsa",
+            settings: vec![
+                format!("site={}", sim.base_url()),
+                format!("client_id={}", api.client_id),
+                "tenant=acme".to_owned(),
+            ],
+            secrets: vec![("client-secret", api.client_secret), ("hook-password", PASSWORD.to_owned())],
+            acme,
+            jane: JANE,
+            gone: GONE,
+            board: team,
+            statuses,
+        };
+        let contact = sim.add_user(acme, "Ann Example", "ann@acme.example");
+        let button = sim.add_outcome("Request JIT access", Some(statuses.requested));
+        let field = sim.add_field("CFJitAccess", "JIT access", FieldKind::Select, &["Exchange", "Helpdesk"]);
+        (Arc::new(Self { id, button, field, kind, acme, stranger, contact, statuses, sim }), plan)
+    }
+
+    fn actor(&self, who: Who) -> Actor {
+        match who {
+            Who::Jane => self.sim.acting(JANE),
+            Who::Unbound => self.sim.acting(UNBOUND),
+            Who::Gone => self.sim.acting(GONE),
+            Who::Contact => self.sim.as_user(self.contact),
+            Who::Program => self.sim.as_application(PROGRAM, JANE),
+        }
+    }
+
+    fn shows(&self, password: &str) {
+        self.sim.put_webhook(json!({"id": self.sim.webhooks()[0]["id"], "basic_password": password}));
+    }
+}
+
+#[async_trait::async_trait]
+impl super::Desk for Desk {
+    fn connection(&self) -> &'static str {
+        self.id
+    }
+
+    fn ticket(&self, of: Whose) -> i64 {
+        let client = if of == Whose::Acme { self.acme } else { self.stranger };
+        let new = NewTicket::new("Mailbox migration", TEAM).set("client_id", client).set("tickettype_id", self.kind);
+        self.sim.add_ticket(JANE, new).unwrap()
+    }
+
+    fn click(&self, who: Who, ticket: i64) {
+        self.actor(who).run_action(ticket, self.button, &[]).unwrap();
+    }
+
+    fn other_ways(&self) -> Vec<Way> {
+        vec![Way::Field(self.field, "Exchange")]
+    }
+
+    fn click_by(&self, way: &Way, who: Who, ticket: i64) {
+        match way {
+            // The first of its options.
+            Way::Field(field, _) => self.actor(who).set_field(ticket, *field, "1").unwrap(),
+            Way::Board(_) => panic!("nothing tells who moved a ticket"),
+        }
+    }
+
+    fn touch(&self, ticket: i64) {
+        // Another text each time: what changes nothing rings no bell.
+        let summary = format!("Mailbox migration, urgent {}", self.sim.deliveries().len());
+        self.sim.acting(JANE).set_summary(ticket, &summary).unwrap();
+    }
+
+    fn stands(&self, ticket: i64) -> Standing {
+        self.statuses.of(&self.sim.ticket(ticket).unwrap()["status_id"])
+    }
+
+    fn notes(&self, ticket: i64) -> Vec<Told> {
+        let is_mailed = !self.sim.mails().is_empty();
+        let ours = self.sim.notes(ticket).into_iter().filter(|note| note["who_agentid"] == ME);
+        let told = |note: Value| Told {
+            text: without_marker(note["note"].as_str().unwrap()),
+            is_internal: note["hiddenfromuser"] == true && !is_mailed,
+        };
+        ours.map(told).collect()
+    }
+
+    fn hook(&self) -> String {
+        self.sim.webhooks()[0]["url"].as_str().unwrap().to_owned()
+    }
+
+    /// Nothing is signed: a message only rings, so that there is nothing in it worth changing.
+    fn forgeries(&self) -> &'static [Wrong] {
+        &[Wrong::Unproven, Wrong::ByAnother]
+    }
+
+    fn goes_wrong(&self, how: Wrong) {
+        self.is_honest();
+        match how {
+            Wrong::Unproven => self.sim.set_delivery(|rules| rules.without_credentials = true),
+            Wrong::ByAnother => self.shows("another-password-that-is-as-long-as-ours"),
+            Wrong::Changed => panic!("nothing is signed"),
+            Wrong::Lost => self.sim.set_delivery(|rules| rules.lose = 100),
+        }
+    }
+
+    fn is_honest(&self) {
+        self.sim.reset_delivery();
+        self.shows(PASSWORD);
+    }
+
+    fn holds(&self, is_held: bool) {
+        match is_held {
+            true => self.sim.set_delivery(|rules| (rules.hold, rules.batch) = (true, true)),
+            false => self.sim.release(),
+        }
+    }
+
+    fn switches_off(&self) -> bool {
+        self.sim.put_webhook(json!({"id": self.sim.webhooks()[0]["id"], "disabled": true}));
+        true
+    }
+
+    fn answers(&self) -> Vec<Option<u16>> {
+        self.sim.deliveries().iter().map(|delivery| delivery.status).collect()
+    }
+
+    fn replay(&self) {
+        for n in 1..=self.sim.deliveries().len() {
+            assert!(self.sim.replay(n));
+        }
+    }
+
+    fn proven(&self) -> Message {
+        let body = self.sim.deliveries().pop().unwrap().body;
+        Message { header: ("authorization", basic("latchkey", PASSWORD)), body }
+    }
+
+    fn loses_its_webhook(&self) {
+        self.sim.put_webhook(json!({"id": self.sim.webhooks()[0]["id"], "active": false}));
+    }
+
+    async fn settled(&self) {
+        self.sim.settled().await;
+    }
+}
