@@ -51,7 +51,7 @@ fn is_listed(cx: &Cx<'_>, ticket: &Ticket) -> bool {
         && is_among("team", ticket.team)
         && is_among("ticketids", ticket.id)
         && !(cx.asks("open_only") && is_closed)
-        && !(cx.asks("closed_only") && !is_closed)
+        && (is_closed || !cx.asks("closed_only"))
         && !(cx.request.query("includeclosed").is_some() && !cx.asks("includeclosed") && is_closed)
 }
 
