@@ -70,7 +70,7 @@ pub(crate) async fn fields(tenant: &Tenant) -> Result<Vec<Field>, CallError> {
     let options = |name: &str| {
         let list = lists.iter().find(|field| field.name.eq_ignore_ascii_case(name));
         let picks = list.and_then(|field| field.picklist_values.clone()).unwrap_or_default();
-        picks.into_iter().filter(|pick| is_active(pick)).map(|pick| pick.value).collect()
+        picks.into_iter().filter(is_active).map(|pick| pick.value).collect()
     };
     let field = |pick: Pick| {
         let name = pick.label.unwrap_or_default();

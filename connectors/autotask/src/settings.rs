@@ -240,7 +240,7 @@ impl Settings {
         if self.calls_per_hour < 100 {
             return Err("calls_per_hour must be at least 100");
         }
-        if self.internal_publish == 1 || self.internal_publish < 1 {
+        if self.internal_publish <= 1 {
             return Err("internal_publish must be an internal one, such as 2: customers see notes with 1");
         }
         if self.completed_statuses.is_empty() {
