@@ -192,7 +192,7 @@ impl Outside {
         urgency: Urgency,
         request: reqwest::RequestBuilder,
     ) -> Result<Answer, CallError> {
-        let _permit = self.budget.enter(op, urgency, self.clock.as_ref())?;
+        let _permit = self.budget.enter(op, urgency, self.clock.as_ref()).await?;
         let started = self.clock.monotonic();
         let result = read(op, request, self.max_answer).await;
         let took = self.clock.monotonic().saturating_sub(started);

@@ -62,7 +62,7 @@ pub(super) async fn fetch(shared: Arc<Shared>, hand: mpsc::Sender<Task>) {
 }
 
 async fn claim(shared: &Shared) -> Result<Vec<Task>, StoreError> {
-    let Wanted { free, removals_only, busy } = shared.slots.wanted();
+    let Wanted { free, removals_only, busy, full } = shared.slots.wanted();
     if free == 0 {
         return Ok(Vec::new());
     }
@@ -77,6 +77,7 @@ async fn claim(shared: &Shared) -> Result<Vec<Task>, StoreError> {
         free,
         lease_until: now + shared.settings.lease,
         busy,
+        full,
         removals_only: removals_only || is_apart,
         spares_leases: is_apart,
     };

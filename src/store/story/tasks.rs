@@ -168,10 +168,14 @@ pub(crate) async fn a_connection_at_its_limit_is_skipped_but_not_by_removals(sto
         ],
     )
     .await;
-    let busy = Claim { busy: vec![connection("slow")], ..claim_at(START) };
-    let mut slots: Vec<_> = store.claim(&busy).await.unwrap().iter().map(|t| t.work.slot()).collect();
+    let slow = vec![connection("slow")];
+    let full = Claim { busy: slow.clone(), full: slow.clone(), ..claim_at(START) };
+    let mut slots: Vec<_> = store.claim(&full).await.unwrap().iter().map(|t| t.work.slot()).collect();
     slots.sort();
-    assert_eq!(slots, ["converge:a2", "converge:a3", "due:g1"]);
+    assert_eq!(slots, ["converge:a3", "due:g1"]);
+    let busy = Claim { busy: slow, ..claim_at(START) };
+    let slots: Vec<_> = store.claim(&busy).await.unwrap().iter().map(|t| t.work.slot()).collect();
+    assert_eq!(slots, ["converge:a2"]);
     assert_eq!(one(store, START).await.work.slot(), "converge:a1");
 }
 

@@ -1,8 +1,11 @@
 //! How many calls a connection may have in flight, with a share that only removals may use.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,7 +22,10 @@ pub enum Urgency {
 }
 
 const ORDINARY: usize = 6;
-const RESERVED: usize = 4;
+const RESERVED: usize = 8;
+
+/// How long a removal waits for its turn. Being asked again by the queue costs more than most calls take.
+const TURN: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -37,8 +43,9 @@ impl Budget {
         }
     }
 
-    /// A permit, or the word to come back later: a slow tenant must not hold a worker that waits.
-    pub(super) fn enter(
+    /// A permit, or the word to come back later: a slow tenant must not hold a worker that waits. A removal waits, for
+    /// a moment.
+    pub(super) async fn enter(
         &self,
         op: &'static str,
         urgency: Urgency,
@@ -51,14 +58,21 @@ impl Budget {
                 return Err(CallError::not_yet(op, held_until.since(now), "the vendor asked this connection to wait"));
             }
         }
-        let full = || CallError::transient(op, "the connection has all its calls in flight");
-        let ordinary = Arc::clone(&self.ordinary).try_acquire_owned();
-        match urgency {
-            Urgency::Ordinary => ordinary.map_err(|_| full()),
-            Urgency::Removal => match Arc::clone(&self.reserved).try_acquire_owned() {
-                Ok(permit) => Ok(permit),
-                Err(_) => ordinary.map_err(|_| full()),
-            },
+        let turn = match urgency {
+            Urgency::Ordinary => Arc::clone(&self.ordinary).try_acquire_owned().ok(),
+            Urgency::Removal => self.turn().await,
+        };
+        turn.ok_or_else(|| CallError::transient(op, "the connection has all its calls in flight"))
+    }
+
+    /// A removal's permit: of its own share first.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let (reserved, ordinary) = (Arc::clone(&self.reserved), Arc::clone(&self.ordinary));
+        tokio::select! {
+            biased;
+            permit = reserved.acquire_owned() => permit.ok(),
+            permit = ordinary.acquire_owned() => permit.ok(),
+            () = tokio::time::sleep(TURN) => None,
         }
     }
 
