@@ -1,5 +1,5 @@
 //! Brings an account nearer to its target: observe, name the one next step, commit the intent, take it, commit the
-//! outcome ([`take`](super::steps)), look again. Create, enable, extend, overlap, expire, retry, crash recovery
+//! outcome (`steps`), look again. Create, enable, extend, overlap, expire, retry, crash recovery
 //! and drift repair are this same loop with another target.
 
 use std::{sync::Arc, time::Duration};
