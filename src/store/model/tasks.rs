@@ -186,7 +186,10 @@ fn release(db: &mut Db, now: Timestamp, most: Priority) {
         .leased
         .keys()
         .filter_map(|id| Some((*id, db.rows.tasks.get(id)?)))
-        .filter(|(_, task)| task.lease_until <= now && task.priority <= most)
+        .filter(|(_, task)| {
+            let is_far = task.priority == Priority::Removal && task.lease_until > now + crate::store::LONGEST_LEASE;
+            task.priority <= most && (task.lease_until <= now || is_far)
+        })
         .map(|(id, task)| (id, task.clone()))
         .collect();
     for (id, task) in over {
