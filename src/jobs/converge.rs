@@ -1,12 +1,12 @@
-//! Brings an account one step nearer to its target: observe, name the one next step, commit the intent,
-//! take it, commit the outcome, look again. Create, enable, extend, overlap, expire, retry, crash recovery
+//! Brings an account nearer to its target: observe, name the one next step, commit the intent, take it, commit the
+//! outcome (`steps`), look again. Create, enable, extend, overlap, expire, retry, crash recovery
 //! and drift repair are this same loop with another target.
 
 use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
     AccountId, Directory, EntitlementId, GrantId, Timestamp,
-    directory::{Known, Next, Observation, Outcome, Password, Step, Target, step_key},
+    directory::{Known, Next, Observation, Step, Target, step_key},
     outside::Urgency,
 };
 use serde_json::json;
@@ -23,23 +23,13 @@ use crate::{
         proof::NotOff,
     },
     audit::{AuditEntry, By, Code},
-    clock_guard::Doubt,
     jobs::{
         queue::{LeaseHandle, Ran},
         task::Task,
     },
     registry::InForce,
-    store::{CommitName, Finish, Happening, StoreError, Transition},
+    store::{CommitName, Finish, Happening, Transition},
 };
-
-/// How soon a step is tried again that only lacked time.
-const SOON: Duration = Duration::from_secs(2);
-
-/// When a step that gives is thought of again while the database is compared with the directories.
-const COMPARED_LATER: Duration = Duration::from_secs(60);
-
-/// A giving step is sent only if the lease outlives the call by this much.
-const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 /// One account as this run found it.
 pub(super) struct Scene {
@@ -73,7 +63,7 @@ impl Jobs {
             Ok(seen) => Observation { at: looked_at, ..seen },
             Err(error) => {
                 return match blind_cut(&scene, looked_at) {
-                    Some(step) => self.take(scene, step, task, lease).await,
+                    Some(step) => self.take(scene, step, None, task, lease).await,
                     None => self.trouble(scene, None, error, task, lease).await,
                 };
             }
@@ -85,11 +75,11 @@ impl Jobs {
         }
         match scene.directory.next(&scene.target, &seen, &scene.account.known, now) {
             Next::Step(step) if step.is_giving() => match self.dead(&scene).await {
-                Ok(dead) if dead.is_empty() => self.take(scene, step, task, lease).await,
+                Ok(dead) if dead.is_empty() => self.take(scene, step, None, task, lease).await,
                 Ok(dead) => self.refuse_dead(scene, &dead, lease).await,
                 Err(error) => self.trouble(scene, None, error, task, lease).await,
             },
-            Next::Step(step) => self.take(scene, step, task, lease).await,
+            Next::Step(step) => self.take(scene, step, Some(seen), task, lease).await,
             Next::Wait { until, why } => self.wait(scene, until, why, lease).await,
             Next::Reached => self.reached(scene, seen, lease).await,
             Next::Impossible { why } => self.impossible(scene, why, None, None, lease).await,
@@ -134,93 +124,6 @@ impl Jobs {
         transition.lease = Some((lease.lease(), Finish::At(now)));
         self.store.commit(transition).await?;
         Ok(Some(Ran::Committed))
-    }
-
-    async fn take(&self, mut scene: Scene, step: Step, task: &Task, lease: &LeaseHandle) -> Result<Ran, JobError> {
-        let now = self.clock.now();
-        // A task that once was a removal is claimed as one also where the clock is nobody else's.
-        if step.is_giving() && self.trust.doubt().is_some_and(Doubt::is_apart) {
-            return Ok(Ran::Finish(Finish::At(now + SOON)));
-        }
-        if step.is_giving() && lease.remaining(now) < scene.directory.call_timeout() + LEASE_MARGIN {
-            tracing::warn!(account = %scene.account.id, step = step.name(), "the lease is too short for this step now; looking again");
-            return Ok(Ran::Finish(Finish::At(now + SOON)));
-        }
-        let secret = match &step {
-            Step::Create { password } | Step::SetPassword { password } => Some(self.open_password(password).await?),
-            Step::ScramblePassword => Some(scene.directory.password(&mut |buffer| self.random.fill(buffer))),
-            _ => None,
-        };
-        let mut intent = Transition::new(CommitName::StepIntent, now);
-        self.notice_surprise(&mut intent, &mut scene);
-        scene.account.known = scene.account.known.clone().intending(&step, now);
-        scene.account.first_off = None;
-        if step.is_giving() {
-            scene.account.gave_at = Some(now);
-            // Nothing is given on the strength of a grant or a rule that has changed since it was looked at.
-            intent.revision = Some(scene.revision);
-            intent.grants = scene.grants.iter().filter(|g| g.state.is_living()).cloned().collect();
-        }
-        intent.is_removal = !step.is_giving();
-        intent.lease = Some((lease.lease(), Finish::Keep));
-        intent.audit.push(act(&scene, Code::StepIntent, step.is_giving(), now, json!({ "step": step })));
-        match self.save(intent, &mut scene.account).await {
-            // There it would be refused again and again.
-            Err(JobError::Store(StoreError::Conflict)) if self.store.generation().await?.comparing.is_some() => {
-                return Ok(Ran::Finish(Finish::At(now + COMPARED_LATER)));
-            }
-            saved => saved?,
-        }
-        if step.is_giving() {
-            scene.grants.iter_mut().filter(|g| g.state.is_living()).for_each(|g| g.version += 1);
-        }
-        match scene.directory.perform(&step, &scene.account.reference(), secret.as_ref()).await {
-            Ok(outcome) => self.performed(scene, &step, &outcome, lease).await,
-            Err(error) => self.trouble(scene, Some(step), error, task, lease).await,
-        }
-    }
-
-    async fn performed(
-        &self,
-        mut scene: Scene,
-        step: &Step,
-        outcome: &Outcome,
-        lease: &LeaseHandle,
-    ) -> Result<Ran, JobError> {
-        let now = self.clock.now();
-        scene.account.known = scene.account.known.clone().after(step, outcome, now);
-        let mut transition = Transition::new(CommitName::StepOutcome, now);
-        transition.is_removal = !step.is_giving();
-        let pause = scene.account.took(step);
-        transition.lease = Some((lease.lease(), Finish::At(now + pause)));
-        if !step.is_giving() && self.is_long_overdue(&scene, now) {
-            self.grow_louder(&mut transition, &mut scene, "the directory goes on showing it");
-        }
-        let code = match outcome {
-            Outcome::Done { .. } => Code::StepDone,
-            Outcome::NotBefore(_) => Code::StepNotBefore,
-            Outcome::NoWay { .. } => Code::StepNoWay,
-        };
-        let detail = json!({ "step": step.name(), "outcome": outcome });
-        transition.audit.push(act(&scene, code, step.is_giving(), now, detail));
-        tracing::info!(account = %scene.account.id, connection = %scene.account.directory, step = step.name(), %code, "step");
-        self.save(transition, &mut scene.account).await?;
-        Ok(Ran::Committed)
-    }
-
-    /// Something has to be done although off was proven and nobody asked: somebody gave it back outside Latchkey.
-    fn notice_surprise(&self, transition: &mut Transition, scene: &mut Scene) {
-        if !scene.grants.is_empty() || scene.account.off_since.is_none() {
-            return;
-        }
-        scene.account.off_since = None;
-        scene.account.is_surprised = true;
-        scene.account.known.sessions_cut = None;
-        scene.account.known.password = Password::Unknown;
-        tracing::error!(account = %scene.account.id, connection = %scene.account.directory,
-            "the account was changed outside Latchkey after its access had ended; it is cut again");
-        metrics::counter!("accounts_cut_again_total").increment(1);
-        transition.audit.push(act(scene, Code::AccountCutAgain, false, transition.now, json!({})));
     }
 
     async fn reached(&self, mut scene: Scene, seen: Observation, lease: &LeaseHandle) -> Result<Ran, JobError> {
@@ -381,14 +284,6 @@ impl Jobs {
         self.store.commit(transition).await?;
         account.version += 1;
         Ok(())
-    }
-
-    async fn open_password(
-        &self,
-        id: &latchkey_contract::SecretId,
-    ) -> Result<latchkey_contract::Secret<String>, JobError> {
-        let row = self.store.sealed(id).await?.ok_or(JobError::Sealed)?;
-        self.seal.open_text(&row).map_err(|_| JobError::Sealed)
     }
 }
 

@@ -18,6 +18,7 @@ mod poll;
 pub(crate) mod presence;
 pub mod queue;
 mod start;
+mod steps;
 pub mod sweep;
 pub mod task;
 mod tell;

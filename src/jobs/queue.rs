@@ -72,6 +72,8 @@ pub struct Settings {
     pub for_removals: usize,
     /// Jobs at once on one connection; removals pass this limit.
     pub per_connection: usize,
+    /// Removals at once on one connection: one that does not answer must not have every slot.
+    pub removals_per_connection: usize,
     /// How long a lease runs; a running job's is renewed at a third of it.
     pub lease: Duration,
     /// Jitter of the waits between attempts.
@@ -83,9 +85,10 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            slots: 16,
-            for_removals: 4,
+            slots: 24,
+            for_removals: 8,
             per_connection: 4,
+            removals_per_connection: 10,
             lease: Duration::from_secs(60),
             random: Arc::new(SystemRandom),
             trust: Arc::new(NoDoubt),

@@ -16,7 +16,7 @@ pub mod transfer;
 mod transition;
 mod watched;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
     AccountId, ConnectionId, CustomerId, GrantId, MailId, MappingId, PersonId, SecretId, TicketId, TicketRef,
@@ -210,7 +210,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Ends a session.
     async fn close_session(&self, token_hash: &str) -> Result<(), StoreError>;
 
-    /// Leases due tasks: at most `free`, at most one per key, none of the connections in `busy`, removals first.
+    /// Leases due tasks: at most `free`, at most one per key, of the connections in `busy` only removals, of those in
+    /// `full` no removals, removals first.
     async fn claim(&self, claim: &Claim) -> Result<Vec<Task>, StoreError>;
     /// Extends a lease. `false` when it was lost.
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<bool, StoreError>;
@@ -512,6 +513,10 @@ pub struct Session {
     pub idle_until: Timestamp,
 }
 
+/// No lease ends later than this from now. One that does was given by a clock that is ahead, and whoever holds it may be
+/// gone: what it was to take away is taken up by the next claim. What it was to give waits until it has run out.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(180);
+
 /// A claim for work.
 #[derive(Debug, Clone)]
 pub struct Claim {
@@ -521,8 +526,10 @@ pub struct Claim {
     pub free: usize,
     /// Until when the leases run.
     pub lease_until: Timestamp,
-    /// Connections at their limit.
+    /// Connections at their limit: of these only removals.
     pub busy: Vec<ConnectionId>,
+    /// Connections at their removals' limit: of these no removals either.
+    pub full: Vec<ConnectionId>,
     /// Only removals (priority 0) are wanted: every other slot is taken.
     pub removals_only: bool,
     /// Leases that ran out are left alone: by this process' clock it cannot be told whether they did.

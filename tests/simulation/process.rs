@@ -215,7 +215,15 @@ impl Process {
         let most = load.values().copied().filter(|n| *n < PER_CONNECTION).max().unwrap_or(0);
         let free = if room == 0 { free } else { room.min(PER_CONNECTION - most) };
         let now = self.guard.now();
-        Some(Claim { now, free, lease_until: now + LEASE, busy, removals_only: room == 0, spares_leases: false })
+        Some(Claim {
+            now,
+            free,
+            lease_until: now + LEASE,
+            busy,
+            full: vec![],
+            removals_only: room == 0,
+            spares_leases: false,
+        })
     }
 
     fn take(&mut self, task: Task) {

@@ -1,9 +1,11 @@
 //! The surface of a directory, and its nouns.
 //!
 //! Nobody runs provisioning steps: a pure [`Directory::next`] names the one next step from target
-//! and observation, [`Directory::perform`] takes it (one outside call), and the caller looks again.
+//! and observation, [`Directory::perform`] takes it (one outside call), and the caller looks again. Steps that take need no
+//! look between them ([`Observation::without`]).
 
 mod known;
+mod taken;
 
 use std::collections::{BTreeMap, BTreeSet};
 

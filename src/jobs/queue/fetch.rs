@@ -36,18 +36,19 @@ pub(super) async fn fetch(shared: Arc<Shared>, hand: mpsc::Sender<Task>) {
         if shared.is_stopping() || hand.is_closed() {
             break;
         }
-        if measured.is_none_or(|at| at.elapsed() >= MEASURED_EVERY) {
-            measure(&shared).await;
-            measured = Some(Instant::now());
-        }
         let asked = Instant::now();
         match claim(&shared).await {
             Ok(tasks) if !tasks.is_empty() => {
                 if !hand_over(&shared, &hand, tasks).await {
                     break;
                 }
+                measure_now_and_then(&shared, &mut measured).await;
             }
-            Ok(_) => rest(&shared, asked.elapsed()).await,
+            Ok(_) => {
+                let claiming_took = asked.elapsed();
+                measure_now_and_then(&shared, &mut measured).await;
+                rest(&shared, claiming_took).await;
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "tasks cannot be claimed; trying again");
                 pause(&shared, PULSE).await;
@@ -62,7 +63,7 @@ pub(super) async fn fetch(shared: Arc<Shared>, hand: mpsc::Sender<Task>) {
 }
 
 async fn claim(shared: &Shared) -> Result<Vec<Task>, StoreError> {
-    let Wanted { free, removals_only, busy } = shared.slots.wanted();
+    let Wanted { free, removals_only, busy, full } = shared.slots.wanted();
     if free == 0 {
         return Ok(Vec::new());
     }
@@ -77,6 +78,7 @@ async fn claim(shared: &Shared) -> Result<Vec<Task>, StoreError> {
         free,
         lease_until: now + shared.settings.lease,
         busy,
+        full,
         removals_only: removals_only || is_apart,
         spares_leases: is_apart,
     };
@@ -143,6 +145,14 @@ async fn pause(shared: &Shared, time: Duration) {
         () = shared.wake.notified() => {}
         () = tokio::time::sleep(time) => {}
         () = shared.stopped(Stop::Draining) => {}
+    }
+}
+
+/// After a claim, never before it: what is due as the service starts waits for no count.
+async fn measure_now_and_then(shared: &Shared, measured: &mut Option<Instant>) {
+    if measured.is_none_or(|at| at.elapsed() >= MEASURED_EVERY) {
+        measure(shared).await;
+        *measured = Some(Instant::now());
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) struct Slots {
     all: usize,
     ordinary: usize,
     per_connection: usize,
+    removals_per_connection: usize,
     taken: Mutex<HashMap<Key, Taken>>,
 }
 
@@ -35,6 +36,25 @@ pub(super) struct Wanted {
     pub(super) free: usize,
     pub(super) removals_only: bool,
     pub(super) busy: Vec<ConnectionId>,
+    pub(super) full: Vec<ConnectionId>,
+}
+
+/// Jobs on each connection.
+#[derive(Default)]
+struct Load<'a>(BTreeMap<&'a ConnectionId, usize>);
+
+impl<'a> Load<'a> {
+    fn add(&mut self, connection: &'a ConnectionId) {
+        *self.0.entry(connection).or_default() += 1;
+    }
+
+    fn at(&self, limit: usize) -> Vec<ConnectionId> {
+        self.0.iter().filter(|(_, n)| **n >= limit).map(|(connection, _)| (*connection).clone()).collect()
+    }
+
+    fn most_below(&self, limit: usize) -> usize {
+        self.0.values().copied().filter(|n| *n < limit).max().unwrap_or(0)
+    }
 }
 
 impl Slots {
@@ -43,24 +63,32 @@ impl Slots {
             all: settings.slots,
             ordinary: settings.slots.saturating_sub(settings.for_removals),
             per_connection: settings.per_connection.max(1),
+            removals_per_connection: settings.removals_per_connection.max(1),
             taken: Mutex::default(),
         }
     }
 
-    /// So few at a time that even if all were of the connection that has most, its limit would hold.
+    /// So few at a time that even if all were of the connection that has most, its limits would hold.
     pub(super) fn wanted(&self) -> Wanted {
         let taken = self.lock();
-        let mut load: BTreeMap<&ConnectionId, usize> = BTreeMap::new();
-        for connection in taken.values().filter_map(|t| t.connection.as_ref()) {
-            *load.entry(connection).or_default() += 1;
+        let (mut load, mut ends) = (Load::default(), Load::default());
+        for job in taken.values() {
+            let Some(connection) = &job.connection else { continue };
+            load.add(connection);
+            if job.is_removal {
+                ends.add(connection);
+            }
         }
-        let busy: Vec<_> = load.iter().filter(|(_, n)| **n >= self.per_connection).map(|(c, _)| (*c).clone()).collect();
-        let most = load.values().copied().filter(|n| *n < self.per_connection).max().unwrap_or(0);
+        let (busy, full) = (load.at(self.per_connection), ends.at(self.removals_per_connection));
         let ordinary = taken.values().filter(|t| !t.is_removal).count();
-        let free = self.all.saturating_sub(taken.len());
-        match self.ordinary.saturating_sub(ordinary).min(free) {
-            0 => Wanted { free, removals_only: true, busy },
-            some => Wanted { free: some.min(self.per_connection - most), removals_only: false, busy },
+        let all = self.all.saturating_sub(taken.len());
+        let free = all.min(self.removals_per_connection - ends.most_below(self.removals_per_connection));
+        match self.ordinary.saturating_sub(ordinary).min(all) {
+            0 => Wanted { free, removals_only: true, busy, full },
+            some => {
+                let free = some.min(free).min(self.per_connection - load.most_below(self.per_connection));
+                Wanted { free, removals_only: false, busy, full }
+            }
         }
     }
 

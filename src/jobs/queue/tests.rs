@@ -349,6 +349,24 @@ async fn a_connection_at_its_limit_is_skipped_while_removals_pass() {
     assert_eq!(worked.slots().len(), 7);
 }
 
+/// F175: a tenant that answers nothing has a share of the slots with its removals, and others' removals have theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_removals_at_one_connection_hold_up_no_other() {
+    let bench = Bench::new().await;
+    let (open, job) = gate();
+    let few = Settings { removals_per_connection: 3, ..settings() };
+    let (queue, worked) = bench.start(few, job);
+    let end = |n: usize, at: &str| task(converge(&format!("{at}{n}"), at), START, Priority::Removal);
+    bench.add((0..1000).map(|n| end(n, "dead")).collect()).await;
+    until("the limit is reached", async || worked.slots().len() == 3).await;
+    bench.add((0..2).map(|n| end(n, "well")).collect()).await;
+    until("others end", async || worked.slots().len() == 5).await;
+    assert_eq!(worked.slots().iter().filter(|slot| slot.starts_with("converge:dead")).count(), 3);
+    open.add_permits(2000);
+    until("idle", async || queue.idle().await).await;
+    assert_eq!(worked.slots().len(), 1002);
+}
+
 /// F175: what one PSA has to be asked, however much it is, waits for itself alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_looks_at_one_psa_hold_up_no_other_connection() {

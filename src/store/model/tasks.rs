@@ -154,9 +154,9 @@ pub(super) fn claim(db: &mut Db, claim: &Claim) -> Vec<Task> {
         .filter_map(|(priority, run_at, id)| {
             let task = db.rows.tasks.get(&id)?;
             let is_first = taken.insert(task.key.clone());
-            let is_at_limit = task.work.connection().is_some_and(|c| claim.busy.contains(c));
-            (is_first && may_run(task) && (priority == Priority::Removal || !is_at_limit))
-                .then_some((priority, task.risk, run_at, id))
+            let limits = if priority == Priority::Removal { &claim.full } else { &claim.busy };
+            let is_at_limit = task.work.connection().is_some_and(|c| limits.contains(c));
+            (is_first && may_run(task) && !is_at_limit).then_some((priority, task.risk, run_at, id))
         })
         .collect();
     first.sort_unstable();
@@ -186,7 +186,10 @@ fn release(db: &mut Db, now: Timestamp, most: Priority) {
         .leased
         .keys()
         .filter_map(|id| Some((*id, db.rows.tasks.get(id)?)))
-        .filter(|(_, task)| task.lease_until <= now && task.priority <= most)
+        .filter(|(_, task)| {
+            let is_far = task.priority == Priority::Removal && task.lease_until > now + crate::store::LONGEST_LEASE;
+            task.priority <= most && (task.lease_until <= now || is_far)
+        })
         .map(|(id, task)| (id, task.clone()))
         .collect();
     for (id, task) in over {

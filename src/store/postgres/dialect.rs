@@ -28,14 +28,15 @@ pub(super) const HELD: &str =
 /// half of this from the server's, and its holder must not believe in it any more.
 pub(super) const LEASE_GRACE_MS: i64 = 2 * crate::clock_guard::APART.as_secs().cast_signed() * 1000;
 
-/// Leases that ran out, but for those whose holder is just writing under them.
+/// Leases that ran out, and those of removals that end after $3, but for those whose holder is just writing under them.
 pub(super) const RELEASE: &str =
     "UPDATE tasks SET state = 'pending', lease_until = NULL, last_error = 'the lease ran out'
-     WHERE id IN (SELECT id FROM tasks WHERE state = 'leased' AND lease_until <= $1 AND priority <= $2
+     WHERE id IN (SELECT id FROM tasks
+                  WHERE state = 'leased' AND priority <= $2 AND (lease_until <= $1 OR (priority = 0 AND lease_until > $3))
                   FOR UPDATE SKIP LOCKED)";
 
-/// Leases what is due: at most one task per key, none of the connections at their limit but removals. The greatest risk
-/// goes first among removals that are due. What somebody is just writing is left for the next claim, which that COMMIT asks
+/// Leases what is due: at most one task per key, none of the connections at their limit but removals, and none of
+/// those at their removals' limit. The greatest risk goes first among removals that are due. What somebody is just writing is left for the next claim, which that COMMIT asks
 /// for. While this is an older copy that is compared first, whichever process noted that, nothing but removals in directories
 /// that were compared.
 pub(super) const CLAIM: &str = "WITH due AS MATERIALIZED (
@@ -47,8 +48,9 @@ pub(super) const CLAIM: &str = "WITH due AS MATERIALIZED (
                     AND t.connection IN (SELECT jsonb_array_elements_text(CAST(m.value AS jsonb)) FROM meta AS m WHERE m.name = 'compared'))
                 OR (t.priority = 0 AND t.kind = 'due'
                     AND EXISTS (SELECT 1 FROM meta WHERE name = 'compared' AND value <> '[]')))
-           AND (t.priority = 0 OR t.connection IS NULL
-                OR t.connection NOT IN (SELECT jsonb_array_elements_text(CAST($4 AS jsonb))))
+           AND (t.connection IS NULL
+                OR (t.priority > 0 AND t.connection NOT IN (SELECT jsonb_array_elements_text(CAST($4 AS jsonb))))
+                OR (t.priority = 0 AND t.connection NOT IN (SELECT jsonb_array_elements_text(CAST($6 AS jsonb)))))
            AND NOT EXISTS (SELECT 1 FROM tasks AS l WHERE l.state = 'leased' AND l.key = t.key)
            AND NOT EXISTS (
                SELECT 1 FROM tasks AS e

@@ -16,7 +16,11 @@ use crate::{
 /// Most tasks of each kind that one sweep makes; the next goes on.
 const SWEPT: i64 = 500;
 
-pub(super) struct Sweep(pub(super) Timestamp);
+pub(super) struct Sweep {
+    pub(super) now: Timestamp,
+    /// Something was missing to who only read.
+    pub(super) makes: bool,
+}
 
 #[async_trait]
 impl Write for Sweep {
@@ -31,24 +35,36 @@ impl Write for Sweep {
     }
 
     async fn run(&self, conn: &mut Conn, room: Room) -> Result<u64, StoreError> {
-        enroll::forget_old(conn, self.0).await?;
-        let mut missing = due(conn).await?;
-        missing.extend(converge(conn, self.0).await?);
-        missing.extend(presence(conn, self.0).await?);
+        enroll::forget_old(conn, self.now).await?;
         if room == Room::Free {
-            missing.extend(tell(conn, self.0).await?);
-            missing.extend(deliveries(conn).await?);
-            missing.extend(polls(conn, self.0).await?);
-            missing.extend(rechecks(conn, self.0).await?);
-            missing.extend(alerts(conn, self.0).await?);
-            missing.extend(mails(conn, self.0).await?);
-            missing.extend(audit_head(conn, self.0).await?);
+            forget_mails(conn, self.now).await?;
         }
+        if !self.makes {
+            return Ok(0);
+        }
+        let missing = missing(conn, self.now, room).await?;
         for task in &missing {
-            tasks::add(conn, task, self.0).await?;
+            tasks::add(conn, task, self.now).await?;
         }
         Ok(missing.len() as u64)
     }
+}
+
+/// What rows need and is not there. It takes the longer the more is stored: who writes asks only if there is something.
+pub(super) async fn missing(conn: &mut Conn, now: Timestamp, room: Room) -> Result<Vec<NewTask>, StoreError> {
+    let mut missing = due(conn).await?;
+    missing.extend(converge(conn, now).await?);
+    missing.extend(presence(conn, now).await?);
+    if room == Room::Free {
+        missing.extend(tell(conn, now).await?);
+        missing.extend(deliveries(conn).await?);
+        missing.extend(polls(conn, now).await?);
+        missing.extend(rechecks(conn, now).await?);
+        missing.extend(alerts(conn, now).await?);
+        missing.extend(mails(conn, now).await?);
+        missing.extend(audit_head(conn, now).await?);
+    }
+    Ok(missing)
 }
 
 /// Removals, and tellings, are asked for again also where their task lies dead: they are never given up.
@@ -138,14 +154,19 @@ async fn tell(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreErro
 /// Sent and refused mails are kept this long, so that one can see what went out.
 const MAILS_KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
-/// Mails whose task is missing or dead. Those that were settled long ago go.
-async fn mails(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
+/// Mails that were settled long ago go.
+async fn forget_mails(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM mails WHERE id IN (SELECT id FROM mails WHERE is_open = 0 AND at < $1 LIMIT $2)")
         .bind(now.millis() - MAILS_KEPT_MS)
         .bind(SWEPT)
-        .execute(&mut *conn)
+        .execute(conn)
         .await
         .map_err(engine)?;
+    Ok(())
+}
+
+/// Mails whose task is missing or dead.
+async fn mails(conn: &mut Conn, now: Timestamp) -> Result<Vec<NewTask>, StoreError> {
     let rows: Vec<String> = sqlx::query_scalar(
         "SELECT m.id FROM mails AS m LEFT JOIN tasks AS t ON t.slot = 'mail:' || m.id
          WHERE m.is_open = 1 AND (t.id IS NULL OR t.state = 'dead') ORDER BY m.at LIMIT $1",

@@ -141,13 +141,14 @@ impl Write for Claim {
             release(conn, claim.now, removals_only).await?;
         }
         let free = i64::try_from(claim.free).unwrap_or(i64::MAX);
-        // Removals pass a connection's limit: what is running there must never hold up an end.
+        // Removals pass a connection's limit: what else is running there must never hold up an end.
         let rows: Vec<Leased> = sqlx::query_as(dialect::CLAIM)
             .bind(claim.now.millis())
             .bind(claim.lease_until.millis())
             .bind(if removals_only { Priority::Removal } else { Priority::Telling } as i64)
             .bind(row::encode(&claim.busy)?)
             .bind(free)
+            .bind(row::encode(&claim.full)?)
             .fetch_all(&mut *conn)
             .await
             .map_err(engine)?;
@@ -182,6 +183,7 @@ async fn release(conn: &mut Conn, now: Timestamp, removals_only: bool) -> Result
     sqlx::query(dialect::RELEASE)
         .bind(now.millis() - dialect::LEASE_GRACE_MS)
         .bind(if removals_only { Priority::Removal } else { Priority::Telling } as i64)
+        .bind((now + store::LONGEST_LEASE).millis())
         .execute(conn)
         .await
         .map_err(engine)?;

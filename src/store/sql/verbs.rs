@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::{
     Arguments, Db, Engine, audit, audit_read, commit, dialect, engine, enroll, generation, intake, keys, people, rules,
-    sweep, tasks, watched,
+    sweep, tasks, watched, write::Room,
 };
 use crate::{
     access::{Account, Grant, trigger::Sighting},
@@ -489,7 +489,10 @@ impl Store for Engine {
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.write(sweep::Sweep(now)).await
+        let mut reader = self.readers.acquire().await.map_err(engine)?;
+        let makes = !sweep::missing(&mut reader, now, Room::Free).await?.is_empty();
+        drop(reader);
+        self.write(sweep::Sweep { now, makes }).await
     }
 
     async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError> {

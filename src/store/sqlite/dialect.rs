@@ -22,16 +22,16 @@ pub(super) const AUDIT_NEWEST: &str = "SELECT seq, at, code, grant_id, ticket, d
 pub(super) const HELD: &str =
     "SELECT priority, again_at, lease_until FROM tasks WHERE id = $1 AND fence = $2 AND state = 'leased'";
 
-/// Leases that ran out.
+/// Leases that ran out, and those of removals that end after $3.
 pub(super) const RELEASE: &str =
     "UPDATE tasks SET state = 'pending', lease_until = NULL, last_error = 'the lease ran out'
-    WHERE state = 'leased' AND lease_until <= $1 AND priority <= $2";
+    WHERE state = 'leased' AND priority <= $2 AND (lease_until <= $1 OR (priority = 0 AND lease_until > $3))";
 
 /// A process that is alone with its database waits for no lease but its own.
 pub(super) const LEASE_GRACE_MS: i64 = 0;
 
-/// Leases what is due: at most one task per key, none of the connections at their limit but removals. The greatest risk
-/// goes first among removals that are due. While this is an older copy that is compared first, nothing but removals in
+/// Leases what is due: at most one task per key, none of the connections at their limit but removals, and none of
+/// those at their removals' limit. The greatest risk goes first among removals that are due. While this is an older copy that is compared first, nothing but removals in
 /// directories that were compared.
 pub(super) const CLAIM: &str =
     "UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
@@ -45,8 +45,9 @@ pub(super) const CLAIM: &str =
                    AND t.connection IN (SELECT j.value FROM meta AS m, json_each(m.value) AS j WHERE m.name = 'compared'))
                OR (t.priority = 0 AND t.kind = 'due'
                    AND EXISTS (SELECT 1 FROM meta WHERE name = 'compared' AND value <> '[]')))
-          AND (t.priority = 0 OR t.connection IS NULL
-               OR t.connection NOT IN (SELECT value FROM json_each($4)))
+          AND (t.connection IS NULL
+               OR (t.priority > 0 AND t.connection NOT IN (SELECT value FROM json_each($4)))
+               OR (t.priority = 0 AND t.connection NOT IN (SELECT value FROM json_each($6))))
           AND NOT EXISTS (SELECT 1 FROM tasks AS l WHERE l.state = 'leased' AND l.key = t.key)
           AND NOT EXISTS (
               SELECT 1 FROM tasks AS e

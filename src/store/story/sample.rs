@@ -179,6 +179,7 @@ pub(crate) fn claim_at(now: Timestamp) -> Claim {
         free: 100,
         lease_until: now + Duration::from_secs(60),
         busy: vec![],
+        full: vec![],
         removals_only: false,
         spares_leases: false,
     }

@@ -35,7 +35,8 @@ pub struct Share {
 /// What a vendor lets one connection do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Calls in flight. A connection that has them all is "not yet": nobody waits.
+    /// Calls in flight. For a connection that has them all nobody waits, but removals: being asked again by the queue costs
+    /// them more than most calls take.
     pub in_flight: Share,
     /// Calls in flight to one endpoint, which is the first segment of an op's path. A short wait for its turn is
     /// ordinary, so these are waited for, up to two seconds.
@@ -46,11 +47,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { in_flight: Share { ordinary: 6, removals: 4 }, per_endpoint: None, in_time: None }
+        Self { in_flight: Share { ordinary: 6, removals: 8 }, per_endpoint: None, in_time: None }
     }
 }
 
-/// How long a call waits for its turn at an endpoint.
+/// How long a call waits for its turn, where it waits.
 const TURN: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl Budget {
         }
     }
 
-    /// A permit, or the word to come back later: a slow tenant must not hold a worker that waits.
+    /// A permit, or the word to come back later: a slow tenant must not hold a worker that waits for more than a moment.
     pub(super) async fn enter(
         &self,
         op: &'static str,
@@ -94,10 +95,16 @@ impl Budget {
                 return Err(CallError::not_yet(op, held_until.since(now), "the vendor asked this connection to wait"));
             }
         }
-        let full = || CallError::transient(op, "the connection has all its calls in flight");
-        let in_flight = self.in_flight.try_enter(urgency).ok_or_else(full)?;
+        let in_flight = match urgency {
+            Urgency::Ordinary => self.in_flight.try_enter(urgency),
+            Urgency::Removal => self.in_flight.enter(urgency).await,
+        };
+        let in_flight =
+            in_flight.ok_or_else(|| CallError::transient(op, "the connection has all its calls in flight"))?;
         let endpoint = match self.endpoint(op) {
-            Some(lane) => Some(lane.enter(op, urgency).await?),
+            Some(lane) => Some(lane.enter(urgency).await.ok_or_else(|| {
+                CallError::transient(op, "the endpoint has all its calls in flight")
+            })?),
             None => None,
         };
         if let Some(spent) = &self.spent {
@@ -146,9 +153,10 @@ impl Lane {
         reserved.or_else(|| Arc::clone(&self.ordinary).try_acquire_owned().ok())
     }
 
-    async fn enter(&self, op: &'static str, urgency: Urgency) -> Result<OwnedSemaphorePermit, CallError> {
+    /// Waits for its turn, a moment at most.
+    async fn enter(&self, urgency: Urgency) -> Option<OwnedSemaphorePermit> {
         if let Some(permit) = self.try_enter(urgency) {
-            return Ok(permit);
+            return Some(permit);
         }
         let ordinary = Arc::clone(&self.ordinary).acquire_owned();
         let turn = async {
@@ -160,8 +168,7 @@ impl Lane {
                 },
             }
         };
-        let busy = || CallError::transient(op, "the endpoint has all its calls in flight");
-        tokio::time::timeout(TURN, turn).await.ok().and_then(Result::ok).ok_or_else(busy)
+        tokio::time::timeout(TURN, turn).await.ok().and_then(Result::ok)
     }
 }
 
@@ -198,6 +205,25 @@ mod tests {
         let _other = enter("GET /Resources/{id}", Urgency::Ordinary).await.unwrap();
         let _removal = enter("PATCH /Tickets", Urgency::Removal).await.unwrap();
         assert!(enter("PATCH /Tickets", Urgency::Removal).await.unwrap_err().is_transient());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_calls_are_in_flight_a_removal_waits_and_nothing_else_does() {
+        let budget = Budget::new(Limits::default());
+        let enter = |urgency| budget.enter("GET /users/{id}", urgency, &Still);
+        let mut permits = Vec::new();
+        while let Ok(permit) = enter(Urgency::Removal).await {
+            permits.push(permit);
+        }
+        assert_eq!(permits.len(), 14);
+        let began = tokio::time::Instant::now();
+        assert!(enter(Urgency::Ordinary).await.unwrap_err().is_transient());
+        assert_eq!(began.elapsed(), Duration::ZERO, "nobody waits");
+        let (removal, ()) = tokio::join!(enter(Urgency::Removal), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            permits.pop();
+        });
+        assert!(removal.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,0 +1,182 @@
+//! Taking steps: the intent is committed, the call is made, its outcome is committed.
+//!
+//! What gives is looked at after each step. What takes goes on from one look: nothing is risked by taking it, a person
+//! with access is not kept waiting for reads between two cuts, and no vendor's quota is spent on them. What was taken in
+//! this way is proven by new looks alone.
+
+use std::time::Duration;
+
+use latchkey_contract::{
+    Secret, SecretId,
+    directory::{Next, Observation, Outcome, Password, Step},
+};
+use serde_json::json;
+
+use super::{
+    JobError, Jobs,
+    converge::{Scene, act},
+};
+use crate::{
+    audit::Code,
+    clock_guard::Doubt,
+    jobs::{
+        queue::{LeaseHandle, Ran},
+        task::Task,
+    },
+    store::{CommitName, Finish, StoreError, Transition},
+};
+
+/// How soon a step is tried again that only lacked time.
+const SOON: Duration = Duration::from_secs(2);
+
+/// When a step that gives is thought of again while the database is compared with the directories.
+const COMPARED_LATER: Duration = Duration::from_secs(60);
+
+/// A giving step is sent only if the lease outlives the call by this much.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// So long after a look steps that take may still be named from it.
+const LOOK_HOLDS: Duration = Duration::from_secs(5);
+
+impl Jobs {
+    /// Takes the step, and where it takes something, those that follow from the same look.
+    pub(super) async fn take(
+        &self,
+        mut scene: Scene,
+        mut step: Step,
+        mut seen: Option<Observation>,
+        task: &Task,
+        lease: &LeaseHandle,
+    ) -> Result<Ran, JobError> {
+        let now = self.clock.now();
+        // A task that once was a removal is claimed as one also where the clock is nobody else's.
+        if step.is_giving() && self.trust.doubt().is_some_and(Doubt::is_apart) {
+            return Ok(Ran::Finish(Finish::At(now + SOON)));
+        }
+        if step.is_giving() && lease.remaining(now) < scene.directory.call_timeout() + LEASE_MARGIN {
+            tracing::warn!(account = %scene.account.id, step = step.name(), "the lease is too short for this step now; looking again");
+            return Ok(Ran::Finish(Finish::At(now + SOON)));
+        }
+        let mut secret = self.secret_of(&scene, &step).await?;
+        let mut intent = Transition::new(CommitName::StepIntent, now);
+        self.notice_surprise(&mut intent, &mut scene);
+        intend(&mut intent, &mut scene, &step);
+        if step.is_giving() {
+            scene.account.gave_at = Some(now);
+            // Nothing is given on the strength of a grant or a rule that has changed since it was looked at.
+            intent.revision = Some(scene.revision);
+            intent.grants = scene.grants.iter().filter(|g| g.state.is_living()).cloned().collect();
+        }
+        intent.is_removal = !step.is_giving();
+        intent.lease = Some((lease.lease(), Finish::Keep));
+        match self.save(intent, &mut scene.account).await {
+            // There it would be refused again and again.
+            Err(JobError::Store(StoreError::Conflict)) if self.store.generation().await?.comparing.is_some() => {
+                return Ok(Ran::Finish(Finish::At(now + COMPARED_LATER)));
+            }
+            saved => saved?,
+        }
+        if step.is_giving() {
+            scene.grants.iter_mut().filter(|g| g.state.is_living()).for_each(|g| g.version += 1);
+        }
+        loop {
+            let outcome = match scene.directory.perform(&step, &scene.account.reference(), secret.as_ref()).await {
+                Ok(outcome) => outcome,
+                Err(error) => return self.trouble(scene, Some(step), error, task, lease).await,
+            };
+            match self.performed(&mut scene, &step, &outcome, &mut seen, lease).await? {
+                Some(next) => step = next,
+                None => return Ok(Ran::Committed),
+            }
+            secret = self.secret_of(&scene, &step).await?;
+        }
+    }
+
+    /// Commits the outcome; with it the intent of the next step that takes, if the look still names one.
+    async fn performed(
+        &self,
+        scene: &mut Scene,
+        step: &Step,
+        outcome: &Outcome,
+        seen: &mut Option<Observation>,
+        lease: &LeaseHandle,
+    ) -> Result<Option<Step>, JobError> {
+        let now = self.clock.now();
+        scene.account.known = scene.account.known.clone().after(step, outcome, now);
+        let mut transition = Transition::new(CommitName::StepOutcome, now);
+        transition.is_removal = !step.is_giving();
+        let pause = scene.account.took(step);
+        if !step.is_giving() && self.is_long_overdue(scene, now) {
+            self.grow_louder(&mut transition, scene, "the directory goes on showing it");
+        }
+        let code = match outcome {
+            Outcome::Done { .. } => Code::StepDone,
+            Outcome::NotBefore(_) => Code::StepNotBefore,
+            Outcome::NoWay { .. } => Code::StepNoWay,
+        };
+        let detail = json!({ "step": step.name(), "outcome": outcome });
+        transition.audit.push(act(scene, code, step.is_giving(), now, detail));
+        tracing::info!(account = %scene.account.id, connection = %scene.account.directory, step = step.name(), %code, "step");
+        *seen = seen.take().filter(|_| pause.is_zero()).and_then(|seen| match outcome {
+            Outcome::Done { .. } => seen.without(step),
+            Outcome::NotBefore(_) | Outcome::NoWay { .. } => (!step.is_giving()).then_some(seen),
+        });
+        let next = seen.as_ref().and_then(|seen| self.next_cut(scene, seen));
+        if let Some(next) = &next {
+            intend(&mut transition, scene, next);
+        }
+        let finish = if next.is_some() { Finish::Keep } else { Finish::At(now + pause) };
+        transition.lease = Some((lease.lease(), finish));
+        self.save(transition, &mut scene.account).await?;
+        Ok(next)
+    }
+
+    /// The next step that takes, as far as the look still tells.
+    fn next_cut(&self, scene: &Scene, seen: &Observation) -> Option<Step> {
+        let now = self.clock.now();
+        if now.since(seen.at) >= LOOK_HOLDS {
+            return None;
+        }
+        match scene.directory.next(&scene.target, seen, &scene.account.known, now) {
+            Next::Step(step) if !step.is_giving() => Some(step),
+            _ => None,
+        }
+    }
+
+    /// The password that a step sets.
+    async fn secret_of(&self, scene: &Scene, step: &Step) -> Result<Option<Secret<String>>, JobError> {
+        Ok(match step {
+            Step::Create { password } | Step::SetPassword { password } => Some(self.open_password(password).await?),
+            Step::ScramblePassword => Some(scene.directory.password(&mut |buffer| self.random.fill(buffer))),
+            _ => None,
+        })
+    }
+
+    async fn open_password(&self, id: &SecretId) -> Result<Secret<String>, JobError> {
+        let row = self.store.sealed(id).await?.ok_or(JobError::Sealed)?;
+        self.seal.open_text(&row).map_err(|_| JobError::Sealed)
+    }
+
+    /// Something has to be done although off was proven and nobody asked: somebody gave it back outside Latchkey.
+    fn notice_surprise(&self, transition: &mut Transition, scene: &mut Scene) {
+        if !scene.grants.is_empty() || scene.account.off_since.is_none() {
+            return;
+        }
+        scene.account.off_since = None;
+        scene.account.is_surprised = true;
+        scene.account.known.sessions_cut = None;
+        scene.account.known.password = Password::Unknown;
+        tracing::error!(account = %scene.account.id, connection = %scene.account.directory,
+            "the account was changed outside Latchkey after its access had ended; it is cut again");
+        metrics::counter!("accounts_cut_again_total").increment(1);
+        transition.audit.push(act(scene, Code::AccountCutAgain, false, transition.now, json!({})));
+    }
+}
+
+/// What is about to be done is committed before it is done.
+fn intend(transition: &mut Transition, scene: &mut Scene, step: &Step) {
+    scene.account.known = scene.account.known.clone().intending(step, transition.now);
+    scene.account.first_off = None;
+    let detail = json!({ "step": step });
+    transition.audit.push(act(scene, Code::StepIntent, step.is_giving(), transition.now, detail));
+}
