@@ -60,15 +60,13 @@ impl Jobs {
         let mut secret = self.secret_of(&scene, &step).await?;
         let mut intent = Transition::new(CommitName::StepIntent, now);
         self.notice_surprise(&mut intent, &mut scene);
-        intend(&mut intent, &mut scene, &step);
+        intend(&mut intent, &mut scene, &step, lease);
         if step.is_giving() {
             scene.account.gave_at = Some(now);
             // Nothing is given on the strength of a grant or a rule that has changed since it was looked at.
             intent.revision = Some(scene.revision);
             intent.grants = scene.grants.iter().filter(|g| g.state.is_living()).cloned().collect();
         }
-        intent.is_removal = !step.is_giving();
-        intent.lease = Some((lease.lease(), Finish::Keep));
         match self.save(intent, &mut scene.account).await {
             // There it would be refused again and again.
             Err(JobError::Store(StoreError::Conflict)) if self.store.generation().await?.comparing.is_some() => {
@@ -89,10 +87,13 @@ impl Jobs {
                 None => return Ok(Ran::Committed),
             }
             secret = self.secret_of(&scene, &step).await?;
+            let mut intent = Transition::new(CommitName::StepIntent, self.clock.now());
+            intend(&mut intent, &mut scene, &step, lease);
+            self.save(intent, &mut scene.account).await?;
         }
     }
 
-    /// Commits the outcome; with it the intent of the next step that takes, if the look still names one.
+    /// Commits the outcome. Answers the next step that takes, if the look still names one.
     async fn performed(
         &self,
         scene: &mut Scene,
@@ -122,9 +123,6 @@ impl Jobs {
             Outcome::NotBefore(_) | Outcome::NoWay { .. } => (!step.is_giving()).then_some(seen),
         });
         let next = seen.as_ref().and_then(|seen| self.next_cut(scene, seen));
-        if let Some(next) = &next {
-            intend(&mut transition, scene, next);
-        }
         let finish = if next.is_some() { Finish::Keep } else { Finish::At(now + pause) };
         transition.lease = Some((lease.lease(), finish));
         self.save(transition, &mut scene.account).await?;
@@ -174,9 +172,11 @@ impl Jobs {
 }
 
 /// What is about to be done is committed before it is done.
-fn intend(transition: &mut Transition, scene: &mut Scene, step: &Step) {
-    scene.account.known = scene.account.known.clone().intending(step, transition.now);
+fn intend(intent: &mut Transition, scene: &mut Scene, step: &Step, lease: &LeaseHandle) {
+    scene.account.known = scene.account.known.clone().intending(step, intent.now);
     scene.account.first_off = None;
+    intent.is_removal = !step.is_giving();
+    intent.lease = Some((lease.lease(), Finish::Keep));
     let detail = json!({ "step": step });
-    transition.audit.push(act(scene, Code::StepIntent, step.is_giving(), transition.now, detail));
+    intent.audit.push(act(scene, Code::StepIntent, step.is_giving(), intent.now, detail));
 }
