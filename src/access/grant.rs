@@ -10,7 +10,10 @@ use latchkey_contract::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Length, Proof};
+use super::{
+    Length, Proof,
+    follow::{Departure, Leaving, Stood},
+};
 use crate::rulebook::{Policy, Role};
 
 /// An account that is not handed over within this time is taken back.
@@ -50,6 +53,12 @@ pub struct Grant {
     pub account: AccountId,
     /// How long.
     pub length: Length,
+    /// What the ticket was when it asked; `None` where an earlier release did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stood: Option<Stood>,
+    /// The ticket has left, and access ends with it unless that is put right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Leaving>,
     /// Where it stands.
     pub state: State,
 }
@@ -166,8 +175,13 @@ pub enum Cause {
         /// Why, in their words: bounded, may be empty.
         reason: String,
     },
-    /// The ticket was closed or is gone.
+    /// The ticket was closed or is gone before anything was handed over.
     TicketEnded,
+    /// The ticket left what it asked for.
+    TicketLeft {
+        /// How.
+        how: Departure,
+    },
     /// A hold: JIT off, customer paused, person blocked.
     Held {
         /// A sentence naming the hold.
@@ -220,6 +234,13 @@ pub enum Event {
     },
     /// The person, the ticket or a hold ends it.
     End(Cause),
+    /// The ticket has left, and the grace is over.
+    Left {
+        /// How.
+        how: Departure,
+        /// Since when removal is owed.
+        since: Timestamp,
+    },
     /// The clock matters ([`due_at`] is reached).
     Due,
     /// The directory was read back and shows nothing left.
@@ -265,6 +286,10 @@ pub enum Telling {
     CutAgain,
     /// Removal is overdue and goes on.
     Overdue,
+    /// The ticket has left: access ends soon.
+    Leaving,
+    /// That was put right in time.
+    GoesOn,
 }
 
 /// The state after an event, and what follows.
@@ -342,6 +367,10 @@ pub fn step(state: &State, length: Length, event: &Event, now: Timestamp) -> Res
             state: Refused { why: cause.sentence(), at: now },
             effects: vec![Effect::Tell(Telling::Refused)],
         }),
+        (Held { .. }, Event::Left { how, .. }) => Ok(Step {
+            state: Refused { why: how.sentence().to_owned(), at: now },
+            effects: vec![Effect::Tell(Telling::Refused)],
+        }),
         (Granting { latest_end, .. }, Event::Reached) if now >= *latest_end => Ok(late(state, now)),
         (Granting { secret, latest_end }, Event::Reached) => Ok(Step {
             state: Delivering { secret: secret.clone(), since: now, latest_end: *latest_end },
@@ -373,6 +402,9 @@ pub fn step(state: &State, length: Length, event: &Event, now: Timestamp) -> Res
         }
         (Granting { .. } | Delivering { .. } | Active { .. }, Event::End(cause)) => {
             Ok(ending(state, cause.clone(), now))
+        }
+        (Granting { .. } | Delivering { .. } | Active { .. }, Event::Left { how, since }) => {
+            Ok(ending(state, Cause::TicketLeft { how: *how }, now.min(*since)))
         }
         (Granting { .. } | Delivering { .. } | Active { .. }, Event::Due) => match due_at(state) {
             Some(due) if now >= due => Ok(late(state, now)),
@@ -435,6 +467,30 @@ pub fn due_at(state: &State) -> Option<Timestamp> {
         | State::Refused { .. }
         | State::Denied { .. }
         | State::Lapsed { .. } => None,
+    }
+}
+
+impl Grant {
+    /// When the clock next matters for it ([`due_at`]), or its ticket's grace is over.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Timestamp> {
+        let due = due_at(&self.state)?;
+        Some(self.grace_end().map_or(due, |(_, ends_at)| due.min(ends_at)))
+    }
+
+    /// What its time having come means at this moment.
+    #[must_use]
+    pub fn due_event(&self, now: Timestamp) -> Event {
+        let is_sooner = |ends_at| due_at(&self.state).is_some_and(|due| ends_at < due);
+        match self.grace_end() {
+            Some((how, since)) if since <= now && is_sooner(since) => Event::Left { how, since },
+            _ => Event::Due,
+        }
+    }
+
+    fn grace_end(&self) -> Option<(Departure, Timestamp)> {
+        let leaving = self.leaving.as_ref().filter(|_| matches!(self.state, State::Active { .. }))?;
+        Some((leaving.how, leaving.ends_at))
     }
 }
 
@@ -505,6 +561,7 @@ impl Cause {
             Self::Revoked { by, reason } if reason.is_empty() => format!("ended by {by}"),
             Self::Revoked { by, reason } => format!("ended by {by}: {reason}"),
             Self::TicketEnded => "the ticket was closed or is gone".to_owned(),
+            Self::TicketLeft { how } => how.sentence().to_owned(),
             Self::Held { why } | Self::DeliveryFailed { why } | Self::GrantingFailed { why } => why.clone(),
         }
     }

@@ -7,6 +7,7 @@
 pub mod account;
 mod choose;
 pub mod decide;
+pub mod follow;
 pub mod grant;
 pub mod length;
 pub mod proof;

@@ -48,6 +48,8 @@ codes! {
     GrantRefused = "grant.refused", "the grant came to nothing; nothing was ever given";
     GrantDenied = "grant.denied", "an approver said no; nothing was ever given";
     GrantLapsed = "grant.lapsed", "nobody approved it in time; nothing was ever given";
+    GrantLeaving = "grant.leaving", "the ticket has left what it asked for: access ends when the grace is over";
+    GrantGoesOn = "grant.goes-on", "the ticket was put right in time: access goes on";
     StepIntent = "step.intent", "a step in a directory is about to be taken";
     StepDone = "step.done", "the step was taken";
     StepNotBefore = "step.not-before", "the directory takes the step later";

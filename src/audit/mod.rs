@@ -24,6 +24,8 @@
 //! | `grant.refused` | the grant came to nothing; nothing was ever given |
 //! | `grant.denied` | an approver said no; nothing was ever given |
 //! | `grant.lapsed` | nobody approved it in time; nothing was ever given |
+//! | `grant.leaving` | the ticket has left what it asked for: access ends when the grace is over |
+//! | `grant.goes-on` | the ticket was put right in time: access goes on |
 //! | `step.intent` | a step in a directory is about to be taken |
 //! | `step.done` | the step was taken |
 //! | `step.not-before` | the directory takes the step later |

@@ -199,6 +199,8 @@ impl Site {
             directory: "entra-contoso".parse().unwrap(),
             account: AccountId::parse(format!("a-{id}")).unwrap(),
             length: crate::access::Length::FOUR_HOURS,
+            stood: None,
+            leaving: None,
             state: state(secret.clone(), now),
         };
         let row = self.seal.seal(secret, None, "account password", &Secret::new(SECRET.to_owned()));

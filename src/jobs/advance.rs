@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{
     access::{
         Effect, Event, Grant, State,
-        grant::{Step, Telling, due_at, step},
+        grant::{Step, Telling, step},
         risk,
     },
     audit::{AuditEntry, By, Code},
@@ -44,7 +44,7 @@ pub fn write(
 ) {
     let now = transition.now;
     transition.audit.push(entry(grant, now, by));
-    if let Some(due) = due_at(&grant.state) {
+    if let Some(due) = grant.due_at() {
         let work = Work::Due { grant: grant.id.clone() };
         transition.tasks.push(NewTask::new(work, due, Priority::Removal).of(risk(&grant.policy)));
     }

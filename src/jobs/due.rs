@@ -4,7 +4,6 @@ use latchkey_contract::GrantId;
 
 use super::{JobError, Jobs, advance::advance};
 use crate::{
-    access::{Event, grant::due_at},
     audit::By,
     jobs::queue::{LeaseHandle, Ran},
     store::{CommitName, Finish, Transition},
@@ -14,7 +13,7 @@ impl Jobs {
     pub(super) async fn due(&self, id: &GrantId, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let Some(grant) = self.store.grant(id).await? else { return Ok(Ran::Finish(Finish::Done)) };
         let now = self.clock.now();
-        let Some(due) = due_at(&grant.state) else { return Ok(Ran::Finish(Finish::Done)) };
+        let Some(due) = grant.due_at() else { return Ok(Ran::Finish(Finish::Done)) };
         if now < due {
             return Ok(Ran::Finish(Finish::At(due)));
         }
@@ -22,7 +21,9 @@ impl Jobs {
         let mut transition = Transition::new(CommitName::Due, now);
         transition.lease = Some((lease.lease(), Finish::Done));
         transition.is_removal = true;
-        if advance(&mut transition, &grant, &Event::Due, &others, &By::Service, self.random.as_ref()).is_none() {
+        if advance(&mut transition, &grant, &grant.due_event(now), &others, &By::Service, self.random.as_ref())
+            .is_none()
+        {
             return Ok(Ran::Finish(Finish::Done));
         }
         self.store.commit(transition).await?;

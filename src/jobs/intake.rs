@@ -11,12 +11,12 @@ use serde_json::json;
 
 use super::{
     JobError, Jobs,
-    advance::{advance, alert},
+    advance::alert,
     asked::{Asker, actor, count, is_triggered, living, request, unwatched},
 };
 use crate::{
     access::{
-        Cause, Decision, Event, Holds, Refusal, Request, State,
+        Decision, Holds, Refusal, Request,
         decide::{Living, decide},
         grant::Telling,
         trigger::{Look, Sight, Sighting, look},
@@ -112,43 +112,22 @@ impl Jobs {
         let psa = world.registry.ticket_system(&at.connection)?;
         let asked_at = self.clock.now();
         match psa.read(&at.ticket).await? {
-            None => self.gone(&at, &hint, lease).await,
+            None => self.gone(&world, &at, &hint, lease).await,
             Some(ticket) => self.look_at(Reading { world, psa, hint, at, ticket, asked_at }, lease).await,
         }
     }
 
-    /// The ticket is gone: what was not handed over yet is taken back.
-    async fn gone(&self, at: &TicketRef, hint: &Hint, lease: &LeaseHandle) -> Result<Ran, JobError> {
-        let mut transition = Transition::new(CommitName::Seen, self.clock.now());
-        self.withdraw(&mut transition, at).await?;
-        self.settle(transition, hint, "ticket-gone", lease).await
-    }
-
-    /// Access that has not reached the person does not outlive its ticket.
-    async fn withdraw(&self, transition: &mut Transition, at: &TicketRef) -> Result<(), JobError> {
-        for grant in self.store.grants_of_ticket(at).await? {
-            if matches!(grant.state, State::Held { .. } | State::Granting { .. } | State::Delivering { .. }) {
-                let others = self.store.open_grants(&grant.account).await?;
-                advance(
-                    transition,
-                    &grant,
-                    &Event::End(Cause::TicketEnded),
-                    &others,
-                    &By::Service,
-                    self.random.as_ref(),
-                );
-            }
-        }
-        Ok(())
+    /// The ticket is gone.
+    async fn gone(&self, world: &InForce, at: &TicketRef, hint: &Hint, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        self.follow(world, at, None, lease).await?;
+        self.settle(Transition::new(CommitName::Seen, self.clock.now()), hint, "ticket-gone", lease).await
     }
 
     async fn look_at(&self, reading: Reading, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        self.follow(&reading.world, &reading.at, Some(&reading.ticket), lease).await?;
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Seen, now);
         transition.revision = Some(reading.world.rules.revision);
-        if reading.ticket.is_closed {
-            self.withdraw(&mut transition, &reading.at).await?;
-        }
         let (mut outcome, mut is_about_another) = ("nothing-asked", false);
         let mappings = &reading.world.rules.rulebook.mappings;
         for mapping in mappings.iter().filter(|m| m.connection == reading.at.connection) {

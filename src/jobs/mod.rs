@@ -11,6 +11,7 @@ pub mod backoff;
 pub mod converge;
 mod due;
 mod end;
+mod follow;
 mod inert;
 pub mod intake;
 mod mail;

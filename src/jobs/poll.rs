@@ -61,6 +61,12 @@ impl Jobs {
             NewTask::new(Work::Look { ticket }, run_at, Priority::Telling)
         });
         let mut tasks: Vec<NewTask> = looks.collect();
+        if found.len() < PAGE {
+            // Whoever is in the list is looked at for that, and not before its delivery had its time.
+            let is_listed = |at: &TicketRef| found.iter().any(|saved| saved.id == at.ticket);
+            let turn = now.seconds() / i64::try_from(every.as_secs()).unwrap_or(i64::MAX).max(1);
+            tasks.extend(self.looks_after(connection, now, turn, is_listed).await?);
+        }
         let mut next = after(&cursor, &found, now);
         let is_in_trouble = self.store.trouble(connection, TroubleKind::Webhooks).await?.is_some();
         if is_in_trouble || now.since(cursor.compared_at) >= COMPARED {

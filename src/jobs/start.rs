@@ -17,6 +17,7 @@ use crate::{
     access::{
         Account, Event, Grant, Holds, Refusal, Request, State,
         decide::{Living, Terms, refuse},
+        follow::Stood,
         grant::{Step, Waiting, begin, may_approve, may_deny, wait},
     },
     audit::{By, Code},
@@ -347,6 +348,8 @@ fn grant(reading: &Reading, request: &Request, terms: &Terms, id: GrantId, accou
         directory: terms.directory.clone(),
         account: account.clone(),
         length: terms.length,
+        stood: Some(Stood::of(&reading.ticket)),
+        leaving: None,
         state,
     }
 }

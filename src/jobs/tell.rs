@@ -178,6 +178,10 @@ impl Jobs {
     /// Any other note; and the status that goes with a note that is posted already.
     async fn note(&self, one: Errand<'_>, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let NoticeKind::Note { telling, mapping, why } = &one.notice.kind else { return Ok(Ran::Finish(Finish::Done)) };
+        if one.notice.state == NoticeState::Open && is_overtaken(*telling, one.grant.as_ref()) {
+            let state = NoticeState::GivenUp { why: "no longer so".to_owned() };
+            return self.told(&one, state, Transition::new(CommitName::Told, self.clock.now()), lease).await;
+        }
         let notes = match &one.notice.state {
             NoticeState::Posted { notes } => notes.clone(),
             _ => {
@@ -229,7 +233,12 @@ impl Jobs {
             Telling::Granted => &mapping.statuses.granted,
             Telling::Refused | Telling::Denied | Telling::Lapsed | Telling::Failed => &mapping.statuses.refused,
             Telling::Ended => &mapping.statuses.ended,
-            Telling::Waiting | Telling::Received | Telling::CutAgain | Telling::Overdue => &None,
+            Telling::Waiting
+            | Telling::Received
+            | Telling::CutAgain
+            | Telling::Overdue
+            | Telling::Leaving
+            | Telling::GoesOn => &None,
         };
         let Some(status) = status else { return Ok(()) };
         let is_set = match one.psa.set_status(&one.notice.ticket.ticket, status).await {
@@ -287,9 +296,17 @@ impl Jobs {
             }
             (Telling::CutAgain, _) => words.cut_again(&name),
             (Telling::Overdue, _) => words.overdue(&name),
-            (Telling::Waiting | Telling::Denied | Telling::Failed | Telling::Ended | Telling::Granted, _) => {
-                words.received()
-            }
+            (Telling::GoesOn, State::Active { until, .. }) => words.goes_on(*until),
+            (Telling::Leaving, _) => grant.leaving.as_ref().map_or_else(|| words.received(), |l| words.leaving(l)),
+            (
+                Telling::Waiting
+                | Telling::Denied
+                | Telling::Failed
+                | Telling::Ended
+                | Telling::Granted
+                | Telling::GoesOn,
+                _,
+            ) => words.received(),
         })
     }
 
@@ -361,6 +378,16 @@ impl Jobs {
 /// Only a refusal of this very call is the last word: rights can be mended, networks come back, proxies' pages pass.
 const fn is_final(error: &CallError) -> bool {
     matches!(error, CallError::Refused { .. } | CallError::Protected { .. })
+}
+
+/// What is said of an end to come is not said any more once it has come, or was called off.
+fn is_overtaken(telling: Telling, grant: Option<&Grant>) -> bool {
+    let active = grant.filter(|g| matches!(g.state, State::Active { .. }));
+    match telling {
+        Telling::Leaving => active.is_none_or(|g| g.leaving.is_none()),
+        Telling::GoesOn => active.is_none_or(|g| g.leaving.is_some()),
+        _ => false,
+    }
 }
 
 fn code(error: &CallError) -> String {

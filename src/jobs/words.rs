@@ -5,7 +5,7 @@ use std::time::Duration;
 use latchkey_contract::{TicketRef, Timestamp};
 
 use crate::{
-    access::{Cause, Grant, Proof, State},
+    access::{Cause, Grant, Proof, State, follow::Leaving},
     audit::Head,
 };
 
@@ -171,6 +171,28 @@ impl Words<'_> {
         )
     }
 
+    /// The ticket has left: it ends soon.
+    #[must_use]
+    pub fn leaving(&self, leaving: &Leaving) -> String {
+        format!(
+            "Latchkey: access ends soon.\n\nAccess ends at {} because {}.\n\
+             If that was a slip, put it right before then and access goes on; afterwards it has to be asked for again.\n\n{}",
+            exact(leaving.ends_at),
+            leaving.how.sentence(),
+            self.foot()
+        )
+    }
+
+    /// That was put right in time.
+    #[must_use]
+    pub fn goes_on(&self, until: Timestamp) -> String {
+        format!(
+            "Latchkey: access goes on.\n\nThe ticket is as it was when it asked; access ends at {} as before.\n\n{}",
+            exact(until),
+            self.foot()
+        )
+    }
+
     fn terms(&self, account: &str) -> String {
         let until = match &self.grant.state {
             State::Active { until, .. } => *until,
@@ -228,7 +250,7 @@ mod tests {
     use latchkey_contract::directory::{Known, Mode, Observation};
 
     use super::*;
-    use crate::access::{Length, proof::Owed, tests::samples};
+    use crate::access::{Length, follow::Departure, proof::Owed, tests::samples};
 
     const ACCOUNT: &str = "jit-jdoe@contoso.onmicrosoft.com";
 
@@ -271,9 +293,11 @@ mod tests {
             words.ended(ACCOUNT, &Cause::Expired, due, &proof(), Some(&head)),
             words.cut_again(ACCOUNT),
             words.overdue(ACCOUNT),
+            words.leaving(&Leaving { how: Departure::Closed, since: now, ends_at: now + Duration::from_secs(300) }),
+            words.goes_on(due),
             TIDIED.to_owned(),
         ];
-        for note in &all[..8] {
+        for note in &all[..10] {
             assert!(note.lines().all(|l| l.chars().count() <= 240), "a line is too long: {note}");
         }
         insta::assert_snapshot!(all.join("\n\n────────\n\n"));

@@ -57,6 +57,9 @@ pub struct Mapping {
     /// Statuses that Latchkey sets.
     #[serde(default)]
     pub statuses: Statuses,
+    /// What of the ticket ends what it asked for.
+    #[serde(default, skip_serializing_if = "EndsWith::is_usual")]
+    pub ends_with: EndsWith,
     /// Since when this mapping watches. Set when it first comes into force; a trigger that stood before does not fire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched_since: Option<Timestamp>,
@@ -96,6 +99,50 @@ pub struct Statuses {
     /// When it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<StatusId>,
+}
+
+/// What of a ticket ends the access that it asked for. Everything does unless it is switched off: access that nobody's
+/// ticket speaks for any more is worth less than a click to ask again, and the grace lets a slip be put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EndsWith {
+    /// It was closed or completed.
+    pub closed: bool,
+    /// It was merged into another one.
+    pub merged: bool,
+    /// It was deleted: at once.
+    pub deleted: bool,
+    /// It was moved to another customer's company, or to none: at once.
+    pub company: bool,
+    /// It was moved to a board, queue or team that the mapping does not name.
+    pub board: bool,
+    /// It was assigned to somebody else than who asked.
+    pub reassigned: bool,
+    /// Minutes from seeing it to the end, told in a note; 0 ends at once.
+    pub grace_minutes: u32,
+}
+
+impl EndsWith {
+    /// More would not be a grace.
+    pub const LONGEST_GRACE: u32 = 24 * 60;
+
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for EndsWith {
+    fn default() -> Self {
+        Self {
+            closed: true,
+            merged: true,
+            deleted: true,
+            company: true,
+            board: true,
+            reassigned: true,
+            grace_minutes: 5,
+        }
+    }
 }
 
 impl FieldTrigger {

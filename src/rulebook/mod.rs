@@ -28,7 +28,7 @@ pub use document::Rulebook;
 pub use groups::{Brake, CustomerGroup, Everybody, Per, TechnicianGroup};
 pub use holds::{Hold, HoldCause, HoldOn};
 pub use inert::{Catalogues, Gravity, Warning};
-pub use mapping::{ActorRule, FieldTrigger, Mapping, Statuses};
+pub use mapping::{ActorRule, EndsWith, FieldTrigger, Mapping, Statuses};
 pub use policy::{
     AdminsWord, AllWord, BadTemplate, Delivery, NameTemplate, Policy, Reason, Source, Technicians, Where, typed_name,
 };

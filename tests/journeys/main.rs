@@ -24,6 +24,7 @@ mod delivering;
 mod directory_trouble;
 mod doctor;
 mod door;
+mod following;
 #[expect(dead_code, reason = "some verbs are for the tests that kill the service")]
 mod harness;
 mod intake;

@@ -7,6 +7,7 @@ use super::samples::*;
 use crate::{
     access::{
         Cause, Effect, Event, Grant, State,
+        follow::{Departure, Leaving},
         grant::{DELIVER_WITHIN, NotAllowed, Telling, Waiting, begin, due_at, may_approve, step, wait},
     },
     rulebook::Role,
@@ -31,6 +32,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("failed-unsent", Event::GrantingFailed { why: "w".into(), nothing_sent: true }),
         ("failed-sent", Event::GrantingFailed { why: "w".into(), nothing_sent: false }),
         ("end", Event::End(Cause::EndedByPerson)),
+        ("left", Event::Left { how: Departure::Closed, since: after(45) }),
         ("due-early", Event::Due),
         ("off", Event::Off(proof(after(40)))),
     ]
@@ -40,15 +42,15 @@ fn events() -> Vec<(&'static str, Event)> {
 #[test]
 fn every_state_answers_every_event() {
     let expected = [
-        ("held", ["held", "denied", "-", "-", "-", "-", "-", "refused", "-", "-"]),
-        ("granting", ["-", "-", "delivering", "-", "ending", "refused", "ending", "ending", "-", "-"]),
-        ("delivering", ["-", "-", "-", "active", "ending", "-", "-", "ending", "-", "-"]),
-        ("active", ["-", "-", "-", "-", "ending", "-", "-", "ending", "-", "-"]),
-        ("ending", ["-", "-", "-", "-", "-", "-", "-", "-", "ending", "ended"]),
-        ("ended", ["-"; 10]),
-        ("refused", ["-"; 10]),
-        ("denied", ["-"; 10]),
-        ("lapsed", ["-"; 10]),
+        ("held", ["held", "denied", "-", "-", "-", "-", "-", "refused", "refused", "-", "-"]),
+        ("granting", ["-", "-", "delivering", "-", "ending", "refused", "ending", "ending", "ending", "-", "-"]),
+        ("delivering", ["-", "-", "-", "active", "ending", "-", "-", "ending", "ending", "-", "-"]),
+        ("active", ["-", "-", "-", "-", "ending", "-", "-", "ending", "ending", "-", "-"]),
+        ("ending", ["-", "-", "-", "-", "-", "-", "-", "-", "-", "ending", "ended"]),
+        ("ended", ["-"; 11]),
+        ("refused", ["-"; 11]),
+        ("denied", ["-"; 11]),
+        ("lapsed", ["-"; 11]),
     ];
     for (state, (name, row)) in states().iter().zip(expected) {
         assert_eq!(state.name(), name);
@@ -138,6 +140,21 @@ fn removal_is_owed_from_the_due_time_even_if_noticed_late() {
     assert_eq!((since, cause), (after(3600), Cause::Expired));
 }
 
+/// F11, F126: removal is owed from the end of the ticket's grace, however late that is noticed; or from its own end.
+#[test]
+fn a_grace_that_is_over_ends_access_from_that_moment() {
+    let leaving = |ends| Leaving { how: Departure::Merged, since: after(100), ends_at: after(ends) };
+    let of = |ends| Grant { leaving: Some(leaving(ends)), ..grant("g1", &[1], active(START)) };
+    let left = of(400);
+    assert_eq!((left.due_at(), left.due_event(after(399))), (Some(after(400)), Event::Due));
+    let ended = step(&left.state, hour(), &left.due_event(after(450)), after(450)).unwrap().state;
+    assert_eq!(ended, State::Ending { cause: Cause::TicketLeft { how: Departure::Merged }, since: after(400) });
+    let longer = of(7200);
+    assert_eq!((longer.due_at(), longer.due_event(after(8000))), (Some(after(3600)), Event::Due));
+    let over = Grant { state: ended, ..left };
+    assert_eq!(over.due_at(), None, "once it ends, no clock matters");
+}
+
 #[test]
 fn a_proof_from_before_the_removal_was_owed_proves_nothing() {
     let ending = State::Ending { cause: Cause::Expired, since: after(100) };
@@ -153,6 +170,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::DeliveryFailed { why: "w".into() }),
         any::<bool>().prop_map(|nothing_sent| Event::GrantingFailed { why: "w".into(), nothing_sent }),
         Just(Event::End(Cause::TicketEnded)),
+        (0u64..20_000).prop_map(|s| Event::Left { how: Departure::Board, since: after(s) }),
         (0u64..20_000).prop_map(|s| Event::Off(proof(after(s)))),
     ]
 }

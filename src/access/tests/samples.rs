@@ -66,6 +66,8 @@ pub(crate) fn grant(id: &str, roles: &[u8], state: State) -> Grant {
         directory: "acme-entra".parse().unwrap(),
         account: "account-1".parse().unwrap(),
         length: hour(),
+        stood: None,
+        leaving: None,
         state,
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use latchkey_contract::{GroupId, text::one_line};
 
 use super::{Faults, Found};
-use crate::rulebook::{AlertKind, Delivery, Everybody, Mapping, Policy, Rulebook, Technicians, Where};
+use crate::rulebook::{AlertKind, Delivery, EndsWith, Everybody, Mapping, Policy, Rulebook, Technicians, Where};
 
 /// Characters of a name: it stands in notes and lists.
 const LONGEST_NAME: usize = 120;
@@ -178,6 +178,10 @@ fn trigger(found: &mut Found, mapping: &Mapping) {
     twice(found, &at("types"), &mapping.types);
     twice(found, &at("sources"), &mapping.sources);
     twice(found, &at("trigger_statuses"), &mapping.trigger_statuses);
+    if mapping.ends_with.grace_minutes > EndsWith::LONGEST_GRACE {
+        let what = format!("access stands at most {} minutes after its ticket has left", EndsWith::LONGEST_GRACE);
+        found.say(at("ends_with.grace_minutes"), what);
+    }
 }
 
 /// A status that Latchkey sets never asks: neither here nor by another mapping of the same PSA.

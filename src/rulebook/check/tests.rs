@@ -59,6 +59,10 @@ fn every_fault_is_named_with_its_path() {
         (("source = \"entra\"", "source = \"local\""), "expected `entra`"),
         (("source = \"entra\"", "source = \"entra\"\nsurprise = 1"), "surprise"),
         (("trigger_statuses = [\"512\"]", "trigger_statuses = [\"512\"]\nstatuses.ended = \"512\""), "is the trigger"),
+        (
+            ("trigger_statuses = [\"512\"]", "trigger_statuses = [\"512\"]\nends_with = { grace_minutes = 1441 }"),
+            "mapping.helpdesk.ends_with.grace_minutes: access stands at most 1440 minutes",
+        ),
     ];
     for ((from, to), wanted) in table {
         let said = faults(&[(from, to)]);

@@ -15,9 +15,9 @@ use proptest::{
 use crate::{
     access::Length,
     rulebook::{
-        ActorRule, AdminsWord, AlertKind, Alerts, AllWord, Brake, CustomerGroup, Delivery, Everybody, FieldTrigger,
-        GlobalSettings, Mapping, NameTemplate, Per, Policy, Reason, Rulebook, Source, Statuses, Subscriber, Switch,
-        TechnicianGroup, Technicians, Where, check,
+        ActorRule, AdminsWord, AlertKind, Alerts, AllWord, Brake, CustomerGroup, Delivery, EndsWith, Everybody,
+        FieldTrigger, GlobalSettings, Mapping, NameTemplate, Per, Policy, Reason, Rulebook, Source, Statuses,
+        Subscriber, Switch, TechnicianGroup, Technicians, Where, check,
     },
 };
 
@@ -161,8 +161,17 @@ fn mapping() -> BoxedStrategy<Mapping> {
     let status = || option::of(word::<StatusId>());
     let read = (field(), field(), field(), field());
     let set = (status(), status(), status());
-    (watched, asked, read, set)
-        .prop_map(|(watched, asked, read, set)| Mapping {
+    let ends_with = (any::<[bool; 6]>(), any::<u32>()).prop_map(|(on, grace_minutes)| EndsWith {
+        closed: on[0],
+        merged: on[1],
+        deleted: on[2],
+        company: on[3],
+        board: on[4],
+        reassigned: on[5],
+        grace_minutes,
+    });
+    (watched, asked, read, set, ends_with)
+        .prop_map(|(watched, asked, read, set, ends_with)| Mapping {
             id: watched.0,
             connection: watched.1,
             boards: watched.2,
@@ -180,6 +189,7 @@ fn mapping() -> BoxedStrategy<Mapping> {
             reason_field: read.2,
             user_name_field: read.3,
             statuses: Statuses { granted: set.0, refused: set.1, ended: set.2 },
+            ends_with,
             watched_since: None,
         })
         .boxed()

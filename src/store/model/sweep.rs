@@ -10,7 +10,7 @@ use super::{
     tasks::{self, is_there},
 };
 use crate::{
-    access::{Account, Grant, State, grant::due_at, risk},
+    access::{Account, Grant, State, risk},
     jobs::task::{NewTask, Priority, Work},
     rulebook::HoldOn,
     store::MailState,
@@ -29,7 +29,7 @@ fn missing(rows: &Tables, now: Timestamp) -> Vec<NewTask> {
     let mut missing = Vec::new();
     let telling = |work| NewTask::new(work, now, Priority::Telling);
     let open = || rows.open_grants.keys().filter_map(|row| rows.grants.get(row));
-    for (grant, due) in open().filter_map(|g| Some((g, due_at(&g.state)?))) {
+    for (grant, due) in open().filter_map(|g| Some((g, g.due_at()?))) {
         let work = Work::Due { grant: grant.id.clone() };
         missing.push(NewTask::new(work, due, Priority::Removal).of(risk(&grant.policy)));
     }

@@ -10,7 +10,7 @@ use super::{
     write::{Class, Room, Write},
 };
 use crate::{
-    access::{Account, Grant, grant::due_at, risk, trigger::Sighting},
+    access::{Account, Grant, risk, trigger::Sighting},
     jobs::task::{NewTask, Priority, Work},
     store::{Alert, MailState, Notice, OwedMail, Transition, row},
 };
@@ -139,7 +139,7 @@ async fn put_grant(conn: &mut Conn, grant: &Grant) -> Result<(), StoreError> {
         .bind(grant.person.as_str())
         .bind(grant.state.name())
         .bind(i64::from(!grant.state.is_final()))
-        .bind(due_at(&grant.state).map(Timestamp::millis))
+        .bind(grant.due_at().map(Timestamp::millis))
         .bind(row::encode(&stored)?)
         .bind(grant.customer.as_str())
         .bind(risk(&grant.policy) as i64)

@@ -79,6 +79,8 @@ pub(crate) fn grant(id: &str, account: &str, number: &str, state: State) -> Gran
         directory: connection("acme-entra"),
         account: account.parse().unwrap(),
         length: Length::FOUR_HOURS,
+        stood: None,
+        leaving: None,
         state,
     }
 }

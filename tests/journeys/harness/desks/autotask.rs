@@ -7,7 +7,7 @@ use latchkey_simulators::autotask::{
 };
 use serde_json::{Value, json};
 
-use super::{Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
 use crate::harness::TestApp;
 
 const KEY: &str = "a-webhook-key-of-32-characters-00";
@@ -23,6 +23,9 @@ const UNBOUND: i64 = 30_691_782;
 const PROGRAM: i64 = 30_691_783;
 const CONTACT: i64 = 42;
 const ACME: i64 = 174;
+/// What the vendor ships.
+const NEW: i64 = 1;
+const COMPLETE: i64 = 5;
 const STATUSES: Statuses = Statuses { requested: 21, active: 22, refused: 23, done: 24 };
 /// "Internal Project Team".
 const INTERNAL: i64 = 2;
@@ -118,6 +121,18 @@ impl super::Desk for Desk {
 
     fn touch(&self, ticket: i64) {
         self.sim.acting(JANE).set_title(ticket, "Mailbox migration, urgent").unwrap();
+    }
+
+    fn leaves(&self, how: Leaves, ticket: i64) {
+        let jane = self.actor(Who::Jane);
+        match how {
+            Leaves::Closed => jane.set_status(ticket, COMPLETE),
+            Leaves::Reopened => jane.set_status(ticket, NEW),
+            Leaves::Deleted => jane.delete(ticket),
+            Leaves::Company => jane.change(ticket, &json!({ "companyID": self.stranger })),
+            Leaves::Reassigned => jane.assign(ticket, Some(UNBOUND)),
+        }
+        .unwrap();
     }
 
     fn stands(&self, ticket: i64) -> Standing {

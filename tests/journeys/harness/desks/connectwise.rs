@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use latchkey_simulators::connectwise::{Actor, FieldKind, NewTicket, SIGNATURE_HEADER, Signature};
 
-use super::{Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
 use crate::harness::{Psa, TestApp};
 
 pub(super) struct Desk {
@@ -91,6 +91,18 @@ impl super::Desk for Desk {
 
     fn touch(&self, ticket: i64) {
         self.psa.tenant.acting("jdoe").touch(ticket).unwrap();
+    }
+
+    fn leaves(&self, how: Leaves, ticket: i64) {
+        let jane = self.actor(Who::Jane);
+        match how {
+            Leaves::Closed => jane.close(ticket),
+            Leaves::Reopened => jane.reopen(ticket),
+            Leaves::Deleted => jane.delete(ticket),
+            Leaves::Company => jane.move_company(ticket, self.psa.stranger),
+            Leaves::Reassigned => jane.assign(ticket, Some("unbound")),
+        }
+        .unwrap();
     }
 
     fn stands(&self, ticket: i64) -> Standing {

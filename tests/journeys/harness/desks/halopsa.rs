@@ -5,7 +5,7 @@ use std::sync::Arc;
 use latchkey_simulators::halopsa::{Actor, FieldKind, HaloPsa, NewTicket, Options, basic};
 use serde_json::{Value, json};
 
-use super::{Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
 use crate::harness::TestApp;
 
 const PASSWORD: &str = "a-password-of-the-webhook-and-of-nobody-else";
@@ -112,6 +112,18 @@ impl super::Desk for Desk {
         // Another text each time: what changes nothing rings no bell.
         let summary = format!("Mailbox migration, urgent {}", self.sim.deliveries().len());
         self.sim.acting(JANE).set_summary(ticket, &summary).unwrap();
+    }
+
+    fn leaves(&self, how: Leaves, ticket: i64) {
+        let jane = self.actor(Who::Jane);
+        match how {
+            Leaves::Closed => jane.close(ticket),
+            Leaves::Reopened => jane.reopen(ticket),
+            Leaves::Deleted => jane.delete(ticket),
+            Leaves::Company => jane.move_client(ticket, self.stranger),
+            Leaves::Reassigned => jane.assign(ticket, UNBOUND),
+        }
+        .unwrap();
     }
 
     fn stands(&self, ticket: i64) -> Standing {

@@ -37,6 +37,9 @@ pub(crate) trait Desk: Send + Sync {
     /// Jane saves the ticket, and changes nothing that asks.
     fn touch(&self, ticket: i64);
 
+    /// Jane does this to the ticket.
+    fn leaves(&self, how: Leaves, ticket: i64);
+
     /// Where the ticket stands.
     fn stands(&self, ticket: i64) -> Standing;
 
@@ -108,6 +111,18 @@ pub(crate) enum Way {
     Field(i64, &'static str),
     /// Being moved to this board.
     Board(i64),
+}
+
+/// What can be done to a ticket that has access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    Closed,
+    Reopened,
+    Deleted,
+    /// Moved to the company that is no customer.
+    Company,
+    /// Assigned to the member who is nobody.
+    Reassigned,
 }
 
 /// A ticket's status, by what it is for.

@@ -1,0 +1,132 @@
+//! Access follows its ticket: what a look at a ticket means for the grants that it asked for, committed before anything
+//! else is decided on that ticket.
+
+use std::collections::BTreeSet;
+
+use latchkey_contract::{ConnectionId, StatusId, TicketRef, Timestamp, ticket::Ticket};
+use serde_json::json;
+
+use super::{
+    JobError, Jobs,
+    advance::{advance, tell},
+    queue::LeaseHandle,
+    task::{NewTask, Priority, Work},
+};
+use crate::{
+    access::{
+        Cause, Event, Grant, State,
+        follow::{Follow, Seen, follow},
+        grant::Telling,
+        risk,
+    },
+    audit::{AuditEntry, By, Code},
+    registry::InForce,
+    rulebook::Rulebook,
+    store::{CommitName, Finish, Scope, Transition},
+};
+
+/// Tickets with living grants that one poll looks at: the rest has its turn at the next ones.
+const AT_ONCE: usize = 50;
+
+const PAGE: u32 = 500;
+
+impl Jobs {
+    /// Each grant is a transaction of its own: of two that share a password the second must see that the first is over.
+    pub(super) async fn follow(
+        &self,
+        world: &InForce,
+        at: &TicketRef,
+        ticket: Option<&Ticket>,
+        lease: &LeaseHandle,
+    ) -> Result<(), JobError> {
+        let (rules, now) = (&world.rules, self.clock.now());
+        let company = ticket.and_then(|t| t.company.as_ref());
+        let customer = company.and_then(|c| rules.records.customer_of(&at.connection, c)).map(|c| &c.id);
+        let grants = self.store.grants_of_ticket(at).await?;
+        let ours = ours(&rules.rulebook, &grants);
+        for grant in grants.iter().filter(|g| g.state.is_wanted()) {
+            let bound = rules.records.person(&grant.person).into_iter().flat_map(|p| &p.members);
+            let members: Vec<_> =
+                bound.filter(|m| m.connection == at.connection).flat_map(|m| m.ids.iter().cloned()).collect();
+            let mapping = rules.rulebook.mapping(&grant.mapping);
+            let seen = Seen { mapping, ticket, customer, members: &members, ours: &ours };
+            let mut transition = Transition::new(CommitName::EndAsked, now);
+            match follow(grant, &seen, now) {
+                Follow::Stays => continue,
+                Follow::Withdraw => self.end_in(&mut transition, grant, &Event::End(Cause::TicketEnded)).await?,
+                Follow::EndsNow(how) => {
+                    self.end_in(&mut transition, grant, &Event::Left { how, since: now }).await?;
+                }
+                Follow::EndsAt(leaving) => {
+                    let next = Grant { leaving: Some(leaving), ..grant.clone() };
+                    transition.is_removal = true;
+                    self.say(&mut transition, &next, Code::GrantLeaving, Telling::Leaving);
+                }
+                Follow::GoesOn => {
+                    let next = Grant { leaving: None, ..grant.clone() };
+                    self.say(&mut transition, &next, Code::GrantGoesOn, Telling::GoesOn);
+                }
+            }
+            transition.lease = Some((lease.lease(), Finish::Keep));
+            tracing::info!(grant.id = %grant.id, ticket.r#ref = %at, "the ticket changed, and its access with it");
+            self.store.commit(transition).await?;
+        }
+        Ok(())
+    }
+
+    async fn end_in(&self, transition: &mut Transition, grant: &Grant, event: &Event) -> Result<(), JobError> {
+        let others = self.store.open_grants(&grant.account).await?;
+        transition.is_removal = true;
+        advance(transition, grant, event, &others, &By::Service, self.random.as_ref());
+        Ok(())
+    }
+
+    /// Its state stays, and when it ends is another time.
+    fn say(&self, transition: &mut Transition, next: &Grant, code: Code, telling: Telling) {
+        let detail = json!({ "ticket_link": next.ticket_link, "leaving": next.leaving });
+        transition.audit.push(AuditEntry::new(code, transition.now, By::Service, detail).about(next));
+        if let Some(due) = next.due_at() {
+            let work = Work::Due { grant: next.id.clone() };
+            transition.tasks.push(NewTask::new(work, due, Priority::Removal).of(risk(&next.policy)));
+        }
+        tell(transition, next, telling, self.random.as_ref());
+        transition.grants.push(next.clone());
+    }
+
+    /// Looks at tickets with living grants, whoever saved them or not: one that was deleted, or moved to where nobody
+    /// watches, is in no list of saves.
+    pub(super) async fn looks_after(
+        &self,
+        connection: &ConnectionId,
+        now: Timestamp,
+        turn: i64,
+        is_seen_to: impl Fn(&TicketRef) -> bool + Send,
+    ) -> Result<Vec<NewTask>, JobError> {
+        let (mut living, mut after) = (BTreeSet::new(), None);
+        loop {
+            let page = self.store.open_grants_in(&Scope::Everything, after.as_ref(), PAGE).await?;
+            after = page.last().map(|grant| grant.id.clone());
+            let is_last = page.len() < PAGE as usize;
+            let here = page.into_iter().filter(|g| g.state.is_wanted() && g.ticket.connection == *connection);
+            living.extend(here.map(|g| g.ticket));
+            if is_last {
+                break;
+            }
+        }
+        let turns = living.len().div_ceil(AT_ONCE).max(1);
+        let turn = usize::try_from(turn.rem_euclid(i64::try_from(turns).unwrap_or(i64::MAX))).unwrap_or(0);
+        let mine = living.into_iter().skip(turn * AT_ONCE).take(AT_ONCE).filter(|ticket| !is_seen_to(ticket));
+        Ok(mine.map(|ticket| NewTask::new(Work::Look { ticket }, now, Priority::Telling)).collect())
+    }
+}
+
+/// What Latchkey may have set on the ticket of these grants. The status for an end counts as ours only where one has ended:
+/// before that, somebody closed the ticket with it.
+fn ours(book: &Rulebook, grants: &[Grant]) -> Vec<StatusId> {
+    let has_ended = grants.iter().any(|grant| matches!(grant.state, State::Ended { .. }));
+    let named = grants.iter().filter_map(|grant| book.mapping(&grant.mapping)).flat_map(|mapping| {
+        let statuses = &mapping.statuses;
+        [statuses.granted.clone(), statuses.refused.clone(), statuses.ended.clone().filter(|_| has_ended)]
+    });
+    named.flatten().collect()
+}

@@ -1,0 +1,117 @@
+//! Access follows its ticket, at each PSA: what ends it, what is told before, what calls that off, and what brings it back
+//! no more.
+
+use crate::harness::*;
+
+const SOON: &str = "Latchkey: access ends soon.";
+const GOES_ON: &str = "Latchkey: access goes on.";
+const ENDED: &str = "Latchkey: access has ended, proven off.";
+
+fn told(desk: &dyn Desk, ticket: i64) -> Vec<String> {
+    desk.notes(ticket).into_iter().map(|note| note.text).collect()
+}
+
+fn count(desk: &dyn Desk, ticket: i64, first: &str) -> usize {
+    told(desk, ticket).iter().filter(|note| note.starts_with(first)).count()
+}
+
+/// It is over, for this reason, and off.
+async fn assert_left(app: &TestApp, desk: &dyn Desk, ticket: i64, how: &str) {
+    let at = format!("{}, {how}", desk.connection());
+    let grants = app.grants_at(desk, ticket).await;
+    assert_eq!((grants.len(), grants[0].state.name()), (1, "ended"), "{at}: {:?}", desk.notes(ticket));
+    let why = serde_json::to_value(&grants[0].state).unwrap();
+    assert_eq!((&why["cause"]["cause"], &why["cause"]["how"]), (&"ticket-left".into(), &how.into()), "{at}: {why}");
+    assert!(!app.entra.is_enabled() && app.entra.roles().is_empty(), "{at}");
+}
+
+/// F11, F126: closed, the ticket is told when access ends and why; then it ends, proven, and reopening brings nothing back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_ticket_ends_its_access_after_the_grace_that_was_told() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        desk.leaves(Leaves::Closed, ticket);
+        app.run().await;
+        let said = told(desk, ticket).into_iter().filter(|n| n.starts_with(SOON)).collect::<Vec<_>>();
+        assert!(said.len() == 1 && said[0].contains("because the ticket was closed."), "{at}: {said:?}");
+        app.minutes(4).await;
+        assert!(app.entra.is_enabled(), "{at}: the grace holds");
+        app.minutes(3).await;
+        assert_left(&app, desk, ticket, "closed").await;
+        assert_eq!((count(desk, ticket, SOON), count(desk, ticket, ENDED)), (1, 1), "{at}: told once each");
+        let end = told(desk, ticket).into_iter().find(|n| n.starts_with(ENDED)).unwrap();
+        assert!(end.contains("Why: the ticket was closed."), "{at}: {end}");
+        desk.leaves(Leaves::Reopened, ticket);
+        app.minutes(12).await;
+        assert_left(&app, desk, ticket, "closed").await;
+        assert_eq!(count(desk, ticket, GOES_ON), 0, "{at}");
+    }
+    app.end().await;
+}
+
+/// F11: a slip that is put right within the grace costs nothing, and prolongs nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_is_opened_again_in_time_keeps_its_access() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        desk.leaves(Leaves::Closed, ticket);
+        app.minutes(2).await;
+        desk.leaves(Leaves::Reopened, ticket);
+        app.run().await;
+        assert_eq!((count(desk, ticket, SOON), count(desk, ticket, GOES_ON)), (1, 1), "{at}: {:?}", told(desk, ticket));
+        app.minutes(50).await;
+        assert_eq!(app.state_at(desk, ticket).await, "active", "{at}");
+        app.minutes(15).await;
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}: on time");
+    }
+    app.end().await;
+}
+
+/// F11, F10: deleted while no message came; another customer's now; somebody else's now. Each by the next poll at the latest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_is_gone_or_anothers_ends_its_access_though_nobody_told() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let desk = &**desk;
+        for (leaves, how) in
+            [(Leaves::Deleted, "deleted"), (Leaves::Company, "company"), (Leaves::Reassigned, "reassigned")]
+        {
+            let ticket = app.active_at(desk).await;
+            desk.goes_wrong(Wrong::Lost);
+            desk.leaves(leaves, ticket);
+            app.minutes(13).await;
+            desk.is_honest();
+            assert_left(&app, desk, ticket, how).await;
+        }
+    }
+    app.end().await;
+}
+
+/// F11: each is switched off by itself, and a PSA that does not answer ends nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_switched_off_ends_nothing() {
+    let app = TestApp::with_three_psas().await;
+    app.change_rules(|rules| {
+        for mapping in &mut rules.rulebook.mappings {
+            mapping.ends_with.closed = false;
+            mapping.ends_with.reassigned = false;
+        }
+    })
+    .await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        desk.leaves(Leaves::Reassigned, ticket);
+        desk.leaves(Leaves::Closed, ticket);
+        app.minutes(20).await;
+        assert_eq!(app.state_at(desk, ticket).await, "active", "{at}: {:?}", told(desk, ticket));
+        assert_eq!(count(desk, ticket, SOON), 0, "{at}");
+        app.minutes(45).await;
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
+    }
+    app.end().await;
+}
