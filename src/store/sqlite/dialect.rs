@@ -22,10 +22,10 @@ pub(super) const AUDIT_NEWEST: &str = "SELECT seq, at, code, grant_id, ticket, d
 pub(super) const HELD: &str =
     "SELECT priority, again_at, lease_until FROM tasks WHERE id = $1 AND fence = $2 AND state = 'leased'";
 
-/// Leases that ran out, and those of removals that end after $3.
+/// Leases that ran out.
 pub(super) const RELEASE: &str =
     "UPDATE tasks SET state = 'pending', lease_until = NULL, last_error = 'the lease ran out'
-    WHERE state = 'leased' AND priority <= $2 AND (lease_until <= $1 OR (priority = 0 AND lease_until > $3))";
+    WHERE state = 'leased' AND lease_until <= $1 AND priority <= $2";
 
 /// A process that is alone with its database waits for no lease but its own.
 pub(super) const LEASE_GRACE_MS: i64 = 0;
