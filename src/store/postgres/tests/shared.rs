@@ -111,9 +111,10 @@ async fn what_one_commits_wakes_the_others() {
     while tokio::time::timeout(Duration::from_millis(1500), changed.notified()).await.is_ok() {}
     let mut took = [Duration::MAX; 3];
     for n in 0..9 {
+        let rules = one.rules().await.unwrap();
         let began = Instant::now();
         match n % 3 {
-            0 => drop(one.save_rules(&Rules::default(), "jdoe", "why", START).await.unwrap()),
+            0 => drop(one.save_rules(&rules, "jdoe", "why", START).await.unwrap()),
             1 => drop(one.record_delivery(delivery(&format!("d{n}"), &format!("m{n}"), None)).await.unwrap()),
             _ => add(&one, vec![task(tell_work(&n.to_string()), START, Priority::Telling)]).await,
         }
