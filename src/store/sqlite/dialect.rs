@@ -30,9 +30,9 @@ pub(super) const RELEASE: &str =
 /// A process that is alone with its database waits for no lease but its own.
 pub(super) const LEASE_GRACE_MS: i64 = 0;
 
-/// Leases what is due: at most one task per key, none of the connections at their limit but removals, and none of
-/// those at their removals' limit. The greatest risk goes first among removals that are due. While this is an older copy that is compared first, nothing but removals in
-/// directories that were compared.
+/// Leases what is due: at most one task per key, none of the connections at their limit but removals, and none of those
+/// at their removals' limit. The greatest risk goes first among removals that are due. While this is an older copy that
+/// is compared first, nothing but removals in directories that were compared.
 pub(super) const CLAIM: &str =
     "UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
         again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END
