@@ -39,6 +39,8 @@ pub(super) struct Scene {
     pub(super) account: Account,
     pub(super) grants: Vec<Grant>,
     pub(super) target: Target,
+    /// A step of this run was done.
+    pub(super) has_moved: bool,
 }
 
 impl Jobs {
@@ -57,7 +59,7 @@ impl Jobs {
         let looked_at = self.clock.now();
         let account = account.under(&target);
         let revision = world.rules.revision;
-        let mut scene = Scene { revision, holds, directory, account, grants, target };
+        let mut scene = Scene { revision, holds, directory, account, grants, target, has_moved: false };
         let seen = match scene.directory.observe(&scene.account.reference(), urgency).await {
             // The heart lives by our clock: a connector's may be the machine's own, when that is in doubt.
             Ok(seen) => Observation { at: looked_at, ..seen },

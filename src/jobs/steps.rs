@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use latchkey_contract::{
     Secret, SecretId,
-    directory::{Next, Observation, Outcome, Password, Step},
+    directory::{Next, Observation, Outcome, Password, Step, step_key},
 };
 use serde_json::json;
 
@@ -77,12 +77,16 @@ impl Jobs {
         if step.is_giving() {
             scene.grants.iter_mut().filter(|g| g.state.is_living()).for_each(|g| g.version += 1);
         }
+        let mut pause = None;
         loop {
             let outcome = match scene.directory.perform(&step, &scene.account.reference(), secret.as_ref()).await {
                 Ok(outcome) => outcome,
                 Err(error) => return self.trouble(scene, Some(step), error, task, lease).await,
             };
-            match self.performed(&mut scene, &step, &outcome, &mut seen, lease).await? {
+            // Only the first step was named by a look: that it is named again and again is what calls for a pause.
+            let pause = *pause.get_or_insert_with(|| scene.account.took(&step));
+            scene.has_moved = true;
+            match self.performed(&mut scene, (&step, &outcome), &mut seen, pause, lease).await? {
                 Some(next) => step = next,
                 None => return Ok(Ran::Committed),
             }
@@ -97,16 +101,15 @@ impl Jobs {
     async fn performed(
         &self,
         scene: &mut Scene,
-        step: &Step,
-        outcome: &Outcome,
+        (step, outcome): (&Step, &Outcome),
         seen: &mut Option<Observation>,
+        pause: Duration,
         lease: &LeaseHandle,
     ) -> Result<Option<Step>, JobError> {
         let now = self.clock.now();
         scene.account.known = scene.account.known.clone().after(step, outcome, now);
         let mut transition = Transition::new(CommitName::StepOutcome, now);
         transition.is_removal = !step.is_giving();
-        let pause = scene.account.took(step);
         if !step.is_giving() && self.is_long_overdue(scene, now) {
             self.grow_louder(&mut transition, scene, "the directory goes on showing it");
         }
@@ -118,11 +121,12 @@ impl Jobs {
         let detail = json!({ "step": step.name(), "outcome": outcome });
         transition.audit.push(act(scene, code, step.is_giving(), now, detail));
         tracing::info!(account = %scene.account.id, connection = %scene.account.directory, step = step.name(), %code, "step");
-        *seen = seen.take().filter(|_| pause.is_zero()).and_then(|seen| match outcome {
+        *seen = seen.take().and_then(|seen| match outcome {
             Outcome::Done { .. } => seen.without(step),
             Outcome::NotBefore(_) | Outcome::NoWay { .. } => (!step.is_giving()).then_some(seen),
         });
         let next = seen.as_ref().and_then(|seen| self.next_cut(scene, seen));
+        let next = next.filter(|next| step_key(next) != step_key(step));
         let finish = if next.is_some() { Finish::Keep } else { Finish::At(now + pause) };
         transition.lease = Some((lease.lease(), finish));
         self.save(transition, &mut scene.account).await?;

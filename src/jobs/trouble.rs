@@ -94,14 +94,20 @@ impl Jobs {
         if !is_giving || self.is_long_overdue(&scene, now) {
             self.grow_louder(&mut transition, &mut scene, &chain(&error));
         }
-        let wait = backoff::wait(task.attempt, error.retry_after(), self.random.as_ref());
+        // A directory that does one thing and not the next has not failed so many times in a row.
+        let attempt = if scene.has_moved { 1 } else { task.attempt };
+        let wait = backoff::wait(attempt, error.retry_after(), self.random.as_ref());
+        let again = |at| match scene.has_moved {
+            true => Finish::At(at),
+            false => Finish::Retry { at, error: chain(&error) },
+        };
         let retry = match &step {
             // One cut that fails must not keep the others waiting: it is put off, and the next one is taken.
-            Some(step) if !is_giving && task.attempt <= OTHER_CUTS => {
+            Some(step) if !is_giving && attempt <= OTHER_CUTS => {
                 scene.account.known.not_before.insert(step_key(step), now + wait.max(SHORT_WAIT));
-                Finish::Retry { at: now, error: chain(&error) }
+                again(now)
             }
-            _ => Finish::Retry { at: now + wait, error: chain(&error) },
+            _ => again(now + wait),
         };
         tracing::warn!(account = %scene.account.id, connection = %scene.account.directory, attempt = task.attempt,
             error = &error as &dyn std::error::Error, "the directory did not do it; it will be asked again");

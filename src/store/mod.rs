@@ -16,7 +16,7 @@ pub mod transfer;
 mod transition;
 mod watched;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use latchkey_contract::{
     AccountId, ConnectionId, CustomerId, GrantId, MailId, MappingId, PersonId, SecretId, TicketId, TicketRef,
@@ -512,10 +512,6 @@ pub struct Session {
     /// End if not seen again.
     pub idle_until: Timestamp,
 }
-
-/// No lease ends later than this from now. One that does was given by a clock that is ahead, and whoever holds it may be
-/// gone: what it was to take away is taken up by the next claim. What it was to give waits until it has run out.
-pub const LONGEST_LEASE: Duration = Duration::from_secs(180);
 
 /// A claim for work.
 #[derive(Debug, Clone)]

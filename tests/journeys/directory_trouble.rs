@@ -472,3 +472,22 @@ async fn garbage_and_huge_answers_are_no_answers() {
         app.end().await;
     }
 }
+
+/// I6: a directory that says "done" and goes on showing the account enabled is asked again, with growing pauses, and its
+/// cuts follow each other in each round; the end is not called proven before it was seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_goes_on_showing_what_was_cut_is_asked_with_growing_pauses() {
+    let app = TestApp::start().await;
+    let ticket = app.active().await;
+    let nothing = Act::Answer { status: 204, retry_after: None, body: serde_json::Value::Null };
+    let shown = app.entra.sim.faults().add(Fault::on("PATCH /users/{id}", nothing));
+    app.minutes(64).await;
+    let asked = shown.count();
+    assert!((4..=40).contains(&asked), "{asked} times in four minutes");
+    assert!(app.entra.roles().is_empty(), "what can be taken is taken meanwhile");
+    assert_eq!(app.state(ticket).await.name(), "ending");
+    app.entra.sim.faults().clear();
+    app.minutes(2).await;
+    assert_eq!((app.state(ticket).await.name(), app.entra.is_enabled()), ("ended", false));
+    app.end().await;
+}

@@ -31,9 +31,10 @@ use crate::{
     world::{Dice, Hands, SECOND, World},
 };
 
-const SLOTS: usize = 16;
-const FOR_REMOVALS: usize = 4;
+const SLOTS: usize = 24;
+const FOR_REMOVALS: usize = 8;
 const PER_CONNECTION: usize = 4;
+const REMOVALS_PER_CONNECTION: usize = 10;
 const LEASE: Duration = Duration::from_secs(60);
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -212,18 +213,14 @@ impl Process {
         let mut load: BTreeMap<&ConnectionId, usize> = BTreeMap::new();
         taken.values().filter_map(|t| t.connection.as_ref()).for_each(|c| *load.entry(c).or_default() += 1);
         let busy = load.iter().filter(|(_, n)| **n >= PER_CONNECTION).map(|(c, _)| (*c).clone()).collect();
+        let mut ends: BTreeMap<&ConnectionId, usize> = BTreeMap::new();
+        let removals = taken.values().filter(|t| t.is_removal);
+        removals.filter_map(|t| t.connection.as_ref()).for_each(|c| *ends.entry(c).or_default() += 1);
+        let full = ends.iter().filter(|(_, n)| **n >= REMOVALS_PER_CONNECTION).map(|(c, _)| (*c).clone()).collect();
         let most = load.values().copied().filter(|n| *n < PER_CONNECTION).max().unwrap_or(0);
         let free = if room == 0 { free } else { room.min(PER_CONNECTION - most) };
         let now = self.guard.now();
-        Some(Claim {
-            now,
-            free,
-            lease_until: now + LEASE,
-            busy,
-            full: vec![],
-            removals_only: room == 0,
-            spares_leases: false,
-        })
+        Some(Claim { now, free, lease_until: now + LEASE, busy, full, removals_only: room == 0, spares_leases: false })
     }
 
     fn take(&mut self, task: Task) {

@@ -21,6 +21,9 @@ const MEASURED_EVERY: Duration = Duration::from_secs(5);
 /// Where nothing is due and nobody has said anything for this long, the store is asked all the same.
 const LOOK_ANYWAY: Duration = Duration::from_secs(300);
 
+/// Where what is due cannot be taken, something else may fall due, of which the store tells nothing: it is asked again after this.
+const BLOCKED: Duration = Duration::from_millis(250);
+
 /// After a claim that found nothing, so many times as long as it took passes before the next: a flood of commits, each of
 /// which may matter, must not spend the store's time on being told that nothing can be taken.
 const SPARES: u32 = 9;
@@ -111,7 +114,7 @@ async fn rest(shared: &Shared, claiming_took: Duration) {
         // Due, and yet it was not claimed: its key, its connection or every slot is taken.
         Ok(Some(at)) if at <= now => {
             tokio::time::sleep((claiming_took * SPARES).min(SPARES_AT_MOST)).await;
-            return pause(shared, PULSE).await;
+            return pause(shared, BLOCKED).await;
         }
         Ok(next) => next,
         Err(_) => return pause(shared, PULSE).await,

@@ -186,10 +186,7 @@ fn release(db: &mut Db, now: Timestamp, most: Priority) {
         .leased
         .keys()
         .filter_map(|id| Some((*id, db.rows.tasks.get(id)?)))
-        .filter(|(_, task)| {
-            let is_far = task.priority == Priority::Removal && task.lease_until > now + crate::store::LONGEST_LEASE;
-            task.priority <= most && (task.lease_until <= now || is_far)
-        })
+        .filter(|(_, task)| task.lease_until <= now && task.priority <= most)
         .map(|(id, task)| (id, task.clone()))
         .collect();
     for (id, task) in over {

@@ -28,17 +28,16 @@ pub(super) const HELD: &str =
 /// half of this from the server's, and its holder must not believe in it any more.
 pub(super) const LEASE_GRACE_MS: i64 = 2 * crate::clock_guard::APART.as_secs().cast_signed() * 1000;
 
-/// Leases that ran out, and those of removals that end after $3, but for those whose holder is just writing under them.
+/// Leases that ran out, but for those whose holder is just writing under them.
 pub(super) const RELEASE: &str =
     "UPDATE tasks SET state = 'pending', lease_until = NULL, last_error = 'the lease ran out'
-     WHERE id IN (SELECT id FROM tasks
-                  WHERE state = 'leased' AND priority <= $2 AND (lease_until <= $1 OR (priority = 0 AND lease_until > $3))
+     WHERE id IN (SELECT id FROM tasks WHERE state = 'leased' AND lease_until <= $1 AND priority <= $2
                   FOR UPDATE SKIP LOCKED)";
 
-/// Leases what is due: at most one task per key, none of the connections at their limit but removals, and none of
-/// those at their removals' limit. The greatest risk goes first among removals that are due. What somebody is just writing is left for the next claim, which that COMMIT asks
-/// for. While this is an older copy that is compared first, whichever process noted that, nothing but removals in directories
-/// that were compared.
+/// Leases what is due: at most one task per key, none of the connections at their limit but removals, and none of those
+/// at their removals' limit. The greatest risk goes first among removals that are due. What somebody is just writing is
+/// left for the next claim, which that COMMIT asks for. While this is an older copy that is compared first, whichever
+/// process noted that, nothing but removals in directories that were compared.
 pub(super) const CLAIM: &str = "WITH due AS MATERIALIZED (
          SELECT t.id FROM tasks AS t
          WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.risk IN (0, 1, 2)

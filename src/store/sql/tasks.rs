@@ -183,7 +183,6 @@ async fn release(conn: &mut Conn, now: Timestamp, removals_only: bool) -> Result
     sqlx::query(dialect::RELEASE)
         .bind(now.millis() - dialect::LEASE_GRACE_MS)
         .bind(if removals_only { Priority::Removal } else { Priority::Telling } as i64)
-        .bind((now + store::LONGEST_LEASE).millis())
         .execute(conn)
         .await
         .map_err(engine)?;

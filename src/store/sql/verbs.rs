@@ -489,9 +489,12 @@ impl Store for Engine {
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut reader = self.readers.acquire().await.map_err(engine)?;
-        let makes = !sweep::missing(&mut reader, now, Room::Free).await?.is_empty();
-        drop(reader);
+        let looked = async {
+            let mut reader = self.readers.acquire().await.map_err(engine)?;
+            sweep::missing(&mut reader, now, Room::Free).await
+        };
+        // Where it cannot be read in this way, who writes looks.
+        let makes = looked.await.map_or(true, |missing| !missing.is_empty());
         self.write(sweep::Sweep { now, makes }).await
     }
 

@@ -22,17 +22,17 @@ pub(super) const AUDIT_NEWEST: &str = "SELECT seq, at, code, grant_id, ticket, d
 pub(super) const HELD: &str =
     "SELECT priority, again_at, lease_until FROM tasks WHERE id = $1 AND fence = $2 AND state = 'leased'";
 
-/// Leases that ran out, and those of removals that end after $3.
+/// Leases that ran out.
 pub(super) const RELEASE: &str =
     "UPDATE tasks SET state = 'pending', lease_until = NULL, last_error = 'the lease ran out'
-    WHERE state = 'leased' AND priority <= $2 AND (lease_until <= $1 OR (priority = 0 AND lease_until > $3))";
+    WHERE state = 'leased' AND lease_until <= $1 AND priority <= $2";
 
 /// A process that is alone with its database waits for no lease but its own.
 pub(super) const LEASE_GRACE_MS: i64 = 0;
 
-/// Leases what is due: at most one task per key, none of the connections at their limit but removals, and none of
-/// those at their removals' limit. The greatest risk goes first among removals that are due. While this is an older copy that is compared first, nothing but removals in
-/// directories that were compared.
+/// Leases what is due: at most one task per key, none of the connections at their limit but removals, and none of those
+/// at their removals' limit. The greatest risk goes first among removals that are due. While this is an older copy that
+/// is compared first, nothing but removals in directories that were compared.
 pub(super) const CLAIM: &str =
     "UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
         again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END

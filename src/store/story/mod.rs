@@ -61,7 +61,6 @@ macro_rules! tell_all {
             what_is_in_hand_gives_nothing_while_a_copy_is_compared,
             a_connection_at_its_limit_is_skipped_but_not_by_removals,
             a_lease_that_ran_out_is_lost_to_who_comes_next,
-            a_removal_is_not_kept_by_a_clock_that_is_ahead,
             a_lease_does_not_fit_a_later_task_of_its_slot,
             a_waiting_task_is_moved_and_the_more_urgent_priority_stays,
             what_is_asked_for_again_while_it_runs_runs_again,

@@ -206,27 +206,6 @@ pub(crate) async fn a_lease_that_ran_out_is_lost_to_who_comes_next(store: &dyn S
     assert!(!store.finish(&made_up, Finish::Done).await.unwrap());
 }
 
-/// I3: a process whose clock was an hour ahead is gone with its leases. Removals go on at once; what gives waits.
-pub(crate) async fn a_removal_is_not_kept_by_a_clock_that_is_ahead(store: &dyn Store) {
-    add(
-        store,
-        vec![
-            task(converge("a1", "acme-entra"), START, Priority::Removal),
-            task(converge("a2", "acme-entra"), START, Priority::Giving),
-        ],
-    )
-    .await;
-    let ahead = claim(store, after(3600)).await;
-    assert_eq!(ahead.len(), 2);
-    let again = one(store, after(1)).await;
-    assert_eq!((again.work.slot().as_str(), again.attempt), ("converge:a1", 2));
-    let old = ahead.into_iter().find(|task| task.priority == Priority::Removal).unwrap();
-    assert!(!store.renew(&old.lease, after(4000)).await.unwrap(), "who was ahead has lost it");
-    assert!(store.finish(&again.lease, Finish::Done).await.unwrap());
-    assert!(claim(store, after(60)).await.is_empty(), "what gives waits until the lease has run out");
-    assert_eq!(one(store, after(3661) + GRACE).await.work.slot(), "converge:a2");
-}
-
 /// A task of the same slot that comes later is another one: an old lease does not fit it.
 pub(crate) async fn a_lease_does_not_fit_a_later_task_of_its_slot(store: &dyn Store) {
     let work = || task(converge("a1", "acme-entra"), START, Priority::Giving);

@@ -17,7 +17,8 @@ use crate::{CallError, Clock, Timestamp};
 /// Whose turn it is when a connection is busy or throttled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// Takes access away, or looks whether it is gone: never held back by us.
+    /// Takes access away, or looks whether it is gone: not held back where the vendor asks to wait, and waits for its turn
+    /// where all calls are in flight.
     Removal,
     /// Gives access, or tells the ticket.
     Ordinary,
@@ -236,5 +237,49 @@ mod tests {
             drop(one);
         });
         assert!(third.is_ok());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Still;
+
+    #[async_trait::async_trait]
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(0)
+        }
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+        async fn sleep_until(&self, _: Timestamp) {}
+    }
+
+    #[tokio::test]
+    async fn where_all_calls_are_in_flight_a_removal_waits_and_nothing_else_does() {
+        let budget = Budget::new();
+        let enter = |urgency| budget.enter("GET /users/{id}", urgency, &Still);
+        let mut permits = Vec::new();
+        for _ in 0..ORDINARY + RESERVED {
+            permits.push(enter(Urgency::Removal).await.unwrap());
+        }
+        assert!(enter(Urgency::Ordinary).await.unwrap_err().is_transient());
+        let (removal, ()) = tokio::join!(enter(Urgency::Removal), async {
+            permits.pop();
+        });
+        assert!(removal.is_ok(), "it has the place of the one that ended");
+    }
+
+    #[tokio::test]
+    async fn what_a_vendor_asks_to_wait_for_holds_back_everything_but_removals() {
+        let budget = Budget::new();
+        budget.hold_back(Timestamp::from_millis(1000));
+        let enter = |urgency| budget.enter("GET /users/{id}", urgency, &Still);
+        let error = enter(Urgency::Ordinary).await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+        assert!(enter(Urgency::Removal).await.is_ok());
     }
 }

@@ -109,20 +109,21 @@ async fn what_one_commits_wakes_the_others() {
     let changed = other.changed();
     // The first look, and everything that came by opening.
     while tokio::time::timeout(Duration::from_millis(1500), changed.notified()).await.is_ok() {}
-    let mut took = Vec::new();
-    for n in 0..5 {
+    let mut took = [Duration::MAX; 3];
+    for n in 0..9 {
+        let rules = one.rules().await.unwrap();
         let began = Instant::now();
-        match n {
-            0 => drop(one.save_rules(&Rules::default(), "jdoe", "why", START).await.unwrap()),
-            1 => drop(one.record_delivery(delivery("d1", "m1", None)).await.unwrap()),
+        match n % 3 {
+            0 => drop(one.save_rules(&rules, "jdoe", "why", START).await.unwrap()),
+            1 => drop(one.record_delivery(delivery(&format!("d{n}"), &format!("m{n}"), None)).await.unwrap()),
             _ => add(&one, vec![task(tell_work(&n.to_string()), START, Priority::Telling)]).await,
         }
         tokio::time::timeout(Duration::from_secs(5), changed.notified()).await.expect("it is woken");
-        took.push(began.elapsed());
+        took[n % 3] = took[n % 3].min(began.elapsed());
         while tokio::time::timeout(Duration::from_millis(1200), changed.notified()).await.is_ok() {}
     }
-    took.sort();
-    assert!(took[0] < Duration::from_millis(500), "sooner than the look once a second: {took:?}");
+    let slowest = took.iter().max().unwrap();
+    assert!(*slowest < Duration::from_millis(500), "each sooner than the look once a second: {took:?}");
 }
 
 /// A lost notification is made up for within a second or so.
