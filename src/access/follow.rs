@@ -148,7 +148,8 @@ fn departure(grant: &Grant, seen: &Seen<'_>, ends_with: &EndsWith) -> Option<Dep
     let Some(ticket) = seen.ticket else { return ends_with.deleted.then_some(Departure::Deleted) };
     let stood = grant.stood.as_ref();
     // A company of the same customer is as good, and one that an admin unbound was not moved.
-    let is_elsewhere = stood.is_some_and(|s| s.company != ticket.company) && seen.customer != Some(&grant.customer);
+    // A grant that does not say what its ticket was says whose it is.
+    let is_elsewhere = stood.is_none_or(|s| s.company != ticket.company) && seen.customer != Some(&grant.customer);
     let is_closed = ticket.is_closed && !ticket.status.as_ref().is_some_and(|status| seen.ours.contains(status));
     let asks_there = |board: &BoardId| seen.mapping.is_some_and(|m| m.boards.contains(board));
     let is_moved = !ticket.is_merged
@@ -286,11 +287,13 @@ mod tests {
         assert_eq!(look(&ended, &usual, None, after(5)), Follow::Stays);
     }
 
-    /// A grant that an earlier release stored does not say what its ticket was: nothing is guessed.
+    /// A grant that an earlier release stored does not say what its ticket was: nothing is guessed but whose it is.
     #[test]
     fn nothing_is_guessed_of_a_grant_that_does_not_say_what_its_ticket_was() {
         let old = Grant { stood: None, ..grant(active(START)) };
-        let elsewhere = changed(|t| (t.board, t.company, t.owner) = (None, None, Some("8".parse().unwrap())));
+        let elsewhere = changed(|t| (t.board, t.owner) = (None, Some("8".parse().unwrap())));
         assert_eq!(look(&old, &mapping(""), Some(&elsewhere), after(60)), Follow::Stays);
+        let anothers = changed(|t| t.company = Some("300".parse().unwrap()));
+        assert_eq!(look(&old, &mapping(""), Some(&anothers), after(60)), Follow::EndsNow(Departure::Company));
     }
 }

@@ -332,7 +332,15 @@ impl Jobs {
                 continue;
             }
             let key = NoteKey(notice.id.clone());
-            let mut places: Vec<NoteAt> = one.psa.find(&notice.ticket.ticket, &key).await?;
+            let mut places: Vec<NoteAt> = match one.psa.find(&notice.ticket.ticket, &key).await {
+                Ok(places) => places,
+                Err(error) if !is_final(&error) => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(ticket.r#ref = %notice.ticket, error = &error as &dyn std::error::Error,
+                        "the ticket's notes could not be looked through; the places that are known are overwritten");
+                    Vec::new()
+                }
+            };
             if let NoticeState::Posted { notes } | NoticeState::Done { notes } = &notice.state {
                 places.extend(notes.iter().filter(|n| !places.contains(n)).cloned().collect::<Vec<_>>());
             }

@@ -13,75 +13,57 @@ use crate::{
     store::{CommitName, Store, StoreError, Transition},
 };
 
-/// What a connection's secret is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SecretKind {
+macro_rules! kinds {
+    ($($(#[$says:meta])+ $name:ident = $text:literal;)+) => {
+        /// What a connection's secret is for.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum SecretKind {
+            $($(#[$says])+ $name,)+
+        }
+
+        impl SecretKind {
+            /// All of them.
+            pub const ALL: [Self; [$($text),+].len()] = [$(Self::$name),+];
+
+            /// The second half of the name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+        }
+    };
+}
+
+kinds! {
     /// ConnectWise: the API member's private key.
-    PrivateKey,
+    PrivateKey = "private-key";
     /// Autotask: the API user's secret.
-    ApiSecret,
+    ApiSecret = "api-secret";
     /// Autotask: the key that webhooks are signed with.
-    WebhookKey,
+    WebhookKey = "webhook-key";
     /// Autotask: the one before it, which is believed until it is removed.
-    FormerWebhookKey,
+    FormerWebhookKey = "former-webhook-key";
     /// Autotask: the password of extension callouts.
-    CalloutPassword,
+    CalloutPassword = "callout-password";
     /// Entra: the app registration's client secret. HaloPSA: the API application's.
-    ClientSecret,
+    ClientSecret = "client-secret";
     /// HaloPSA: what the instance's webhook shows at the door.
-    HookPassword,
+    HookPassword = "hook-password";
     /// Entra: the private key of the certificate, PEM.
-    CertificateKey,
+    CertificateKey = "certificate-key";
     /// Entra: the certificate, PEM. Not secret, but kept with its key.
-    Certificate,
+    Certificate = "certificate";
     /// Entra: the private key of the certificate that is to come. Not in force.
-    NextCertificateKey,
+    NextCertificateKey = "next-certificate-key";
     /// Entra: the certificate that is to come. Not in force.
-    NextCertificate,
+    NextCertificate = "next-certificate";
     /// The random part of the hook's URL.
-    HookSecret,
+    HookSecret = "hook-secret";
     /// The one before it, with the end of its time.
-    FormerHookSecret,
+    FormerHookSecret = "former-hook-secret";
 }
 
 impl SecretKind {
-    /// All of them.
-    pub const ALL: [Self; 13] = [
-        Self::PrivateKey,
-        Self::ApiSecret,
-        Self::WebhookKey,
-        Self::FormerWebhookKey,
-        Self::CalloutPassword,
-        Self::ClientSecret,
-        Self::HookPassword,
-        Self::CertificateKey,
-        Self::Certificate,
-        Self::NextCertificateKey,
-        Self::NextCertificate,
-        Self::HookSecret,
-        Self::FormerHookSecret,
-    ];
-
-    /// The second half of the name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PrivateKey => "private-key",
-            Self::ApiSecret => "api-secret",
-            Self::WebhookKey => "webhook-key",
-            Self::FormerWebhookKey => "former-webhook-key",
-            Self::CalloutPassword => "callout-password",
-            Self::ClientSecret => "client-secret",
-            Self::HookPassword => "hook-password",
-            Self::CertificateKey => "certificate-key",
-            Self::Certificate => "certificate",
-            Self::NextCertificateKey => "next-certificate-key",
-            Self::NextCertificate => "next-certificate",
-            Self::HookSecret => "hook-secret",
-            Self::FormerHookSecret => "former-hook-secret",
-        }
-    }
-
     /// A connection of this kind can use it, whatever its settings say now.
     #[must_use]
     pub const fn belongs_to(self, kind: &ConnectionKind) -> bool {
@@ -127,15 +109,16 @@ const MAIL_PASSWORD: &str = "mail/password";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSecretName {
     /// No slash, or an unknown kind.
-    #[error(
-        "write CONNECTION/KIND with one of these kinds: private-key, api-secret, webhook-key, former-webhook-key, \
-         callout-password, client-secret, certificate-key, certificate, next-certificate-key, next-certificate, \
-         hook-password, hook-secret; or mail/password"
-    )]
+    #[error("write CONNECTION/KIND with one of these kinds: {}; or {MAIL_PASSWORD}", kinds_in_words())]
     Shape,
     /// The connection.
     #[error(transparent)]
     Connection(#[from] BadId),
+}
+
+/// In the order in which they are declared.
+fn kinds_in_words() -> String {
+    SecretKind::ALL.map(SecretKind::as_str).join(", ")
 }
 
 impl SecretName {

@@ -105,7 +105,8 @@ impl ConnectionKind {
             (Self::Entra(a), Self::Entra(b)) => a.tenant == b.tenant && a.graph == b.graph,
             (Self::Autotask(a), Self::Autotask(b)) => a.user.eq_ignore_ascii_case(&b.user),
             (Self::HaloPsa(a), Self::HaloPsa(b)) => a.site == b.site && a.tenant == b.tenant,
-            _ => false,
+            // Each kind by name, so that a new one says what its place is.
+            (Self::ConnectWise(_) | Self::Entra(_) | Self::Autotask(_) | Self::HaloPsa(_), _) => false,
         }
     }
 }

@@ -18,19 +18,23 @@ const POST_NOTE: &str = "POST /service/tickets/{id}/notes";
 
 /// The path of the claim link in the ticket.
 fn claim_path(app: &TestApp, ticket: i64) -> String {
-    let notes = app.psa.notes(ticket);
+    claim_path_in(app, &app.psa.notes(ticket))
+}
+
+/// The path of the claim link in these notes.
+pub(crate) fn claim_path_in(app: &TestApp, notes: &[String]) -> String {
     let link = notes.iter().flat_map(|n| n.lines()).find_map(|l| l.strip_prefix(app.url("").as_str()));
     link.filter(|path| path.starts_with("/claim/")).expect("the ticket holds a claim link").to_owned()
 }
 
 /// A fresh code: the one before is used.
-async fn fresh(app: &TestApp, one_time: &OneTime) -> String {
+pub(crate) async fn fresh(app: &TestApp, one_time: &OneTime) -> String {
     app.pass(Duration::from_secs(31)).await;
     one_time.code(app.clock.now())
 }
 
 /// Signed in, in a browser of their own.
-async fn signed_in(app: &TestApp, person: &str, one_time: &OneTime) -> Browser {
+pub(crate) async fn signed_in(app: &TestApp, person: &str, one_time: &OneTime) -> Browser {
     app.pass(Duration::from_secs(31)).await;
     let mut browser = app.browser();
     let page = browser.sign_in(person, one_time, app.clock.now()).await;
@@ -39,7 +43,7 @@ async fn signed_in(app: &TestApp, person: &str, one_time: &OneTime) -> Browser {
 }
 
 /// What stands in the page's two secret outputs.
-fn shown(text: &str) -> Vec<String> {
+pub(crate) fn shown(text: &str) -> Vec<String> {
     let parts = text.split("<output class=\"secret\">").skip(1);
     parts.map(|part| part.split("</output>").next().unwrap_or_default().replace("&#38;", "&").to_owned()).collect()
 }

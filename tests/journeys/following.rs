@@ -1,7 +1,20 @@
 //! Access follows its ticket, at each PSA: what ends it, what is told before, what calls that off, and what brings it back
 //! no more.
 
+use latchkey::rulebook::{EndsWith, Rules};
+use latchkey_simulators::fault::Act;
+
 use crate::harness::*;
+
+/// Every way in which a ticket leaves, and its name.
+const WAYS: [(Leaves, &str); 6] = [
+    (Leaves::Closed, "closed"),
+    (Leaves::Merged, "merged"),
+    (Leaves::Deleted, "deleted"),
+    (Leaves::Company, "company"),
+    (Leaves::Board, "board"),
+    (Leaves::Reassigned, "reassigned"),
+];
 
 const SOON: &str = "Latchkey: access ends soon.";
 const GOES_ON: &str = "Latchkey: access goes on.";
@@ -13,6 +26,21 @@ fn told(desk: &dyn Desk, ticket: i64) -> Vec<String> {
 
 fn count(desk: &dyn Desk, ticket: i64, first: &str) -> usize {
     told(desk, ticket).iter().filter(|note| note.starts_with(first)).count()
+}
+
+fn every(rules: &mut Rules, change: impl Fn(&mut EndsWith)) {
+    rules.rulebook.mappings.iter_mut().for_each(|mapping| change(&mut mapping.ends_with));
+}
+
+fn switch<'e>(ends_with: &'e mut EndsWith, how: &str) -> &'e mut bool {
+    match how {
+        "closed" => &mut ends_with.closed,
+        "merged" => &mut ends_with.merged,
+        "deleted" => &mut ends_with.deleted,
+        "company" => &mut ends_with.company,
+        "board" => &mut ends_with.board,
+        _ => &mut ends_with.reassigned,
+    }
 }
 
 /// It is over, for this reason, and off.
@@ -91,27 +119,79 @@ async fn a_ticket_that_is_gone_or_anothers_ends_its_access_though_nobody_told() 
     app.end().await;
 }
 
-/// F11: each is switched off by itself, and a PSA that does not answer ends nothing.
+/// F11: with no grace, access ends as soon as the PSA tells, and nobody waits for a poll or is told before.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_grace_access_ends_as_soon_as_the_psa_tells() {
+    let app = TestApp::with_three_psas().await;
+    app.change_rules(|rules| every(rules, |ends_with| ends_with.grace_minutes = 0)).await;
+    for desk in &app.desks {
+        let desk = &**desk;
+        for (leaves, how) in WAYS {
+            let (ticket, at) = (app.active_at(desk).await, format!("{}, {how}", desk.connection()));
+            desk.leaves(leaves, ticket);
+            app.run().await;
+            // HaloPSA has no message for a merge.
+            if leaves == Leaves::Merged && app.state_at(desk, ticket).await == "active" {
+                assert_eq!(desk.connection(), "halo", "{at}");
+                app.minutes(13).await;
+            }
+            assert!(["ending", "ended"].contains(&app.state_at(desk, ticket).await), "{at}: {:?}", told(desk, ticket));
+            app.minutes(3).await;
+            assert_left(&app, desk, ticket, how).await;
+            assert_eq!(count(desk, ticket, SOON), 0, "{at}");
+        }
+    }
+    app.end().await;
+}
+
+/// F11: each is switched off by itself: the ticket leaves, and access goes on. Switched on, the same ticket ends it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_switched_off_ends_nothing() {
     let app = TestApp::with_three_psas().await;
-    app.change_rules(|rules| {
-        for mapping in &mut rules.rulebook.mappings {
-            mapping.ends_with.closed = false;
-            mapping.ends_with.reassigned = false;
+    for (leaves, how) in WAYS {
+        app.change_rules(|rules| every(rules, |e| (e.grace_minutes, *switch(e, how)) = (0, false))).await;
+        let mut tickets = Vec::new();
+        for desk in &app.desks {
+            tickets.push(app.active_at(&**desk).await);
         }
-    })
-    .await;
+        for (desk, ticket) in app.desks.iter().zip(&tickets) {
+            desk.leaves(leaves, *ticket);
+        }
+        app.minutes(13).await;
+        for (desk, ticket) in app.desks.iter().zip(&tickets) {
+            let (desk, at) = (&**desk, format!("{}, {how}", desk.connection()));
+            assert_eq!(app.state_at(desk, *ticket).await, "active", "{at}: {:?}", told(desk, *ticket));
+            assert_eq!(count(desk, *ticket, SOON), 0, "{at}");
+        }
+        app.change_rules(|rules| every(rules, |e| *switch(e, how) = true)).await;
+        app.minutes(13).await;
+        for (desk, ticket) in app.desks.iter().zip(&tickets) {
+            assert_left(&app, &**desk, *ticket, how).await;
+        }
+    }
+    app.end().await;
+}
+
+/// F11: what does not answer, or answers for somebody else, says nothing about a ticket.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_psa_that_does_not_answer_ends_nothing() {
+    let app = TestApp::with_three_psas().await;
     for desk in &app.desks {
         let (desk, at) = (&**desk, desk.connection());
         let ticket = app.active_at(desk).await;
-        desk.leaves(Leaves::Reassigned, ticket);
-        desk.leaves(Leaves::Closed, ticket);
-        app.minutes(20).await;
-        assert_eq!(app.state_at(desk, ticket).await, "active", "{at}: {:?}", told(desk, ticket));
-        assert_eq!(count(desk, ticket, SOON), 0, "{at}");
-        app.minutes(45).await;
-        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
+        let unavailable = Act::Answer { status: 503, retry_after: None, body: serde_json::Value::Null };
+        for how in [Act::ResetBefore, unavailable] {
+            let asked = desk.fails(how.clone());
+            desk.touch(ticket);
+            app.minutes(13).await;
+            assert!(asked.count() > 0, "{at}: it was not even asked");
+            assert_eq!(app.state_at(desk, ticket).await, "active", "{at}, {how:?}: {:?}", told(desk, ticket));
+            desk.recovers();
+        }
+        app.minutes(13).await;
+        assert_eq!((app.state_at(desk, ticket).await, count(desk, ticket, SOON)), ("active", 0), "{at}");
+        app.minutes(22).await;
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}: on time");
     }
     app.end().await;
 }

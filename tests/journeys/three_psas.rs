@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use latchkey::rulebook::FieldTrigger;
+use latchkey::rulebook::{ActorRule, ConnectionKind, FieldTrigger};
 use latchkey_simulators::graph::Refused;
 use reqwest::StatusCode;
 
-use crate::harness::*;
+use crate::{
+    delivering::{claim_path_in, fresh, shown, signed_in},
+    harness::*,
+};
 
 /// One of each PSA.
 const MAPPINGS: [&str; 3] = ["projects", "at-desk", "halo-desk"];
@@ -60,6 +63,75 @@ async fn a_click_at_each_of_them_gives_access_that_ends_on_time_with_proof() {
         assert!(desk.notes(ticket).iter().all(|note| note.is_internal), "{at}: {:?}", desk.notes(ticket));
     }
     assert_eq!(app.audited("request.granted").await, 3);
+    app.end().await;
+}
+
+/// F106, F94: by claim link, the ticket of each holds the link alone, and the requester alone sees what is behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_claim_link_in_the_ticket_of_each_works_for_its_requester() {
+    let app = TestApp::with_three_psas().await;
+    app.change_rules(|rules| {
+        for mapping in &mut rules.rulebook.mappings {
+            mapping.policy = Some("helpdesk".parse().unwrap());
+        }
+    })
+    .await;
+    for (n, desk) in app.desks.iter().enumerate() {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        let path = claim_path_in(&app, &texts(desk, ticket));
+        let mut mark = signed_in(&app, "mark", &app.mark).await;
+        assert_eq!(mark.get(&path).await.status, StatusCode::NOT_FOUND, "{at}");
+        let mut jane = signed_in(&app, "jane", &app.jane).await;
+        let token = jane.get(&path).await.input("form_token").unwrap();
+        let code = fresh(&app, &app.jane).await;
+        let page = jane.post(&format!("{path}/reveal"), &[("form_token", &token), ("code", &code)]).await;
+        assert_eq!(page.status, StatusCode::OK, "{at}: {}", page.text);
+        let secrets = shown(&page.text);
+        assert!(app.entra.sim.sign_in(TENANT, &secrets[0], &secrets[1]).is_ok(), "{at}: what is shown works");
+        assert_eq!(app.audited("secret.revealed").await, n + 1, "{at}");
+        assert!(texts(desk, ticket).iter().all(|note| !note.contains(&secrets[1])), "{at}");
+        app.minutes(62).await;
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
+    }
+    app.end().await;
+}
+
+/// F6: a rule of the PSA's own asks for the ticket's owner where settings and mapping let it, at each of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_own_rules_of_each_ask_for_the_tickets_owner_where_they_may() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = desk.ticket(Whose::Acme);
+        desk.automates(ticket);
+        app.run().await;
+        assert_eq!(of(&texts(desk, ticket)), ["Latchkey: access was not granted."], "{at}: nobody let it");
+    }
+    let names: Vec<_> = app.desks.iter().map(|desk| (desk.connection(), desk.automation())).collect();
+    app.change_rules(|rules| {
+        for (at, name) in names {
+            let connection = rules.records.connections.iter_mut().find(|c| c.id.as_str() == at).unwrap();
+            match &mut connection.kind {
+                ConnectionKind::ConnectWise(settings) => settings.automation = vec![name.to_owned()],
+                ConnectionKind::Autotask(settings) => settings.automation = vec![name.to_owned()],
+                ConnectionKind::HaloPsa(settings) => settings.automation = vec![name.to_owned()],
+                ConnectionKind::Entra(_) => panic!("{at} is a PSA"),
+            }
+        }
+        rules.rulebook.mappings.iter_mut().for_each(|mapping| mapping.actor = ActorRule::Automation);
+    })
+    .await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = desk.ticket(Whose::Acme);
+        desk.automates(ticket);
+        app.run().await;
+        assert_eq!(app.state_at(desk, ticket).await, "active", "{at}: {:?}", desk.notes(ticket));
+        assert_eq!(app.grants_at(desk, ticket).await[0].person.as_str(), "jane", "{at}");
+        app.minutes(61).await;
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
+    }
     app.end().await;
 }
 
@@ -211,6 +283,15 @@ async fn a_forged_delivery_changes_nothing_at_any_of_them() {
             app.pass(Duration::from_secs(31)).await;
             let answers = &desk.answers()[before..];
             assert!(!answers.is_empty() && answers.iter().all(|a| *a == Some(401)), "{at}, {how:?}: {answers:?}");
+        }
+        // Parsed and written anew, as a careless proxy would: the same facts under the right signature of other bytes.
+        if desk.forgeries().contains(&Wrong::Changed) {
+            let Message { header: (name, value), body } = desk.proven();
+            let facts: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let anew = serde_json::to_vec_pretty(&facts).unwrap();
+            assert!(anew != body, "{at}");
+            let sent = reqwest::Client::new().post(desk.hook()).header(name, value).body(anew).send().await.unwrap();
+            assert_eq!(sent.status(), StatusCode::UNAUTHORIZED, "{at}: re-serialised");
         }
         assert_eq!(app.deliveries().0.len(), recorded, "{at}: nothing was recorded");
         assert_eq!(app.store().audit(0, 1000).await.unwrap().len(), audit, "{at}");

@@ -132,6 +132,15 @@ impl Api {
         rows(ask.op, &accepted(self.send(ask).await?)?)
     }
 
+    /// Like [`Api::list`], with `None` where what the rows belong to is gone.
+    pub(crate) async fn list_if_any<T: DeserializeOwned>(&self, ask: &Ask) -> Result<Option<Vec<T>>, CallError> {
+        let answer = self.send(ask).await?;
+        match errors::missing(&answer) {
+            Some(Missing::Record) => Ok(None),
+            _ => rows(ask.op, &accepted(answer)?).map(Some),
+        }
+    }
+
     /// Every row of a list in numbered pages; `is_enough`, as it judges the last row of a page, may end it early.
     ///
     /// Some lists ignore paging and repeat their first page for ever, others hold more than was asked for: a page that

@@ -82,9 +82,10 @@ impl Who {
 impl History<'_> {
     pub(crate) async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
         let entries = own(list(self.reader.api, ticket.id.as_str(), Urgency::Ordinary).await?);
+        let is_unclear = |at: usize| is_unclear(&entries, at, |who| self.is_ours(who));
         let chosen = match of {
-            Part::Status => ticket.status.as_ref().and_then(|s| into_status(&entries, number(s.as_str())?)),
-            Part::Field(field) => ticket.fields.get(field).and_then(|value| into_value(&entries, field, value)),
+            Part::Status => ticket.status.as_ref().and_then(|s| into_status(&entries, number(s.as_str())?, is_unclear)),
+            Part::Field(field) => ticket.fields.get(field).and_then(|v| into_value(&entries, field, v, is_unclear)),
             // No entry is known to tell a team reliably.
             Part::Board => None,
         };
@@ -140,7 +141,8 @@ pub(crate) async fn list(api: &Api, ticket: &str, urgency: Urgency) -> Result<Ve
     for count in COUNTS {
         // Entries of the system are wanted: they change statuses, too.
         let ask = Ask::new(LIST, ["Actions"]).query("ticket_id", ticket.to_string()).query("excludesys", "false");
-        let rows: Vec<wire::Action> = api.list(&ask.query("count", count.to_string()).urgent(urgency)).await?;
+        let ask = ask.query("count", count.to_string()).urgent(urgency);
+        let Some(rows) = api.list_if_any::<wire::Action>(&ask).await? else { return Ok(Vec::new()) };
         if rows.len() < count {
             return Ok(rows);
         }
@@ -170,13 +172,15 @@ fn is_same(after: &Ticket, before: &Ticket, of: Part<'_>) -> bool {
 }
 
 /// The last entry that changed the status, if it is the one into the present status. An entry without the former status
-/// is compared with the entry before it.
-fn into_status(entries: &[wire::Action], status: i64) -> Option<usize> {
+/// is compared with the entry before it; where there is none, it must not only show what an edit before it set.
+fn into_status(entries: &[wire::Action], status: i64, is_unclear: impl Fn(usize) -> bool) -> Option<usize> {
     let (mut last, mut present) = (None, None);
     for (at, entry) in entries.iter().enumerate() {
         let Some(new) = real(entry.new_status) else { continue };
-        if real(entry.old_status).or(present) != Some(new) {
-            last = Some(at);
+        match real(entry.old_status).or(present) {
+            Some(old) if old == new => {}
+            None if is_unclear(at) => last = None,
+            _ => last = Some(at),
         }
         present = Some(new);
     }
@@ -184,19 +188,38 @@ fn into_status(entries: &[wire::Action], status: i64) -> Option<usize> {
 }
 
 /// The last entry that changed the field, if it is the one to the present value. An entry that only shows the value again
-/// is not it.
-fn into_value(entries: &[wire::Action], field: &FieldId, value: &str) -> Option<usize> {
+/// is not it, nor is the first to show one that an edit before it may have set.
+fn into_value(
+    entries: &[wire::Action],
+    field: &FieldId,
+    value: &str,
+    is_unclear: impl Fn(usize) -> bool,
+) -> Option<usize> {
     let field = number(field.as_str())?;
     let (mut last, mut present) = (None, None);
     for (at, entry) in entries.iter().enumerate() {
         let Some(named) = entry.customfields.iter().flatten().find(|f| f.id == field) else { continue };
-        let text = field_text(named);
-        if last.is_none() || text != present {
-            last = Some(at);
+        let text = Some(field_text(named));
+        match &present {
+            Some(_) if present == text => {}
+            None if is_unclear(at) => last = None,
+            _ => last = Some(at),
         }
         present = text;
     }
-    last.filter(|_| present.as_deref() == Some(value))
+    last.filter(|_| present.flatten().as_deref() == Some(value))
+}
+
+/// Before this entry somebody else edited the ticket, and the history does not tell what: the entry may only show what that
+/// edit set. The ticket's making is the first entry and no edit; nor is an action's button, nor anything of ours.
+fn is_unclear(entries: &[wire::Action], at: usize, is_ours: impl Fn(&Who) -> bool) -> bool {
+    let Some(by) = entries.get(at).map(Who::of) else { return true };
+    let is_silent = |earlier: &wire::Action| {
+        let tells = real(earlier.outcome_id).is_some() || earlier.customfields.iter().flatten().next().is_some();
+        let who = Who::of(earlier);
+        !tells && who != by && !is_ours(&who)
+    };
+    entries.iter().take(at).skip(1).any(is_silent)
 }
 
 #[cfg(test)]
@@ -235,11 +258,11 @@ mod tests {
     fn the_last_entry_into_the_present_status_is_the_one() {
         let entries =
             [entry(1, 0, 1), entry(2, 1, 31), entry(3, 31, 31), entry(4, 31, 1), entry(5, 1, 31), entry(6, 31, 31)];
-        assert_eq!(into_status(&entries, 31), Some(4));
-        assert_eq!(into_status(&entries, 1), None, "the history ends in another status");
-        assert_eq!(into_status(&[], 1), None);
+        assert_eq!(into_status(&entries, 31, |_| false), Some(4));
+        assert_eq!(into_status(&entries, 1, |_| false), None, "the history ends in another status");
+        assert_eq!(into_status(&[], 1, |_| false), None);
         let untold = [entry(1, 0, 1), entry(2, 0, 1), entry(3, 0, 31), entry(4, 0, 31), entry(5, 0, 0)];
-        assert_eq!(into_status(&untold, 31), Some(2), "compared with the entry before it");
+        assert_eq!(into_status(&untold, 31, |_| false), Some(2), "compared with the entry before it");
     }
 
     #[test]
@@ -248,7 +271,7 @@ mod tests {
             serde_json::from_str(r#"{"id":3,"old_status":1,"new_status":31,"merged_from_ticketid":9}"#).unwrap();
         let entries = own(vec![copied, entry(2, 1, 2), entry(1, 0, 1)]);
         assert_eq!(entries.iter().map(|e| e.id).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(into_status(&entries, 31), None);
+        assert_eq!(into_status(&entries, 31, |_| false), None);
     }
 
     #[test]
@@ -259,8 +282,8 @@ mod tests {
         };
         let field = FieldId::parse("183").unwrap();
         let entries = [entry(1, "a"), entry(2, "b"), entry(3, "b"), serde_json::from_str(r#"{"id":4}"#).unwrap()];
-        assert_eq!(into_value(&entries, &field, "b"), Some(1));
-        assert_eq!(into_value(&entries, &field, "a"), None);
-        assert_eq!(into_value(&entries, &FieldId::parse("184").unwrap(), "b"), None);
+        assert_eq!(into_value(&entries, &field, "b", |_| false), Some(1));
+        assert_eq!(into_value(&entries, &field, "a", |_| false), None);
+        assert_eq!(into_value(&entries, &FieldId::parse("184").unwrap(), "b", |_| false), None);
     }
 }

@@ -204,7 +204,7 @@ impl HaloPsa {
     }
 
     fn hooks(&self) -> webhooks::Webhooks<'_> {
-        let Self { api, id: connection, door, settings, .. } = self;
-        webhooks::Webhooks { api, connection, door, settings }
+        let Self { api, id: connection, door, settings, marks, .. } = self;
+        webhooks::Webhooks { api, connection, door, settings, marks }
     }
 }

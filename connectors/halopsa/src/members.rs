@@ -1,6 +1,7 @@
 //! Agents: who works here, and who of them is a person.
 //!
-//! A login name here is the agent's mail address, which is what people sign in with; an agent without one is `agent-17`.
+//! A login name here is the agent's mail address, which is what people sign in with; an agent without one is `agent-17`. Of
+//! several with one address it is the only one that may sign in; where there are more, the address is nobody's.
 
 use std::collections::BTreeSet;
 
@@ -34,14 +35,23 @@ impl Agents<'_> {
         if !name.contains('@') {
             return Ok(None);
         }
-        let mut same =
-            self.rows().await?.into_iter().filter(|a| a.email.as_deref().is_some_and(|m| is_same_name(m, name)));
-        match (same.next(), same.next()) {
-            (Some(_), Some(_)) => Err(CallError::malformed(LIST, "two agents have this mail address")),
-            // A row of the list may be cut short.
-            (Some(row), None) => self.by_number(row.id).await,
-            (None, _) => Ok(None),
+        let rows = self.rows().await?;
+        let same = rows.iter().filter(|a| a.email.as_deref().is_some_and(|m| is_same_name(m, name)));
+        // A row of the list may be cut short.
+        let mut members = Vec::new();
+        for row in same {
+            members.extend(self.by_number(row.id).await?);
         }
+        if members.len() > 1 {
+            members.retain(|member| member.is_active);
+        }
+        if members.len() > 1 {
+            tracing::warn!(
+                agents = members.len(),
+                "several active agents have one mail address: none of them is meant"
+            );
+        }
+        Ok(members.pop().filter(|_| members.is_empty()))
     }
 
     /// The agent with this id; `None` when there is none.

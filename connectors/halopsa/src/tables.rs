@@ -111,7 +111,8 @@ impl Tables {
     }
 
     /// Closed are those an admin named; without a word of theirs those that the list of open ones leaves out, and
-    /// what is called "Closed". Where the filter is ignored, both lists are the same and the name alone counts.
+    /// what is called "Closed". Where the filter is ignored, both lists are the same and the name alone counts; so it does
+    /// where the list of open ones is empty, since no instance works with closed tickets alone.
     async fn statuses(&self, api: &Api) -> Result<BTreeMap<i64, Status>, CallError> {
         let ask = Ask::new(STATUSES, ["Status"]);
         let all: Vec<wire::Row> = api.list(&ask).await?;
@@ -122,7 +123,7 @@ impl Tables {
         let is_closing = |row: &wire::Row| {
             let is_called = |name: &str| row.name.as_deref().is_some_and(|own| is_same_name(own, name));
             match self.closed_statuses.is_empty() {
-                true => is_called(CLOSED) || !open.iter().any(|o| o.id == row.id),
+                true => is_called(CLOSED) || !(open.is_empty() || open.iter().any(|o| o.id == row.id)),
                 false => self.closed_statuses.iter().any(|name| is_called(name)),
             }
         };

@@ -18,6 +18,10 @@ use crate::{
 };
 
 pub(crate) const READ: &str = "GET /Tickets/{id}";
+/// A table that was cut short, or a right to it that was lost, must not look like a ticket that was closed or moved.
+const UNKNOWN_STATUS: &str = "the instance does not list the ticket's status: whether it is open cannot be told";
+const UNKNOWN_TEAM: &str =
+    "the instance does not list the ticket's team, or lists two of its name: which it is cannot be told";
 
 /// How tickets are read.
 #[derive(Debug, Clone, Copy)]
@@ -50,8 +54,7 @@ impl Reader<'_> {
     pub(crate) async fn ticket(&self, row: wire::Ticket) -> Result<Ticket, CallError> {
         let has = |known: &Known| {
             let is_status_known = row.status_id.is_none_or(|id| known.statuses.contains_key(&id));
-            let is_team_known = known.team(row.team_id, row.team.as_deref()).is_some() || row.team.is_none();
-            is_status_known && is_team_known
+            is_status_known && is_team_told(&row, known)
         };
         let known = self.tables.known(self.api, has).await?;
         ticket(row, &known, self.date_closed_counts)
@@ -72,6 +75,14 @@ pub(crate) fn saved_at(row: &wire::Ticket) -> Option<Timestamp> {
     times.into_iter().max().flatten()
 }
 
+/// Whether its team is known, or it says that it has none.
+fn is_team_told(row: &wire::Ticket, known: &Known) -> bool {
+    let names_one = row.team.as_deref().is_some_and(|name| !name.trim().is_empty());
+    !names_one || known.team(row.team_id, row.team.as_deref()).is_some()
+}
+
+/// # Errors
+/// [`CallError::Transient`] where it cannot be told whether the ticket is open, or on which team an open one is.
 fn ticket(row: wire::Ticket, known: &Known, date_closed_counts: bool) -> Result<Ticket, CallError> {
     let bad = |e| CallError::malformed(READ, e);
     let text = |id: Option<i64>| real(id).map(|id| id.to_string());
@@ -79,6 +90,17 @@ fn ticket(row: wire::Ticket, known: &Known, date_closed_counts: bool) -> Result<
     let merged_into = real(row.merged_into_id);
     let has_closing_date = row.dateclosed.as_deref().and_then(moment::parse).is_some();
     let updated_at = saved_at(&row);
+    // `hasbeenclosed` is not asked: it may stay when a ticket is opened again.
+    let says_closed = (date_closed_counts && has_closing_date) || row.inactive == Some(true) || merged_into.is_some();
+    let is_closed = match status {
+        _ if says_closed => true,
+        Some(status) => status.is_closing,
+        None => return Err(CallError::transient(READ, UNKNOWN_STATUS)),
+    };
+    // Nothing is asked for on a closed ticket, and nothing of it goes on: its team does not matter.
+    if !is_closed && !is_team_told(&row, known) {
+        return Err(CallError::transient(READ, UNKNOWN_TEAM));
+    }
     let mut fields = BTreeMap::new();
     for field in row.customfields.iter().flatten() {
         if let Some(text) = field_text(field) {
@@ -94,12 +116,7 @@ fn ticket(row: wire::Ticket, known: &Known, date_closed_counts: bool) -> Result<
         owner: text(row.agent_id.filter(|id| *id != UNASSIGNED)).map(MemberId::parse).transpose().map_err(bad)?,
         kind: text(row.tickettype_id).map(TypeId::parse).transpose().map_err(bad)?,
         source: None,
-        // A status that the instance does not list says nothing, and what does not say that it is open counts as closed.
-        // `hasbeenclosed` is not asked: it may stay when a ticket is opened again.
-        is_closed: status.is_none_or(|s| s.is_closing)
-            || (date_closed_counts && has_closing_date)
-            || row.inactive == Some(true)
-            || merged_into.is_some(),
+        is_closed,
         is_merged: merged_into.is_some(),
         merged_into: text(merged_into).map(TicketId::parse).transpose().map_err(bad)?,
         fields,
@@ -179,18 +196,18 @@ mod tests {
     }
 
     #[test]
-    fn agent_one_is_nobody_and_two_teams_of_one_name_are_none() {
-        let t = parse(r#"{"id":1,"status_id":1,"agent_id":1,"team":"Twice"}"#);
+    fn agent_one_is_nobody_and_a_ticket_may_have_no_team() {
+        let t = parse(r#"{"id":1,"status_id":1,"agent_id":1,"team":" "}"#);
         assert!(t.owner.is_none() && t.board.is_none() && !t.is_closed);
         assert_eq!(parse(r#"{"id":1,"status_id":1,"team_id":6,"team":"Twice"}"#).board.unwrap().as_str(), "6");
     }
 
     #[test]
-    fn closed_is_whatever_does_not_say_that_it_is_open() {
+    fn closed_is_what_says_so_and_what_says_nothing_known_is_neither_closed_nor_moved() {
         for closed in [
-            r#"{"id":1}"#,
-            r#"{"id":1,"status_id":77}"#,
             r#"{"id":1,"status_id":9}"#,
+            r#"{"id":1,"status_id":77,"inactive":true}"#,
+            r#"{"id":1,"status_id":9,"team":"Twice"}"#,
             r#"{"id":1,"status_id":1,"inactive":true}"#,
             r#"{"id":1,"status_id":1,"merged_into_id":2}"#,
             r#"{"id":1,"status_id":1,"dateclosed":"2026-09-25T06:41:08"}"#,
@@ -198,6 +215,15 @@ mod tests {
             assert!(parse(closed).is_closed, "{closed}");
         }
         assert!(!parse(r#"{"id":1,"status_id":1,"hasbeenclosed":true}"#).is_closed);
+        for untold in [
+            r#"{"id":1}"#,
+            r#"{"id":1,"status_id":77}"#,
+            r#"{"id":1,"status_id":1,"team":"Twice"}"#,
+            r#"{"id":1,"status_id":1,"team":"Nowhere"}"#,
+        ] {
+            let told = ticket(serde_json::from_str(untold).unwrap(), &known(), true);
+            assert!(told.unwrap_err().is_transient(), "{untold}");
+        }
         let row = r#"{"id":1,"status_id":1,"dateclosed":"2026-09-25T06:41:08"}"#;
         assert!(!ticket(serde_json::from_str(row).unwrap(), &known(), false).unwrap().is_closed);
     }

@@ -3,14 +3,15 @@
 //!
 //! Ours is what points below the same host and path; others are never touched. The URL ends in the path secret and the
 //! password cannot be read back, so a webhook's name carries a fingerprint of both credentials and place: another one means
-//! that they have changed.
+//! that they have changed. Every admin of the instance sees the name, so it is made with our own key: nobody else can try
+//! passwords on it.
 
 use latchkey_contract::{
     CallError, ConnectionId, hook_url,
+    note::Marks,
     ticket::{Scope, Webhook, WebhookChanges},
 };
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
@@ -44,6 +45,7 @@ pub(crate) struct Webhooks<'c> {
     pub(crate) connection: &'c ConnectionId,
     pub(crate) door: &'c Door,
     pub(crate) settings: &'c Settings,
+    pub(crate) marks: &'c Marks,
 }
 
 impl Webhooks<'_> {
@@ -159,15 +161,11 @@ impl Webhooks<'_> {
     }
 
     fn name(&self, url: &Url) -> String {
-        let mut hash = Sha256::new();
         let (user, password) =
             self.door.basic().map_or(("", ""), |(user, password)| (user, password.expose().as_str()));
-        for part in ["latchkey webhook", hook_url::base(url).as_str(), user, password] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        let hash: String = hash.finalize().iter().take(4).map(|b| format!("{b:02x}")).collect();
-        format!("{} {hash}", self.mark())
+        let print = self.marks.fingerprint(&["webhook", hook_url::base(url).as_str(), user, password]);
+        let print: String = print.iter().take(4).map(|b| format!("{b:02x}")).collect();
+        format!("{} {print}", self.mark())
     }
 
     /// What ours must say of itself; the rest is the admin's.

@@ -1,6 +1,7 @@
 //! The heart as tables and properties: no runtime, no clock, no IO.
 
 mod decisions;
+mod earlier;
 mod life;
 mod proofs;
 mod replays;

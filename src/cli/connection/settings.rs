@@ -16,28 +16,39 @@ pub(in crate::cli) struct Setting {
     value: String,
 }
 
-/// What each kind cannot be without, as it may look.
-const NEEDED: [(&str, &[(&str, &str)]); 4] = [
-    (
-        "connectwise",
-        &[
-            ("site", "https://na.myconnectwise.net"),
-            ("company", "examplemsp"),
-            ("client_id", "6b1f0c3e-0000-4000-8000-000000000001"),
-            ("public_key", "AbCdEfGhIjKlMnOp"),
-        ],
-    ),
-    ("autotask", &[("user", "jit-api@msp.example"), ("integration_code", "ABCDEF1234567890ABCDEF12345")]),
-    ("halopsa", &[("site", "https://acme.halopsa.com"), ("client_id", "c9534241-dde9-4d04-9d45-32b1fbff22ed")]),
-    (
-        "entra",
-        &[
-            ("tenant", "8f0c2c1e-0000-4000-8000-000000000000"),
-            ("client_id", "8f0c2c1e-0000-4000-8000-000000000001"),
-            ("credential", "certificate"),
-        ],
-    ),
-];
+macro_rules! needed {
+    ($($kind:ident = $word:literal { $($key:literal: $sample:literal,)+ })+) => {
+        /// What each kind cannot be without, as it may look.
+        const NEEDED: &[(&str, &[(&str, &str)])] = &[$(($word, &[$(($key, $sample)),+])),+];
+
+        /// None is left out.
+        const _: fn(&ConnectionKind) = |kind| match kind {
+            $(ConnectionKind::$kind(_) => {})+
+        };
+    };
+}
+
+needed! {
+    ConnectWise = "connectwise" {
+        "site": "https://na.myconnectwise.net",
+        "company": "examplemsp",
+        "client_id": "6b1f0c3e-0000-4000-8000-000000000001",
+        "public_key": "AbCdEfGhIjKlMnOp",
+    }
+    Autotask = "autotask" {
+        "user": "jit-api@msp.example",
+        "integration_code": "ABCDEF1234567890ABCDEF12345",
+    }
+    HaloPsa = "halopsa" {
+        "site": "https://acme.halopsa.com",
+        "client_id": "c9534241-dde9-4d04-9d45-32b1fbff22ed",
+    }
+    Entra = "entra" {
+        "tenant": "8f0c2c1e-0000-4000-8000-000000000000",
+        "client_id": "8f0c2c1e-0000-4000-8000-000000000001",
+        "credential": "certificate",
+    }
+}
 
 impl FromStr for Setting {
     type Err = &'static str;
@@ -145,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_is_needed_is_needed_and_is_all() {
-        for (kind, needed) in NEEDED {
+        for &(kind, needed) in NEEDED {
             let all: Vec<Setting> = typed(
                 &needed
                     .iter()

@@ -68,9 +68,23 @@ impl Marks {
         Some(marker)
     }
 
+    /// Of what must be recognised and must not be guessed by who sees the print: these very parts, under the key.
+    #[must_use]
+    pub fn fingerprint(&self, parts: &[&str]) -> [u8; 32] {
+        let mut mac = self.keyed();
+        for part in ["latchkey print", self.connection.as_str()].iter().chain(parts) {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    fn keyed(&self) -> Hmac<Sha256> {
+        <Hmac<Sha256> as KeyInit>::new_from_slice(self.key.expose()).expect("HMAC takes a key of any length")
+    }
+
     fn mac(&self, ticket: &TicketId, label: &str, part: usize, of: usize) -> Hmac<Sha256> {
-        let mut mac =
-            <Hmac<Sha256> as KeyInit>::new_from_slice(self.key.expose()).expect("HMAC takes a key of any length");
+        let mut mac = self.keyed();
         // None of the parts can hold a bar, so no two of them can be taken for each other.
         mac.update(format!("latchkey note|{}|{ticket}|{label}|{part}|{of}", self.connection).as_bytes());
         mac

@@ -190,6 +190,44 @@ async fn a_note_is_taken_back_once_and_absence_is_success() {
 }
 
 #[tokio::test]
+async fn a_note_that_may_not_be_deleted_is_hidden_and_says_nothing_any_more() {
+    let w = World::start().await;
+    w.sim.behave(|b| b.forbids_deleting_actions = true);
+    let (n, id) = w.ticket();
+    let secret = NoteText(Secret::new("Password: hunter2-canary".into()));
+    let posted = w.halo.post(&id, &secret, &key("k")).await.unwrap();
+    let number = posted.notes[0].note.as_str().parse().unwrap();
+    w.sim.acting(MAX).show_note(n, number).unwrap();
+    w.halo.take_back(&posted.notes[0]).await.unwrap();
+    let left = &w.sim.notes(n)[0];
+    assert_eq!((&left["hiddenfromuser"], left.to_string().contains("canary")), (&json!(true), false), "{left}");
+    assert!(w.halo.find(&id, &key("k")).await.unwrap().is_empty(), "it does not count as posted");
+    // Still to be seen: that is not done.
+    let posted = w.halo.post(&id, &secret, &key("k")).await.unwrap();
+    w.sim.behave(|b| b.shows_every_note = true);
+    let refused = w.halo.take_back(&posted.notes[0]).await.unwrap_err();
+    assert!(matches!(refused, CallError::Unauthorized { .. }), "{refused:?}");
+    // Not to be changed, but to be deleted.
+    w.sim.behave(|b| (b.shows_every_note, b.forbids_deleting_actions) = (false, false));
+    let refuses = Act::Answer { status: 403, retry_after: None, body: json!("") };
+    w.sim.faults().add(Fault::on(CREATE, refuses).once());
+    w.halo.take_back(&posted.notes[0]).await.unwrap();
+    assert!(w.sim.notes(n).iter().all(|note| !note.to_string().contains("canary")));
+}
+
+/// F11
+#[tokio::test]
+async fn a_deleted_ticket_holds_no_notes() {
+    let w = World::start().await;
+    let (n, id) = w.ticket();
+    let posted = w.halo.post(&id, &NoteText::plain("x"), &key("k")).await.unwrap();
+    w.sim.acting(MAX).delete(n).unwrap();
+    assert!(w.halo.find(&id, &key("k")).await.unwrap().is_empty());
+    assert!(!w.halo.overwrite(&posted.notes[0], "Removed.", &key("k")).await.unwrap());
+    w.halo.take_back(&posted.notes[0]).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_action_for_notes_is_found_by_name_and_never_guessed() {
     let w = World::start().await;
     let (n, id) = w.ticket();

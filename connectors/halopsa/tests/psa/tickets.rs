@@ -71,6 +71,32 @@ async fn closed_is_what_the_admin_names_or_the_instance_leaves_out_of_its_open_o
     assert!(!is_closed(&halo, resolved).await);
 }
 
+/// F11
+#[tokio::test]
+async fn a_list_that_was_cut_short_closes_and_moves_no_ticket() {
+    let w = World::start().await;
+    let answers = |body| Act::Answer { status: 200, retry_after: None, body };
+    let (_, id) = w.asked();
+    // The list of all, then the list of open ones: no right to it, or a build that answers nothing.
+    w.sim.faults().add(Fault::on("GET /Status", answers(json!([]))).skip(1).once());
+    let read = w.halo.read(&id).await.unwrap().unwrap();
+    assert!(!read.is_closed, "an empty list of open statuses closes nothing");
+    for list in ["GET /Status", "GET /Team"] {
+        w.sim.behave(|b| b.has_no_team_id = true);
+        let halo = w.restarted();
+        w.sim.faults().add(Fault::on(list, answers(json!([{"id": 77, "name": "Else"}]))));
+        for seconds in [0, 10, 60] {
+            w.advance(seconds);
+            let told = halo.read(&id).await.unwrap_err();
+            assert!(told.is_transient(), "{list}, {seconds}: {told:?}");
+        }
+        w.sim.faults().clear();
+        w.advance(60);
+        let read = halo.read(&id).await.unwrap().unwrap();
+        assert_eq!((read.is_closed, read.board), (false, Some(board_id(w.team))), "{list}");
+    }
+}
+
 #[tokio::test]
 async fn a_status_that_was_made_after_the_tables_were_read_is_found() {
     let w = World::start().await;

@@ -16,6 +16,7 @@ pub(super) fn list(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
     let Some(ticket) = cx.query_int("ticket_id") else {
         return Ok(cx.json(200, json!({"record_count": 0, "actions": []})));
     };
+    tickets::get_one(cx, ticket)?;
     let (inst, behaviour) = (&*cx.desk.inst, cx.desk.behaviour);
     let is_wanted = |a: &&Action| {
         !(cx.asks("excludesys") && (a.system > 0 || a.outcome_id == 0))
@@ -34,6 +35,7 @@ pub(super) fn list(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
 fn found(cx: &Cx<'_>) -> Result<(i64, Action), Refusal> {
     let missing = || Refusal::message(404, "Record not found");
     let (id, ticket) = (cx.number()?, cx.query_int("ticket_id").ok_or_else(missing)?);
+    tickets::get_one(cx, ticket)?;
     let action = cx.desk.inst.actions_of(ticket).iter().find(|a| a.id == id).cloned();
     Ok((ticket, action.ok_or_else(missing)?))
 }
@@ -46,6 +48,9 @@ pub(super) fn get(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
 
 pub(super) fn delete(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
     let (ticket, action) = found(cx)?;
+    if cx.desk.behaviour.forbids_deleting_actions {
+        return Err(Refusal::Empty(403));
+    }
     if let Some(list) = cx.desk.inst.actions.get_mut(&ticket) {
         list.retain(|a| a.id != action.id);
     }

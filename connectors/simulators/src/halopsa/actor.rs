@@ -104,6 +104,7 @@ impl Actor {
             let before = stored(desk, ticket)?;
             let row = Row::from_iter([(name.to_owned(), value)]);
             let (after, customfields) = tickets::applied(desk.inst, before, &row)?;
+            let customfields = if desk.behaviour.edits_tell_no_fields { Vec::new() } else { customfields };
             desk.save(after, Draft { customfields, ..Draft::named("Changed", 0) });
             Ok(())
         })

@@ -45,6 +45,10 @@ pub struct Behaviour {
     pub shows_every_note: bool,
     /// Builds without `/Agent/me`.
     pub has_no_agent_me: bool,
+    /// The agent's role does not let it delete actions: 403.
+    pub forbids_deleting_actions: bool,
+    /// Edits of a ticket's details leave an entry that does not tell which fields they set.
+    pub edits_tell_no_fields: bool,
 }
 
 /// What closing a ticket comes to.
@@ -83,6 +87,8 @@ impl Default for Behaviour {
             ignores_who: false,
             shows_every_note: false,
             has_no_agent_me: false,
+            forbids_deleting_actions: false,
+            edits_tell_no_fields: false,
         }
     }
 }

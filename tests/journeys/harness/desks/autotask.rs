@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use latchkey_simulators::autotask::{
-    API_USER, Actor, Autotask, Options, PERSON, SIGNATURE_HEADER, Signature, signature,
+use latchkey_simulators::{
+    autotask::{API_USER, Actor, Autotask, Options, PERSON, SIGNATURE_HEADER, Signature, signature},
+    fault::{Act, Fault, Fired},
 };
 use serde_json::{Value, json};
 
@@ -21,6 +22,7 @@ const JANE: i64 = 30_691_780;
 const GONE: i64 = 30_691_781;
 const UNBOUND: i64 = 30_691_782;
 const PROGRAM: i64 = 30_691_783;
+const PROGRAM_NAME: &str = "other-api@msp.example";
 const CONTACT: i64 = 42;
 const ACME: i64 = 174;
 /// What the vendor ships.
@@ -45,7 +47,7 @@ impl Desk {
             (JANE, "j.doe", PERSON),
             (GONE, "g.one", PERSON),
             (UNBOUND, "u.bound", PERSON),
-            (PROGRAM, "other-api@msp.example", API_USER),
+            (PROGRAM, PROGRAM_NAME, API_USER),
         ] {
             sim.add_resource(id, name, licence);
         }
@@ -131,6 +133,8 @@ impl super::Desk for Desk {
             Leaves::Deleted => jane.delete(ticket),
             Leaves::Company => jane.change(ticket, &json!({ "companyID": self.stranger })),
             Leaves::Reassigned => jane.assign(ticket, Some(UNBOUND)),
+            Leaves::Merged => jane.merge(ticket, self.ticket(Whose::Acme)),
+            Leaves::Board => jane.set_queue(ticket, ASKING),
         }
         .unwrap();
     }
@@ -195,6 +199,23 @@ impl super::Desk for Desk {
     fn proven(&self) -> Message {
         let body = self.sim.deliveries().pop().unwrap().body;
         Message { header: (SIGNATURE_HEADER, signature(KEY, &body)), body }
+    }
+
+    fn fails(&self, how: Act) -> Fired {
+        self.sim.faults().add(Fault::always(how))
+    }
+
+    fn recovers(&self) {
+        self.sim.faults().clear();
+    }
+
+    fn automation(&self) -> &'static str {
+        PROGRAM_NAME
+    }
+
+    fn automates(&self, ticket: i64) {
+        self.actor(Who::Jane).assign(ticket, Some(JANE)).unwrap();
+        self.click(Who::Program, ticket);
     }
 
     fn loses_its_webhook(&self) {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use latchkey_simulators::connectwise::{Actor, FieldKind, NewTicket, SIGNATURE_HEADER, Signature};
+use latchkey_simulators::{
+    connectwise::{Actor, FieldKind, NewTicket, SIGNATURE_HEADER, Signature},
+    fault::{Act, Fault, Fired},
+};
 
 use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
 use crate::harness::{Psa, TestApp};
@@ -101,6 +104,8 @@ impl super::Desk for Desk {
             Leaves::Deleted => jane.delete(ticket),
             Leaves::Company => jane.move_company(ticket, self.psa.stranger),
             Leaves::Reassigned => jane.assign(ticket, Some("unbound")),
+            Leaves::Merged => jane.merge(self.ticket(Whose::Acme), &[ticket]),
+            Leaves::Board => jane.move_board(ticket, self.psa.desk.board, self.psa.desk.new),
         }
         .unwrap();
     }
@@ -168,6 +173,23 @@ impl super::Desk for Desk {
     fn proven(&self) -> Message {
         let body = self.psa.sim.deliveries().pop().unwrap().body;
         Message { header: (SIGNATURE_HEADER, self.psa.tenant.sign(&body)), body }
+    }
+
+    fn fails(&self, how: Act) -> Fired {
+        self.psa.sim.faults().add(Fault::always(how))
+    }
+
+    fn recovers(&self) {
+        self.psa.sim.faults().clear();
+    }
+
+    fn automation(&self) -> &'static str {
+        "workflow"
+    }
+
+    fn automates(&self, ticket: i64) {
+        self.actor(Who::Jane).assign(ticket, Some("jdoe")).unwrap();
+        self.psa.tenant.acting(self.automation()).set_status(ticket, self.statuses.requested).unwrap();
     }
 
     fn loses_its_webhook(&self) {

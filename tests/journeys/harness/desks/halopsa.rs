@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use latchkey_simulators::halopsa::{Actor, FieldKind, HaloPsa, NewTicket, Options, basic};
+use latchkey_simulators::{
+    fault::{Act, Fault, Fired},
+    halopsa::{Actor, FieldKind, HaloPsa, NewTicket, Options, basic},
+};
 use serde_json::{Value, json};
 
 use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
@@ -14,6 +17,7 @@ const JANE: i64 = 17;
 const GONE: i64 = 18;
 const UNBOUND: i64 = 19;
 const TEAM: &str = "Service Desk";
+const OTHER_TEAM: &str = "Escalations";
 const PROGRAM: &str = "0d2c7a5e-0000-4000-8000-000000000001";
 
 pub(super) struct Desk {
@@ -32,6 +36,7 @@ impl Desk {
     pub(super) async fn open(app: &TestApp, id: &'static str) -> (Arc<dyn super::Desk>, Plan) {
         let sim = HaloPsa::start(Options::secure(&app.authority, app.clock.for_vendors())).await.unwrap();
         let (team, kind) = (sim.add_team(TEAM), sim.add_type("Incident"));
+        sim.add_team(OTHER_TEAM);
         let (acme, stranger) = (sim.add_client("ACME Ltd"), sim.add_client("Stranger Ltd"));
         sim.add_agent(JANE, "Jane Doe", "jane@msp.example");
         sim.add_agent(GONE, "Gary One", "gary@msp.example");
@@ -122,6 +127,8 @@ impl super::Desk for Desk {
             Leaves::Deleted => jane.delete(ticket),
             Leaves::Company => jane.move_client(ticket, self.stranger),
             Leaves::Reassigned => jane.assign(ticket, UNBOUND),
+            Leaves::Merged => jane.merge(self.ticket(Whose::Acme), ticket),
+            Leaves::Board => jane.move_team(ticket, OTHER_TEAM),
         }
         .unwrap();
     }
@@ -189,6 +196,23 @@ impl super::Desk for Desk {
     fn proven(&self) -> Message {
         let body = self.sim.deliveries().pop().unwrap().body;
         Message { header: ("authorization", basic("latchkey", PASSWORD)), body }
+    }
+
+    fn fails(&self, how: Act) -> Fired {
+        self.sim.faults().add(Fault::always(how))
+    }
+
+    fn recovers(&self) {
+        self.sim.faults().clear();
+    }
+
+    fn automation(&self) -> &'static str {
+        "system"
+    }
+
+    fn automates(&self, ticket: i64) {
+        self.actor(Who::Jane).assign(ticket, JANE).unwrap();
+        self.sim.as_system().set_status(ticket, self.statuses.requested).unwrap();
     }
 
     fn loses_its_webhook(&self) {

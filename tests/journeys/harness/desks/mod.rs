@@ -13,6 +13,7 @@ use latchkey::{
     rulebook::{Bound, Companies, Mapping, Members},
 };
 use latchkey_contract::{Clock, ConnectionId, MemberId, TicketRef, Timestamp};
+use latchkey_simulators::fault::{Act, Fired};
 
 use super::TestApp;
 
@@ -73,6 +74,18 @@ pub(crate) trait Desk: Send + Sync {
     /// The last message, with the header that proves it.
     fn proven(&self) -> Message;
 
+    /// Whatever it is asked from now on, this happens instead; until [`Desk::recovers`].
+    fn fails(&self, how: Act) -> Fired;
+
+    /// It answers again.
+    fn recovers(&self);
+
+    /// What the settings call the PSA's own automation.
+    fn automation(&self) -> &'static str;
+
+    /// A rule of the PSA's own asks for access on a ticket that is Jane's.
+    fn automates(&self, ticket: i64);
+
     /// Somebody deletes our webhook at the PSA.
     fn loses_its_webhook(&self);
 
@@ -123,6 +136,10 @@ pub(crate) enum Leaves {
     Company,
     /// Assigned to the member who is nobody.
     Reassigned,
+    /// Merged into another ticket of the customer.
+    Merged,
+    /// Moved to a board, queue or team that asks nothing there.
+    Board,
 }
 
 /// A ticket's status, by what it is for.
