@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
     ConnectionId, MemberId, StatusId, TicketRef, TicketSystem, Timestamp,
+    outside::Urgency,
     ticket::{self, Change, Part, Ticket},
 };
 use serde_json::json;
@@ -110,8 +111,10 @@ impl Jobs {
     async fn look_at_ticket(&self, at: TicketRef, hint: Hint, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let world = self.live.current().await;
         let psa = world.registry.ticket_system(&at.connection)?;
+        let has_access = self.store.grants_of_ticket(&at).await?.iter().any(|grant| grant.state.is_wanted());
+        let urgency = if has_access { Urgency::Removal } else { Urgency::Ordinary };
         let asked_at = self.clock.now();
-        match psa.read(&at.ticket).await? {
+        match psa.read(&at.ticket, urgency).await? {
             None => self.gone(&world, &at, &hint, lease).await,
             Some(ticket) => self.look_at(Reading { world, psa, hint, at, ticket, asked_at }, lease).await,
         }

@@ -103,9 +103,11 @@ impl Budget {
         let in_flight =
             in_flight.ok_or_else(|| CallError::transient(op, "the connection has all its calls in flight"))?;
         let endpoint = match self.endpoint(op) {
-            Some(lane) => Some(lane.enter(urgency).await.ok_or_else(|| {
-                CallError::transient(op, "the endpoint has all its calls in flight")
-            })?),
+            Some(lane) => Some(
+                lane.enter(urgency)
+                    .await
+                    .ok_or_else(|| CallError::transient(op, "the endpoint has all its calls in flight"))?,
+            ),
             None => None,
         };
         if let Some(spent) = &self.spent {
