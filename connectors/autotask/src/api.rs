@@ -147,10 +147,10 @@ impl Api {
         accepted(self.send(ask).await?, !ask.is_secret)?.json()
     }
 
-    /// One record; `None` when there is none: 200 with `item: null`, and 404 for good measure. [facts 3.4]
+    /// One record; `None` when there is none: 200 with `item: null`, and a 404 of the vendor's own for good measure. [facts 3.4]
     pub(crate) async fn item<T: DeserializeOwned>(&self, ask: &Ask) -> Result<Option<T>, CallError> {
         let answer = self.send(ask).await?;
-        if answer.status.as_u16() == 404 {
+        if answer.status.as_u16() == 404 && errors::is_missing(&answer) {
             return Ok(None);
         }
         let found: Item<T> = accepted(answer, !ask.is_secret)?.json()?;

@@ -1,6 +1,10 @@
 //! Tickets: read by ids, closed, merged, gone, given another status, and found by the poll.
 
-use latchkey_contract::{CallError, TicketSystem, Timestamp, outside::Urgency};
+use latchkey_contract::{
+    CallError, TicketSystem, Timestamp,
+    outside::Urgency,
+    ticket::{NoteKey, NoteText},
+};
 use latchkey_simulators::{
     autotask::NoUdfs,
     fault::{Act, Fault},
@@ -51,6 +55,32 @@ async fn a_ticket_that_is_gone_is_none_however_it_is_said() {
     assert_eq!(w.at.read(&id, Urgency::Ordinary).await.unwrap(), None);
     assert_eq!(w.at.read(&"not-a-number".parse().unwrap(), Urgency::Ordinary).await.unwrap(), None);
     assert!(!w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap());
+}
+
+/// F11: a proxy's page is no word about a ticket, nor about a note that must go.
+#[tokio::test]
+async fn a_404_that_is_a_page_is_no_ticket_that_is_gone() {
+    let w = World::start().await;
+    let (_, id) = w.ticket();
+    let posted = w.at.post(&id, &NoteText::plain("password: hunter2"), &NoteKey("k".into())).await.unwrap();
+    for body in [json!("<html>"), json!({"Message": "No HTTP resource was found"}), json!(null)] {
+        for op in ["GET /Tickets/{id}", "GET /TicketNotes/{id}"] {
+            w.sim.faults().add(Fault::on(op, Act::Answer { status: 404, retry_after: None, body: body.clone() }));
+        }
+        assert!(w.at.read(&id, Urgency::Removal).await.unwrap_err().is_transient(), "{body}");
+        let kept = w.at.overwrite(&posted.notes[0], "[gone]", &NoteKey("k".into())).await;
+        assert!(kept.unwrap_err().is_transient(), "{body}");
+        w.sim.faults().clear();
+        // The change itself: what it answers may not count as a note that is gone.
+        w.sim.faults().add(Fault::on(
+            "PATCH /Tickets/{id}/Notes",
+            Act::Answer { status: 404, retry_after: None, body: body.clone() },
+        ));
+        let kept = w.at.overwrite(&posted.notes[0], "[gone]", &NoteKey("k".into())).await;
+        assert!(kept.unwrap_err().is_transient(), "{body}");
+        w.sim.faults().clear();
+    }
+    assert!(w.at.overwrite(&posted.notes[0], "[gone]", &NoteKey("k".into())).await.unwrap());
 }
 
 /// F11
