@@ -115,3 +115,24 @@ async fn what_is_switched_off_ends_nothing() {
     }
     app.end().await;
 }
+
+/// F11: a look that does not find the ticket ends nothing by itself; what a second one finds a minute later is believed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_is_missed_once_keeps_its_access() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        let missed = desk.misses_once();
+        desk.touch(ticket);
+        app.run().await;
+        assert_eq!(missed.count(), 1, "{at}");
+        app.minutes(3).await;
+        assert_eq!(app.state_at(desk, ticket).await, "active", "{at}: {:?}", told(desk, ticket));
+        assert!(app.entra.is_enabled(), "{at}");
+        desk.leaves(Leaves::Deleted, ticket);
+        app.minutes(13).await;
+        assert_left(&app, desk, ticket, "deleted").await;
+    }
+    app.end().await;
+}

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use latchkey_simulators::autotask::{
-    API_USER, Actor, Autotask, Options, PERSON, SIGNATURE_HEADER, Signature, signature,
+use latchkey_simulators::{
+    autotask::{API_USER, Actor, Autotask, Options, PERSON, SIGNATURE_HEADER, Signature, signature},
+    fault::{Act, Fault, Fired},
 };
 use serde_json::{Value, json};
 
@@ -133,6 +134,12 @@ impl super::Desk for Desk {
             Leaves::Reassigned => jane.assign(ticket, Some(UNBOUND)),
         }
         .unwrap();
+    }
+
+    fn misses_once(&self) -> Fired {
+        let body = json!({ "item": null });
+        let act = Act::Answer { status: 200, retry_after: None, body };
+        self.sim.faults().add(Fault::on("GET /Tickets/{id}", act).once())
     }
 
     fn stands(&self, ticket: i64) -> Standing {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use latchkey_simulators::halopsa::{Actor, FieldKind, HaloPsa, NewTicket, Options, basic};
+use latchkey_simulators::{
+    fault::{Act, Fault, Fired},
+    halopsa::{Actor, FieldKind, HaloPsa, NewTicket, Options, basic},
+};
 use serde_json::{Value, json};
 
 use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
@@ -124,6 +127,12 @@ impl super::Desk for Desk {
             Leaves::Reassigned => jane.assign(ticket, UNBOUND),
         }
         .unwrap();
+    }
+
+    fn misses_once(&self) -> Fired {
+        let body = json!({ "Message": "Record not found" });
+        let act = Act::Answer { status: 404, retry_after: None, body };
+        self.sim.faults().add(Fault::on("GET /Tickets/{id}", act).once())
     }
 
     fn stands(&self, ticket: i64) -> Standing {

@@ -13,6 +13,7 @@ use latchkey::{
     rulebook::{Bound, Companies, Mapping, Members},
 };
 use latchkey_contract::{Clock, ConnectionId, MemberId, TicketRef, Timestamp};
+use latchkey_simulators::fault::Fired;
 
 use super::TestApp;
 
@@ -39,6 +40,9 @@ pub(crate) trait Desk: Send + Sync {
 
     /// Jane does this to the ticket.
     fn leaves(&self, how: Leaves, ticket: i64);
+
+    /// The PSA says of the next ticket that it is asked for that there is none.
+    fn misses_once(&self) -> Fired;
 
     /// Where the ticket stands.
     fn stands(&self, ticket: i64) -> Standing;
