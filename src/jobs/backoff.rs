@@ -33,7 +33,8 @@ pub fn wait(attempt: u32, asked: Option<Duration>, random: &dyn Random) -> Durat
 pub fn is_given_up(task: &Task) -> bool {
     let may_be = match task.work {
         Work::Intake { .. } | Work::Look { .. } | Work::Converge { .. } => task.priority != Priority::Removal,
-        Work::Due { .. }
+        Work::Missing { .. }
+        | Work::Due { .. }
         | Work::Tell { .. }
         | Work::Alert { .. }
         | Work::Mail { .. }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
     ConnectionId, MemberId, StatusId, TicketRef, TicketSystem, Timestamp,
+    outside::Urgency,
     ticket::{self, Change, Part, Ticket},
 };
 use serde_json::json;
@@ -35,6 +36,10 @@ use crate::{
 
 /// A delivery that speaks of another save than the one that asks.
 const ANOTHER_SAVE: &str = "another-save";
+
+/// Between the look that misses a ticket and the one that is believed: a PSA has bad moments, and a right that was lost by
+/// mistake looks like a deletion.
+const MISSED: Duration = Duration::from_secs(60);
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -107,20 +112,41 @@ impl Jobs {
         self.look_at_ticket(at.clone(), Hint::Poll, lease).await
     }
 
-    async fn look_at_ticket(&self, at: TicketRef, hint: Hint, lease: &LeaseHandle) -> Result<Ran, JobError> {
-        let world = self.live.current().await;
+    /// A while ago it was not there. What this look finds is believed.
+    pub(super) async fn look_again(&self, at: &TicketRef, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let (world, asked_at) = (self.live.current().await, self.clock.now());
         let psa = world.registry.ticket_system(&at.connection)?;
-        let asked_at = self.clock.now();
-        match psa.read(&at.ticket).await? {
-            None => self.gone(&world, &at, &hint, lease).await,
+        let (hint, at) = (Hint::Poll, at.clone());
+        match psa.read(&at.ticket, Urgency::Removal).await? {
+            None => {
+                self.follow(&world, &at, None, lease).await?;
+                self.settle(Transition::new(CommitName::Seen, self.clock.now()), &hint, "ticket-gone", lease).await
+            }
             Some(ticket) => self.look_at(Reading { world, psa, hint, at, ticket, asked_at }, lease).await,
         }
     }
 
-    /// The ticket is gone.
-    async fn gone(&self, world: &InForce, at: &TicketRef, hint: &Hint, lease: &LeaseHandle) -> Result<Ran, JobError> {
-        self.follow(world, at, None, lease).await?;
-        self.settle(Transition::new(CommitName::Seen, self.clock.now()), hint, "ticket-gone", lease).await
+    async fn look_at_ticket(&self, at: TicketRef, hint: Hint, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let world = self.live.current().await;
+        let psa = world.registry.ticket_system(&at.connection)?;
+        let has_access = self.store.grants_of_ticket(&at).await?.iter().any(|grant| grant.state.is_wanted());
+        let urgency = if has_access { Urgency::Removal } else { Urgency::Ordinary };
+        let asked_at = self.clock.now();
+        match psa.read(&at.ticket, urgency).await? {
+            None => self.missed(at, &hint, has_access, lease).await,
+            Some(ticket) => self.look_at(Reading { world, psa, hint, at, ticket, asked_at }, lease).await,
+        }
+    }
+
+    /// The ticket is not there. Its access does not end by that alone: a second look has to say so, too.
+    async fn missed(&self, at: TicketRef, hint: &Hint, has_access: bool, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let mut transition = Transition::new(CommitName::Seen, self.clock.now());
+        if has_access {
+            tracing::warn!(ticket.r#ref = %at, "a ticket with access is not there; it is looked for once more");
+            let work = Work::Missing { ticket: at, since: transition.now };
+            transition.tasks.push(NewTask::new(work, transition.now + MISSED, Priority::Removal));
+        }
+        self.settle(transition, hint, "ticket-gone", lease).await
     }
 
     async fn look_at(&self, reading: Reading, lease: &LeaseHandle) -> Result<Ran, JobError> {

@@ -103,6 +103,7 @@ impl Run for Jobs {
         let result = match &task.work {
             Work::Intake { delivery, .. } => self.intake(delivery, &lease).await,
             Work::Look { ticket } => self.look(ticket, &lease).await,
+            Work::Missing { ticket, .. } => self.look_again(ticket, &lease).await,
             Work::Due { grant } => self.due(grant, &lease).await,
             Work::Converge { account, .. } => self.converge(account, &task, &lease).await,
             Work::Alert { alert } => self.alert(alert, &lease).await,

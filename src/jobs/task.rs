@@ -23,6 +23,13 @@ pub enum Work {
         /// The ticket.
         ticket: TicketRef,
     },
+    /// Look again at a ticket that was not there although access lives for it: once for each look that missed it.
+    Missing {
+        /// The ticket.
+        ticket: TicketRef,
+        /// When it was missed.
+        since: Timestamp,
+    },
     /// A grant's time has come.
     Due {
         /// The grant.
@@ -153,6 +160,8 @@ impl Work {
         match self {
             Self::Intake { delivery, .. } => format!("intake:{delivery}"),
             Self::Look { ticket } => format!("look:{ticket}"),
+            // A slot of its own for each: who misses it again in between puts off no look that is owed.
+            Self::Missing { ticket, since } => format!("missing:{ticket}:{}", since.millis()),
             Self::Due { grant } => format!("due:{grant}"),
             Self::Converge { account, .. } => format!("converge:{account}"),
             Self::Tell { ticket } => format!("tell:{ticket}"),
@@ -170,7 +179,9 @@ impl Work {
     #[must_use]
     pub fn key(&self) -> String {
         match self {
-            Self::Intake { ticket: Some(ticket), .. } | Self::Look { ticket } => format!("ticket:{ticket}"),
+            Self::Intake { ticket: Some(ticket), .. } | Self::Look { ticket } | Self::Missing { ticket, .. } => {
+                format!("ticket:{ticket}")
+            }
             Self::Intake { delivery, ticket: None, .. } => format!("delivery:{delivery}"),
             Self::Due { grant } => format!("grant:{grant}"),
             Self::Converge { account, .. } => format!("account:{account}"),
@@ -195,7 +206,7 @@ impl Work {
             | Self::Presence { connection }
             | Self::Recheck { connection } => Some(connection),
             Self::Converge { directory, .. } => Some(directory),
-            Self::Tell { ticket } | Self::Look { ticket } => Some(&ticket.connection),
+            Self::Tell { ticket } | Self::Look { ticket } | Self::Missing { ticket, .. } => Some(&ticket.connection),
             Self::Due { .. } | Self::Alert { .. } | Self::Mail { .. } | Self::AuditHead => None,
         }
     }
@@ -206,6 +217,7 @@ impl Work {
         match self {
             Self::Intake { .. } => "intake",
             Self::Look { .. } => "look",
+            Self::Missing { .. } => "missing",
             Self::Due { .. } => "due",
             Self::Converge { .. } => "converge",
             Self::Tell { .. } => "tell",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use latchkey_contract::{
     CallError, Secret, TicketRef, TicketSystem,
+    outside::Urgency,
     ticket::{NoteAt, NoteKey, NoteText},
 };
 use serde_json::json;
@@ -72,7 +73,7 @@ impl Jobs {
             return self.not_handed_over(&one, &grant, transition, &event, lease).await;
         }
         let failed = |event: Event| (Transition::new(CommitName::Told, now), event);
-        match one.psa.read(&one.notice.ticket.ticket).await? {
+        match one.psa.read(&one.notice.ticket.ticket, Urgency::Ordinary).await? {
             Some(ticket) if !ticket.is_closed => {
                 let owner = ticket
                     .company

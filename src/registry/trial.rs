@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use latchkey_contract::{CallError, Check, Secret, TicketId, Verdict, directory::DirectoryWants};
+use latchkey_contract::{CallError, Check, Secret, TicketId, Verdict, directory::DirectoryWants, outside::Urgency};
 
 use super::{
     Connector, SecretKind, Vendors,
@@ -61,7 +61,7 @@ async fn sign_in(connector: &Connector) -> Result<(), NotAccepted> {
         Connector::TicketSystem(system) => {
             // Reading a ticket is what no connection can do without; that there is none of this number is as good.
             let any = TicketId::parse("1").expect("a digit is a word");
-            system.read(&any).await.map(drop).map_err(NotAccepted::Call)
+            system.read(&any, Urgency::Ordinary).await.map(drop).map_err(NotAccepted::Call)
         }
         Connector::Directory(directory) => {
             let checks = directory.preflight(&DirectoryWants::default()).await;

@@ -130,6 +130,10 @@ async fn without_a_grace_access_ends_as_soon_as_the_psa_tells() {
             let (ticket, at) = (app.active_at(desk).await, format!("{}, {how}", desk.connection()));
             desk.leaves(leaves, ticket);
             app.run().await;
+            // That it is gone is believed at a second look, a minute later.
+            if leaves == Leaves::Deleted {
+                app.minutes(2).await;
+            }
             // HaloPSA has no message for a merge.
             if leaves == Leaves::Merged && app.state_at(desk, ticket).await == "active" {
                 assert_eq!(desk.connection(), "halo", "{at}");
@@ -192,6 +196,27 @@ async fn a_psa_that_does_not_answer_ends_nothing() {
         assert_eq!((app.state_at(desk, ticket).await, count(desk, ticket, SOON)), ("active", 0), "{at}");
         app.minutes(22).await;
         assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}: on time");
+    }
+    app.end().await;
+}
+
+/// F11: a look that does not find the ticket ends nothing by itself; what a second one finds a minute later is believed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_is_missed_once_keeps_its_access() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        let missed = desk.misses_once();
+        desk.touch(ticket);
+        app.run().await;
+        assert_eq!(missed.count(), 1, "{at}");
+        app.minutes(3).await;
+        assert_eq!(app.state_at(desk, ticket).await, "active", "{at}: {:?}", told(desk, ticket));
+        assert!(app.entra.is_enabled(), "{at}");
+        desk.leaves(Leaves::Deleted, ticket);
+        app.minutes(13).await;
+        assert_left(&app, desk, ticket, "deleted").await;
     }
     app.end().await;
 }

@@ -8,6 +8,7 @@ use std::{
 use latchkey_contract::{
     BoardId, CallError, Check, Delivery, FieldId, MemberId, NoteId, Rejected, StatusId, TicketId, TicketSystem,
     Timestamp, Verified,
+    outside::Urgency,
     ticket::{
         Actor, Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Scope, Ticket, TicketChanged,
         TicketEvent, WantedChecks, WantedHooks, Webhook, WebhookChanges,
@@ -205,7 +206,7 @@ impl TicketSystem for Psa {
         Err(Rejected::NoSignature)
     }
 
-    async fn read(&self, id: &TicketId) -> Result<Option<Ticket>, CallError> {
+    async fn read(&self, id: &TicketId, _: Urgency) -> Result<Option<Ticket>, CallError> {
         let (world, at) = (Arc::clone(&self.world), id.clone());
         self.ask("read", id.as_str(), move |desk| {
             desk.tickets.get(&number(&at)).filter(|case| !case.is_deleted).map(|case| case.as_read(&at, &world))

@@ -81,9 +81,9 @@ impl Ask {
         self
     }
 
-    /// For a call that takes a secret out of a ticket: not held back by throttling.
-    pub(crate) fn removal(mut self) -> Self {
-        self.urgency = Urgency::Removal;
+    /// For a call that takes a secret out of a ticket, or looks whether access must end: not held back by throttling.
+    pub(crate) fn urgent(mut self, urgency: Urgency) -> Self {
+        self.urgency = urgency;
         self
     }
 }
@@ -147,10 +147,10 @@ impl Api {
         accepted(self.send(ask).await?, !ask.is_secret)?.json()
     }
 
-    /// One record; `None` when there is none: 200 with `item: null`, and 404 for good measure. [facts 3.4]
+    /// One record; `None` when there is none: 200 with `item: null`, and a 404 of the vendor's own for good measure. [facts 3.4]
     pub(crate) async fn item<T: DeserializeOwned>(&self, ask: &Ask) -> Result<Option<T>, CallError> {
         let answer = self.send(ask).await?;
-        if answer.status.as_u16() == 404 {
+        if answer.status.as_u16() == 404 && errors::is_missing(&answer) {
             return Ok(None);
         }
         let found: Item<T> = accepted(answer, !ask.is_secret)?.json()?;
@@ -184,12 +184,13 @@ impl Api {
         op: &'static str,
         filters: &[Filter],
         columns: &[&str],
+        urgency: Urgency,
     ) -> Result<Vec<T>, CallError> {
-        let found = self.query_up_to(op, filters, columns, PAGE, MAX_PAGES).await?;
+        let found = self.query_up_to(op, filters, columns, (PAGE, MAX_PAGES), urgency).await?;
         found.ok_or_else(|| CallError::malformed(op, "the list does not end"))
     }
 
-    /// The same; `None` when there are more than so many pages of so many rows.
+    /// The same; `None` when there are more than so many rows in so many pages.
     ///
     /// The next page is asked for as the first was, by POST with the same body, at the URL the vendor names. [facts 3.4]
     pub(crate) async fn query_up_to<T: DeserializeOwned>(
@@ -197,11 +198,11 @@ impl Api {
         op: &'static str,
         filters: &[Filter],
         columns: &[&str],
-        page: usize,
-        pages: usize,
+        (page, pages): (usize, usize),
+        urgency: Urgency,
     ) -> Result<Option<Vec<T>>, CallError> {
         let entity = op.trim_start_matches("POST /").split('/').next().unwrap_or_default();
-        let ask = Ask::new(op, [entity, "query"]).body(&filter::query(filters, columns, page));
+        let ask = Ask::new(op, [entity, "query"]).body(&filter::query(filters, columns, page)).urgent(urgency);
         let (mut rows, mut next): (Vec<T>, Option<Url>) = (Vec::new(), None);
         for _ in 0..pages.min(MAX_PAGES) {
             let answer = match &next {
@@ -232,7 +233,7 @@ impl Api {
 
     /// The vendor's count of the hour's calls.
     pub(crate) async fn threshold(&self) -> Result<Threshold, CallError> {
-        self.call(&Ask::new(COUNT, ["ThresholdInformation"]).removal()).await
+        self.call(&Ask::new(COUNT, ["ThresholdInformation"]).urgent(Urgency::Removal)).await
     }
 
     /// Credentials follow a page's URL only within the tenant's own zone.
@@ -252,7 +253,7 @@ impl Api {
             return;
         }
         *counted = Some(now);
-        let ask = Ask::new(COUNT, ["ThresholdInformation"]).removal();
+        let ask = Ask::new(COUNT, ["ThresholdInformation"]).urgent(Urgency::Removal);
         let told = self.send_to(&ask, self.url(zone, &ask.path)).await;
         let told = told.and_then(|answer| accepted(answer, true)?.json::<Threshold>());
         match told.map(|told| told.current_timeframe_request_count) {

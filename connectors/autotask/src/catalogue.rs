@@ -3,6 +3,7 @@
 
 use latchkey_contract::{
     BoardId, CallError, CompanyId, FieldId, SourceId, StatusId, TypeId,
+    outside::Urgency,
     ticket::{Board, Catalogue, Company, Field, Status, TicketSource, TicketType},
 };
 
@@ -77,12 +78,13 @@ pub(crate) async fn fields(tenant: &Tenant) -> Result<Vec<Field>, CallError> {
         let id = FieldId::parse(pick.value).map_err(|e| CallError::malformed(HOOK_UDF, e))?;
         Ok(Field { id, options: options(&name), name })
     };
-    tenant.meta.udf_picks(&tenant.api).await?.into_iter().map(field).collect()
+    tenant.meta.udf_picks(&tenant.api, Urgency::Ordinary).await?.into_iter().map(field).collect()
 }
 
 async fn companies(tenant: &Tenant) -> Result<Vec<Company>, CallError> {
     let filters = [Filter::is("isActive", true)];
-    let rows: Vec<wire::Company> = tenant.api.query(COMPANIES, &filters, &["id", "companyName"]).await?;
+    let rows: Vec<wire::Company> =
+        tenant.api.query(COMPANIES, &filters, &["id", "companyName"], Urgency::Ordinary).await?;
     let company = |row: wire::Company| {
         let id = CompanyId::parse(row.id.to_string()).map_err(|e| CallError::malformed(COMPANIES, e))?;
         Ok(Company { id, name: row.company_name.unwrap_or_default() })

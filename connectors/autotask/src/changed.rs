@@ -4,6 +4,7 @@
 
 use latchkey_contract::{
     BoardId, CallError, Clock, TicketId, Timestamp,
+    outside::Urgency,
     saved::{self, Saves, Span},
     ticket::TicketChanged,
 };
@@ -45,7 +46,8 @@ impl Saves for Listed<'_> {
             let mut filters = vec![Filter::since("lastActivityDate", span.since), Filter::one_of("queueID", part)];
             filters.extend(span.end.map(|end| Filter::before("lastActivityDate", end)));
             let columns = ["id", "lastActivityDate"];
-            let rows = self.api.query_up_to::<wire::Stamp>(LIST, &filters, &columns, PAGE, pages).await?;
+            let (api, most) = (self.api, (PAGE, pages));
+            let rows = api.query_up_to::<wire::Stamp>(LIST, &filters, &columns, most, Urgency::Ordinary).await?;
             let Some(rows) = rows else { return Ok(None) };
             for row in rows {
                 found.push(stamp(&row)?);

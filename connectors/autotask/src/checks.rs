@@ -6,7 +6,7 @@
 mod hooks;
 mod things;
 
-use latchkey_contract::{CallError, Check, Clock, ConnectionId, Secret, ticket::WantedChecks};
+use latchkey_contract::{CallError, Check, Clock, ConnectionId, Secret, outside::Urgency, ticket::WantedChecks};
 use serde::de::IgnoredAny;
 
 use crate::{Tenant, api::Ask, errors::accepted, filter::Filter, webhooks::Webhooks, wire, zone::Zones};
@@ -87,7 +87,7 @@ impl Doctor<'_> {
     async fn ourselves(&self) -> Check {
         const WHAT: &str = "API user's resource";
         let Tenant { api, resources, .. } = self.tenant;
-        match resources.me(api).await {
+        match resources.me(api, Urgency::Ordinary).await {
             Ok(id) => Check::ok(WHAT, format!("resource {id}: its own changes ring no bell")),
             Err(CallError::Unauthorized { .. }) => {
                 let to_do = "the API user may not look itself up: set api_resource to its number, or let its level view \
@@ -158,7 +158,7 @@ impl Doctor<'_> {
     async fn history(&self) -> Check {
         const WHAT: &str = "right: ticket history, view";
         let op = "POST /TicketHistory/query";
-        let asked = self.tenant.api.query::<IgnoredAny>(op, &[Filter::is("ticketID", 0)], &[]).await;
+        let asked = self.tenant.api.query::<IgnoredAny>(op, &[Filter::is("ticketID", 0)], &[], Urgency::Ordinary).await;
         match asked {
             Ok(_) => Check::ok(WHAT, "given"),
             Err(CallError::Unauthorized { .. }) => {

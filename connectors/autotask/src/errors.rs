@@ -100,6 +100,7 @@ pub(crate) fn refusal(answer: &Answer, may_quote: bool) -> CallError {
         (_, Kind::Hourly) => CallError::not_yet(op, AN_HOURLY_WAIT, "the vendor's calls of this hour are spent"),
         (403, _) | (_, Kind::Rights) => CallError::Unauthorized { op, code },
         (_, Kind::Trouble) => CallError::transient(op, "the vendor speaks of trouble of its own"),
+        (404, _) if !is_the_vendors(&answer.body) => CallError::transient(op, "404, but not by the vendor's own word"),
         _ if told.0.is_empty() => answer.error(&code),
         _ => CallError::Refused { op, status, code },
     }
@@ -114,9 +115,20 @@ pub(crate) fn hold_back(answer: &Answer) -> Option<Duration> {
     }
 }
 
-/// The vendor says that there is no such record, or that we may not see it.
+/// The vendor says that there is no such record, or that we may not see it. A 404 that is a page, or empty, is a proxy's or a
+/// wrong path's: of the record nothing is known.
 pub(crate) fn is_missing(answer: &Answer) -> bool {
-    !answer.status.is_success() && (answer.status.as_u16() == 404 || Told::read(&answer.body).kind() == Kind::Missing)
+    let is_told = match answer.status.as_u16() {
+        404 => is_the_vendors(&answer.body),
+        _ => Told::read(&answer.body).kind() == Kind::Missing,
+    };
+    !answer.status.is_success() && is_told
+}
+
+/// The envelope that the vendor's answers come in: an item that is not there, or a list of errors.
+fn is_the_vendors(body: &[u8]) -> bool {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    body.get("item").is_some_and(Value::is_null) || body.get("errors").is_some_and(Value::is_array)
 }
 
 #[cfg(test)]
@@ -139,7 +151,7 @@ mod tests {
         assert!(matches!(&refused, CallError::Refused { status: 500, code, .. } if code.contains("priority")));
         assert!(told(500, "<html>").is_transient());
         assert!(told(503, "").is_transient());
-        assert!(matches!(told(404, ""), CallError::Refused { status: 404, .. }));
+        assert!(matches!(told(404, r#"{"errors":["x"]}"#), CallError::Refused { status: 404, .. }));
     }
 
     #[test]
@@ -188,5 +200,13 @@ mod tests {
         assert!(is_missing(&answer(500, missing)));
         assert!(!is_missing(&answer(500, r#"{"errors":["adequate permissions"]}"#)));
         assert!(!is_missing(&answer(200, r#"{"item":null}"#)));
+        assert!(is_missing(&answer(404, r#"{"errors":[]}"#)) && is_missing(&answer(404, r#"{"item":null}"#)));
+    }
+
+    #[test]
+    fn a_404_that_is_not_the_vendors_own_word_says_nothing_of_a_record() {
+        for body in ["", "<html>Not found</html>", r#"{"Message":"No HTTP resource was found"}"#, "null"] {
+            assert!(!is_missing(&answer(404, body)) && told(404, body).is_transient(), "{body}");
+        }
     }
 }

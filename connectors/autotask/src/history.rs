@@ -7,6 +7,7 @@
 
 use latchkey_contract::{
     CallError, FieldId, Timestamp,
+    outside::Urgency,
     ticket::{Change, Part, Ticket},
     trail::{self, names},
 };
@@ -46,10 +47,11 @@ struct Wanted {
 pub(crate) async fn change(tenant: &Tenant, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
     let Some(wanted) = wanted(tenant, ticket, of).await? else { return Ok(None) };
     let id = number_or_refused(LIST, ticket.id.as_str())?;
-    let rows: Vec<wire::HistoryEntry> = tenant.api.query(LIST, &[Filter::is("ticketID", id)], &[]).await?;
+    let rows: Vec<wire::HistoryEntry> =
+        tenant.api.query(LIST, &[Filter::is("ticketID", id)], &[], Urgency::Ordinary).await?;
     let Some(entries) = in_order(rows) else { return Ok(None) };
     let Some(chosen) = wanted.latest_in(&entries) else { return Ok(None) };
-    let after = tickets::read(tenant, &ticket.id).await?;
+    let after = tickets::read(tenant, &ticket.id, Urgency::Ordinary).await?;
     trail::still(LIST, after.is_some_and(|after| is_same(&after, ticket, of)))?;
     found(tenant, &entries, chosen, ticket).await
 }
@@ -73,14 +75,14 @@ async fn found(
     let Tenant { api, meta, resources, .. } = tenant;
     let entry = &entries[chosen];
     let Some(by) = entry.by else { return Ok(None) };
-    let Some(name) = resources.name(api, by).await? else { return Ok(None) };
-    let me = resources.me(api).await?;
+    let Some(name) = resources.name(api, by, Urgency::Ordinary).await? else { return Ok(None) };
+    let me = resources.me(api, Urgency::Ordinary).await?;
     let mut later = Vec::new();
     for other in entries[chosen + 1..].iter().filter_map(|entry| entry.by).filter(|id| *id != by && *id != me) {
-        later.push(resources.name(api, other).await?.unwrap_or_else(|| format!("resource {other}")));
+        later.push(resources.name(api, other, Urgency::Ordinary).await?.unwrap_or_else(|| format!("resource {other}")));
     }
     later.extend(ticket.updated_by.clone());
-    let mine = resources.name(api, me).await?.unwrap_or_default();
+    let mine = resources.name(api, me, Urgency::Ordinary).await?.unwrap_or_default();
     let change = trail::change(entry.at, &name, &entry.text, later.iter().map(String::as_str), &mine);
     let actor = resources.actor(api, meta, &name).await?;
     Ok(change.map(|change| Change { actor, ..change }))
@@ -104,7 +106,10 @@ async fn wanted(tenant: &Tenant, ticket: &Ticket, of: Part<'_>) -> Result<Option
         Part::Board => {
             let queue = ticket.board.as_ref().and_then(|id| number(id.as_str()));
             let Some(queue) = queue else { return Ok(None) };
-            (settings.queue_word.clone(), meta.label(api, "queueID", queue).await?.into_iter().collect())
+            (
+                settings.queue_word.clone(),
+                meta.label(api, "queueID", queue, Urgency::Ordinary).await?.into_iter().collect(),
+            )
         }
         Part::Field(field) => match field_words(tenant, ticket, field).await? {
             Some(found) => found,
@@ -125,7 +130,7 @@ async fn field_words(
     field: &FieldId,
 ) -> Result<Option<(String, Vec<String>)>, CallError> {
     let Some(value) = ticket.fields.get(field) else { return Ok(None) };
-    let ids = tenant.meta.udf_ids(&tenant.api).await?;
+    let ids = tenant.meta.udf_ids(&tenant.api, Urgency::Ordinary).await?;
     let Some(name) = ids.into_iter().find(|(_, id)| id == field).map(|(name, _)| name) else { return Ok(None) };
     let picks = tenant.meta.picks(&tenant.api, metadata::UDF, &name).await?;
     let label = picks.into_iter().find(|pick| pick.value == *value).and_then(|pick| pick.label);
@@ -141,7 +146,7 @@ async fn field_words(
 async fn known(tenant: &Tenant) -> Result<Vec<String>, CallError> {
     let own = tenant.meta.fields(&tenant.api, metadata::TICKET).await?;
     let mut names: Vec<String> = own.iter().map(|field| field.name.to_lowercase()).collect();
-    names.extend(tenant.meta.udf_ids(&tenant.api).await?.into_keys());
+    names.extend(tenant.meta.udf_ids(&tenant.api, Urgency::Ordinary).await?.into_keys());
     Ok(names)
 }
 

@@ -10,7 +10,9 @@ mod event;
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use latchkey_contract::{Clock, Delivery, Rejected, Secret, SenderProof, Verified, ticket::TicketEvent};
+use latchkey_contract::{
+    Clock, Delivery, Rejected, Secret, SenderProof, Verified, outside::Urgency, ticket::TicketEvent,
+};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -77,9 +79,9 @@ impl Hook {
         let ticket = match named {
             event::Named::Id(id) => Some(id),
             // Some callouts carry the number that people read. [facts 2.2]
-            event::Named::Number(number) => {
-                crate::tickets::with_number(&tenant.api, &number).await.map_err(Rejected::KeyUnreachable)?
-            }
+            event::Named::Number(number) => crate::tickets::with_number(&tenant.api, &number, Urgency::Ordinary)
+                .await
+                .map_err(Rejected::KeyUnreachable)?,
         };
         let message = message_id(&delivery.body);
         let event = ticket.map_or_else(|| TicketEvent::of(&message), |ticket| TicketEvent::ring(&message, ticket));

@@ -34,6 +34,7 @@ use latchkey_contract::{
     BoardId, CallError, Check, Clock, ConnectionId, Delivery, MemberId, Rejected, Secret, StatusId, TicketId,
     TicketSystem, Timestamp, Verified,
     note::{self, Marks},
+    outside::Urgency,
     ticket::{
         Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Ticket, TicketChanged, TicketEvent,
         WantedChecks, WantedHooks, Webhook, WebhookChanges,
@@ -115,8 +116,8 @@ impl TicketSystem for Autotask {
         self.hook.verify(delivery, &self.tenant).await
     }
 
-    async fn read(&self, id: &TicketId) -> Result<Option<Ticket>, CallError> {
-        tickets::read(&self.tenant, id).await
+    async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {
+        tickets::read(&self.tenant, id, urgency).await
     }
 
     async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {

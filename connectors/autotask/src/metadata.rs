@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use latchkey_contract::{CallError, Clock, FieldId};
+use latchkey_contract::{CallError, Clock, FieldId, outside::Urgency};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -42,7 +42,7 @@ impl Metadata {
 
     /// The fields that a question of this file names.
     pub(crate) async fn fields(&self, api: &Api, op: &'static str) -> Result<Arc<Vec<Field>>, CallError> {
-        self.no_older_than(api, op, FRESH).await
+        self.no_older_than(api, op, FRESH, Urgency::Ordinary).await
     }
 
     /// The values of one picklist; none where there is no such list.
@@ -51,10 +51,16 @@ impl Metadata {
     }
 
     /// The label of a value, looked for again where it is not known.
-    pub(crate) async fn label(&self, api: &Api, field: &'static str, value: i64) -> Result<Option<String>, CallError> {
+    pub(crate) async fn label(
+        &self,
+        api: &Api,
+        field: &'static str,
+        value: i64,
+        urgency: Urgency,
+    ) -> Result<Option<String>, CallError> {
         let value = value.to_string();
         for age in [FRESH, AGAIN] {
-            let fields = self.no_older_than(api, TICKET, age).await?;
+            let fields = self.no_older_than(api, TICKET, age, urgency).await?;
             if let Some(pick) = picks_of(&fields, field).into_iter().find(|pick| pick.value == value) {
                 return Ok(pick.label);
             }
@@ -64,9 +70,9 @@ impl Metadata {
 
     /// User-defined fields of tickets by name in lower case: tickets name them so, and we know them by number. A name that
     /// two of them share is left out. [facts 1.3, 2.7]
-    pub(crate) async fn udf_ids(&self, api: &Api) -> Result<BTreeMap<String, FieldId>, CallError> {
+    pub(crate) async fn udf_ids(&self, api: &Api, urgency: Urgency) -> Result<BTreeMap<String, FieldId>, CallError> {
         let (mut found, mut doubled) = (BTreeMap::new(), Vec::new());
-        for pick in self.udf_picks(api).await? {
+        for pick in self.udf_picks(api, urgency).await? {
             let Some(name) = pick.label.map(|label| label.trim().to_lowercase()).filter(|name| !name.is_empty()) else {
                 continue;
             };
@@ -80,13 +86,19 @@ impl Metadata {
     }
 
     /// The list of the field `udfFieldID`, which older releases call `fieldID`. [facts 1.3]
-    pub(crate) async fn udf_picks(&self, api: &Api) -> Result<Vec<Pick>, CallError> {
-        let fields = self.fields(api, HOOK_UDF).await?;
+    pub(crate) async fn udf_picks(&self, api: &Api, urgency: Urgency) -> Result<Vec<Pick>, CallError> {
+        let fields = self.no_older_than(api, HOOK_UDF, FRESH, urgency).await?;
         let newer = picks_of(&fields, "udfFieldID");
         Ok(if newer.is_empty() { picks_of(&fields, "fieldID") } else { newer })
     }
 
-    async fn no_older_than(&self, api: &Api, op: &'static str, age: Duration) -> Result<Arc<Vec<Field>>, CallError> {
+    async fn no_older_than(
+        &self,
+        api: &Api,
+        op: &'static str,
+        age: Duration,
+        urgency: Urgency,
+    ) -> Result<Arc<Vec<Field>>, CallError> {
         let mut kept = self.kept.lock().await;
         let now = self.clock.monotonic();
         if let Some((at, fields)) = kept.get(op)
@@ -95,7 +107,7 @@ impl Metadata {
             return Ok(Arc::clone(fields));
         }
         let path = op.trim_start_matches("GET /").split('/');
-        let told: wire::Fields = api.call(&Ask::new(op, path)).await?;
+        let told: wire::Fields = api.call(&Ask::new(op, path).urgent(urgency)).await?;
         let fields = Arc::new(told.fields);
         kept.insert(op, (now, Arc::clone(&fields)));
         Ok(fields)

@@ -6,6 +6,7 @@
 use latchkey_contract::{
     CallError, NoteId, TicketId,
     note::{Marks, NoteDesk, Ours, Present},
+    outside::Urgency,
     ticket::{NoteAt, NoteKey},
 };
 use serde_json::json;
@@ -50,9 +51,10 @@ impl Notes<'_> {
     /// Changes a note and looks whether it stuck. `Ok(false)` when it is gone.
     async fn change(&self, at: &NoteAt, change: &serde_json::Value, text: &str) -> Result<bool, CallError> {
         number_or_refused(CHANGE, at.ticket.as_str())?;
-        let ask = Ask::new(CHANGE, ["Tickets", at.ticket.as_str(), "Notes"]).body(change).secret().removal();
+        let ask =
+            Ask::new(CHANGE, ["Tickets", at.ticket.as_str(), "Notes"]).body(change).secret().urgent(Urgency::Removal);
         let is_done = self.tenant.api.write(&ask).await?.is_some();
-        let Some(after) = self.fetch(at).await? else { return Ok(false) };
+        let Some(after) = self.fetch(at, Urgency::Removal).await? else { return Ok(false) };
         if !is_done {
             let code = "the note is there and was not changed: look at the right to edit notes".into();
             return Err(CallError::Unauthorized { op: CHANGE, code });
@@ -65,17 +67,17 @@ impl Notes<'_> {
         }
     }
 
-    async fn fetch(&self, at: &NoteAt) -> Result<Option<wire::Note>, CallError> {
+    async fn fetch(&self, at: &NoteAt, urgency: Urgency) -> Result<Option<wire::Note>, CallError> {
         let id = number_or_refused(READ, at.note.as_str())?;
-        self.tenant.api.item(&Ask::new(READ, ["TicketNotes", &id.to_string()]).secret().removal()).await
+        self.tenant.api.item(&Ask::new(READ, ["TicketNotes", &id.to_string()]).secret().urgent(urgency)).await
     }
 
     /// The ticket, and those that it was merged into.
-    async fn family(&self, id: &TicketId) -> Result<Vec<TicketId>, CallError> {
+    async fn family(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<TicketId>, CallError> {
         let mut family = vec![id.clone()];
         while family.len() <= MAX_MERGES {
             let last = family.last().unwrap_or(id);
-            match tickets::read(self.tenant, last).await?.and_then(|ticket| ticket.merged_into) {
+            match tickets::read(self.tenant, last, urgency).await?.and_then(|ticket| ticket.merged_into) {
                 Some(other) if !family.contains(&other) => family.push(other),
                 _ => break,
             }
@@ -106,12 +108,13 @@ impl NoteDesk for Notes<'_> {
         self.marks
     }
 
-    async fn ours(&self, id: &TicketId, key: &NoteKey) -> Result<Vec<Ours>, CallError> {
-        let me = self.tenant.resources.me(&self.tenant.api).await?;
+    async fn ours(&self, id: &TicketId, key: &NoteKey, urgency: Urgency) -> Result<Vec<Ours>, CallError> {
+        let me = self.tenant.resources.me(&self.tenant.api, urgency).await?;
         let mut found = Vec::new();
-        for ticket in self.family(id).await? {
+        for ticket in self.family(id, urgency).await? {
             let filters = [Filter::is("ticketID", number_or_refused(LIST, ticket.as_str())?)];
-            let rows = self.tenant.api.query_up_to::<wire::Note>(LIST, &filters, wire::NOTE, PAGE, PAGES).await?;
+            let rows =
+                self.tenant.api.query_up_to::<wire::Note>(LIST, &filters, wire::NOTE, (PAGE, PAGES), urgency).await?;
             for note in rows.ok_or_else(|| CallError::malformed(LIST, "the list does not end"))? {
                 let text = note.description.as_deref().unwrap_or_default();
                 let Some(marker) = self.marks.fitting(text, id, key) else { continue };
@@ -140,9 +143,9 @@ impl NoteDesk for Notes<'_> {
         place(id, None, self.tenant.api.must_write(&ask).await?, part)
     }
 
-    async fn read(&self, at: &NoteAt) -> Result<Option<Present>, CallError> {
-        let Some(note) = self.fetch(at).await? else { return Ok(None) };
-        let me = self.tenant.resources.me(&self.tenant.api).await?;
+    async fn read(&self, at: &NoteAt, urgency: Urgency) -> Result<Option<Present>, CallError> {
+        let Some(note) = self.fetch(at, urgency).await? else { return Ok(None) };
+        let me = self.tenant.resources.me(&self.tenant.api, urgency).await?;
         Ok(Some(Present {
             is_mine: self.is_mine(&note, me),
             is_visible: self.is_visible(&note),

@@ -8,6 +8,7 @@ use std::{
 
 use latchkey_contract::{
     CallError, Clock, MemberId,
+    outside::Urgency,
     text::is_same_name,
     ticket::{Actor, Member},
 };
@@ -56,7 +57,7 @@ impl Resources {
     ///
     /// # Errors
     /// [`CallError::Unauthorized`] where the API user may not look itself up: `api_resource` must be set then.
-    pub(crate) async fn me(&self, api: &Api) -> Result<i64, CallError> {
+    pub(crate) async fn me(&self, api: &Api, urgency: Urgency) -> Result<i64, CallError> {
         if let Some(id) = self.configured.as_ref().and_then(|id| number(id.as_str())) {
             return Ok(id);
         }
@@ -64,19 +65,19 @@ impl Resources {
         if let Some(id) = *me {
             return Ok(id);
         }
-        let id = self.ask_me(api).await?;
+        let id = self.ask_me(api, urgency).await?;
         *me = Some(id);
         Ok(id)
     }
 
-    pub(crate) async fn ask_me(&self, api: &Api) -> Result<i64, CallError> {
+    pub(crate) async fn ask_me(&self, api: &Api, urgency: Urgency) -> Result<i64, CallError> {
         let untold = || CallError::Unauthorized { op: LIST, code: "set api_resource: we may not see ourselves".into() };
-        Ok(self.find(api, &self.user).await?.ok_or_else(untold)?.id)
+        Ok(self.find(api, &self.user, urgency).await?.ok_or_else(untold)?.id)
     }
 
     /// The resource with this user name, compared without case; `None` when there is none. User names are unique. [facts 4.5]
     pub(crate) async fn by_name(&self, api: &Api, meta: &Metadata, name: &str) -> Result<Option<Member>, CallError> {
-        match self.find(api, name).await? {
+        match self.find(api, name, Urgency::Ordinary).await? {
             Some(found) => self.member(api, meta, found).await.map(Some),
             None => Ok(None),
         }
@@ -85,21 +86,21 @@ impl Resources {
     /// The resource with this number; `None` when there is none: a contact's number is not found here. [facts 2.6]
     pub(crate) async fn by_id(&self, api: &Api, meta: &Metadata, id: &MemberId) -> Result<Option<Member>, CallError> {
         let Some(number) = number(id.as_str()) else { return Ok(None) };
-        match self.fetch(api, number).await? {
+        match self.fetch(api, number, Urgency::Ordinary).await? {
             Some(found) => self.member(api, meta, found).await.map(Some),
             None => Ok(None),
         }
     }
 
     /// The user name behind a number; `None` for a number that is no resource's.
-    pub(crate) async fn name(&self, api: &Api, id: i64) -> Result<Option<String>, CallError> {
+    pub(crate) async fn name(&self, api: &Api, id: i64, urgency: Urgency) -> Result<Option<String>, CallError> {
         let now = self.clock.monotonic();
         if let Some((at, name)) = self.names.lock().await.get(&id)
             && now.saturating_sub(*at) < FRESH
         {
             return Ok(name.clone());
         }
-        let name = self.fetch(api, id).await?.and_then(|found| found.user_name);
+        let name = self.fetch(api, id, urgency).await?.and_then(|found| found.user_name);
         self.names.lock().await.insert(id, (now, name.clone()));
         Ok(name)
     }
@@ -110,7 +111,8 @@ impl Resources {
         let numbers: Vec<i64> = numbers.into_iter().collect();
         let mut active = BTreeSet::new();
         for part in numbers.chunks(IDS_PER_CALL) {
-            let rows: Vec<wire::Resource> = api.query(LIST, &[Filter::one_of("id", part)], wire::RESOURCE).await?;
+            let wanted = [Filter::one_of("id", part)];
+            let rows: Vec<wire::Resource> = api.query(LIST, &wanted, wire::RESOURCE, Urgency::Ordinary).await?;
             active.extend(rows.into_iter().filter(|row| row.is_active == Some(true)).map(|row| row.id));
         }
         let is_active = |id: &MemberId| number(id.as_str()).is_some_and(|id| active.contains(&id));
@@ -119,8 +121,8 @@ impl Resources {
 
     /// What kind of identity acts under this name.
     pub(crate) async fn actor(&self, api: &Api, meta: &Metadata, name: &str) -> Result<Actor, CallError> {
-        let Some(found) = self.find(api, name).await? else { return Ok(Actor::Unknown) };
-        let (is_me, is_listed) = (found.id == self.me(api).await?, self.is_automation(name));
+        let Some(found) = self.find(api, name, Urgency::Ordinary).await? else { return Ok(Actor::Unknown) };
+        let (is_me, is_listed) = (found.id == self.me(api, Urgency::Ordinary).await?, self.is_automation(name));
         Ok(match self.member(api, meta, found).await? {
             member if member.is_human && !is_me => Actor::Member,
             _ if is_listed && !is_me => Actor::Automation,
@@ -129,7 +131,7 @@ impl Resources {
     }
 
     pub(crate) async fn all(&self, api: &Api, meta: &Metadata) -> Result<Vec<Member>, CallError> {
-        let rows: Vec<wire::Resource> = api.query(LIST, &[Filter::all()], wire::RESOURCE).await?;
+        let rows: Vec<wire::Resource> = api.query(LIST, &[Filter::all()], wire::RESOURCE, Urgency::Ordinary).await?;
         let mut members = Vec::new();
         for row in rows {
             members.push(self.member(api, meta, row).await?);
@@ -141,8 +143,9 @@ impl Resources {
         self.automation.iter().any(|listed| is_same_name(listed, name))
     }
 
-    async fn find(&self, api: &Api, name: &str) -> Result<Option<wire::Resource>, CallError> {
-        let rows: Vec<wire::Resource> = api.query(LIST, &[Filter::is("userName", name.trim())], wire::RESOURCE).await?;
+    async fn find(&self, api: &Api, name: &str, urgency: Urgency) -> Result<Option<wire::Resource>, CallError> {
+        let wanted = [Filter::is("userName", name.trim())];
+        let rows: Vec<wire::Resource> = api.query(LIST, &wanted, wire::RESOURCE, urgency).await?;
         let is_it = |row: &wire::Resource| row.user_name.as_deref().is_some_and(|own| is_same_name(own, name));
         let mut same = rows.into_iter().filter(is_it);
         match (same.next(), same.next()) {
@@ -151,8 +154,9 @@ impl Resources {
         }
     }
 
-    async fn fetch(&self, api: &Api, id: i64) -> Result<Option<wire::Resource>, CallError> {
-        match api.item::<wire::Resource>(&Ask::new(ONE, ["Resources", &id.to_string()])).await? {
+    async fn fetch(&self, api: &Api, id: i64, urgency: Urgency) -> Result<Option<wire::Resource>, CallError> {
+        let ask = Ask::new(ONE, ["Resources", &id.to_string()]).urgent(urgency);
+        match api.item::<wire::Resource>(&ask).await? {
             Some(found) if found.id != id => Err(CallError::malformed(ONE, "another resource was answered")),
             found => Ok(found),
         }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use latchkey_contract::{
-    BoardId, CallError, CompanyId, FieldId, MemberId, SourceId, StatusId, TicketId, TypeId, ticket::Ticket,
+    BoardId, CallError, CompanyId, FieldId, MemberId, SourceId, StatusId, TicketId, TypeId, outside::Urgency,
+    ticket::Ticket,
 };
 use serde_json::Value;
 
@@ -23,22 +24,23 @@ const MERGES: usize = 50;
 
 /// The ticket as it is now; `None` when the PSA says that there is none. Its names come from the picklists, its
 /// user-defined fields get the numbers that they are known by.
-pub(crate) async fn read(tenant: &Tenant, id: &TicketId) -> Result<Option<Ticket>, CallError> {
-    let Some(found) = fetch(&tenant.api, id).await? else { return Ok(None) };
-    ticket(tenant, found).await.map(Some)
+pub(crate) async fn read(tenant: &Tenant, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {
+    let Some(found) = fetch(&tenant.api, id, urgency).await? else { return Ok(None) };
+    ticket(tenant, found, urgency).await.map(Some)
 }
 
-pub(crate) async fn fetch(api: &Api, id: &TicketId) -> Result<Option<wire::Ticket>, CallError> {
+pub(crate) async fn fetch(api: &Api, id: &TicketId, urgency: Urgency) -> Result<Option<wire::Ticket>, CallError> {
     let Some(number) = number(id.as_str()) else { return Ok(None) };
-    match api.item::<wire::Ticket>(&Ask::new(READ, ["Tickets", &number.to_string()])).await? {
+    let ask = Ask::new(READ, ["Tickets", &number.to_string()]).urgent(urgency);
+    match api.item::<wire::Ticket>(&ask).await? {
         Some(other) if other.id != number => Err(CallError::malformed(READ, "another ticket was answered")),
         found => Ok(found),
     }
 }
 
 /// The ticket with this number, such as `T20260915.0001`.
-pub(crate) async fn with_number(api: &Api, number: &str) -> Result<Option<TicketId>, CallError> {
-    let rows: Vec<wire::Row> = api.query(FIND, &[Filter::is("ticketNumber", number)], &["id"]).await?;
+pub(crate) async fn with_number(api: &Api, number: &str, urgency: Urgency) -> Result<Option<TicketId>, CallError> {
+    let rows: Vec<wire::Row> = api.query(FIND, &[Filter::is("ticketNumber", number)], &["id"], urgency).await?;
     match rows.as_slice() {
         [one] => Ok(Some(TicketId::parse(one.id.to_string()).map_err(|e| CallError::malformed(FIND, e))?)),
         _ => Ok(None),
@@ -52,17 +54,17 @@ pub(crate) fn is_closed(tenant: &Tenant, wire: &wire::Ticket) -> bool {
     wire.completed_date.is_some() || wire.status.is_none_or(is_in)
 }
 
-async fn ticket(tenant: &Tenant, wire: wire::Ticket) -> Result<Ticket, CallError> {
+async fn ticket(tenant: &Tenant, wire: wire::Ticket, urgency: Urgency) -> Result<Ticket, CallError> {
     let Tenant { api, meta, resources, .. } = tenant;
     let bad = |e| CallError::malformed(READ, e);
     let is_closed = is_closed(tenant, &wire);
-    let merge = if is_closed { merge(tenant, &wire).await? } else { None };
+    let merge = if is_closed { merge(tenant, &wire, urgency).await? } else { None };
     let status_name = match wire.status {
-        Some(status) => meta.label(api, "status", status).await?.unwrap_or_default(),
+        Some(status) => meta.label(api, "status", status, urgency).await?.unwrap_or_default(),
         None => String::new(),
     };
     let updated_by = match wire.last_activity_resource_id {
-        Some(id) => resources.name(api, id).await?,
+        Some(id) => resources.name(api, id, urgency).await?,
         None => None,
     };
     let text = |id: Option<i64>| id.map(|id| id.to_string());
@@ -79,20 +81,24 @@ async fn ticket(tenant: &Tenant, wire: wire::Ticket) -> Result<Ticket, CallError
         is_closed,
         is_merged: merge.is_some(),
         merged_into: merge.flatten(),
-        fields: fields(tenant, wire.user_defined_fields).await?,
+        fields: fields(tenant, wire.user_defined_fields, urgency).await?,
         updated_by,
         updated_at: wire.last_activity_date.as_deref().and_then(time::parse),
     })
 }
 
 /// User-defined fields by number; an empty one is absent. The list of numbers is only asked for where one has a value.
-async fn fields(tenant: &Tenant, udfs: Vec<wire::Udf>) -> Result<BTreeMap<FieldId, String>, CallError> {
+async fn fields(
+    tenant: &Tenant,
+    udfs: Vec<wire::Udf>,
+    urgency: Urgency,
+) -> Result<BTreeMap<FieldId, String>, CallError> {
     let set: Vec<(String, String)> =
         udfs.into_iter().filter_map(|udf| Some((udf.name.trim().to_lowercase(), text(udf.value?)?))).collect();
     if set.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let ids = tenant.meta.udf_ids(&tenant.api).await?;
+    let ids = tenant.meta.udf_ids(&tenant.api, urgency).await?;
     Ok(set.into_iter().filter_map(|(name, value)| Some((ids.get(&name)?.clone(), value))).collect())
 }
 
@@ -107,10 +113,11 @@ fn text(value: Value) -> Option<String> {
 
 /// Whether the ticket was merged away, and into which one as far as that can be told: the system leaves a note of a kind of
 /// its own on it, and no field names the other ticket. [facts 5] Such a note cannot be written by hand. [facts 4.3]
-async fn merge(tenant: &Tenant, wire: &wire::Ticket) -> Result<Option<Option<TicketId>>, CallError> {
+async fn merge(tenant: &Tenant, wire: &wire::Ticket, urgency: Urgency) -> Result<Option<Option<TicketId>>, CallError> {
     let filters = [Filter::is("ticketID", wire.id), Filter::is("noteType", tenant.settings.merged_note_type)];
-    let notes = tenant.api.query_up_to::<wire::Note>(NOTES, &filters, wire::NOTE, MERGES, 1).await?.unwrap_or_default();
-    let Some(note) = notes.into_iter().find(|note| note.note_type == Some(tenant.settings.merged_note_type)) else {
+    let notes = tenant.api.query_up_to::<wire::Note>(NOTES, &filters, wire::NOTE, (MERGES, 1), urgency).await?;
+    let Some(note) = notes.into_iter().flatten().find(|note| note.note_type == Some(tenant.settings.merged_note_type))
+    else {
         return Ok(None);
     };
     let own = wire.ticket_number.as_deref().unwrap_or_default();
@@ -118,7 +125,10 @@ async fn merge(tenant: &Tenant, wire: &wire::Ticket) -> Result<Option<Option<Tic
     others.retain(|number| number != own);
     others.dedup();
     match others.as_slice() {
-        [one] => Ok(Some(with_number(&tenant.api, one).await?.filter(|id| id.as_str() != wire.id.to_string()))),
+        [one] => {
+            let other = with_number(&tenant.api, one, urgency).await?;
+            Ok(Some(other.filter(|id| id.as_str() != wire.id.to_string())))
+        }
         _ => Ok(Some(None)),
     }
 }
@@ -143,7 +153,7 @@ fn ticket_numbers(text: &str) -> Vec<String> {
 pub(crate) async fn set_status(tenant: &Tenant, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {
     const CHANGE: &str = "PATCH /Tickets";
     let wanted = crate::api::number_or_refused(CHANGE, status.as_str())?;
-    let Some(present) = fetch(&tenant.api, id).await? else { return Ok(false) };
+    let Some(present) = fetch(&tenant.api, id, Urgency::Ordinary).await? else { return Ok(false) };
     if present.status == Some(wanted) {
         return Ok(true);
     }
@@ -158,7 +168,7 @@ pub(crate) async fn set_status(tenant: &Tenant, id: &TicketId, status: &StatusId
         return Ok(false);
     }
     // Some accepted changes do not stick: a workflow rule was faster. [facts 3.5]
-    match fetch(&tenant.api, id).await? {
+    match fetch(&tenant.api, id, Urgency::Ordinary).await? {
         Some(after) if after.status == Some(wanted) => Ok(true),
         Some(_) => Err(CallError::transient(CHANGE, "the PSA accepted the status but did not keep it")),
         None => Ok(false),

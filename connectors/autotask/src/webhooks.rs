@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use latchkey_contract::{
     CallError, ConnectionId, Secret, hook_url,
+    outside::Urgency,
     ticket::{Scope, WantedHooks, Webhook, WebhookChanges},
 };
 use serde_json::{Value, json};
@@ -130,7 +131,7 @@ impl<'c> Webhooks<'c> {
     }
 
     async fn all(&self) -> Result<Vec<wire::Webhook>, CallError> {
-        self.tenant.api.query(LIST, &[Filter::begins("name", MARK)], &[]).await
+        self.tenant.api.query(LIST, &[Filter::begins("name", MARK)], &[], Urgency::Ordinary).await
     }
 
     pub(crate) async fn read(&self, id: i64) -> Result<Option<wire::Webhook>, CallError> {

@@ -84,9 +84,9 @@ impl Ask {
         self
     }
 
-    /// For a call that takes a secret out of a ticket: not held back by throttling.
-    pub(crate) fn removal(mut self) -> Self {
-        self.urgency = Urgency::Removal;
+    /// For a call that takes a secret out of a ticket, or looks whether access must end: not held back by throttling.
+    pub(crate) fn urgent(mut self, urgency: Urgency) -> Self {
+        self.urgency = urgency;
         self
     }
 
@@ -115,10 +115,10 @@ impl Api {
     /// Sends a call; any status is an answer. After "the endpoint does not exist" the codebase is read again, and
     /// if it changed (the cloud was upgraded), the call, which had no effect, is sent there once.
     pub(crate) async fn send(&self, ask: &Ask) -> Result<Answer, CallError> {
-        let codebase = self.codebase.get().await?;
+        let codebase = self.codebase.get(ask.urgency).await?;
         let answer = self.send_to(ask, &codebase).await?;
         if errors::missing(&answer) == Some(Missing::Endpoint)
-            && let Some(other) = self.codebase.instead_of(&codebase).await?
+            && let Some(other) = self.codebase.instead_of(&codebase, ask.urgency).await?
         {
             return self.send_to(ask, &other).await;
         }

@@ -8,6 +8,7 @@ mod field;
 
 use latchkey_contract::{
     CallError, FieldId, Timestamp,
+    outside::Urgency,
     ticket::{Change, Ticket},
     trail::{self, names},
 };
@@ -35,19 +36,19 @@ pub(crate) struct Audit<'c> {
 
 impl Audit<'_> {
     pub(crate) async fn status_change(&self, ticket: &Ticket) -> Result<Option<Change>, CallError> {
-        let me = self.me.name(self.api).await?;
+        let me = self.me.name(self.api, Urgency::Ordinary).await?;
         let Some(entries) = self.trail(ticket).await? else { return Ok(None) };
         let Some(chosen) = latest_into(&entries, ticket.status_name.trim()) else { return Ok(None) };
         // The trail names statuses on both sides of a change, so its last entry says nothing about a ticket that has
         // moved on.
-        let after = tickets::read(self.api, &ticket.id).await?;
+        let after = tickets::read(self.api, &ticket.id, Urgency::Ordinary).await?;
         still(after.is_some_and(|after| after.status == ticket.status && after.updated_at == ticket.updated_at))?;
         self.change(&entries, chosen, ticket, &me).await
     }
 
     pub(crate) async fn field_change(&self, ticket: &Ticket, field: &FieldId) -> Result<Option<Change>, CallError> {
         let Some(value) = ticket.fields.get(field) else { return Ok(None) };
-        let me = self.me.name(self.api).await?;
+        let me = self.me.name(self.api, Urgency::Ordinary).await?;
         let Some(entries) = self.trail(ticket).await? else { return Ok(None) };
         let Some((after, captions)) = tickets::read_with_captions(self.api, &ticket.id).await? else {
             return still(false).map(|()| None);

@@ -9,7 +9,9 @@ mod rights;
 mod tables;
 mod things;
 
-use latchkey_contract::{CallError, Check, Clock, ConnectionId, text::is_same_name, ticket::WantedChecks};
+use latchkey_contract::{
+    CallError, Check, Clock, ConnectionId, outside::Urgency, text::is_same_name, ticket::WantedChecks,
+};
 
 use crate::{
     api::{Api, Ask},
@@ -99,7 +101,7 @@ impl Doctor<'_> {
     /// Whose notes are ours, and whose saves are not somebody's.
     async fn own_member(&self) -> Check {
         const WHAT: &str = "API member";
-        match (members::ask(self.api).await, self.me.configured()) {
+        match (members::ask(self.api, Urgency::Ordinary).await, self.me.configured()) {
             (Ok(name), None) => Check::ok(WHAT, name),
             (Ok(name), Some(configured)) if is_same_name(&name, configured) => Check::ok(WHAT, name),
             (Ok(name), Some(configured)) => Check::red(

@@ -54,33 +54,33 @@ impl Codebase {
     }
 
     /// The codebase without slashes.
-    pub(crate) async fn get(&self) -> Result<String, CallError> {
+    pub(crate) async fn get(&self, urgency: Urgency) -> Result<String, CallError> {
         let mut known = self.known.lock().await;
         let now = self.clock.monotonic();
         match known.as_ref() {
             Some(k) if now.saturating_sub(k.read_at) < k.good_for => Ok(k.codebase.clone()),
-            _ => self.look(&mut known, now).await,
+            _ => self.look(&mut known, now, urgency).await,
         }
     }
 
     /// Asked now, whatever is known; the release as the site tells it.
     pub(crate) async fn look_now(&self) -> Result<String, CallError> {
-        self.ask().await
+        self.ask(Urgency::Ordinary).await
     }
 
     /// After an answer that `used` knows no such endpoint: another codebase to try, if there is one.
-    pub(crate) async fn instead_of(&self, used: &str) -> Result<Option<String>, CallError> {
+    pub(crate) async fn instead_of(&self, used: &str, urgency: Urgency) -> Result<Option<String>, CallError> {
         let mut known = self.known.lock().await;
         let now = self.clock.monotonic();
         let current = match known.as_ref() {
             Some(k) if k.codebase != used || now.saturating_sub(k.read_at) < PAUSE => k.codebase.clone(),
-            _ => self.look(&mut known, now).await?,
+            _ => self.look(&mut known, now, urgency).await?,
         };
         Ok(Some(current).filter(|c| c != used))
     }
 
-    async fn look(&self, known: &mut Option<Known>, now: Duration) -> Result<String, CallError> {
-        let found = match self.ask().await {
+    async fn look(&self, known: &mut Option<Known>, now: Duration, urgency: Urgency) -> Result<String, CallError> {
+        let found = match self.ask(urgency).await {
             Ok(codebase) => Known { codebase, read_at: now, good_for: FRESH },
             Err(refused @ CallError::Unauthorized { .. }) => return Err(refused),
             Err(error) => {
@@ -92,9 +92,9 @@ impl Codebase {
         Ok(known.insert(found).codebase.clone())
     }
 
-    async fn ask(&self) -> Result<String, CallError> {
+    async fn ask(&self, urgency: Urgency) -> Result<String, CallError> {
         let request = self.outside.request(Method::GET, self.url.clone());
-        let answer = self.outside.send(OP, Urgency::Ordinary, request).await?;
+        let answer = self.outside.send(OP, urgency, request).await?;
         if !answer.status.is_success() {
             return Err(answer.error("companyinfo"));
         }

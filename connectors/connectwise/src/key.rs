@@ -177,10 +177,10 @@ impl Keys {
 
     /// The key, or why there is none; an error where the PSA gave no verdict.
     async fn ask(&self, outside: &Outside, id: Uuid) -> Result<Result<HmacKey, &'static str>, CallError> {
-        let codebase = self.codebase.get().await?;
+        let codebase = self.codebase.get(Urgency::Ordinary).await?;
         let mut answer = self.ask_at(outside, &codebase, id).await;
         if matches!(&answer, Ok(a) if a.status.as_u16() == 404)
-            && let Some(other) = self.codebase.instead_of(&codebase).await?
+            && let Some(other) = self.codebase.instead_of(&codebase, Urgency::Ordinary).await?
         {
             answer = self.ask_at(outside, &other, id).await;
         }

@@ -32,6 +32,7 @@ use latchkey_contract::{
     BoardId, CallError, Check, Clock, ConnectionId, Delivery, MemberId, Rejected, Secret, StatusId, TicketId,
     TicketSystem, Timestamp, Verified,
     note::{self, Marks},
+    outside::Urgency,
     ticket::{
         Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Ticket, TicketChanged, TicketEvent,
         WantedChecks, WantedHooks, Webhook, WebhookChanges,
@@ -101,8 +102,8 @@ impl TicketSystem for ConnectWise {
         self.hook.verify(delivery).await
     }
 
-    async fn read(&self, id: &TicketId) -> Result<Option<Ticket>, CallError> {
-        tickets::read(&self.api, id).await
+    async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {
+        tickets::read(&self.api, id, urgency).await
     }
 
     async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use latchkey_contract::{
     CallError, Clock, MemberId,
+    outside::Urgency,
     text::is_same_name,
     ticket::{Actor, Member},
 };
@@ -111,7 +112,7 @@ impl Me {
     /// # Errors
     /// [`CallError::Unauthorized`] where the instance does not tell: `api_member` must be set then. Whose notes are
     /// ours is never guessed.
-    pub(crate) async fn name(&self, api: &Api) -> Result<String, CallError> {
+    pub(crate) async fn name(&self, api: &Api, urgency: Urgency) -> Result<String, CallError> {
         if let Some(name) = &self.configured {
             return Ok(name.clone());
         }
@@ -120,7 +121,7 @@ impl Me {
         match known.as_ref() {
             Some((at, name)) if now.saturating_sub(*at) < FRESH => Ok(name.clone()),
             _ => {
-                let name = ask(api).await?;
+                let name = ask(api, urgency).await?;
                 *known = Some((now, name.clone()));
                 Ok(name)
             }
@@ -129,9 +130,9 @@ impl Me {
 }
 
 /// Whose keys these are.
-pub(crate) async fn ask(api: &Api) -> Result<String, CallError> {
+pub(crate) async fn ask(api: &Api, urgency: Urgency) -> Result<String, CallError> {
     let untold = |code: &str| CallError::Unauthorized { op: MINE, code: format!("set api_member: {code}") };
-    let mine = match api.call::<wire::MyMember>(&Ask::new(MINE, ["system", "mymembers"])).await {
+    let mine = match api.call::<wire::MyMember>(&Ask::new(MINE, ["system", "mymembers"]).urgent(urgency)).await {
         Ok(wire::MyMember::One(one)) => one,
         Ok(wire::MyMember::List(mut list)) if list.len() == 1 => list.remove(0),
         Ok(wire::MyMember::List(_)) => return Err(untold("several members were named")),

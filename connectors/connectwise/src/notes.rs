@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use latchkey_contract::{
     CallError, NoteId, TicketId,
     note::{Marks, NoteDesk, Ours, Present},
-    outside::Answer,
+    outside::{Answer, Urgency},
     text::is_same_name,
     ticket::{NoteAt, NoteKey},
 };
@@ -51,17 +51,17 @@ impl<'c> Notes<'c> {
     }
 
     pub(crate) async fn take_back(&self, note: &NoteAt) -> Result<(), CallError> {
-        let answer = self.api.send(&self.at(DELETE, note)?.removal()).await?;
+        let answer = self.api.send(&self.at(DELETE, note)?.urgent(Urgency::Removal)).await?;
         is_there(answer).map(|_| ())
     }
 
     /// The ticket, and those that it was merged into.
-    async fn family(&self, id: &TicketId) -> Result<Vec<TicketId>, CallError> {
+    async fn family(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<TicketId>, CallError> {
         number_or_refused(LIST, id.as_str())?;
         let mut family = vec![id.clone()];
         while family.len() <= MAX_MERGES {
             let last = family.last().unwrap_or(id);
-            match tickets::read(self.api, last).await?.and_then(|t| t.merged_into) {
+            match tickets::read(self.api, last, urgency).await?.and_then(|t| t.merged_into) {
                 Some(parent) if !family.contains(&parent) => family.push(parent),
                 _ => break,
             }
@@ -75,8 +75,9 @@ impl<'c> Notes<'c> {
         op: &'static str,
         ticket: &TicketId,
         last: &str,
+        urgency: Urgency,
     ) -> Result<Vec<T>, CallError> {
-        let ask = Ask::new(op, ["service", "tickets", ticket.as_str(), last]);
+        let ask = Ask::new(op, ["service", "tickets", ticket.as_str(), last]).urgent(urgency);
         Ok(self.api.list_if_any(&ask, PAGE).await?.unwrap_or_default())
     }
 
@@ -84,13 +85,13 @@ impl<'c> Notes<'c> {
         &self,
         listed_at: &TicketId,
         note: wire::Note,
-        id: &TicketId,
-        key: &NoteKey,
+        (id, key): (&TicketId, &NoteKey),
+        urgency: Urgency,
     ) -> Result<Option<Ours>, CallError> {
         let Some(marker) = note.text.as_deref().and_then(|text| self.marks.fitting(text, id, key)) else {
             return Ok(None);
         };
-        if !self.is_mine(note.created_by.as_deref()).await? {
+        if !self.is_mine(note.created_by.as_deref(), urgency).await? {
             tracing::warn!(ticket = %listed_at, note = note.id, "a note carries our marker but is not ours; left alone");
             return Ok(None);
         }
@@ -109,18 +110,18 @@ impl<'c> Notes<'c> {
         &self,
         listed_at: &TicketId,
         row: &wire::AnyNote,
-        id: &TicketId,
-        key: &NoteKey,
+        (id, key): (&TicketId, &NoteKey),
+        urgency: Urgency,
     ) -> Result<Option<Ours>, CallError> {
         let at = place(listed_at, row.ticket.as_ref().map(|t| t.id), row.id, 0)?;
-        match self.fetch(&at).await? {
-            Some(note) => self.recognise(&at.ticket, note, id, key).await,
+        match self.fetch(&at, urgency).await? {
+            Some(note) => self.recognise(&at.ticket, note, (id, key), urgency).await,
             None => Ok(None),
         }
     }
 
-    async fn fetch(&self, at: &NoteAt) -> Result<Option<wire::Note>, CallError> {
-        self.api.call_if_any(&self.at(READ, at)?).await
+    async fn fetch(&self, at: &NoteAt, urgency: Urgency) -> Result<Option<wire::Note>, CallError> {
+        self.api.call_if_any(&self.at(READ, at)?.urgent(urgency)).await
     }
 
     fn at(&self, op: &'static str, note: &NoteAt) -> Result<Ask, CallError> {
@@ -129,8 +130,8 @@ impl<'c> Notes<'c> {
         Ok(Ask::new(op, ["service", "tickets", note.ticket.as_str(), "notes", note.note.as_str()]))
     }
 
-    async fn is_mine(&self, created_by: Option<&str>) -> Result<bool, CallError> {
-        let me = self.me.name(self.api).await?;
+    async fn is_mine(&self, created_by: Option<&str>, urgency: Urgency) -> Result<bool, CallError> {
+        let me = self.me.name(self.api, urgency).await?;
         Ok(created_by.is_some_and(|by| is_same_name(by, &me)))
     }
 }
@@ -145,16 +146,16 @@ impl NoteDesk for Notes<'_> {
         self.marks
     }
 
-    async fn ours(&self, id: &TicketId, key: &NoteKey) -> Result<Vec<Ours>, CallError> {
+    async fn ours(&self, id: &TicketId, key: &NoteKey, urgency: Urgency) -> Result<Vec<Ours>, CallError> {
         let (mut found, mut seen) = (Vec::new(), HashSet::new());
-        for ticket in self.family(id).await? {
-            for note in self.list::<wire::Note>(LIST, &ticket, "notes").await? {
+        for ticket in self.family(id, urgency).await? {
+            for note in self.list::<wire::Note>(LIST, &ticket, "notes", urgency).await? {
                 seen.insert(note.id);
-                found.extend(self.recognise(&ticket, note, id, key).await?);
+                found.extend(self.recognise(&ticket, note, (id, key), urgency).await?);
             }
-            for row in self.list::<wire::AnyNote>(LIST_ALL, &ticket, "allNotes").await? {
+            for row in self.list::<wire::AnyNote>(LIST_ALL, &ticket, "allNotes", urgency).await? {
                 if self.is_candidate(&row, id, key) && seen.insert(row.id) {
-                    found.extend(self.look_closer(&ticket, &row, id, key).await?);
+                    found.extend(self.look_closer(&ticket, &row, (id, key), urgency).await?);
                 }
             }
         }
@@ -179,7 +180,7 @@ impl NoteDesk for Notes<'_> {
             other => accepted(other?)?,
         };
         let made: wire::Note = answer.json().map_err(|_| unclear())?;
-        if !self.is_mine(made.created_by.as_deref()).await? {
+        if !self.is_mine(made.created_by.as_deref(), Urgency::Ordinary).await? {
             tracing::error!(
                 ticket = %id,
                 "the PSA names another author for our note than our API member: correct api_member, or notes will repeat"
@@ -188,10 +189,10 @@ impl NoteDesk for Notes<'_> {
         place(id, made.ticket_id, made.id, part)
     }
 
-    async fn read(&self, at: &NoteAt) -> Result<Option<Present>, CallError> {
-        let Some(note) = self.fetch(at).await? else { return Ok(None) };
+    async fn read(&self, at: &NoteAt, urgency: Urgency) -> Result<Option<Present>, CallError> {
+        let Some(note) = self.fetch(at, urgency).await? else { return Ok(None) };
         Ok(Some(Present {
-            is_mine: self.is_mine(note.created_by.as_deref()).await?,
+            is_mine: self.is_mine(note.created_by.as_deref(), urgency).await?,
             is_visible: is_visible(&note),
             text: note.text.unwrap_or_default(),
         }))
@@ -199,7 +200,7 @@ impl NoteDesk for Notes<'_> {
 
     async fn replace(&self, at: &NoteAt, text: &str) -> Result<bool, CallError> {
         let change = json!([{"op": "replace", "path": "text", "value": text}]);
-        let answer = self.api.send(&self.at(CHANGE, at)?.body(&change).removal()).await?;
+        let answer = self.api.send(&self.at(CHANGE, at)?.body(&change).urgent(Urgency::Removal)).await?;
         is_there(answer)
     }
 }

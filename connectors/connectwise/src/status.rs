@@ -1,6 +1,6 @@
 //! Setting a ticket's status: only to one of its own board's, only while it is open.
 
-use latchkey_contract::{CallError, StatusId, TicketId, ticket};
+use latchkey_contract::{CallError, StatusId, TicketId, outside::Urgency, ticket};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,7 +15,7 @@ const LIST: &str = "GET /service/boards/{id}/statuses";
 
 pub(crate) async fn set(api: &Api, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {
     let wanted = number_or_refused(CHANGE, status.as_str())?;
-    let Some(ticket) = tickets::read(api, id).await? else { return Ok(false) };
+    let Some(ticket) = tickets::read(api, id, Urgency::Ordinary).await? else { return Ok(false) };
     if ticket.status.as_ref() == Some(status) {
         return Ok(true);
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use latchkey_contract::{
-    BoardId, CallError, CompanyId, FieldId, MemberId, SourceId, StatusId, TicketId, Timestamp, TypeId, ticket::Ticket,
+    BoardId, CallError, CompanyId, FieldId, MemberId, SourceId, StatusId, TicketId, Timestamp, TypeId,
+    outside::Urgency, ticket::Ticket,
 };
 use serde_json::Value;
 use url::Url;
@@ -16,8 +17,8 @@ use crate::{
 const READ: &str = "GET /service/tickets/{id}";
 
 /// The ticket as it is now; `None` when the PSA says that there is none.
-pub(crate) async fn read(api: &Api, id: &TicketId) -> Result<Option<Ticket>, CallError> {
-    fetch(api, id).await?.map(ticket).transpose()
+pub(crate) async fn read(api: &Api, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {
+    fetch(api, id, urgency).await?.map(ticket).transpose()
 }
 
 /// The ticket with the names of all its custom fields, the empty ones included.
@@ -25,7 +26,7 @@ pub(crate) async fn read_with_captions(
     api: &Api,
     id: &TicketId,
 ) -> Result<Option<(Ticket, BTreeMap<FieldId, String>)>, CallError> {
-    let Some(found) = fetch(api, id).await? else { return Ok(None) };
+    let Some(found) = fetch(api, id, Urgency::Ordinary).await? else { return Ok(None) };
     let mut captions = BTreeMap::new();
     for field in found.custom_fields.iter().flatten() {
         let id = FieldId::parse(field.id.to_string()).map_err(|e| CallError::malformed(READ, e))?;
@@ -34,11 +35,10 @@ pub(crate) async fn read_with_captions(
     Ok(Some((ticket(found)?, captions)))
 }
 
-async fn fetch(api: &Api, id: &TicketId) -> Result<Option<wire::Ticket>, CallError> {
+async fn fetch(api: &Api, id: &TicketId, urgency: Urgency) -> Result<Option<wire::Ticket>, CallError> {
     let Some(number) = number(id.as_str()) else { return Ok(None) };
-    let found: Option<wire::Ticket> =
-        api.call_if_any(&Ask::new(READ, ["service", "tickets", &number.to_string()])).await?;
-    match found {
+    let ask = Ask::new(READ, ["service", "tickets", &number.to_string()]).urgent(urgency);
+    match api.call_if_any::<wire::Ticket>(&ask).await? {
         Some(other) if other.id != i64::from(number) => Err(CallError::malformed(READ, "another ticket was answered")),
         found => Ok(found),
     }

@@ -12,6 +12,7 @@ pub use split::split;
 
 use crate::{
     CallError, TicketId,
+    outside::Urgency,
     ticket::{NoteAt, NoteKey, NoteText, Posted},
 };
 
@@ -56,15 +57,15 @@ pub trait NoteDesk: Send + Sync {
     fn marks(&self) -> &Marks;
 
     /// Every note with this key's marker that is ours, here and where the ticket was merged into, in the order of its
-    /// parts.
-    async fn ours(&self, id: &TicketId, key: &NoteKey) -> Result<Vec<Ours>, CallError>;
+    /// parts. Every call that this takes has this urgency.
+    async fn ours(&self, id: &TicketId, key: &NoteKey, urgency: Urgency) -> Result<Vec<Ours>, CallError>;
 
     /// Makes one note: internal, silent, every flag said. An answer that cannot be read is [`CallError::Transient`]: the
     /// note may be there.
     async fn create(&self, id: &TicketId, text: &str, part: usize) -> Result<NoteAt, CallError>;
 
-    /// The note as it is now; `None` when it is gone.
-    async fn read(&self, at: &NoteAt) -> Result<Option<Present>, CallError>;
+    /// The note as it is now; `None` when it is gone. Every call that this takes has this urgency.
+    async fn read(&self, at: &NoteAt, urgency: Urgency) -> Result<Option<Present>, CallError>;
 
     /// Replaces its text, as a removal. `Ok(false)` when it is gone.
     async fn replace(&self, at: &NoteAt, text: &str) -> Result<bool, CallError>;
@@ -81,7 +82,7 @@ const fn room<D: NoteDesk>() -> usize {
 /// As the desk's calls.
 pub async fn post<D: NoteDesk>(desk: &D, id: &TicketId, text: &NoteText, key: &NoteKey) -> Result<Posted, CallError> {
     let parts = split(text.0.expose(), room::<D>());
-    let there = desk.ours(id, key).await?;
+    let there = desk.ours(id, key, Urgency::Ordinary).await?;
     let mut posted = Posted { notes: Vec::new(), is_visible_to_customer: false, was_there: true };
     for (part, text) in parts.iter().enumerate() {
         let found = there.iter().find(|n| n.at.part == part && n.of == parts.len());
@@ -101,18 +102,19 @@ pub async fn post<D: NoteDesk>(desk: &D, id: &TicketId, text: &NoteText, key: &N
     Ok(posted)
 }
 
-/// Whether the customer can see the note, by the PSA's own word and not by what we asked for.
+/// Whether the customer can see the note, by the PSA's own word and not by what we asked for. Of one that the customer sees
+/// the secret must be taken away, so the look is a removal's.
 async fn is_visible<D: NoteDesk>(desk: &D, at: &NoteAt) -> Result<bool, CallError> {
-    let note = desk.read(at).await?;
+    let note = desk.read(at, Urgency::Removal).await?;
     note.map(|n| n.is_visible).ok_or_else(|| CallError::transient(D::READ, "the new note is not there yet"))
 }
 
-/// Every note of ours with this key, in the order of its parts.
+/// Every note of ours with this key, in the order of its parts: for what must go out of a ticket, as a removal.
 ///
 /// # Errors
 /// As the desk's calls.
 pub async fn find<D: NoteDesk>(desk: &D, id: &TicketId, key: &NoteKey) -> Result<Vec<NoteAt>, CallError> {
-    Ok(desk.ours(id, key).await?.into_iter().map(|n| n.at).collect())
+    Ok(desk.ours(id, key, Urgency::Removal).await?.into_iter().map(|n| n.at).collect())
 }
 
 /// Replaces the text and keeps the marker, or writes a new one where somebody removed it. A text that is too long for one
@@ -121,7 +123,7 @@ pub async fn find<D: NoteDesk>(desk: &D, id: &TicketId, key: &NoteKey) -> Result
 /// # Errors
 /// [`CallError::Refused`] for a note that is not ours; else as the desk's calls.
 pub async fn overwrite<D: NoteDesk>(desk: &D, note: &NoteAt, text: &str, key: &NoteKey) -> Result<bool, CallError> {
-    let Some(present) = desk.read(note).await? else { return Ok(false) };
+    let Some(present) = desk.read(note, Urgency::Removal).await? else { return Ok(false) };
     if !present.is_mine {
         return Err(CallError::Refused { op: D::CHANGE, status: 403, code: "the note is not ours".into() });
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BoardId, CallError, Check, CompanyId, Delivery, FieldId, MemberId, NoteId, Rejected, SourceId, StatusId, TicketId,
-    Timestamp, TypeId, Verified,
+    Timestamp, TypeId, Verified, outside::Urgency,
 };
 
 pub use catalogue::{Board, Catalogue, Company, Field, Status, TicketSource, TicketType};
@@ -28,8 +28,9 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// [`Rejected`]; only [`Rejected::KeyUnreachable`] is worth a repeat by the sender.
     async fn verify(&self, delivery: &Delivery) -> Result<Verified<TicketEvent>, Rejected>;
 
-    /// The ticket as it is now; `None` when it is gone (deleted, or no longer visible to us).
-    async fn read(&self, id: &TicketId) -> Result<Option<Ticket>, CallError>;
+    /// The ticket as it is now; `None` when it is gone (deleted, or no longer visible to us). A look at a ticket whose access
+    /// may have to end is a removal, with every call that it takes.
+    async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError>;
 
     /// The change that gave this part of the ticket its present value, and whether somebody saved the ticket after that.
     /// `None` when the PSA keeps no record of it, when the part is empty, or in any doubt: "set it again".
@@ -65,10 +66,10 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// looked for first. The internal flags are read back after posting.
     async fn post(&self, id: &TicketId, text: &NoteText, key: &NoteKey) -> Result<Posted, CallError>;
 
-    /// Every note of ours with this key, on this ticket and on the one it was merged into.
+    /// Every note of ours with this key, on this ticket and on the one it was merged into: for what must go, as a removal.
     async fn find(&self, id: &TicketId, key: &NoteKey) -> Result<Vec<NoteAt>, CallError>;
 
-    /// Replaces a note's text, keeping its marker. `Ok(false)` when the note is gone.
+    /// Replaces a note's text, keeping its marker, as a removal. `Ok(false)` when the note is gone.
     async fn overwrite(&self, note: &NoteAt, text: &str, key: &NoteKey) -> Result<bool, CallError>;
 
     /// Removes a note. Absence is success.

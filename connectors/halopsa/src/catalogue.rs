@@ -3,6 +3,7 @@
 
 use latchkey_contract::{
     BoardId, CallError, CompanyId, FieldId, StatusId, TypeId,
+    outside::Urgency,
     ticket::{self, Board, Catalogue, Company, Field, TicketType},
 };
 
@@ -26,7 +27,7 @@ const SELECTS: [i64; 2] = [2, 3];
 const MAX_SELECTS: usize = 60;
 
 pub(crate) async fn read(api: &Api, tables: &Tables, agents: Agents<'_>) -> Result<Catalogue, CallError> {
-    let known = tables.look(api).await?;
+    let known = tables.look(api, Urgency::Ordinary).await?;
     Ok(Catalogue {
         boards: boards(&known, &types(api).await?)?,
         companies: companies(api).await?,

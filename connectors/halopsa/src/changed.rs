@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use latchkey_contract::{BoardId, CallError, TicketId, Timestamp, saved, ticket::TicketChanged};
+use latchkey_contract::{BoardId, CallError, TicketId, Timestamp, outside::Urgency, saved, ticket::TicketChanged};
 
 use crate::{
     api::{Api, Ask, PAGE, number_or_refused},
@@ -38,7 +38,7 @@ pub(crate) async fn since(
         let newest = rows.iter().filter_map(saved_at).max().unwrap_or(since);
         rows.extend(read(api, &ask, newest).await?);
     }
-    let known = tables.known(api, |_| true).await?;
+    let known = tables.known(api, Urgency::Ordinary, |_| true).await?;
     let mut found = BTreeMap::new();
     for row in &rows {
         let team = known.team(row.team_id, row.team.as_deref());

@@ -59,7 +59,7 @@ impl Doctor<'_> {
         let me = self.own_agent(&mut lines).await;
         lines.extend(self.rights(me).await);
         lines.push(self.note_action().await);
-        match self.tables.look(self.api).await {
+        match self.tables.look(self.api, Urgency::Ordinary).await {
             Ok(known) => {
                 lines.push(self.closed(&known));
                 lines.extend(things::lines(self.api, &known, want).await);

@@ -90,7 +90,7 @@ impl History<'_> {
             Part::Board => None,
         };
         let Some(chosen) = chosen else { return Ok(None) };
-        let after = self.reader.read(&ticket.id).await?;
+        let after = self.reader.read(&ticket.id, Urgency::Ordinary).await?;
         trail::still(LIST, after.as_ref().is_some_and(|after| is_same(after, ticket, of)))?;
         self.found(&entries, chosen).await
     }

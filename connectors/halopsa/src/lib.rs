@@ -102,8 +102,8 @@ impl TicketSystem for HaloPsa {
         self.door.verify(delivery)
     }
 
-    async fn read(&self, id: &TicketId) -> Result<Option<Ticket>, CallError> {
-        self.reader().read(id).await
+    async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {
+        self.reader().read(id, urgency).await
     }
 
     async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
@@ -141,19 +141,19 @@ impl TicketSystem for HaloPsa {
     }
 
     async fn post(&self, id: &TicketId, text: &NoteText, key: &NoteKey) -> Result<Posted, CallError> {
-        note::post(&self.notes(Urgency::Ordinary), id, text, key).await
+        note::post(&self.notes(), id, text, key).await
     }
 
     async fn find(&self, id: &TicketId, key: &NoteKey) -> Result<Vec<NoteAt>, CallError> {
-        note::find(&self.notes(Urgency::Removal), id, key).await
+        note::find(&self.notes(), id, key).await
     }
 
     async fn overwrite(&self, note: &NoteAt, text: &str, key: &NoteKey) -> Result<bool, CallError> {
-        note::overwrite(&self.notes(Urgency::Removal), note, text, key).await
+        note::overwrite(&self.notes(), note, text, key).await
     }
 
     async fn take_back(&self, note: &NoteAt) -> Result<(), CallError> {
-        self.notes(Urgency::Removal).take_back(note).await
+        self.notes().take_back(note).await
     }
 
     async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {
@@ -199,8 +199,8 @@ impl HaloPsa {
         Ok(members::Agents { api: &self.api, me: self.tables.me(&self.api, Urgency::Ordinary).await? })
     }
 
-    fn notes(&self, urgency: Urgency) -> notes::Notes<'_> {
-        notes::Notes { reader: self.reader(), marks: &self.marks, format: self.settings.note_format, urgency }
+    fn notes(&self) -> notes::Notes<'_> {
+        notes::Notes { reader: self.reader(), marks: &self.marks, format: self.settings.note_format }
     }
 
     fn hooks(&self) -> webhooks::Webhooks<'_> {

@@ -39,9 +39,6 @@ pub(crate) struct Notes<'c> {
     pub(crate) reader: Reader<'c>,
     pub(crate) marks: &'c Marks,
     pub(crate) format: NoteFormat,
-    /// Of calls that look for notes: what is taken out of a ticket goes first. Reading one note is always a look whether
-    /// something is gone.
-    pub(crate) urgency: Urgency,
 }
 
 impl Notes<'_> {
@@ -51,14 +48,16 @@ impl Notes<'_> {
         // Without a marker, so that it is not taken for one that stands.
         let is_covered = match self.replace(note, COVERED).await {
             Ok(false) => return Ok(()),
-            Ok(true) => self.fetch(note).await?.is_none_or(|after| after.hiddenfromuser == Some(true)),
+            Ok(true) => {
+                self.fetch(note, Urgency::Removal).await?.is_none_or(|after| after.hiddenfromuser == Some(true))
+            }
             Err(error) => {
                 tracing::warn!(ticket = %note.ticket, error = &error as &dyn std::error::Error,
                     "a note could not be overwritten; it is deleted as it is");
                 false
             }
         };
-        let deleted = match self.reader.api.send(&self.at(DELETE, note)?).await {
+        let deleted = match self.reader.api.send(&self.at(DELETE, note)?.urgent(Urgency::Removal)).await {
             Ok(answer) => is_there(answer).map(|_| ()),
             Err(error) => Err(error),
         };
@@ -73,12 +72,12 @@ impl Notes<'_> {
     }
 
     /// The ticket, and those that it was merged into.
-    async fn family(&self, id: &TicketId) -> Result<Vec<TicketId>, CallError> {
+    async fn family(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<TicketId>, CallError> {
         number_or_refused(history::LIST, id.as_str())?;
         let mut family = vec![id.clone()];
         while family.len() <= MAX_MERGES {
             let last = family.last().unwrap_or(id);
-            let parent = self.reader.fetch(last, self.urgency).await?.and_then(|t| real(t.merged_into_id));
+            let parent = self.reader.fetch(last, urgency).await?.and_then(|t| real(t.merged_into_id));
             match parent.and_then(|parent| TicketId::parse(parent.to_string()).ok()) {
                 Some(parent) if !family.contains(&parent) => family.push(parent),
                 _ => break,
@@ -87,8 +86,8 @@ impl Notes<'_> {
         Ok(family)
     }
 
-    async fn is_mine(&self, action: &wire::Action) -> Result<bool, CallError> {
-        let me = self.reader.tables.me(self.reader.api, self.urgency).await?;
+    async fn is_mine(&self, action: &wire::Action, urgency: Urgency) -> Result<bool, CallError> {
+        let me = self.reader.tables.me(self.reader.api, urgency).await?;
         Ok(real(action.actionby_agent_id) == Some(me))
     }
 
@@ -96,11 +95,11 @@ impl Notes<'_> {
         &self,
         at: &TicketId,
         action: &wire::Action,
-        id: &TicketId,
-        key: &NoteKey,
+        (id, key): (&TicketId, &NoteKey),
+        urgency: Urgency,
     ) -> Result<Option<Ours>, CallError> {
         let Some(marker) = self.marks.fitting(&text(action), id, key) else { return Ok(None) };
-        if !self.is_mine(action).await? {
+        if !self.is_mine(action, urgency).await? {
             tracing::warn!(ticket = %at, note = action.id, "a note carries our marker but is not ours; left alone");
             return Ok(None);
         }
@@ -108,8 +107,8 @@ impl Notes<'_> {
         Ok(Some(Ours { at, of: marker.of, is_visible: is_visible(action) }))
     }
 
-    async fn fetch(&self, at: &NoteAt) -> Result<Option<wire::Action>, CallError> {
-        let ask = self.at(READ, at)?.query("includehtmlnote", "true");
+    async fn fetch(&self, at: &NoteAt, urgency: Urgency) -> Result<Option<wire::Action>, CallError> {
+        let ask = self.at(READ, at)?.query("includehtmlnote", "true").urgent(urgency);
         match self.reader.api.call_if_any::<wire::Action>(&ask).await? {
             Some(other) if Some(other.id) != number(at.note.as_str()) => {
                 Err(CallError::malformed(READ, "another action was answered"))
@@ -121,8 +120,7 @@ impl Notes<'_> {
     /// An action's number counts within its ticket, so both are needed.
     fn at(&self, op: &'static str, note: &NoteAt) -> Result<Ask, CallError> {
         let (ticket, id) = (number_or_refused(op, note.ticket.as_str())?, number_or_refused(op, note.note.as_str())?);
-        let ask = Ask::new(op, ["Actions", &id.to_string()]).query("ticket_id", ticket.to_string());
-        Ok(ask.urgent(Urgency::Removal))
+        Ok(Ask::new(op, ["Actions", &id.to_string()]).query("ticket_id", ticket.to_string()))
     }
 
     /// What every note of ours says of itself. `timetaken` is left out: it would be billed.
@@ -157,11 +155,11 @@ impl NoteDesk for Notes<'_> {
         self.marks
     }
 
-    async fn ours(&self, id: &TicketId, key: &NoteKey) -> Result<Vec<Ours>, CallError> {
+    async fn ours(&self, id: &TicketId, key: &NoteKey, urgency: Urgency) -> Result<Vec<Ours>, CallError> {
         let mut found = Vec::new();
-        for ticket in self.family(id).await? {
-            for action in history::list(self.reader.api, ticket.as_str(), self.urgency).await? {
-                found.extend(self.recognise(&ticket, &action, id, key).await?);
+        for ticket in self.family(id, urgency).await? {
+            for action in history::list(self.reader.api, ticket.as_str(), urgency).await? {
+                found.extend(self.recognise(&ticket, &action, (id, key), urgency).await?);
             }
         }
         found.sort_by_key(|n| (n.at.part, n.at.ticket != *id, number(n.at.note.as_str())));
@@ -171,7 +169,7 @@ impl NoteDesk for Notes<'_> {
 
     async fn create(&self, id: &TicketId, text: &str, part: usize) -> Result<NoteAt, CallError> {
         let ticket = number_or_refused(CREATE, id.as_str())?;
-        let outcome = self.reader.tables.note_action(self.reader.api, self.urgency).await?;
+        let outcome = self.reader.tables.note_action(self.reader.api, Urgency::Ordinary).await?;
         let ask = Ask::new(CREATE, ["Actions"]).row(self.row(ticket, Some(outcome), text));
         let answer = match self.reader.api.send(&ask).await {
             Err(CallError::Malformed { .. }) => return Err(unclear()),
@@ -181,7 +179,7 @@ impl NoteDesk for Notes<'_> {
             self.reader.tables.forget_note_action().await;
         }
         let made: wire::Action = posted(&accepted(answer)?)?;
-        if !self.is_mine(&made).await? {
+        if !self.is_mine(&made, Urgency::Ordinary).await? {
             tracing::error!(
                 ticket = %id,
                 "the PSA names another agent for our note than our own: correct api_agent, or notes will repeat"
@@ -190,10 +188,10 @@ impl NoteDesk for Notes<'_> {
         place(id, made.id, part)
     }
 
-    async fn read(&self, at: &NoteAt) -> Result<Option<Present>, CallError> {
-        let Some(action) = self.fetch(at).await? else { return Ok(None) };
+    async fn read(&self, at: &NoteAt, urgency: Urgency) -> Result<Option<Present>, CallError> {
+        let Some(action) = self.fetch(at, urgency).await? else { return Ok(None) };
         Ok(Some(Present {
-            is_mine: self.is_mine(&action).await?,
+            is_mine: self.is_mine(&action, urgency).await?,
             is_visible: is_visible(&action),
             text: text(&action),
         }))
@@ -203,7 +201,7 @@ impl NoteDesk for Notes<'_> {
     async fn replace(&self, at: &NoteAt, text: &str) -> Result<bool, CallError> {
         let ticket = number_or_refused(CREATE, at.ticket.as_str())?;
         let id = number_or_refused(CREATE, at.note.as_str())?;
-        let Some(present) = self.fetch(at).await? else { return Ok(false) };
+        let Some(present) = self.fetch(at, Urgency::Removal).await? else { return Ok(false) };
         let mut row = self.row(ticket, real(present.outcome_id), text);
         row["id"] = json!(id);
         row["note"] = json!(text);
@@ -212,7 +210,7 @@ impl NoteDesk for Notes<'_> {
         if !is_there(answer)? {
             return Ok(false);
         }
-        match self.fetch(at).await? {
+        match self.fetch(at, Urgency::Removal).await? {
             None => Ok(false),
             Some(after) if is_replaced(&after, text) => Ok(true),
             Some(_) => {

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::{
     api::{Ask, number_or_refused, posted, real},
     errors::{self, Missing, accepted},
+    tables::Known,
     tickets::Reader,
     wire,
 };
@@ -21,8 +22,9 @@ pub(crate) async fn set(reader: &Reader<'_>, id: &TicketId, status: &StatusId) -
     if row.status_id == Some(wanted) {
         return Ok(true);
     }
-    let ticket = reader.ticket(row).await?;
-    let known = reader.tables.known(reader.api, |known| known.statuses.contains_key(&wanted)).await?;
+    let ticket = reader.ticket(row, Urgency::Ordinary).await?;
+    let has = |known: &Known| known.statuses.contains_key(&wanted);
+    let known = reader.tables.known(reader.api, Urgency::Ordinary, has).await?;
     if ticket.is_closed || is_frozen || !known.statuses.contains_key(&wanted) {
         return Ok(false);
     }

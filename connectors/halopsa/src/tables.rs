@@ -89,7 +89,12 @@ impl Tables {
     }
 
     /// Read again where it is old, or where `has` does not find in it what it looks for; the latter not all the time.
-    pub(crate) async fn known(&self, api: &Api, has: impl Fn(&Known) -> bool) -> Result<Arc<Known>, CallError> {
+    pub(crate) async fn known(
+        &self,
+        api: &Api,
+        urgency: Urgency,
+        has: impl Fn(&Known) -> bool,
+    ) -> Result<Arc<Known>, CallError> {
         let mut held = self.known.lock().await;
         let now = self.clock.monotonic();
         let age = |at: Duration| now.saturating_sub(at);
@@ -100,21 +105,22 @@ impl Tables {
             }
             missed_at = Some(now);
         }
-        let known = Arc::new(self.look(api).await?);
+        let known = Arc::new(self.look(api, urgency).await?);
         *held = Some(Held { at: now, known: Arc::clone(&known), missed_at });
         Ok(known)
     }
 
     /// Asked now, whatever is known.
-    pub(crate) async fn look(&self, api: &Api) -> Result<Known, CallError> {
-        Ok(Known { statuses: self.statuses(api).await?, teams: api.list(&Ask::new(TEAMS, ["Team"])).await? })
+    pub(crate) async fn look(&self, api: &Api, urgency: Urgency) -> Result<Known, CallError> {
+        let statuses = self.statuses(api, urgency).await?;
+        Ok(Known { statuses, teams: api.list(&Ask::new(TEAMS, ["Team"]).urgent(urgency)).await? })
     }
 
     /// Closed are those an admin named; without a word of theirs those that the list of open ones leaves out, and
     /// what is called "Closed". Where the filter is ignored, both lists are the same and the name alone counts; so it does
     /// where the list of open ones is empty, since no instance works with closed tickets alone.
-    async fn statuses(&self, api: &Api) -> Result<BTreeMap<i64, Status>, CallError> {
-        let ask = Ask::new(STATUSES, ["Status"]);
+    async fn statuses(&self, api: &Api, urgency: Urgency) -> Result<BTreeMap<i64, Status>, CallError> {
+        let ask = Ask::new(STATUSES, ["Status"]).urgent(urgency);
         let all: Vec<wire::Row> = api.list(&ask).await?;
         let open: Vec<wire::Row> = match self.closed_statuses.is_empty() {
             true => api.list(&ask.query("excludeclosed", "true")).await?,

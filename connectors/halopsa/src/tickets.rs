@@ -34,9 +34,9 @@ pub(crate) struct Reader<'c> {
 
 impl Reader<'_> {
     /// The ticket as it is now; `None` when the instance says that there is none, or that it is deleted.
-    pub(crate) async fn read(&self, id: &TicketId) -> Result<Option<Ticket>, CallError> {
-        let Some(row) = self.fetch(id, Urgency::Ordinary).await? else { return Ok(None) };
-        self.ticket(row).await.map(Some)
+    pub(crate) async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {
+        let Some(row) = self.fetch(id, urgency).await? else { return Ok(None) };
+        self.ticket(row, urgency).await.map(Some)
     }
 
     /// As the vendor's own row.
@@ -51,12 +51,12 @@ impl Reader<'_> {
     }
 
     /// The border for tickets.
-    pub(crate) async fn ticket(&self, row: wire::Ticket) -> Result<Ticket, CallError> {
+    pub(crate) async fn ticket(&self, row: wire::Ticket, urgency: Urgency) -> Result<Ticket, CallError> {
         let has = |known: &Known| {
             let is_status_known = row.status_id.is_none_or(|id| known.statuses.contains_key(&id));
             is_status_known && is_team_told(&row, known)
         };
-        let known = self.tables.known(self.api, has).await?;
+        let known = self.tables.known(self.api, urgency, has).await?;
         ticket(row, &known, self.date_closed_counts)
     }
 }

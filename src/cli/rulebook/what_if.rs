@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use latchkey_contract::{
     MappingId, PersonId, TicketRef, TicketSystem, Timestamp,
+    outside::Urgency,
     text::one_line,
     ticket::{Member, Ticket},
 };
@@ -67,7 +68,8 @@ pub(super) async fn run(question: WhatIf, desk: &Desk, terminal: &mut Terminal) 
     let live = desk.live().await?.known();
     let rules = rules(&question, desk, terminal, &live)?;
     let psa = live.registry.ticket_system(&question.ticket.connection)?;
-    let ticket = psa.read(&question.ticket.ticket).await.map_err(|error| anyhow::anyhow!(to_do(&error)))?;
+    let ticket =
+        psa.read(&question.ticket.ticket, Urgency::Ordinary).await.map_err(|error| anyhow::anyhow!(to_do(&error)))?;
     let ticket = ticket.with_context(|| format!("the PSA shows us no ticket {}", question.ticket))?;
     let person = rules.records.person(&question.person).cloned();
     let person = person.with_context(|| format!("there is no person {} in the records", question.person))?;

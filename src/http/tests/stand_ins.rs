@@ -142,7 +142,7 @@ impl TicketSystem for Psa {
         Ok(Verified::new(event, proof))
     }
 
-    async fn read(&self, _: &TicketId) -> Result<Option<Ticket>, CallError> {
+    async fn read(&self, _: &TicketId, _: Urgency) -> Result<Option<Ticket>, CallError> {
         unreachable!("the surface does not read tickets")
     }
     async fn change(&self, _: &Ticket, _: Part<'_>) -> Result<Option<Change>, CallError> {

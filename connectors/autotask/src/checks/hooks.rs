@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use latchkey_contract::{CallError, Check, ConnectionId, hook_url, ticket::WantedChecks};
+use latchkey_contract::{CallError, Check, ConnectionId, hook_url, outside::Urgency, ticket::WantedChecks};
 
 use crate::{
     Tenant,
@@ -118,7 +118,7 @@ async fn elsewhere(webhooks: &Webhooks<'_>, url: &url::Url) -> Option<Check> {
 /// Events that the vendor gave up on after five tries. [facts 1.6] The poll has found what they told of.
 async fn lost(tenant: &Tenant, ours: &[wire::Webhook]) -> Option<Check> {
     const WHAT: &str = "events that did not arrive";
-    let rows: Vec<wire::LostEvent> = tenant.api.query(LOST, &[Filter::all()], &[]).await.ok()?;
+    let rows: Vec<wire::LostEvent> = tenant.api.query(LOST, &[Filter::all()], &[], Urgency::Ordinary).await.ok()?;
     let is_ours = |row: &wire::LostEvent| {
         let guids = ours.iter().filter_map(|hook| hook.webhook_guid.as_deref());
         guids.into_iter().any(|guid| row.payload.as_deref().is_some_and(|payload| payload.contains(guid)))

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use latchkey_contract::{CallError, FieldId};
+use latchkey_contract::{CallError, FieldId, outside::Urgency};
 use serde_json::json;
 
 use crate::{
@@ -100,7 +100,13 @@ impl Needed {
         }
         let udfs: BTreeSet<String> = match fields.is_empty() {
             true => BTreeSet::new(),
-            false => tenant.meta.udf_picks(&tenant.api).await?.into_iter().map(|pick| pick.value).collect(),
+            false => tenant
+                .meta
+                .udf_picks(&tenant.api, Urgency::Ordinary)
+                .await?
+                .into_iter()
+                .map(|pick| pick.value)
+                .collect(),
         };
         for field in fields {
             match number(field.as_str()).filter(|_| udfs.contains(field.as_str())) {
@@ -181,14 +187,14 @@ pub(crate) async fn exclude_us(tenant: &Tenant, webhook: i64) -> Result<usize, C
     if are_we_excluded(tenant, webhook).await? {
         return Ok(0);
     }
-    let row = json!({"webhookID": webhook, "resourceID": tenant.resources.me(&tenant.api).await?});
+    let row = json!({"webhookID": webhook, "resourceID": tenant.resources.me(&tenant.api, Urgency::Ordinary).await?});
     let path = ["TicketWebhooks", &webhook.to_string(), "ExcludedResources"];
     tenant.api.must_write(&Ask::new(EXCLUDE, path).body(&row)).await?;
     Ok(1)
 }
 
 pub(crate) async fn are_we_excluded(tenant: &Tenant, webhook: i64) -> Result<bool, CallError> {
-    let me = tenant.resources.me(&tenant.api).await?;
+    let me = tenant.resources.me(&tenant.api, Urgency::Ordinary).await?;
     let ask = Ask::new(EXCLUDED, ["TicketWebhooks", &webhook.to_string(), "ExcludedResources"]);
     let rows: Vec<wire::Excluded> = tenant.api.children(&ask).await?;
     Ok(rows.iter().any(|row| row.resource_id == Some(me)))

@@ -2,6 +2,7 @@
 
 use latchkey_contract::{
     TicketId, TicketSystem,
+    outside::Urgency,
     ticket::{Actor, Change, Part},
 };
 use latchkey_simulators::{
@@ -13,7 +14,7 @@ use serde_json::json;
 use crate::world::{COMPLETE, DESK, JANE, MARK, ME, NEW, OTHER, POLICY, REASON, REQUESTED, SYSTEM, World, field_id};
 
 async fn change(w: &World, id: &TicketId, of: Part<'_>) -> Option<Change> {
-    let ticket = w.at.read(id).await.unwrap().unwrap();
+    let ticket = w.at.read(id, Urgency::Ordinary).await.unwrap().unwrap();
     w.at.change(&ticket, of).await.unwrap()
 }
 
@@ -98,7 +99,7 @@ async fn a_contact_is_nobody_and_automation_is_only_what_is_listed() {
     w.sim.acting(SYSTEM).set_status(n, NEW).unwrap();
     w.advance(60);
     w.sim.acting(SYSTEM).set_status(n, REQUESTED).unwrap();
-    let ticket = w.at.read(&id).await.unwrap().unwrap();
+    let ticket = w.at.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     let listed = w.with(|settings| settings.automation = vec!["Administrator".into()]);
     let found = listed.change(&ticket, Part::Status).await.unwrap().unwrap();
     assert_eq!(found.actor, Actor::Automation);
@@ -119,7 +120,7 @@ async fn another_language_needs_the_word_for_a_status() {
     w.advance(60);
     w.sim.acting(JANE).set_status(n, REQUESTED).unwrap();
     assert_eq!(by(&w, &id, Part::Status).await, None);
-    let ticket = w.at.read(&id).await.unwrap().unwrap();
+    let ticket = w.at.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     let german = w.with(|settings| settings.status_word = "Zustand".into());
     assert_eq!(german.change(&ticket, Part::Status).await.unwrap().unwrap().by, "j.doe");
 }
@@ -142,7 +143,7 @@ async fn a_ticket_that_moves_on_while_its_history_is_read_is_read_again() {
     let (n, id) = w.ticket();
     w.advance(60);
     w.sim.acting(JANE).set_status(n, REQUESTED).unwrap();
-    let ticket = w.at.read(&id).await.unwrap().unwrap();
+    let ticket = w.at.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     let (mark, clock) = (w.sim.acting(MARK), w.clock.clone());
     w.sim.faults().add(
         Fault::on(

@@ -1,6 +1,10 @@
 //! Tickets: read by ids, closed, merged, gone, given another status, and found by the poll.
 
-use latchkey_contract::{CallError, TicketSystem, Timestamp};
+use latchkey_contract::{
+    CallError, TicketSystem, Timestamp,
+    outside::Urgency,
+    ticket::{NoteKey, NoteText},
+};
 use latchkey_simulators::{
     autotask::NoUdfs,
     fault::{Act, Fault},
@@ -20,7 +24,7 @@ async fn a_ticket_is_read_by_ids() {
     w.sim.acting(JANE).assign(n, Some(MARK)).unwrap();
     w.sim.acting(JANE).set_udf(n, "JIT Policy", Some("1")).unwrap();
     w.sim.acting(JANE).set_udf(n, "JIT Policy Reason", Some("reset for O'Neil & Söhne")).unwrap();
-    let ticket = w.at.read(&id).await.unwrap().unwrap();
+    let ticket = w.at.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     assert_eq!((ticket.summary.as_str(), ticket.status_name.as_str()), ("JIT admin for ACME", "New"));
     assert_eq!((ticket.company.unwrap().as_str(), ticket.board.unwrap()), ("174", board_id(DESK)));
     assert_eq!((ticket.status.unwrap(), ticket.owner.unwrap().as_str()), (status_id(NEW), "30691781"));
@@ -37,7 +41,7 @@ async fn a_ticket_without_fields_is_read_in_every_shape() {
     let (_, id) = w.ticket();
     for shape in [NoUdfs::Absent, NoUdfs::EmptyList, NoUdfs::EmptyObject] {
         w.sim.behave(|b| b.no_udfs = shape);
-        assert!(w.at.read(&id).await.unwrap().unwrap().fields.is_empty(), "{shape:?}");
+        assert!(w.at.read(&id, Urgency::Ordinary).await.unwrap().unwrap().fields.is_empty(), "{shape:?}");
     }
 }
 
@@ -46,11 +50,37 @@ async fn a_ticket_that_is_gone_is_none_however_it_is_said() {
     let w = World::start().await;
     let (n, id) = w.ticket();
     w.sim.acting(JANE).delete(n).unwrap();
-    assert_eq!(w.at.read(&id).await.unwrap(), None);
+    assert_eq!(w.at.read(&id, Urgency::Ordinary).await.unwrap(), None);
     w.sim.behave(|b| b.missing_is_404 = true);
-    assert_eq!(w.at.read(&id).await.unwrap(), None);
-    assert_eq!(w.at.read(&"not-a-number".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(w.at.read(&id, Urgency::Ordinary).await.unwrap(), None);
+    assert_eq!(w.at.read(&"not-a-number".parse().unwrap(), Urgency::Ordinary).await.unwrap(), None);
     assert!(!w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap());
+}
+
+/// F11: a proxy's page is no word about a ticket, nor about a note that must go.
+#[tokio::test]
+async fn a_404_that_is_a_page_is_no_ticket_that_is_gone() {
+    let w = World::start().await;
+    let (_, id) = w.ticket();
+    let posted = w.at.post(&id, &NoteText::plain("password: hunter2"), &NoteKey("k".into())).await.unwrap();
+    for body in [json!("<html>"), json!({"Message": "No HTTP resource was found"}), json!(null)] {
+        for op in ["GET /Tickets/{id}", "GET /TicketNotes/{id}"] {
+            w.sim.faults().add(Fault::on(op, Act::Answer { status: 404, retry_after: None, body: body.clone() }));
+        }
+        assert!(w.at.read(&id, Urgency::Removal).await.unwrap_err().is_transient(), "{body}");
+        let kept = w.at.overwrite(&posted.notes[0], "[gone]", &NoteKey("k".into())).await;
+        assert!(kept.unwrap_err().is_transient(), "{body}");
+        w.sim.faults().clear();
+        // The change itself: what it answers may not count as a note that is gone.
+        w.sim.faults().add(Fault::on(
+            "PATCH /Tickets/{id}/Notes",
+            Act::Answer { status: 404, retry_after: None, body: body.clone() },
+        ));
+        let kept = w.at.overwrite(&posted.notes[0], "[gone]", &NoteKey("k".into())).await;
+        assert!(kept.unwrap_err().is_transient(), "{body}");
+        w.sim.faults().clear();
+    }
+    assert!(w.at.overwrite(&posted.notes[0], "[gone]", &NoteKey("k".into())).await.unwrap());
 }
 
 /// F11
@@ -59,13 +89,13 @@ async fn completion_and_reopening_are_seen() {
     let w = World::start().await;
     let (n, id) = w.ticket();
     w.sim.acting(JANE).set_status(n, COMPLETE).unwrap();
-    assert!(w.at.read(&id).await.unwrap().unwrap().is_closed);
+    assert!(w.at.read(&id, Urgency::Ordinary).await.unwrap().unwrap().is_closed);
     w.sim.acting(JANE).set_status(n, NEW).unwrap();
-    assert!(!w.at.read(&id).await.unwrap().unwrap().is_closed);
+    assert!(!w.at.read(&id, Urgency::Ordinary).await.unwrap().unwrap().is_closed);
     let own = w.with(|settings| settings.completed_statuses.push(status_id(REQUESTED)));
     w.sim.acting(JANE).set_status(n, REQUESTED).unwrap();
-    assert!(own.read(&id).await.unwrap().unwrap().is_closed, "a status of the tenant's own");
-    assert!(!w.at.read(&id).await.unwrap().unwrap().is_closed);
+    assert!(own.read(&id, Urgency::Ordinary).await.unwrap().unwrap().is_closed, "a status of the tenant's own");
+    assert!(!w.at.read(&id, Urgency::Ordinary).await.unwrap().unwrap().is_closed);
 }
 
 /// F11: no field names the other ticket; the system's note does.
@@ -76,11 +106,11 @@ async fn a_merged_ticket_is_told_by_the_systems_note() {
     let (closed, closed_id) = w.ticket();
     w.sim.acting(JANE).merge(one, two_id.as_str().parse().unwrap()).unwrap();
     w.sim.acting(JANE).set_status(closed, COMPLETE).unwrap();
-    let merged = w.at.read(&one_id).await.unwrap().unwrap();
+    let merged = w.at.read(&one_id, Urgency::Ordinary).await.unwrap().unwrap();
     assert!(merged.is_closed && merged.is_merged && merged.merged_into == Some(two_id.clone()));
-    let survivor = w.at.read(&two_id).await.unwrap().unwrap();
+    let survivor = w.at.read(&two_id, Urgency::Ordinary).await.unwrap().unwrap();
     assert!(!survivor.is_closed && !survivor.is_merged);
-    let closed = w.at.read(&closed_id).await.unwrap().unwrap();
+    let closed = w.at.read(&closed_id, Urgency::Ordinary).await.unwrap().unwrap();
     assert!(closed.is_closed && !closed.is_merged);
 }
 

@@ -2,6 +2,7 @@
 
 use latchkey_contract::{
     CallError, NoteId, Secret, TicketSystem,
+    outside::Urgency,
     ticket::{NoteAt, NoteKey, NoteText},
 };
 use latchkey_simulators::{
@@ -187,9 +188,15 @@ async fn taking_a_secret_out_is_not_held_back_by_throttling() {
     let w = World::start().await;
     let (n, id) = w.ticket();
     let posted = w.cw.post(&id, &NoteText::plain("x"), &key("k")).await.unwrap();
+    // One that has asked nothing yet: what it must know first goes first, too.
+    let cw = w.restarted();
     w.sim.faults().add(Fault::on("GET /service/tickets/{id}", Act::throttled(600)).once());
-    assert!(w.cw.read(&id).await.is_err());
-    w.cw.take_back(&posted.notes[0]).await.unwrap();
+    assert!(cw.read(&id, Urgency::Ordinary).await.is_err());
+    assert_eq!(cw.find(&id, &key("k")).await.unwrap(), posted.notes);
+    assert!(cw.overwrite(&posted.notes[0], "Removed.", &key("k")).await.unwrap());
+    assert!(cw.read(&id, Urgency::Removal).await.unwrap().is_some(), "a look whether access must end");
+    assert!(cw.read(&id, Urgency::Ordinary).await.is_err(), "everything else still waits");
+    cw.take_back(&posted.notes[0]).await.unwrap();
     assert!(w.msp.notes(n).is_empty());
 }
 

@@ -2,6 +2,7 @@
 
 use latchkey_contract::{
     FieldId, MemberId, TicketId, TicketSystem,
+    outside::Urgency,
     ticket::{Actor, Part},
 };
 use latchkey_simulators::connectwise::AuditOrder;
@@ -49,7 +50,7 @@ async fn actor_of_status(w: &World, by: &str) -> Actor {
     let (n, id) = w.ticket();
     w.msp.acting(by).set_status(n, w.requested).unwrap();
     let cw = w.with(|s| s.automation = vec!["workflow rule".into(), "RmmApi".into(), "JitApi".into(), "msmith".into()]);
-    let ticket = cw.read(&id).await.unwrap().unwrap();
+    let ticket = cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     cw.change(&ticket, Part::Status).await.unwrap().unwrap().actor
 }
 
@@ -75,7 +76,7 @@ async fn automation_is_what_an_admin_listed_and_is_no_person() {
 }
 
 async fn by(w: &World, id: &TicketId) -> Option<(String, Option<String>)> {
-    let ticket = w.cw.read(id).await.unwrap().unwrap();
+    let ticket = w.cw.read(id, Urgency::Ordinary).await.unwrap().unwrap();
     w.cw.change(&ticket, Part::Field(&field(w.duration))).await.unwrap().map(|c| (c.by, c.later_by))
 }
 
@@ -114,7 +115,7 @@ async fn a_trail_without_custom_fields_names_nobody() {
     w.sim.behave(|b| b.field_audit = Some("Zusatzfeld"));
     assert_eq!(by(&w, &id).await, None);
     let told = w.with(|s| s.field_audit_type = Some("Zusatzfeld".into()));
-    let ticket = told.read(&id).await.unwrap().unwrap();
+    let ticket = told.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     let change = told.change(&ticket, Part::Field(&field(w.duration))).await.unwrap().unwrap();
     assert_eq!((change.by.as_str(), change.actor), ("jdoe", Actor::Member));
 }
@@ -124,12 +125,12 @@ async fn a_field_that_moves_while_its_history_is_read_is_looked_at_again() {
     let w = World::start().await;
     let (n, id) = w.ticket();
     w.msp.acting("jdoe").set_field(n, w.duration, "1 hour").unwrap();
-    let ticket = w.cw.read(&id).await.unwrap().unwrap();
+    let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     w.advance(5);
     w.msp.acting("msmith").set_field(n, w.duration, "2 hours").unwrap();
     assert!(w.cw.change(&ticket, Part::Field(&field(w.duration))).await.unwrap_err().is_transient());
     w.msp.acting("msmith").delete(n).unwrap();
     assert!(w.cw.change(&ticket, Part::Field(&field(w.duration))).await.unwrap_err().is_transient());
     assert_eq!(w.cw.change(&ticket, Part::Field(&field(9_999))).await.unwrap(), None);
-    assert!(w.cw.read(&ticket_id(n)).await.unwrap().is_none());
+    assert!(w.cw.read(&ticket_id(n), Urgency::Ordinary).await.unwrap().is_none());
 }

@@ -1,6 +1,6 @@
 //! Who set the status, and setting it ourselves.
 
-use latchkey_contract::{TicketSystem, ticket::Part};
+use latchkey_contract::{TicketSystem, outside::Urgency, ticket::Part};
 use latchkey_simulators::{
     connectwise::{AuditOrder, NewTicket, Tab},
     fault::{Act, Fault},
@@ -19,7 +19,7 @@ async fn the_actor_is_who_set_the_present_status_last() {
         w.msp.acting("msmith").set_status(n, w.new).unwrap();
         w.advance(60);
         w.msp.acting("jdoe").set_status(n, w.requested).unwrap();
-        let ticket = w.cw.read(&id).await.unwrap().unwrap();
+        let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
         let change = w.cw.change(&ticket, Part::Status).await.unwrap().unwrap();
         assert_eq!((change.by.as_str(), change.later_by), ("jdoe", None), "{order:?}");
         assert_eq!(change.at.rfc3339(), w.msp.audit(n).last().unwrap()["enteredDate"].as_str().unwrap());
@@ -29,7 +29,7 @@ async fn the_actor_is_who_set_the_present_status_last() {
         w.advance(60);
         w.msp.acting("jdoe").set_status(n, w.new).unwrap();
         w.msp.acting("jdoe").set_status(n, w.requested).unwrap();
-        let ticket = w.cw.read(&id).await.unwrap().unwrap();
+        let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
         assert_ne!(w.cw.change(&ticket, Part::Status).await.unwrap().unwrap().key, change.key);
     }
 }
@@ -42,7 +42,7 @@ async fn somebody_elses_later_save_is_told_and_our_own_is_not() {
     w.advance(5);
     w.msp.acting("JitApi").add_note(n, "ours", Tab::Internal).unwrap();
     let later = async || {
-        let ticket = w.cw.read(&id).await.unwrap().unwrap();
+        let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
         w.cw.change(&ticket, Part::Status).await.unwrap().unwrap().later_by
     };
     assert_eq!(later().await, None);
@@ -56,7 +56,7 @@ async fn a_status_without_a_recorded_change_has_no_actor() {
     let w = World::start().await;
     let new = NewTicket::new("born so", w.board, w.acme).status(w.requested).entered_by("jdoe");
     let id = crate::world::ticket_id(w.msp.add_ticket(new).unwrap());
-    let ticket = w.cw.read(&id).await.unwrap().unwrap();
+    let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     assert_eq!(w.cw.change(&ticket, Part::Status).await.unwrap(), None);
 }
 
@@ -67,7 +67,7 @@ async fn a_summary_that_speaks_of_a_status_is_not_a_change() {
     w.msp.acting("jdoe").set_status(n, w.requested).unwrap();
     w.advance(5);
     w.msp.acting("msmith").set_summary(n, "Status has been updated to \"JIT Requested\"").unwrap();
-    let ticket = w.cw.read(&id).await.unwrap().unwrap();
+    let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     let change = w.cw.change(&ticket, Part::Status).await.unwrap().unwrap();
     assert_eq!((change.by.as_str(), change.later_by.as_deref()), ("jdoe", Some("msmith")));
 }
@@ -77,7 +77,7 @@ async fn a_ticket_that_moves_while_its_history_is_read_is_looked_at_again() {
     let w = World::start().await;
     let (n, id) = w.ticket();
     w.msp.acting("jdoe").set_status(n, w.requested).unwrap();
-    let ticket = w.cw.read(&id).await.unwrap().unwrap();
+    let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     w.advance(5);
     w.msp.acting("msmith").set_status(n, w.new).unwrap();
     assert!(w.cw.change(&ticket, Part::Status).await.unwrap_err().is_transient());
@@ -90,7 +90,7 @@ async fn a_status_of_the_tickets_own_board_is_set_once() {
     assert!(w.cw.set_status(&id, &status_id(w.requested)).await.unwrap());
     assert!(w.cw.set_status(&id, &status_id(w.requested)).await.unwrap());
     assert_eq!(w.calls("PATCH /service/tickets/{id}"), 1);
-    let ticket = w.cw.read(&id).await.unwrap().unwrap();
+    let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     assert_eq!(ticket.status, Some(status_id(w.requested)));
 }
 
@@ -101,7 +101,7 @@ async fn an_instance_that_wants_the_custom_fields_named_gets_them() {
     let new = NewTicket::new("x", w.board, w.acme).field(w.duration, "2 hours");
     let id = crate::world::ticket_id(w.msp.add_ticket(new).unwrap());
     assert!(w.cw.set_status(&id, &status_id(w.requested)).await.unwrap());
-    let ticket = w.cw.read(&id).await.unwrap().unwrap();
+    let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     assert_eq!(ticket.fields.values().collect::<Vec<_>>(), ["2 hours"]);
 }
 
@@ -127,7 +127,7 @@ async fn a_ticket_that_moves_boards_under_the_change_is_left_alone() {
     let moves = move |_: &_| msp.acting("msmith").move_board(n, board, status).unwrap();
     w.sim.faults().add(Fault::on("PATCH /service/tickets/{id}", Act::before(moves)).once());
     assert!(!w.cw.set_status(&id, &status_id(w.requested)).await.unwrap());
-    assert_eq!(w.cw.read(&id).await.unwrap().unwrap().status, Some(status_id(w.triage)));
+    assert_eq!(w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap().status, Some(status_id(w.triage)));
 }
 
 #[tokio::test]

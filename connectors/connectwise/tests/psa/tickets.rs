@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey_contract::{CallError, FieldId, TicketId, TicketSystem};
+use latchkey_contract::{CallError, FieldId, TicketId, TicketSystem, outside::Urgency};
 use latchkey_simulators::{
     connectwise::NewTicket,
     fault::{Act, Fault},
@@ -19,7 +19,7 @@ async fn a_ticket_is_read_with_its_ids_and_fields() {
     let new =
         NewTicket::new("JIT admin", w.board, w.acme).entered_by("jdoe").owner("msmith").field(w.duration, "1 hour");
     let id = w.msp.add_ticket(new).unwrap();
-    let ticket = w.cw.read(&ticket_id(id)).await.unwrap().unwrap();
+    let ticket = w.cw.read(&ticket_id(id), Urgency::Ordinary).await.unwrap().unwrap();
     assert_eq!(ticket.company.unwrap().as_str(), w.acme.to_string());
     assert_eq!(ticket.board.unwrap().as_str(), w.board.to_string());
     assert_eq!((ticket.status.unwrap().as_str(), ticket.status_name.as_str()), (&*w.new.to_string(), "New"));
@@ -35,11 +35,11 @@ async fn closed_and_merged_and_deleted_are_seen() {
     let w = World::start().await;
     let ((one, one_id), (two, two_id)) = (w.ticket(), w.ticket());
     w.msp.acting("jdoe").merge(two, &[one]).unwrap();
-    let merged = w.cw.read(&one_id).await.unwrap().unwrap();
+    let merged = w.cw.read(&one_id, Urgency::Ordinary).await.unwrap().unwrap();
     assert!(merged.is_closed && merged.merged_into == Some(two_id.clone()));
     w.msp.acting("jdoe").delete(two).unwrap();
-    assert!(w.cw.read(&two_id).await.unwrap().is_none());
-    assert!(w.cw.read(&TicketId::parse("not-a-number").unwrap()).await.unwrap().is_none());
+    assert!(w.cw.read(&two_id, Urgency::Ordinary).await.unwrap().is_none());
+    assert!(w.cw.read(&TicketId::parse("not-a-number").unwrap(), Urgency::Ordinary).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -48,10 +48,10 @@ async fn a_failed_call_says_whether_a_repeat_can_help() {
     let (_, id) = w.ticket();
     let answer = |status, body: Value| Act::Answer { status, retry_after: None, body };
     let envelope = |code: &str| json!({"code": code, "message": "no\r\nreason"});
-    w.cw.read(&id).await.unwrap();
+    w.cw.read(&id, Urgency::Ordinary).await.unwrap();
     let read = async |act: Act| {
         let fired = w.sim.faults().add(Fault::on(READ, act).once());
-        let outcome = w.restarted().read(&id).await;
+        let outcome = w.restarted().read(&id, Urgency::Ordinary).await;
         w.sim.faults().clear();
         assert_eq!(fired.count(), 1);
         outcome.unwrap_err()
@@ -87,14 +87,14 @@ async fn a_failed_call_says_whether_a_repeat_can_help() {
 async fn a_throttled_connection_waits_as_long_as_it_was_told() {
     let w = World::start().await;
     let (_, id) = w.ticket();
-    w.cw.read(&id).await.unwrap();
+    w.cw.read(&id, Urgency::Ordinary).await.unwrap();
     w.sim.faults().add(Fault::on(READ, Act::throttled(30)).once());
-    assert_eq!(w.cw.read(&id).await.unwrap_err().retry_after(), Some(Duration::from_secs(30)));
+    assert_eq!(w.cw.read(&id, Urgency::Ordinary).await.unwrap_err().retry_after(), Some(Duration::from_secs(30)));
     let calls = w.calls(READ);
-    assert!(w.cw.read(&id).await.unwrap_err().is_transient());
+    assert!(w.cw.read(&id, Urgency::Ordinary).await.unwrap_err().is_transient());
     assert_eq!(w.calls(READ), calls);
     w.advance(31);
-    assert!(w.cw.read(&id).await.unwrap().is_some());
+    assert!(w.cw.read(&id, Urgency::Ordinary).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -102,9 +102,9 @@ async fn wrong_credentials_and_an_unknown_company_are_for_an_operator() {
     let w = World::start().await;
     let (_, id) = w.ticket();
     let wrong = w.with(|s| s.public_key = "nobody".into());
-    assert!(matches!(wrong.read(&id).await, Err(CallError::Unauthorized { .. })));
+    assert!(matches!(wrong.read(&id, Urgency::Ordinary).await, Err(CallError::Unauthorized { .. })));
     let unknown = w.with(|s| s.company = "nosuchmsp".into());
-    let error = unknown.read(&id).await.unwrap_err();
+    let error = unknown.read(&id, Urgency::Ordinary).await.unwrap_err();
     assert!(matches!(error, CallError::Unauthorized { ref code, .. } if code.contains("company")), "{error:?}");
 }
 
@@ -112,10 +112,10 @@ async fn wrong_credentials_and_an_unknown_company_are_for_an_operator() {
 async fn an_upgrade_of_the_cloud_costs_one_more_question() {
     let w = World::start().await;
     let (_, id) = w.ticket();
-    w.cw.read(&id).await.unwrap();
+    w.cw.read(&id, Urgency::Ordinary).await.unwrap();
     w.advance(1800);
     w.sim.set_codebase("v2025_2/");
-    assert!(w.cw.read(&id).await.unwrap().is_some());
+    assert!(w.cw.read(&id, Urgency::Ordinary).await.unwrap().is_some());
     assert_eq!(w.calls("GET /login/companyinfo/{company}"), 2);
 }
 
@@ -125,7 +125,7 @@ async fn without_an_answer_about_the_release_the_alias_works() {
     let (_, id) = w.ticket();
     let down = Act::Answer { status: 503, retry_after: None, body: Value::Null };
     w.sim.faults().add(Fault::on("GET /login/companyinfo/{company}", down));
-    assert!(w.restarted().read(&id).await.unwrap().is_some());
+    assert!(w.restarted().read(&id, Urgency::Ordinary).await.unwrap().is_some());
     assert!(w.sim.faults().calls().iter().any(|c| c.op == READ && c.path.starts_with("/v4_6_release/apis/3.0/")));
 }
 

@@ -2,6 +2,7 @@
 
 use latchkey_contract::{
     TicketSystem,
+    outside::Urgency,
     ticket::{NoteKey, NoteText},
 };
 use latchkey_simulators::fault::{Act, Fault};
@@ -17,7 +18,7 @@ async fn taking_a_secret_out_goes_on_when_the_budget_is_spent() {
     let posted = halo.post(&id, &NoteText::plain("secret-canary"), &key).await.unwrap();
     let mut spent = None;
     for _ in 0..60 {
-        if let Err(error) = halo.read(&id).await {
+        if let Err(error) = halo.read(&id, Urgency::Ordinary).await {
             spent = Some(error);
             break;
         }
@@ -32,7 +33,7 @@ async fn taking_a_secret_out_goes_on_when_the_budget_is_spent() {
     assert!(!w.sim.notes(n)[0].to_string().contains("canary"));
     halo.take_back(&found[0]).await.unwrap();
     w.advance(310);
-    assert!(halo.read(&id).await.is_ok());
+    assert!(halo.read(&id, Urgency::Ordinary).await.is_ok());
 }
 
 #[tokio::test]
@@ -40,29 +41,34 @@ async fn throttling_by_the_vendor_holds_back_everything_but_removals() {
     let w = World::start().await;
     let (n, id) = w.ticket();
     let posted = w.halo.post(&id, &NoteText::plain("x"), &NoteKey("k".into())).await.unwrap();
+    // One that has asked nothing yet: what it must know first goes first, too.
+    let halo = w.restarted();
     w.sim.faults().add(Fault::on("GET /Tickets/{id}", Act::throttled(120)).once());
-    assert!(w.halo.read(&id).await.is_err());
+    assert!(halo.read(&id, Urgency::Ordinary).await.is_err());
     let calls = w.sim.faults().calls().len();
-    let held = w.halo.read(&id).await.unwrap_err();
+    let held = halo.read(&id, Urgency::Ordinary).await.unwrap_err();
     assert!(held.retry_after().is_some_and(|wait| wait.as_secs() <= 120));
     assert_eq!(w.sim.faults().calls().len(), calls, "not even asked");
-    w.halo.take_back(&posted.notes[0]).await.unwrap();
+    assert_eq!(halo.find(&id, &NoteKey("k".into())).await.unwrap(), posted.notes);
+    assert!(halo.overwrite(&posted.notes[0], "Removed.", &NoteKey("k".into())).await.unwrap());
+    assert!(halo.read(&id, Urgency::Removal).await.unwrap().is_some(), "a look whether access must end");
+    halo.take_back(&posted.notes[0]).await.unwrap();
     assert!(w.sim.notes(n).is_empty());
     w.advance(121);
-    assert!(w.halo.read(&id).await.is_ok());
+    assert!(halo.read(&id, Urgency::Ordinary).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_refusal_without_a_wait_and_a_gateway_that_gives_up_are_tried_later() {
     let w = World::start().await;
     let (_, id) = w.ticket();
-    w.halo.read(&id).await.unwrap();
+    w.halo.read(&id, Urgency::Ordinary).await.unwrap();
     w.sim.behave(|b| (b.budget, b.says_retry_after) = (1, false));
-    assert!(w.halo.read(&id).await.unwrap_err().is_transient());
+    assert!(w.halo.read(&id, Urgency::Ordinary).await.unwrap_err().is_transient());
     w.sim.behave(|b| b.budget = 700);
     w.advance(3);
     let gateway = Act::Answer { status: 504, retry_after: None, body: serde_json::Value::Null };
     w.sim.faults().add(Fault::on("GET /Tickets/{id}", gateway).once());
-    assert!(w.halo.read(&id).await.unwrap_err().is_transient());
-    assert!(w.halo.read(&id).await.is_ok());
+    assert!(w.halo.read(&id, Urgency::Ordinary).await.unwrap_err().is_transient());
+    assert!(w.halo.read(&id, Urgency::Ordinary).await.is_ok());
 }

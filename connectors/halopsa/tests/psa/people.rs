@@ -2,6 +2,7 @@
 
 use latchkey_contract::{
     MemberId, TicketSystem,
+    outside::Urgency,
     ticket::{Actor, Part},
 };
 use latchkey_simulators::fault::{Act, Fault};
@@ -89,7 +90,7 @@ async fn the_systems_hand_is_automation_only_where_an_admin_listed_it() {
     assert_eq!(w.change(&id).await.unwrap().actor, Actor::Unknown);
     let listed = w.with(|s| s.automation = vec!["system".into(), "0D2C".into(), format!("contact-{}", w.ann)]);
     let actor = async |id| {
-        let ticket = listed.read(id).await.unwrap().unwrap();
+        let ticket = listed.read(id, Urgency::Ordinary).await.unwrap().unwrap();
         listed.change(&ticket, Part::Status).await.unwrap().unwrap().actor
     };
     assert_eq!(actor(&id).await, Actor::Automation);
@@ -156,7 +157,7 @@ async fn whoever_first_shows_what_another_may_have_set_has_not_asked() {
 async fn a_ticket_that_moves_while_its_history_is_read_is_asked_for_again() {
     let w = World::start().await;
     let (n, id) = w.asked();
-    let ticket = w.halo.read(&id).await.unwrap().unwrap();
+    let ticket = w.halo.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     w.advance(5);
     let (sim, new) = (w.sim.clone(), w.new);
     let move_on = Act::after(move |_| sim.acting(MAX).set_status(n, new).unwrap());

@@ -1,6 +1,6 @@
 //! Tickets and the catalogue: by ids, with names from this instance's own tables.
 
-use latchkey_contract::{FieldId, TicketSystem};
+use latchkey_contract::{FieldId, TicketSystem, outside::Urgency};
 use latchkey_simulators::fault::{Act, Fault};
 use serde_json::json;
 
@@ -13,7 +13,7 @@ async fn a_ticket_is_read_with_team_status_and_fields() {
     w.sim.acting(MAX).assign(n, DANA).unwrap();
     for (has_no_team_id, ids_are_strings) in [(false, false), (true, true)] {
         w.sim.behave(|b| (b.has_no_team_id, b.ids_are_strings) = (has_no_team_id, ids_are_strings));
-        let t = w.halo.read(&id).await.unwrap().unwrap();
+        let t = w.halo.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
         assert_eq!((t.board, t.status), (Some(board_id(w.team)), Some(status_id(w.requested))));
         assert_eq!((t.status_name.as_str(), t.is_closed, t.owner.unwrap().as_str()), ("JIT requested", false, "17"));
         assert_eq!(t.company.unwrap().as_str(), w.acme.to_string());
@@ -26,7 +26,8 @@ async fn a_ticket_is_read_with_team_status_and_fields() {
 async fn closed_deleted_and_merged_tickets_say_so_and_a_reopened_one_is_open() {
     let w = World::start().await;
     let max = w.sim.acting(MAX);
-    let is_closed = async |id: latchkey_contract::TicketId| w.halo.read(&id).await.unwrap().map(|t| t.is_closed);
+    let is_closed =
+        async |id: latchkey_contract::TicketId| w.halo.read(&id, Urgency::Ordinary).await.unwrap().map(|t| t.is_closed);
     let (n, id) = w.ticket();
     max.close(n).unwrap();
     assert_eq!(is_closed(id.clone()).await, Some(true));
@@ -37,10 +38,10 @@ async fn closed_deleted_and_merged_tickets_say_so_and_a_reopened_one_is_open() {
     max.reopen(n).unwrap();
     assert_eq!(is_closed(id.clone()).await, Some(true), "the closing date stays");
     let careless = w.with(|s| s.date_closed_counts = false);
-    assert!(!careless.read(&id).await.unwrap().unwrap().is_closed);
+    assert!(!careless.read(&id, Urgency::Ordinary).await.unwrap().unwrap().is_closed);
     let (other, other_id) = w.ticket();
     max.merge(n, other).unwrap();
-    let merged = w.halo.read(&other_id).await.unwrap().unwrap();
+    let merged = w.halo.read(&other_id, Urgency::Ordinary).await.unwrap().unwrap();
     assert!(merged.is_closed && merged.is_merged && merged.merged_into == Some(id.clone()));
     for is_shown in [false, true] {
         let (n, id) = w.ticket();
@@ -59,7 +60,7 @@ async fn closed_is_what_the_admin_names_or_the_instance_leaves_out_of_its_open_o
     let (n, id) = w.ticket();
     let is_closed = async |halo: &latchkey_halopsa::HaloPsa, status| {
         w.sim.acting(MAX).set_status(n, status).unwrap();
-        halo.read(&id).await.unwrap().unwrap().is_closed
+        halo.read(&id, Urgency::Ordinary).await.unwrap().unwrap().is_closed
     };
     let halo = w.with(|s| s.date_closed_counts = false);
     assert!(is_closed(&halo, resolved).await && is_closed(&halo, w.closed).await && !is_closed(&halo, on_hold).await);
@@ -79,7 +80,7 @@ async fn a_list_that_was_cut_short_closes_and_moves_no_ticket() {
     let (_, id) = w.asked();
     // The list of all, then the list of open ones: no right to it, or a build that answers nothing.
     w.sim.faults().add(Fault::on("GET /Status", answers(json!([]))).skip(1).once());
-    let read = w.halo.read(&id).await.unwrap().unwrap();
+    let read = w.halo.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     assert!(!read.is_closed, "an empty list of open statuses closes nothing");
     for list in ["GET /Status", "GET /Team"] {
         w.sim.behave(|b| b.has_no_team_id = true);
@@ -87,12 +88,12 @@ async fn a_list_that_was_cut_short_closes_and_moves_no_ticket() {
         w.sim.faults().add(Fault::on(list, answers(json!([{"id": 77, "name": "Else"}]))));
         for seconds in [0, 10, 60] {
             w.advance(seconds);
-            let told = halo.read(&id).await.unwrap_err();
+            let told = halo.read(&id, Urgency::Ordinary).await.unwrap_err();
             assert!(told.is_transient(), "{list}, {seconds}: {told:?}");
         }
         w.sim.faults().clear();
         w.advance(60);
-        let read = halo.read(&id).await.unwrap().unwrap();
+        let read = halo.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
         assert_eq!((read.is_closed, read.board), (false, Some(board_id(w.team))), "{list}");
     }
 }
@@ -101,13 +102,13 @@ async fn a_list_that_was_cut_short_closes_and_moves_no_ticket() {
 async fn a_status_that_was_made_after_the_tables_were_read_is_found() {
     let w = World::start().await;
     let (n, id) = w.ticket();
-    w.halo.read(&id).await.unwrap();
+    w.halo.read(&id, Urgency::Ordinary).await.unwrap();
     let late = w.sim.add_status("JIT active", false);
     w.sim.acting(MAX).set_status(n, late).unwrap();
-    let t = w.halo.read(&id).await.unwrap().unwrap();
+    let t = w.halo.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     assert_eq!((t.status_name.as_str(), t.is_closed), ("JIT active", false));
     let calls = w.calls("GET /Status");
-    w.halo.read(&id).await.unwrap();
+    w.halo.read(&id, Urgency::Ordinary).await.unwrap();
     assert_eq!(w.calls("GET /Status"), calls, "what is known is not asked for again");
 }
 
@@ -117,11 +118,14 @@ async fn another_record_than_the_one_asked_for_is_no_ticket() {
     let (_, id) = w.ticket();
     for body in [json!({"id": 1, "status_id": 1}), json!({"status_id": 1}), json!([])] {
         w.sim.faults().add(Fault::on("GET /Tickets/{id}", Act::Answer { status: 200, retry_after: None, body }).once());
-        assert!(w.halo.read(&id).await.is_err());
+        assert!(w.halo.read(&id, Urgency::Ordinary).await.is_err());
     }
     let page = Act::Answer { status: 404, retry_after: None, body: json!("<html>not found") };
     w.sim.faults().add(Fault::on("GET /Tickets/{id}", page).once());
-    assert!(w.halo.read(&id).await.unwrap_err().is_transient(), "a proxy's page says nothing about a ticket");
+    assert!(
+        w.halo.read(&id, Urgency::Ordinary).await.unwrap_err().is_transient(),
+        "a proxy's page says nothing about a ticket"
+    );
 }
 
 /// F12

@@ -10,7 +10,7 @@ use std::{
 
 use latchkey_contract::{
     BoardId, Clock, ConnectionId, Delivery, FieldId, Secret, StatusId, TicketId, TicketSystem, Timestamp,
-    outside::Network,
+    outside::{Network, Urgency},
     ticket::{Change, Part, WantedHooks},
 };
 use latchkey_halopsa::{HaloPsa, Settings};
@@ -137,12 +137,12 @@ impl World {
     }
 
     pub(crate) async fn change(&self, id: &TicketId) -> Option<Change> {
-        let ticket = self.halo.read(id).await.unwrap().unwrap();
+        let ticket = self.halo.read(id, Urgency::Ordinary).await.unwrap().unwrap();
         self.halo.change(&ticket, Part::Status).await.unwrap()
     }
 
     pub(crate) async fn field_change(&self, id: &TicketId) -> Option<Change> {
-        let ticket = self.halo.read(id).await.unwrap().unwrap();
+        let ticket = self.halo.read(id, Urgency::Ordinary).await.unwrap().unwrap();
         let field = FieldId::parse(self.policy.to_string()).unwrap();
         self.halo.change(&ticket, Part::Field(&field)).await.unwrap()
     }

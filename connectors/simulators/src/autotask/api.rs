@@ -182,7 +182,7 @@ impl Cx<'_> {
 fn item(cx: &mut Cx<'_>) -> Result<Value, Refusal> {
     let wanted = cx.params[0];
     match cx.rows().into_iter().find(|row| row["id"] == wanted) {
-        None if cx.desk.settings.missing_is_404 => Err(Refusal::NoRoute),
+        None if cx.desk.settings.missing_is_404 => Err(Refusal::With(404, "No matching records found.".to_owned())),
         found => Ok(json!({ "item": found })),
     }
 }

@@ -69,7 +69,7 @@ pub struct Behaviour {
     pub history: HistoryText,
     /// What the history calls a field, by its name in REST; `Status` and so on where nothing is said.
     pub history_words: BTreeMap<String, String>,
-    /// What a missing record is answered with at `GET /{Entity}/{id}`: 200 with `item: null`, or 404.
+    /// What a missing record is answered with at `GET /{Entity}/{id}`: 200 with `item: null`, or 404 with errors.
     pub missing_is_404: bool,
     /// The status of answers beyond a limit.
     pub limit_status: u16,

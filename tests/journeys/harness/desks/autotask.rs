@@ -139,6 +139,12 @@ impl super::Desk for Desk {
         .unwrap();
     }
 
+    fn misses_once(&self) -> Fired {
+        let body = json!({ "item": null });
+        let act = Act::Answer { status: 200, retry_after: None, body };
+        self.sim.faults().add(Fault::on("GET /Tickets/{id}", act).once())
+    }
+
     fn stands(&self, ticket: i64) -> Standing {
         STATUSES.of(&self.sim.ticket(ticket).unwrap()["status"])
     }

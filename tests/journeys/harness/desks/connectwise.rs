@@ -6,6 +6,7 @@ use latchkey_simulators::{
     connectwise::{Actor, FieldKind, NewTicket, SIGNATURE_HEADER, Signature},
     fault::{Act, Fault, Fired},
 };
+use serde_json::json;
 
 use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
 use crate::harness::{Psa, TestApp};
@@ -108,6 +109,12 @@ impl super::Desk for Desk {
             Leaves::Board => jane.move_board(ticket, self.psa.desk.board, self.psa.desk.new),
         }
         .unwrap();
+    }
+
+    fn misses_once(&self) -> Fired {
+        let body = json!({ "code": "NotFound", "message": "Ticket not found" });
+        let act = Act::Answer { status: 404, retry_after: None, body };
+        self.psa.sim.faults().add(Fault::on("GET /service/tickets/{id}", act).once())
     }
 
     fn stands(&self, ticket: i64) -> Standing {

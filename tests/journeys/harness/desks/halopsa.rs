@@ -133,6 +133,12 @@ impl super::Desk for Desk {
         .unwrap();
     }
 
+    fn misses_once(&self) -> Fired {
+        let body = json!({ "Message": "Record not found" });
+        let act = Act::Answer { status: 404, retry_after: None, body };
+        self.sim.faults().add(Fault::on("GET /Tickets/{id}", act).once())
+    }
+
     fn stands(&self, ticket: i64) -> Standing {
         self.statuses.of(&self.sim.ticket(ticket).unwrap()["status_id"])
     }

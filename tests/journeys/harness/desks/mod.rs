@@ -41,6 +41,9 @@ pub(crate) trait Desk: Send + Sync {
     /// Jane does this to the ticket.
     fn leaves(&self, how: Leaves, ticket: i64);
 
+    /// The PSA says of the next ticket that it is asked for that there is none.
+    fn misses_once(&self) -> Fired;
+
     /// Where the ticket stands.
     fn stands(&self, ticket: i64) -> Standing;
 
