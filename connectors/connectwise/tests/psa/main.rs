@@ -4,6 +4,7 @@
 
 mod callbacks;
 mod canary;
+mod compliance;
 mod doctor;
 mod hook;
 mod keys;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
 
 mod budget;
+mod compliance;
 mod doctor;
 mod hook;
 mod notes;

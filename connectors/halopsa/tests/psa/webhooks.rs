@@ -56,6 +56,19 @@ async fn a_new_path_or_password_moves_the_webhook_as_it_is() {
     assert_eq!(other_user.sync_webhooks(&hooks("newer", &[w.team])).await.unwrap().kept, 1);
 }
 
+/// Every admin of the instance sees the name, and could try passwords on what anybody can compute.
+#[tokio::test]
+async fn the_name_tells_of_the_password_to_none_but_us() {
+    let w = World::start().await;
+    let name = async |halo: &latchkey_halopsa::HaloPsa| {
+        halo.sync_webhooks(&hooks("s3cret", &[w.team])).await.unwrap();
+        made(&w)["name"].as_str().unwrap().to_owned()
+    };
+    let ours = name(&w.halo).await;
+    assert_ne!(name(&w.with_marker_key(8)).await, ours, "the same user, password and place");
+    assert_eq!(name(&w.restarted()).await, ours);
+}
+
 #[tokio::test]
 async fn what_is_switched_off_unbound_or_unauthenticated_is_mended() {
     let w = World::start().await;

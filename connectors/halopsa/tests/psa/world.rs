@@ -82,7 +82,7 @@ impl World {
         let api = sim.add_application(42, "JIT Service", SCOPE);
         let requested = sim.add_status("JIT requested", false);
         Self {
-            halo: connector(&sim, &api, &clock, |_| {}),
+            halo: connector(&sim, &api, &clock, 7, |_| {}),
             new: 1,
             closed: 9,
             policy: sim.add_field(
@@ -106,7 +106,12 @@ impl World {
 
     /// The connector with other settings, as after a change or a restart.
     pub(crate) fn with(&self, change: impl FnOnce(&mut Settings)) -> HaloPsa {
-        connector(&self.sim, &self.api, &self.clock, change)
+        connector(&self.sim, &self.api, &self.clock, 7, change)
+    }
+
+    /// The connector of another installation: its markers are made with another key.
+    pub(crate) fn with_marker_key(&self, key: u8) -> HaloPsa {
+        connector(&self.sim, &self.api, &self.clock, key, |_| {})
     }
 
     pub(crate) fn restarted(&self) -> HaloPsa {
@@ -159,6 +164,7 @@ fn connector(
     sim: &psa::HaloPsa,
     api: &ApiCredentials,
     clock: &Arc<TestClock>,
+    marker_key: u8,
     change: impl FnOnce(&mut Settings),
 ) -> HaloPsa {
     let json = serde_json::json!({"site": sim.base_url(), "client_id": api.client_id, "tenant": "acme"});
@@ -171,7 +177,7 @@ fn connector(
         Secret::new(api.client_secret.clone()),
         Secret::new(PASSWORD.to_owned()),
         None,
-        Secret::new(vec![7; 32]),
+        Secret::new(vec![marker_key; 32]),
         Arc::clone(clock) as Arc<dyn Clock>,
     )
     .unwrap()
