@@ -25,7 +25,7 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// Proves a delivery and reads its event.
     ///
     /// # Errors
-    /// [`Rejected`]; only [`Rejected::KeyUnreachable`] is worth a repeat by the sender.
+    /// [`Rejected`]; it says itself whether a repeat by the sender is worth it.
     async fn verify(&self, delivery: &Delivery) -> Result<Verified<TicketEvent>, Rejected>;
 
     /// The ticket as it is now; `None` when it is gone (deleted, or no longer visible to us). A look at a ticket whose access

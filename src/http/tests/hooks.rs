@@ -161,6 +161,24 @@ async fn a_stranger_who_fails_again_and_again_does_not_stop_the_psa() {
     assert_eq!(forged().send().await.unwrap().status(), 401);
 }
 
+/// A workflow rule that rings where no bell is, or too often, does not stop what the same PSA signs.
+#[tokio::test]
+async fn what_is_not_signed_does_not_use_up_what_the_psa_signs() {
+    let site = Site::start().await;
+    let path = format!("/hooks/cw/{PATH_SECRET}");
+    let post = || site.request(Method::POST, &path).body(EVENT);
+    for _ in 0..30 {
+        assert_eq!(post().send().await.unwrap().status(), 401);
+    }
+    assert_eq!(post().send().await.unwrap().status(), 429, "those who show nothing have their own measure");
+    for _ in 0..40 {
+        let put_off = post().header("x-signature", "too often").send().await.unwrap();
+        assert_eq!(put_off.status(), 503);
+        assert!(put_off.headers().contains_key("retry-after"));
+    }
+    assert_eq!(hook(&site, "cw", PATH_SECRET, EVENT).send().await.unwrap().status(), 202);
+}
+
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 

@@ -136,6 +136,9 @@ impl TicketSystem for Psa {
         if claimed == b"key site down" {
             return Err(Rejected::KeyUnreachable(CallError::transient("GET /keys/{id}", "timed out")));
         }
+        if claimed == b"too often" {
+            return Err(Rejected::OverBudget);
+        }
         let claimed = BASE64_STANDARD.decode(claimed).map_err(|_| Rejected::NoSignature)?;
         let proof = SenderProof::hmac_sha256(KEY, &delivery.body, &claimed)?;
         let event = serde_json::from_slice(&delivery.body).map_err(|_| Rejected::ForeignBody("not an event"))?;
