@@ -71,7 +71,9 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     if web.unproven.is_spent(prover, now) {
         return Err(Problem::TooMany(Unproven::wait()));
     }
-    let body = body::read(request, payload).await?;
+    let system = web.live.known().registry.ticket_system(&connection);
+    let largest = system.map_or(LARGEST_FOR_NOBODY, |system| system.largest_delivery());
+    let body = body::read(request, payload, largest).await?;
     let delivery = Delivery { headers: headers(request), body, received_at: web.clock.now(), connection };
     // Proven by the rules as they are now, the path's secret among them.
     let live = web.live.current().await;
@@ -98,6 +100,9 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     }
     record(web, &delivery, event).await
 }
+
+/// The largest delivery that is read for a connection that cannot be used.
+const LARGEST_FOR_NOBODY: usize = 256 * 1024;
 
 /// When a delivery without a verdict may come again.
 const LATER: Duration = Duration::from_secs(30);
