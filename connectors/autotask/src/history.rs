@@ -23,6 +23,8 @@ use crate::{
 const LIST: &str = "POST /TicketHistory/query";
 /// What opens a value in some language.
 const QUOTES: [char; 10] = ['"', '\'', '“', '„', '«', '»', '‘', '[', '<', ':'];
+/// Who saved where no resource is named.
+const NO_RESOURCE: &str = "somebody who is no resource";
 /// How a set checkbox may be told.
 const SET: [&str; 4] = ["true", "yes", "checked", "1"];
 
@@ -78,8 +80,15 @@ async fn found(
     let Some(name) = resources.name(api, by, Urgency::Ordinary).await? else { return Ok(None) };
     let me = resources.me(api, Urgency::Ordinary).await?;
     let mut later = Vec::new();
-    for other in entries[chosen + 1..].iter().filter_map(|entry| entry.by).filter(|id| *id != by && *id != me) {
-        later.push(resources.name(api, other, Urgency::Ordinary).await?.unwrap_or_else(|| format!("resource {other}")));
+    for other in entries[chosen + 1..].iter().map(|entry| entry.by).filter(|id| *id != Some(by) && *id != Some(me)) {
+        later.push(match other {
+            Some(other) => {
+                let name = resources.name(api, other, Urgency::Ordinary).await?;
+                name.unwrap_or_else(|| format!("resource {other}"))
+            }
+            // A contact, in the client portal: no resource, and somebody else than whoever asked.
+            None => NO_RESOURCE.to_owned(),
+        });
     }
     later.extend(ticket.updated_by.clone());
     let mine = resources.name(api, me, Urgency::Ordinary).await?.unwrap_or_default();
