@@ -22,7 +22,7 @@ pub enum SecretKind {
     ApiSecret,
     /// Autotask: the key that webhooks are signed with.
     WebhookKey,
-    /// Autotask: the one before it, which is believed until it is removed.
+    /// Autotask: the one before it, with the end of its time.
     FormerWebhookKey,
     /// Autotask: the password of extension callouts.
     CalloutPassword,
@@ -30,6 +30,8 @@ pub enum SecretKind {
     ClientSecret,
     /// HaloPSA: what the instance's webhook shows at the door.
     HookPassword,
+    /// HaloPSA: what it showed before, with the end of its time.
+    FormerHookPassword,
     /// Entra: the private key of the certificate, PEM.
     CertificateKey,
     /// Entra: the certificate, PEM. Not secret, but kept with its key.
@@ -46,7 +48,7 @@ pub enum SecretKind {
 
 impl SecretKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::PrivateKey,
         Self::ApiSecret,
         Self::WebhookKey,
@@ -54,6 +56,7 @@ impl SecretKind {
         Self::CalloutPassword,
         Self::ClientSecret,
         Self::HookPassword,
+        Self::FormerHookPassword,
         Self::CertificateKey,
         Self::Certificate,
         Self::NextCertificateKey,
@@ -73,6 +76,7 @@ impl SecretKind {
             Self::CalloutPassword => "callout-password",
             Self::ClientSecret => "client-secret",
             Self::HookPassword => "hook-password",
+            Self::FormerHookPassword => "former-hook-password",
             Self::CertificateKey => "certificate-key",
             Self::Certificate => "certificate",
             Self::NextCertificateKey => "next-certificate-key",
@@ -91,7 +95,7 @@ impl SecretKind {
                 matches!(kind, ConnectionKind::Autotask(_))
             }
             Self::HookSecret | Self::FormerHookSecret => kind.is_psa(),
-            Self::HookPassword => matches!(kind, ConnectionKind::HaloPsa(_)),
+            Self::HookPassword | Self::FormerHookPassword => matches!(kind, ConnectionKind::HaloPsa(_)),
             Self::ClientSecret => matches!(kind, ConnectionKind::Entra(_) | ConnectionKind::HaloPsa(_)),
             Self::CertificateKey | Self::Certificate | Self::NextCertificateKey | Self::NextCertificate => {
                 kind.is_directory()
@@ -102,7 +106,18 @@ impl SecretKind {
     /// An operator has it; the others are made by Latchkey itself.
     #[must_use]
     pub const fn is_set_by_hand(self) -> bool {
-        !matches!(self, Self::HookSecret | Self::FormerHookSecret)
+        !matches!(self, Self::HookSecret | Self::FormerHookSecret | Self::FormerWebhookKey | Self::FormerHookPassword)
+    }
+
+    /// Where the one before this is kept: what webhooks carry cannot change everywhere at one moment.
+    #[must_use]
+    pub const fn former(self) -> Option<Self> {
+        match self {
+            Self::HookSecret => Some(Self::FormerHookSecret),
+            Self::WebhookKey => Some(Self::FormerWebhookKey),
+            Self::HookPassword => Some(Self::FormerHookPassword),
+            _ => None,
+        }
     }
 }
 
@@ -128,7 +143,7 @@ const MAIL_PASSWORD: &str = "mail/password";
 pub enum BadSecretName {
     /// No slash, or an unknown kind.
     #[error(
-        "write CONNECTION/KIND with one of these kinds: private-key, api-secret, webhook-key, former-webhook-key, \
+        "write CONNECTION/KIND with one of these kinds: private-key, api-secret, webhook-key, \
          callout-password, client-secret, certificate-key, certificate, next-certificate-key, next-certificate, \
          hook-password, hook-secret; or mail/password"
     )]

@@ -31,7 +31,7 @@ mod wire;
 use std::sync::Arc;
 
 use latchkey_contract::{
-    BoardId, CallError, Check, Clock, ConnectionId, Delivery, MemberId, Rejected, Secret, StatusId, TicketId,
+    BoardId, CallError, Check, Clock, ConnectionId, Delivery, Former, MemberId, Rejected, Secret, StatusId, TicketId,
     TicketSystem, Timestamp, Verified,
     note::{self, Marks},
     outside::Urgency,
@@ -93,6 +93,15 @@ impl HaloPsa {
             clock,
             marks,
         })
+    }
+}
+
+impl HaloPsa {
+    /// Believes the hook password before the present one as well, in its time.
+    #[must_use]
+    pub fn believing(mut self, former: Former) -> Self {
+        self.door = self.door.believing(former);
+        self
     }
 }
 
