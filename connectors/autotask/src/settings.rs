@@ -48,7 +48,7 @@ pub struct Settings {
     /// What it calls a queue. Default: `Queue`.
     #[serde(default = "queue_word")]
     pub queue_word: String,
-    /// Which `publish` makes a note internal. Default: 2. Never 1: customers see that one.
+    /// Which `publish` makes a note internal. Default: 2. Never 1 or 4: customers see those.
     #[serde(default = "internal_publish")]
     pub internal_publish: i64,
     /// Which `noteType` our notes have. Default: 1.
@@ -242,8 +242,9 @@ impl Settings {
         if self.calls_per_hour < 100 {
             return Err("calls_per_hour must be at least 100");
         }
-        if self.internal_publish <= 1 {
-            return Err("internal_publish must be an internal one, such as 2: customers see notes with 1");
+        // 4 is "Internal & Co-Managed": the customer's own technicians read it. [facts 4.3]
+        if matches!(self.internal_publish, i64::MIN..=1 | 4) {
+            return Err("internal_publish must be an internal one, such as 2: customers see notes with 1 and with 4");
         }
         if self.completed_statuses.is_empty() {
             return Err("completed_statuses must name at least one status; leave it out for 5");
@@ -329,6 +330,7 @@ pub(crate) mod tests {
         assert!(told(|s| s.zone = Some("https://webservices3.autotask.net/".parse().unwrap())).contains("zone"));
         assert!(told(|s| s.zone = Some("https://10.0.0.1/ATServicesRest/".parse().unwrap())).contains("network"));
         assert!(told(|s| s.internal_publish = 1).contains("customers"));
+        assert!(told(|s| s.internal_publish = 4).contains("customers"));
         assert!(told(|s| s.threads = 1).contains("threads"));
         assert!(told(|s| s.calls_per_hour = 0).contains("calls_per_hour"));
         assert!(told(|s| s.timeout_s = 0).contains("timeout_s"));

@@ -126,6 +126,17 @@ async fn what_a_contact_saved_later_is_somebody_elses_save() {
     assert_eq!((asker.as_str(), later.as_deref()), ("j.doe", Some("somebody who is no resource")));
 }
 
+/// What the vendor does not tell cannot be judged: the history names the impersonated one alone.
+#[tokio::test]
+async fn whoever_may_impersonate_asks_in_anothers_name() {
+    let w = World::start().await;
+    let (n, id) = w.ticket();
+    w.advance(60);
+    w.sim.impersonating(JANE).set_status(n, REQUESTED).unwrap();
+    let found = change(&w, &id, Part::Status).await.unwrap();
+    assert_eq!((found.by.as_str(), found.actor), ("j.doe", Actor::Member));
+}
+
 #[tokio::test]
 async fn another_language_needs_the_word_for_a_status() {
     let w = World::start().await;
