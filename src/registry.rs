@@ -3,6 +3,7 @@
 //! [`Live`] holds the rules of one revision with the connectors that were built from them, and builds anew when
 //! the revision has moved. A connection that cannot be built is named with what to do, and does not stop the others.
 
+mod former;
 mod hook_path;
 mod live;
 mod secrets;
@@ -15,6 +16,7 @@ use latchkey_contract::{ConnectionId, Directory, TicketSystem, Timestamp};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
+pub use former::{end_formers, kept_beside};
 pub use hook_path::{FORMER_LIVES, HookPath, PathError, Renewed};
 pub use live::{Assemble, InForce, Live};
 pub(crate) use secrets::Change;

@@ -8,14 +8,14 @@ use latchkey_contract::{ConnectionId, Secret, text::one_line};
 use super::{Desk, Terminal, webhook};
 use crate::{
     jobs::chain,
-    registry::{Change, NotAccepted, SecretKind, SecretName},
+    registry::{Change, NotAccepted, SecretKind, SecretName, kept_beside},
     rulebook::{Connection, ConnectionKind},
 };
 
 pub(super) async fn set(desk: &Desk, terminal: &mut Terminal, name: SecretName) -> anyhow::Result<()> {
     if let SecretName::Connection { connection, kind } = &name {
         if !kind.is_set_by_hand() {
-            bail!("path secrets are made by Latchkey itself; run: latchkey secret rotate {connection}/hook-secret");
+            bail!("{}", made_by_itself(connection, *kind));
         }
         let record = desk.connection(connection).await?;
         if !kind.belongs_to(&record.kind) {
@@ -30,11 +30,32 @@ pub(super) async fn set(desk: &Desk, terminal: &mut Terminal, name: SecretName) 
         }
     }
     let value = value(terminal, &name, "set")?;
-    desk.set(&[(name.clone(), value)]).await?;
+    let mut secrets = vec![(name.clone(), value)];
+    if let SecretName::Connection { connection, kind } = &name {
+        secrets.extend(kept_beside(&*desk.store, &*desk.seal().await?, connection, *kind).await?);
+    }
+    desk.set(&secrets).await?;
     terminal.say(format!("{name} is set."))?;
+    if let (SecretName::Connection { connection, .. }, 2..) = (&name, secrets.len()) {
+        terminal.hint(format!(
+            "The former one is accepted as well. Bring the new one to the PSA with: latchkey webhook sync {connection}"
+        ))?;
+    }
     match &name {
         SecretName::Connection { connection, .. } => say_what_is_missing(desk, terminal, connection).await,
         SecretName::MailPassword => say_if_unused(desk, terminal),
+    }
+}
+
+fn made_by_itself(connection: &ConnectionId, kind: SecretKind) -> String {
+    match kind {
+        SecretKind::FormerWebhookKey => {
+            format!("former keys are kept by Latchkey itself; run: latchkey secret rotate {connection}/webhook-key")
+        }
+        SecretKind::FormerHookPassword => {
+            format!("former passwords are kept by Latchkey itself; run: latchkey secret set {connection}/hook-password")
+        }
+        _ => format!("path secrets are made by Latchkey itself; run: latchkey secret rotate {connection}/hook-secret"),
     }
 }
 
@@ -66,7 +87,10 @@ pub(super) async fn rotate(
         | SecretKind::NextCertificate
         | SecretKind::NextCertificateKey => certificate(desk, terminal, &connection).await,
         SecretKind::WebhookKey => webhook_key(desk, terminal, &connection).await,
-        SecretKind::FormerWebhookKey | SecretKind::CalloutPassword => {
+        kind @ (SecretKind::FormerWebhookKey | SecretKind::FormerHookPassword) => {
+            bail!("{}", made_by_itself(&connection.id, kind))
+        }
+        SecretKind::CalloutPassword => {
             bail!("{name} is not tried before it is used; set it with: latchkey secret set {name}")
         }
         kind @ (SecretKind::PrivateKey | SecretKind::ApiSecret | SecretKind::ClientSecret) => {
@@ -84,15 +108,15 @@ pub(super) async fn rotate(
 
 /// The webhook is registered with the new key; what is under way by the former one is believed beside it.
 async fn webhook_key(desk: &Desk, terminal: &mut Terminal, connection: &Connection) -> anyhow::Result<()> {
-    let named = |kind| SecretName::new(connection.id.clone(), kind);
-    let (name, former) = (named(SecretKind::WebhookKey), named(SecretKind::FormerWebhookKey));
-    let row = desk.store.sealed_named(&name.to_string()).await?;
-    let present = row.with_context(|| format!("{name} is not set; run: latchkey secret set {name}"))?;
-    let present = desk.seal().await?.open_text(&present)?;
+    let name = SecretName::new(connection.id.clone(), SecretKind::WebhookKey);
+    if desk.store.sealed_named(&name.to_string()).await?.is_none() {
+        bail!("{name} is not set; run: latchkey secret set {name}");
+    }
     let value = value(terminal, &name, "rotate")?;
     let instead = BTreeMap::from([(SecretKind::WebhookKey, value.clone())]);
     desk.vendors().await?.try_out(connection, instead).await.map_err(|error| not_accepted(&name, &error))?;
-    let secrets = [(former, present), (name.clone(), value)];
+    let mut secrets = vec![(name.clone(), value)];
+    secrets.extend(kept_beside(&*desk.store, &*desk.seal().await?, &connection.id, SecretKind::WebhookKey).await?);
     let change = Change { secrets: &secrets, forget: &[], reason: &format!("rotated {name}") };
     desk.change(change, |_| ()).await?;
     terminal.say(format!("{name} is in force, and the former one is accepted as well."))?;

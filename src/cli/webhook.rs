@@ -11,7 +11,7 @@ use super::{Desk, Terminal};
 use crate::{
     audit::Code,
     doctor, random,
-    registry::{HookPath, Renewed, SecretKind, SecretName},
+    registry::{HookPath, Renewed, SecretKind, SecretName, end_formers},
 };
 
 pub(super) async fn sync(
@@ -56,7 +56,7 @@ pub(super) async fn sync(
         "{} created, {} repaired, {} removed, {} right as they were.",
         done.created, done.repaired, done.removed, done.kept
     ))?;
-    if let Some(until) = path.moved(&desk.by(), desk.clock.now()).await? {
+    if let Some(until) = end_formers(&*desk.store, &seal, &connection, &desk.by(), desk.clock.now()).await? {
         terminal.hint(format!(
             "Deliveries that are under way to the former path are accepted until {}.",
             until.for_people()

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use latchkey_contract::{ConnectionId, Secret, Timestamp};
+use latchkey_contract::{ConnectionId, Former, Secret, Timestamp};
 
-use super::{Change, FormerHook, NotSet, SecretKind, SecretName};
+use super::{Change, FormerHook, NotSet, SecretKind, SecretName, former};
 use crate::{
     audit::By,
     random,
@@ -76,7 +76,7 @@ impl<'a> HookPath<'a> {
     pub async fn former(&self) -> Result<Option<FormerHook>, StoreError> {
         let Some(row) = self.row(SecretKind::FormerHookSecret).await? else { return Ok(None) };
         match self.seal.open_text(&row) {
-            Ok(text) => Ok(Former::read(&text).map(|former| FormerHook::of(former.secret.expose(), former.until))),
+            Ok(text) => Ok(former::read(&text).map(|former| FormerHook::of(former.value.expose(), former.until))),
             Err(error) => {
                 tracing::error!(connection = %self.connection, %error, "the former path secret cannot be used");
                 Ok(None)
@@ -97,10 +97,10 @@ impl<'a> HookPath<'a> {
         if self.moving().await?.is_some() {
             return Ok(Renewed::UnderWay);
         }
-        let former = Former { secret: present, until: None };
+        let former = Former { value: present, until: None };
         let secrets = [
             (self.name(SecretKind::HookSecret), random::token()),
-            (self.name(SecretKind::FormerHookSecret), former.text()),
+            (self.name(SecretKind::FormerHookSecret), former::text(&former)),
         ];
         self.save(by, &secrets, &format!("rotated {}", secrets[0].0), now).await?;
         Ok(Renewed::Another)
@@ -123,7 +123,7 @@ impl<'a> HookPath<'a> {
         };
         let until = now + FORMER_LIVES;
         let ending = Former { until: Some(until), ..former };
-        let secrets = [(self.name(SecretKind::FormerHookSecret), ending.text())];
+        let secrets = [(self.name(SecretKind::FormerHookSecret), former::text(&ending))];
         self.save(by, &secrets, &format!("the webhooks of {} were moved", self.connection), now).await?;
         Ok(Some(until))
     }
@@ -131,7 +131,7 @@ impl<'a> HookPath<'a> {
     /// The former one, while it has no end yet.
     async fn moving(&self) -> Result<Option<Former>, PathError> {
         let Some(row) = self.row(SecretKind::FormerHookSecret).await? else { return Ok(None) };
-        Ok(Former::read(&self.seal.open_text(&row)?).filter(|former| former.until.is_none()))
+        Ok(former::read(&self.seal.open_text(&row)?).filter(|former| former.until.is_none()))
     }
 
     async fn row(&self, kind: SecretKind) -> Result<Option<SealedRow>, StoreError> {
@@ -150,24 +150,5 @@ impl<'a> HookPath<'a> {
 
     fn name(&self, kind: SecretKind) -> SecretName {
         SecretName::new(self.connection.clone(), kind)
-    }
-}
-
-/// As it is sealed: its end in milliseconds, or `-`, and the secret.
-struct Former {
-    secret: Secret<String>,
-    until: Option<Timestamp>,
-}
-
-impl Former {
-    fn text(&self) -> Secret<String> {
-        let until = self.until.map_or_else(|| "-".to_owned(), |until| until.millis().to_string());
-        Secret::new(format!("{until} {}", self.secret.expose()))
-    }
-
-    fn read(text: &Secret<String>) -> Option<Self> {
-        let (until, secret) = text.expose().split_once(' ')?;
-        let until = if until == "-" { None } else { Some(Timestamp::from_millis(until.parse().ok()?)) };
-        Some(Self { secret: Secret::new(secret.to_owned()), until })
     }
 }

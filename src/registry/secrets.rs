@@ -41,7 +41,7 @@ kinds! {
     ApiSecret = "api-secret";
     /// Autotask: the key that webhooks are signed with.
     WebhookKey = "webhook-key";
-    /// Autotask: the one before it, which is believed until it is removed.
+    /// Autotask: the one before it, with the end of its time.
     FormerWebhookKey = "former-webhook-key";
     /// Autotask: the password of extension callouts.
     CalloutPassword = "callout-password";
@@ -49,6 +49,8 @@ kinds! {
     ClientSecret = "client-secret";
     /// HaloPSA: what the instance's webhook shows at the door.
     HookPassword = "hook-password";
+    /// HaloPSA: what it showed before, with the end of its time.
+    FormerHookPassword = "former-hook-password";
     /// Entra: the private key of the certificate, PEM.
     CertificateKey = "certificate-key";
     /// Entra: the certificate, PEM. Not secret, but kept with its key.
@@ -73,7 +75,7 @@ impl SecretKind {
                 matches!(kind, ConnectionKind::Autotask(_))
             }
             Self::HookSecret | Self::FormerHookSecret => kind.is_psa(),
-            Self::HookPassword => matches!(kind, ConnectionKind::HaloPsa(_)),
+            Self::HookPassword | Self::FormerHookPassword => matches!(kind, ConnectionKind::HaloPsa(_)),
             Self::ClientSecret => matches!(kind, ConnectionKind::Entra(_) | ConnectionKind::HaloPsa(_)),
             Self::CertificateKey | Self::Certificate | Self::NextCertificateKey | Self::NextCertificate => {
                 kind.is_directory()
@@ -84,7 +86,18 @@ impl SecretKind {
     /// An operator has it; the others are made by Latchkey itself.
     #[must_use]
     pub const fn is_set_by_hand(self) -> bool {
-        !matches!(self, Self::HookSecret | Self::FormerHookSecret)
+        !matches!(self, Self::HookSecret | Self::FormerHookSecret | Self::FormerWebhookKey | Self::FormerHookPassword)
+    }
+
+    /// Where the one before this is kept: what webhooks carry cannot change everywhere at one moment.
+    #[must_use]
+    pub const fn former(self) -> Option<Self> {
+        match self {
+            Self::HookSecret => Some(Self::FormerHookSecret),
+            Self::WebhookKey => Some(Self::FormerWebhookKey),
+            Self::HookPassword => Some(Self::FormerHookPassword),
+            _ => None,
+        }
     }
 }
 
@@ -109,16 +122,17 @@ const MAIL_PASSWORD: &str = "mail/password";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSecretName {
     /// No slash, or an unknown kind.
-    #[error("write CONNECTION/KIND with one of these kinds: {}; or {MAIL_PASSWORD}", kinds_in_words())]
+    #[error("write CONNECTION/KIND with one of these kinds: {}; or {}", kinds_in_words(), MAIL_PASSWORD)]
     Shape,
     /// The connection.
     #[error(transparent)]
     Connection(#[from] BadId),
 }
 
-/// In the order in which they are declared.
+/// Those that are set by hand.
 fn kinds_in_words() -> String {
-    SecretKind::ALL.map(SecretKind::as_str).join(", ")
+    let by_hand = SecretKind::ALL.into_iter().filter(|kind| kind.is_set_by_hand());
+    by_hand.map(SecretKind::as_str).collect::<Vec<_>>().join(", ")
 }
 
 impl SecretName {

@@ -16,7 +16,7 @@ use latchkey_entra::{Credential, CredentialKind, Entra};
 use latchkey_halopsa::HaloPsa;
 use tokio::sync::Mutex;
 
-use super::{Assemble, Connector, HookPath, HookSecret, Registry, SecretKind, SecretName};
+use super::{Assemble, Connector, HookPath, HookSecret, Registry, SecretKind, SecretName, former};
 use crate::{
     rulebook::{Connection, ConnectionKind, Rules},
     seal::Seal,
@@ -111,10 +111,10 @@ impl Vendors {
                 system.map(|s| Connector::TicketSystem(Arc::new(s))).map_err(|e| Stop::Fault(e.to_string()))
             }
             ConnectionKind::Autotask(settings) => {
-                let keys = [Some(take(SecretKind::WebhookKey)?), take(SecretKind::FormerWebhookKey).ok()];
                 let secrets = Secrets {
                     api: take(SecretKind::ApiSecret)?,
-                    webhook_keys: keys.into_iter().flatten().collect(),
+                    webhook_key: take(SecretKind::WebhookKey)?,
+                    former_webhook_key: take(SecretKind::FormerWebhookKey).ok().and_then(|text| former::read(&text)),
                     callout_password: take(SecretKind::CalloutPassword).ok(),
                     marker_key: self.seal.derive(MARKER_LABEL),
                 };
@@ -124,7 +124,9 @@ impl Vendors {
             ConnectionKind::HaloPsa(settings) => {
                 let (secret, password) = (take(SecretKind::ClientSecret)?, take(SecretKind::HookPassword)?);
                 let marker = self.seal.derive(MARKER_LABEL);
+                let former = take(SecretKind::FormerHookPassword).ok().and_then(|text| former::read(&text));
                 let system = HaloPsa::new(id, settings.clone(), secret, password, ca_pem, marker, clock);
+                let system = system.map(|s| former.into_iter().fold(s, HaloPsa::believing));
                 system.map(|s| Connector::TicketSystem(Arc::new(s))).map_err(|e| Stop::Fault(e.to_string()))
             }
             ConnectionKind::Entra(settings) => {
@@ -196,7 +198,8 @@ pub(super) const fn needed(record: &Connection) -> &'static [SecretKind] {
 fn optional(record: &Connection) -> impl Iterator<Item = (SecretKind, bool)> {
     let kinds: &[SecretKind] = match &record.kind {
         ConnectionKind::Autotask(_) => &[SecretKind::FormerWebhookKey, SecretKind::CalloutPassword],
-        ConnectionKind::ConnectWise(_) | ConnectionKind::HaloPsa(_) | ConnectionKind::Entra(_) => &[],
+        ConnectionKind::HaloPsa(_) => &[SecretKind::FormerHookPassword],
+        ConnectionKind::ConnectWise(_) | ConnectionKind::Entra(_) => &[],
     };
     kinds.iter().map(|kind| (*kind, false))
 }

@@ -23,6 +23,10 @@ use crate::{
 const LIST: &str = "POST /TicketHistory/query";
 /// What opens a value in some language.
 const QUOTES: [char; 10] = ['"', '\'', '“', '„', '«', '»', '‘', '[', '<', ':'];
+/// Who saved where no resource is named.
+const NO_RESOURCE: &str = "somebody who is no resource";
+/// Words before the field's name, as in "Changed Status from …".
+const WORDS_BEFORE: usize = 1;
 /// How a set checkbox may be told.
 const SET: [&str; 4] = ["true", "yes", "checked", "1"];
 
@@ -78,8 +82,15 @@ async fn found(
     let Some(name) = resources.name(api, by, Urgency::Ordinary).await? else { return Ok(None) };
     let me = resources.me(api, Urgency::Ordinary).await?;
     let mut later = Vec::new();
-    for other in entries[chosen + 1..].iter().filter_map(|entry| entry.by).filter(|id| *id != by && *id != me) {
-        later.push(resources.name(api, other, Urgency::Ordinary).await?.unwrap_or_else(|| format!("resource {other}")));
+    for other in entries[chosen + 1..].iter().map(|entry| entry.by).filter(|id| *id != Some(by) && *id != Some(me)) {
+        later.push(match other {
+            Some(other) => {
+                let name = resources.name(api, other, Urgency::Ordinary).await?;
+                name.unwrap_or_else(|| format!("resource {other}"))
+            }
+            // A contact, in the client portal: no resource, and somebody else than whoever asked.
+            None => NO_RESOURCE.to_owned(),
+        });
     }
     later.extend(ticket.updated_by.clone());
     let mine = resources.name(api, me, Urgency::Ordinary).await?.unwrap_or_default();
@@ -157,8 +168,9 @@ impl Wanted {
         self.values.iter().any(|value| names(&entries[last].text.to_lowercase(), value)).then_some(last)
     }
 
-    /// The field's name stands before any quoted text and before any other field's name. A longer name that holds it
-    /// ("JIT Duration" for "JIT") is another field's.
+    /// The field's name stands before any quoted text and before any other field's name, and at the very beginning: other
+    /// fields have names in the tenant's language that nothing tells, and what somebody typed into them comes behind those. A
+    /// longer name that holds it ("JIT Duration" for "JIT") is another field's.
     fn is_about(&self, text: &str) -> bool {
         let text = text.to_lowercase();
         let mut lead = text.split(QUOTES).next().unwrap_or_default().to_owned();
@@ -167,6 +179,9 @@ impl Wanted {
         }
         let first = |word: &str| names(&lead, word).then(|| lead.find(word)).flatten();
         let Some(own) = first(&self.word) else { return false };
+        if lead.get(..own).unwrap_or_default().split_whitespace().count() > WORDS_BEFORE {
+            return false;
+        }
         let is_hidden = lead.find('\u{1}').is_some_and(|other| other < own);
         !is_hidden && !self.others.iter().filter_map(|other| first(other)).any(|other| other < own)
     }
@@ -211,6 +226,9 @@ mod tests {
         assert_eq!(status(&[INTO, &forged]), Some(0));
         assert_eq!(status(&["Title changed from x to Status JIT Requested"]), None);
         assert_eq!(status(&["Titel geändert von „x“ in „Status JIT Requested“"]), None);
+        assert_eq!(status(&["Titel geändert von x in Status JIT Requested"]), None);
+        assert_eq!(status(&[INTO, "Titel geändert von x in Status JIT Requested"]), Some(0));
+        assert_eq!(status(&["Status geändert von New in JIT Requested"]), Some(0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use latchkey_contract::{
-    Clock, Delivery, Rejected, Secret, SenderProof, Verified, outside::Urgency, ticket::TicketEvent,
+    Clock, Delivery, Former, Rejected, Secret, SenderProof, Verified, outside::Urgency, ticket::TicketEvent,
 };
 use sha2::{Digest, Sha256};
 
@@ -24,12 +24,13 @@ const HEADER: &str = "x-hook-signature";
 const PREFIX: &[u8] = b"sha1=";
 /// Standard Base64 with padding of 20 bytes. [facts 1.5]
 const SIGNATURE_CHARS: usize = 28;
-const MAX_BODY_BYTES: usize = 1024 * 1024;
+pub(crate) const LARGEST: usize = 256 * 1024;
 
 /// Checks deliveries of one connection.
 #[derive(Debug)]
 pub(crate) struct Hook {
-    keys: Vec<Secret<String>>,
+    key: Secret<String>,
+    former: Option<Former>,
     callouts: Callouts,
     password: Option<Secret<String>>,
     bell: bell::Bell,
@@ -38,7 +39,8 @@ pub(crate) struct Hook {
 impl Hook {
     pub(crate) fn new(plan: &Plan, clock: Arc<dyn Clock>) -> Self {
         Self {
-            keys: plan.webhook_keys.clone(),
+            key: plan.webhook_key.clone(),
+            former: plan.former_webhook_key.clone(),
             callouts: plan.settings.callouts.clone(),
             password: plan.callout_password.clone(),
             bell: bell::Bell::new(clock),
@@ -46,11 +48,11 @@ impl Hook {
     }
 
     pub(crate) async fn verify(&self, delivery: &Delivery, tenant: &Tenant) -> Result<Verified<TicketEvent>, Rejected> {
-        if delivery.body.len() > MAX_BODY_BYTES {
-            return Err(Rejected::ForeignBody("the body is larger than 1 MiB"));
+        if delivery.body.len() > LARGEST {
+            return Err(Rejected::ForeignBody("the body is larger than 256 KiB"));
         }
         if delivery.headers.iter().any(|(name, _)| name == HEADER) {
-            let proof = self.prove(&delivery.body, &signature(delivery)?)?;
+            let proof = self.prove(delivery, &signature(delivery)?)?;
             return Ok(Verified::new(event::signed(delivery)?, proof));
         }
         if event::is_deactivation(&delivery.body) {
@@ -61,10 +63,11 @@ impl Hook {
         self.callout(delivery, tenant).await
     }
 
-    /// The registered key, or one before it: what was queued may still carry the former signature. [facts 1.2]
-    fn prove(&self, body: &[u8], claimed: &[u8]) -> Result<SenderProof, Rejected> {
-        let check = |key: &Secret<String>| SenderProof::hmac_sha1(key.expose().as_bytes(), body, claimed).ok();
-        self.keys.iter().find_map(check).ok_or(Rejected::BadSignature)
+    /// The registered key, or for a time the one before it: what was queued may still carry the former signature. [facts 1.2]
+    fn prove(&self, delivery: &Delivery, claimed: &[u8]) -> Result<SenderProof, Rejected> {
+        let check = |key: &Secret<String>| SenderProof::hmac_sha1(key.expose().as_bytes(), &delivery.body, claimed);
+        let former = self.former.as_ref().and_then(|former| former.at(delivery.received_at));
+        check(&self.key).or_else(|wrong| former.map_or(Err(wrong), check))
     }
 
     /// What a workflow rule sends: a form, without signature or actor. [facts 2.2]
@@ -137,7 +140,7 @@ mod tests {
     fn fits(body: &str, header: &str) -> bool {
         let hook = hook();
         signature(&delivery(body, &[(HEADER, header)]))
-            .and_then(|claimed| hook.prove(body.as_bytes(), &claimed))
+            .and_then(|claimed| hook.prove(&delivery(body, &[]), &claimed))
             .is_ok()
     }
 
@@ -204,12 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn an_older_key_is_still_believed() {
-        let mut secrets = secrets();
-        secrets.webhook_keys.insert(0, Secret::new("the-key-that-is-registered-now".into()));
-        let hook = Hook { keys: secrets.webhook_keys, ..hook() };
-        let claimed = signature(&delivery(V1, &[(HEADER, S1)])).unwrap();
-        assert!(hook.prove(V1.as_bytes(), &claimed).is_ok());
+    fn the_key_before_is_believed_until_its_end() {
+        let sent = delivery(V1, &[(HEADER, S1)]);
+        let until = |millis: i64| Some(Timestamp::from_millis(sent.received_at.millis() + millis));
+        for (until, is_believed) in [(None, true), (until(1), true), (until(0), false), (until(-1), false)] {
+            let former = Some(Former { value: secrets().webhook_key, until });
+            let hook = Hook { key: Secret::new("the-key-that-is-registered-now".into()), former, ..hook() };
+            assert_eq!(hook.prove(&sent, &signature(&sent).unwrap()).is_ok(), is_believed, "{until:?}");
+        }
     }
 
     #[test]

@@ -82,12 +82,9 @@ impl Autotask {
         let plan = settings.checked(&id, secrets, ca_pem)?;
         let outside = plan.client(&clock)?;
         let zones = Arc::new(zone::Zones::new(&plan, outside.clone(), Arc::clone(&clock)));
-        let [webhook_key, ..] = plan.webhook_keys.as_slice() else {
-            return Err(SetupError::Bad(id, "a webhook key is needed"));
-        };
         Ok(Self {
             hook: hook::Hook::new(&plan, Arc::clone(&clock)),
-            webhook_key: webhook_key.clone(),
+            webhook_key: plan.webhook_key.clone(),
             tenant: Tenant {
                 api: api::Api::new(&plan, Arc::clone(&zones), outside, Arc::clone(&clock)),
                 meta: metadata::Metadata::new(Arc::clone(&clock)),
@@ -114,6 +111,10 @@ impl Autotask {
 impl TicketSystem for Autotask {
     async fn verify(&self, delivery: &Delivery) -> Result<Verified<TicketEvent>, Rejected> {
         self.hook.verify(delivery, &self.tenant).await
+    }
+
+    fn largest_delivery(&self) -> usize {
+        hook::LARGEST
     }
 
     async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use latchkey_contract::{
-    Clock, ConnectionId, MemberId, Secret, StatusId, note,
+    Clock, ConnectionId, Former, MemberId, Secret, StatusId, note,
     outside::{self, Limits, Network, Outside, OutsideSettings, Quota, Share},
 };
 use reqwest::header::HeaderValue;
@@ -48,7 +48,7 @@ pub struct Settings {
     /// What it calls a queue. Default: `Queue`.
     #[serde(default = "queue_word")]
     pub queue_word: String,
-    /// Which `publish` makes a note internal. Default: 2. Never 1: customers see that one.
+    /// Which `publish` makes a note internal. Default: 2. Never 1 or 4: customers see those.
     #[serde(default = "internal_publish")]
     pub internal_publish: i64,
     /// Which `noteType` our notes have. Default: 1.
@@ -140,7 +140,9 @@ pub struct Secrets {
     pub api: Secret<String>,
     /// The key that webhooks are signed with, and before it those that may still be under way: the first one is
     /// registered, each one is accepted.
-    pub webhook_keys: Vec<Secret<String>>,
+    pub webhook_key: Secret<String>,
+    /// The one before it.
+    pub former_webhook_key: Option<Former>,
     /// The password of [`Callouts::Basic`].
     pub callout_password: Option<Secret<String>>,
     /// Signs the markers in our notes: with another key, older notes are no longer found. At least 32 bytes.
@@ -176,7 +178,8 @@ pub(crate) struct Plan {
     pub(crate) code: HeaderValue,
     pub(crate) user: HeaderValue,
     pub(crate) secret: HeaderValue,
-    pub(crate) webhook_keys: Vec<Secret<String>>,
+    pub(crate) webhook_key: Secret<String>,
+    pub(crate) former_webhook_key: Option<Former>,
     pub(crate) callout_password: Option<Secret<String>>,
     ca_pem: Option<String>,
 }
@@ -200,10 +203,8 @@ impl Settings {
         let secret = Secret::new(secrets.api.expose().clone());
         let mut secret = plain(secret.expose(), "the API secret must be non-empty printable text")?;
         secret.set_sensitive(true);
-        let is_key = |key: &Secret<String>| {
-            KEY_CHARS.contains(&key.expose().len()) && key.expose().chars().all(|c| c.is_ascii_graphic())
-        };
-        if secrets.webhook_keys.is_empty() || !secrets.webhook_keys.iter().all(is_key) {
+        let key = secrets.webhook_key.expose();
+        if !KEY_CHARS.contains(&key.len()) || !key.chars().all(|c| c.is_ascii_graphic()) {
             return Err(bad("a webhook key must have 16 to 64 printable characters without blanks"));
         }
         if matches!(self.callouts, Callouts::Basic(_)) && secrets.callout_password.is_none() {
@@ -222,7 +223,8 @@ impl Settings {
             code: plain(&self.integration_code, "integration_code must be the tracking identifier of the API user")?,
             user: plain(&self.user, "user must be the API user's key, which looks like a mail address")?,
             secret,
-            webhook_keys: secrets.webhook_keys,
+            webhook_key: secrets.webhook_key,
+            former_webhook_key: secrets.former_webhook_key,
             callout_password: secrets.callout_password,
             ca_pem,
             settings: self,
@@ -240,8 +242,9 @@ impl Settings {
         if self.calls_per_hour < 100 {
             return Err("calls_per_hour must be at least 100");
         }
-        if self.internal_publish <= 1 {
-            return Err("internal_publish must be an internal one, such as 2: customers see notes with 1");
+        // 4 is "Internal & Co-Managed": the customer's own technicians read it. [facts 4.3]
+        if matches!(self.internal_publish, i64::MIN..=1 | 4) {
+            return Err("internal_publish must be an internal one, such as 2: customers see notes with 1 and with 4");
         }
         if self.completed_statuses.is_empty() {
             return Err("completed_statuses must name at least one status; leave it out for 5");
@@ -294,7 +297,8 @@ pub(crate) mod tests {
     pub(crate) fn secrets() -> Secrets {
         Secrets {
             api: Secret::new("a$cret~#*@".into()),
-            webhook_keys: vec![Secret::new("jit-demo-Secret-0123456789".into())],
+            webhook_key: Secret::new("jit-demo-Secret-0123456789".into()),
+            former_webhook_key: None,
             callout_password: None,
             marker_key: Secret::new(vec![7; 32]),
         }
@@ -326,6 +330,7 @@ pub(crate) mod tests {
         assert!(told(|s| s.zone = Some("https://webservices3.autotask.net/".parse().unwrap())).contains("zone"));
         assert!(told(|s| s.zone = Some("https://10.0.0.1/ATServicesRest/".parse().unwrap())).contains("network"));
         assert!(told(|s| s.internal_publish = 1).contains("customers"));
+        assert!(told(|s| s.internal_publish = 4).contains("customers"));
         assert!(told(|s| s.threads = 1).contains("threads"));
         assert!(told(|s| s.calls_per_hour = 0).contains("calls_per_hour"));
         assert!(told(|s| s.timeout_s = 0).contains("timeout_s"));
@@ -333,7 +338,7 @@ pub(crate) mod tests {
         assert!(told(|s| s.completed_statuses = vec![]).contains("completed_statuses"));
         assert!(told(|s| s.callouts = Callouts::Basic("u".into())).contains("callout-password"));
         for key in ["short", &"x".repeat(65), "with a blank in it"] {
-            let secrets = Secrets { webhook_keys: vec![Secret::new(key.to_owned())], ..secrets() };
+            let secrets = Secrets { webhook_key: Secret::new(key.to_owned()), ..secrets() };
             assert!(plan(settings(), secrets).unwrap_err().to_string().contains("webhook key"), "{key}");
         }
     }

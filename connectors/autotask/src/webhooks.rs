@@ -104,7 +104,8 @@ impl<'c> Webhooks<'c> {
     /// on again is not documented; where it does not, another one is made at the same address.
     pub(crate) async fn revive(&self, url: &Url) -> Result<usize, CallError> {
         let mut revived = 0;
-        for row in self.below(url).await?.into_iter().filter(|row| row.is_active == Some(false)) {
+        let rows = self.below(url).await?;
+        for row in rows.iter().filter(|row| row.is_active == Some(false)) {
             let change = json!({"id": row.id, "isActive": true});
             let is_on = self.tenant.api.write(&Ask::new(CHANGE, ["TicketWebhooks"]).body(&change)).await?.is_some()
                 && self.read(row.id).await?.is_some_and(|row| row.is_active == Some(true));
@@ -112,7 +113,12 @@ impl<'c> Webhooks<'c> {
                 let url = row.webhook_url.as_deref().and_then(|url| Url::parse(url).ok());
                 let Some(url) = url else { continue };
                 let fields = children::of(self.tenant, row.id).await?;
-                let successor = self.create(&url, Some(row.id)).await?;
+                // One that an earlier attempt made and did not finish is finished: there are never more than two of us.
+                let begun = rows.iter().find(|other| other.is_active == Some(true) && succeeds(other, row.id, &url));
+                let successor = match begun {
+                    Some(begun) => begun.id,
+                    None => self.create(&url, Some(row.id)).await?,
+                };
                 children::copy(self.tenant, successor, &fields).await?;
                 self.must_be_ready(successor).await?;
                 self.delete(row.id).await?;
@@ -142,9 +148,7 @@ impl<'c> Webhooks<'c> {
     /// successor's differs behind the path, which nobody reads.
     async fn create(&self, url: &Url, replaces: Option<i64>) -> Result<i64, CallError> {
         let mut target = url.clone();
-        if let Some(former) = replaces {
-            target.set_query(Some(&format!("after={former}")));
-        }
+        target.set_query(replaces.map(after).as_deref());
         let mut definition = self.definition(&target);
         definition["name"] = json!(self.name);
         self.tenant.api.must_write(&Ask::new(CREATE, ["TicketWebhooks"]).body(&definition).secret()).await
@@ -204,6 +208,16 @@ impl<'c> Webhooks<'c> {
         }
         accepted(answer, true).map(|_| true)
     }
+}
+
+fn after(former: i64) -> String {
+    format!("after={former}")
+}
+
+/// Made to take that one's place at this address.
+fn succeeds(row: &wire::Webhook, former: i64, url: &Url) -> bool {
+    let target = row.webhook_url.as_deref().and_then(|url| Url::parse(url).ok());
+    target.is_some_and(|target| target.path() == url.path() && target.query() == Some(&after(former)))
 }
 
 const NOT_READY: &str = "the PSA does not call it ready: it has no fields";

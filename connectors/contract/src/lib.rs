@@ -31,5 +31,5 @@ pub use delivery::{Delivery, Rejected, SenderProof, Verified};
 pub use directory::Directory;
 pub use error::CallError;
 pub use ids::*;
-pub use secret::Secret;
+pub use secret::{Former, Secret};
 pub use ticket::TicketSystem;

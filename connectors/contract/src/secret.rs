@@ -5,6 +5,8 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use crate::Timestamp;
+
 /// Holds a secret. Leaving it takes the visible call [`Secret::expose`]; memory is wiped on drop.
 #[derive(Clone)]
 pub struct Secret<T: Zeroize>(T);
@@ -43,6 +45,23 @@ impl<T: Zeroize> Drop for Secret<T> {
 impl From<String> for Secret<String> {
     fn from(value: String) -> Self {
         Self(value)
+    }
+}
+
+/// A secret that was replaced. Until its end it is believed beside its successor, for what is under way.
+#[derive(Debug, Clone)]
+pub struct Former {
+    /// In clear.
+    pub value: Secret<String>,
+    /// `None` while the vendor may still use it for what is new.
+    pub until: Option<Timestamp>,
+}
+
+impl Former {
+    /// The secret, while it is believed.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> Option<&Secret<String>> {
+        self.until.is_none_or(|until| now < until).then_some(&self.value)
     }
 }
 

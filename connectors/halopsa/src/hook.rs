@@ -4,7 +4,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use latchkey_contract::{
-    ConnectionId, Delivery, Rejected, Secret, SenderProof, TicketId, Timestamp, Verified,
+    ConnectionId, Delivery, Former, Rejected, Secret, SenderProof, TicketId, Timestamp, Verified,
     json::{self, Picked},
     ticket::TicketEvent,
 };
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A ticket in full has over 700 columns, and a batch holds several.
-const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
+pub(crate) const LARGEST: usize = 2 * 1024 * 1024;
 /// The most envelopes of one batch that are read.
 const MAX_BATCH: usize = 1_000;
 /// A delivery that is older than this was sent again by a person, or was long under way.
@@ -32,15 +32,48 @@ const ENVELOPE: &[&str] =
 #[derive(Debug)]
 pub(crate) struct Door {
     key: Key,
+    /// What fitted before, and until when it still does.
+    former: Option<(Key, Option<Timestamp>)>,
     webhook: Option<Uuid>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Key {
     Basic { user: String, password: Secret<String> },
     Bearer(Secret<String>),
     Header { name: String, value: Secret<String> },
     Hmac { name: String, key: Secret<String> },
+}
+
+impl Key {
+    /// The same with another password.
+    fn with(&self, password: Secret<String>) -> Self {
+        match self {
+            Self::Basic { user, .. } => Self::Basic { user: user.clone(), password },
+            Self::Bearer(_) => Self::Bearer(password),
+            Self::Header { name, .. } => Self::Header { name: name.clone(), value: password },
+            Self::Hmac { name, .. } => Self::Hmac { name: name.clone(), key: password },
+        }
+    }
+
+    fn prove(&self, delivery: &Delivery) -> Result<SenderProof, Rejected> {
+        let header = |name: &str| delivery.header(name).map(<[u8]>::trim_ascii).ok_or(Rejected::NoSignature);
+        match self {
+            Self::Basic { user, password } => {
+                let (offered, secret) = basic(header("authorization")?).ok_or(Rejected::NoSignature)?;
+                SenderProof::shared(&[(user.as_bytes(), &offered), (password.expose().as_bytes(), &secret)])
+            }
+            Self::Bearer(secret) => {
+                let offered = after_scheme(header("authorization")?, "bearer").ok_or(Rejected::NoSignature)?;
+                SenderProof::shared(&[(secret.expose().as_bytes(), offered)])
+            }
+            Self::Header { name, value } => SenderProof::shared(&[(value.expose().as_bytes(), header(name)?)]),
+            Self::Hmac { name, key } => {
+                let claimed = tag(header(name)?).ok_or(Rejected::NoSignature)?;
+                SenderProof::hmac_sha256(key.expose().as_bytes(), &delivery.body, &claimed)
+            }
+        }
+    }
 }
 
 impl Door {
@@ -71,8 +104,15 @@ impl Door {
                 HookAuth::Header => Key::Header { name, value: password },
                 HookAuth::Hmac => Key::Hmac { name, key: password },
             },
+            former: None,
             webhook: webhook.map_err(|_| SetupError::NotAGuid(id.clone(), "hook_id"))?,
         })
+    }
+
+    /// Lets in by the password before this one as well, in its time.
+    pub(crate) fn believing(mut self, former: Former) -> Self {
+        self.former = Some((self.key.with(former.value), former.until));
+        self
     }
 
     /// User and password, where the vendor's own setting for them is used.
@@ -89,26 +129,14 @@ impl Door {
     }
 
     fn prove(&self, delivery: &Delivery) -> Result<SenderProof, Rejected> {
-        let header = |name: &str| delivery.header(name).map(<[u8]>::trim_ascii).ok_or(Rejected::NoSignature);
-        match &self.key {
-            Key::Basic { user, password } => {
-                let (offered, secret) = basic(header("authorization")?).ok_or(Rejected::NoSignature)?;
-                SenderProof::shared(&[(user.as_bytes(), &offered), (password.expose().as_bytes(), &secret)])
-            }
-            Key::Bearer(secret) => {
-                let offered = after_scheme(header("authorization")?, "bearer").ok_or(Rejected::NoSignature)?;
-                SenderProof::shared(&[(secret.expose().as_bytes(), offered)])
-            }
-            Key::Header { name, value } => SenderProof::shared(&[(value.expose().as_bytes(), header(name)?)]),
-            Key::Hmac { name, key } => {
-                let claimed = tag(header(name)?).ok_or(Rejected::NoSignature)?;
-                SenderProof::hmac_sha256(key.expose().as_bytes(), &delivery.body, &claimed)
-            }
-        }
+        let is_in_time = |until: Option<Timestamp>| until.is_none_or(|until| delivery.received_at < until);
+        let former = self.former.as_ref().filter(|(_, until)| is_in_time(*until));
+        let by_former = |wrong| former.map_or(Err(wrong), |(key, _)| key.prove(delivery));
+        self.key.prove(delivery).or_else(by_former)
     }
 
     fn event(&self, delivery: &Delivery) -> Result<TicketEvent, Rejected> {
-        if delivery.body.len() > MAX_BODY_BYTES {
+        if delivery.body.len() > LARGEST {
             return Err(Rejected::ForeignBody("the body is larger than 2 MiB"));
         }
         let envelopes = json::pick_each(&delivery.body, ENVELOPE, MAX_BATCH).map_err(Rejected::ForeignBody)?;
@@ -281,7 +309,7 @@ mod tests {
         let vector = &vectors["hmac"];
         let key = Secret::new(vector["key"].as_str().unwrap().to_owned());
         // The vector's key is shorter than a password of ours may be.
-        let door = Door { key: Key::Hmac { name: "x-signature".into(), key }, webhook: None };
+        let door = Door { key: Key::Hmac { name: "x-signature".into(), key }, former: None, webhook: None };
         let fits = |value: &str, body: &[u8]| door.verify(&delivery(&[("x-signature", value)], body)).is_ok();
         let (hex, base64) = (vector["sha256_hex"].as_str().unwrap(), vector["sha256_base64"].as_str().unwrap());
         assert!(fits(hex, VECTOR) && fits(&format!("sha256={hex}"), VECTOR) && fits(base64, VECTOR));
@@ -337,7 +365,7 @@ mod tests {
         for bad in ["", "7", "x", r#"{"object_id":1,"OBJECT_ID":2}"#, "<html>"] {
             assert!(matches!(event(bad.as_bytes()), Err(Rejected::ForeignBody(_))), "{bad}");
         }
-        assert!(event(&vec![b' '; MAX_BODY_BYTES + 1]).is_err());
+        assert!(event(&vec![b' '; LARGEST + 1]).is_err());
     }
 
     #[test]
@@ -356,5 +384,16 @@ mod tests {
         let pinned = |id: &str| door(PASSWORD, |s| s.hook_id = Some(id.into())).event(&delivery(&[], VECTOR));
         assert!(pinned("5b7d7b9e-1c2f-4a55-8f0e-3f9f0d9a1c44").is_ok());
         assert!(matches!(pinned("5b7d7b9e-1c2f-4a55-8f0e-3f9f0d9a1c45"), Err(Rejected::ForeignBody(_))));
+    }
+
+    #[test]
+    fn the_password_before_is_believed_until_its_end() {
+        let sent = delivery(&[("authorization", &credentials("latchkey", PASSWORD))], VECTOR);
+        let until = |millis: i64| Some(Timestamp::from_millis(sent.received_at.millis() + millis));
+        for (until, is_believed) in [(None, true), (until(1), true), (until(0), false)] {
+            let former = Former { value: Secret::new(PASSWORD.into()), until };
+            let door = door("another-password-of-the-webhook-and-of-nobody", |_| {}).believing(former);
+            assert_eq!(door.verify(&sent).is_ok(), is_believed, "{until:?}");
+        }
     }
 }

@@ -31,7 +31,7 @@ mod wire;
 use std::sync::Arc;
 
 use latchkey_contract::{
-    BoardId, CallError, Check, Clock, ConnectionId, Delivery, MemberId, Rejected, Secret, StatusId, TicketId,
+    BoardId, CallError, Check, Clock, ConnectionId, Delivery, Former, MemberId, Rejected, Secret, StatusId, TicketId,
     TicketSystem, Timestamp, Verified,
     note::{self, Marks},
     outside::Urgency,
@@ -96,10 +96,23 @@ impl HaloPsa {
     }
 }
 
+impl HaloPsa {
+    /// Believes the hook password before the present one as well, in its time.
+    #[must_use]
+    pub fn believing(mut self, former: Former) -> Self {
+        self.door = self.door.believing(former);
+        self
+    }
+}
+
 #[async_trait::async_trait]
 impl TicketSystem for HaloPsa {
     async fn verify(&self, delivery: &Delivery) -> Result<Verified<TicketEvent>, Rejected> {
         self.door.verify(delivery)
+    }
+
+    fn largest_delivery(&self) -> usize {
+        hook::LARGEST
     }
 
     async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {

@@ -109,6 +109,34 @@ async fn a_contact_is_nobody_and_automation_is_only_what_is_listed() {
     assert_eq!(change(&w, &id, Part::Status).await.unwrap().actor, Actor::Unknown, "we are never more");
 }
 
+/// A contact who edits the ticket after the click is somebody else.
+#[tokio::test]
+async fn what_a_contact_saved_later_is_somebody_elses_save() {
+    let w = World::start().await;
+    w.sim.add_contact(77, 174, "Carla");
+    let (n, id) = w.ticket();
+    w.advance(60);
+    w.sim.acting(JANE).set_status(n, REQUESTED).unwrap();
+    w.advance(60);
+    w.sim.acting(ME).set_title(n, "Mailbox").unwrap();
+    assert_eq!(by(&w, &id, Part::Status).await, Some(("j.doe".into(), None)), "our own save is nobody else's");
+    w.advance(60);
+    w.sim.contact(77).set_title(n, "Mailbox, for 8 hours").unwrap();
+    let (asker, later) = by(&w, &id, Part::Status).await.unwrap();
+    assert_eq!((asker.as_str(), later.as_deref()), ("j.doe", Some("somebody who is no resource")));
+}
+
+/// What the vendor does not tell cannot be judged: the history names the impersonated one alone.
+#[tokio::test]
+async fn whoever_may_impersonate_asks_in_anothers_name() {
+    let w = World::start().await;
+    let (n, id) = w.ticket();
+    w.advance(60);
+    w.sim.impersonating(JANE).set_status(n, REQUESTED).unwrap();
+    let found = change(&w, &id, Part::Status).await.unwrap();
+    assert_eq!((found.by.as_str(), found.actor), ("j.doe", Actor::Member));
+}
+
 #[tokio::test]
 async fn another_language_needs_the_word_for_a_status() {
     let w = World::start().await;

@@ -126,6 +126,25 @@ async fn where_it_cannot_be_switched_on_another_one_takes_its_place() {
     assert_eq!(synced, WebhookChanges { created: 1, removed: 1, ..Default::default() });
 }
 
+#[tokio::test]
+async fn a_successor_that_was_not_finished_is_finished_and_not_made_again() {
+    let w = World::start().await;
+    w.hooked().await;
+    w.sim.behave(|b| b.reactivation = Reactivation::IsIgnored);
+    w.sim.deactivate_webhook(12);
+    let down = Act::Answer { status: 503, retry_after: None, body: json!(null) };
+    w.sim.faults().add(Fault::on("GET /TicketWebhooks/{id}/ExcludedResources", down));
+    for _ in 0..3 {
+        assert!(w.at.revive_webhooks(&hook_url("-")).await.unwrap_err().is_transient());
+        assert_eq!(w.sim.webhooks().len(), 2, "never more than the one and its successor");
+        w.advance(60);
+    }
+    w.sim.faults().clear();
+    assert_eq!(w.at.revive_webhooks(&hook_url("-")).await.unwrap(), 1);
+    assert_eq!((only(&w)["id"].clone(), only(&w)["isReady"].clone()), (json!(13), json!(true)));
+    assert_eq!(w.sim.webhook_children(13)[2], [ME]);
+}
+
 /// F9
 #[tokio::test]
 async fn other_products_webhooks_are_left_alone() {

@@ -10,8 +10,8 @@ use std::{
 
 use latchkey_autotask::{Autotask, Secrets, Settings};
 use latchkey_contract::{
-    BoardId, Clock, ConnectionId, Delivery, FieldId, MemberId, Secret, StatusId, TicketId, TicketSystem, Timestamp,
-    outside::Network, ticket::WantedHooks,
+    BoardId, Clock, ConnectionId, Delivery, FieldId, Former, MemberId, Secret, StatusId, TicketId, TicketSystem,
+    Timestamp, outside::Network, ticket::WantedHooks,
 };
 use latchkey_simulators::{
     Authority, SimClock,
@@ -154,7 +154,8 @@ fn connector(
     change(&mut settings);
     let secrets = Secrets {
         api: Secret::new(api.secret.clone()),
-        webhook_keys: keys.iter().map(|key| Secret::new((*key).to_owned())).collect(),
+        webhook_key: Secret::new(keys[0].to_owned()),
+        former_webhook_key: keys.get(1).map(|key| Former { value: Secret::new((*key).to_owned()), until: None }),
         callout_password: Some(Secret::new("callout-password".to_owned())),
         marker_key: Secret::new(vec![7; 32]),
     };

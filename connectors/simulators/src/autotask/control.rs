@@ -248,6 +248,12 @@ impl Autotask {
         Actor::new(self.clone(), Saver { resource: Some(resource), ..Saver::default() })
     }
 
+    /// An API user of another integration that may act as this resource, and does.
+    pub fn impersonating(&self, resource: i64) -> Actor {
+        let impersonator = Some(self.with(|state| state.api_resource));
+        Actor::new(self.clone(), Saver { resource: Some(resource), impersonator, contact: None })
+    }
+
     /// A contact in the client portal.
     pub fn contact(&self, contact: i64) -> Actor {
         Actor::new(self.clone(), Saver { contact: Some(contact), ..Saver::default() })
