@@ -11,27 +11,25 @@ use futures::StreamExt;
 
 use super::problem::Problem;
 
-/// The largest delivery that is read.
-pub(super) const MAX_DELIVERY_BYTES: usize = 256 * 1024;
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// The raw bytes as they came. An encoded body is refused: inflating comes before proof, and a signature covers bytes.
-pub(super) async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Vec<u8>, Problem> {
+pub(super) async fn read(request: &HttpRequest, payload: web::Payload, most: usize) -> Result<Vec<u8>, Problem> {
     if request.headers().contains_key(CONTENT_ENCODING) {
         return Err(Problem::Encoded);
     }
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MAX_DELIVERY_BYTES) {
+    if announced.is_some_and(|length| length > most) {
         return Err(Problem::TooLarge);
     }
-    tokio::time::timeout(WITHIN, collect(payload)).await.unwrap_or(Err(Problem::Incomplete))
+    tokio::time::timeout(WITHIN, collect(payload, most)).await.unwrap_or(Err(Problem::Incomplete))
 }
 
-async fn collect(mut payload: web::Payload) -> Result<Vec<u8>, Problem> {
+async fn collect(mut payload: web::Payload, most: usize) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Problem::Incomplete)?;
-        if body.len() + chunk.len() > MAX_DELIVERY_BYTES {
+        if body.len() + chunk.len() > most {
             return Err(Problem::TooLarge);
         }
         body.extend_from_slice(&chunk);

@@ -4,7 +4,7 @@
 //! follows. It is never logged: no line, span or metric here is given the path. Whatever is not proven gets one and
 //! the same answer; the log says why.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use latchkey_contract::{ConnectionId, Delivery, Rejected, Verified, ticket::TicketEvent};
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Web, body,
     problem::Problem,
-    unproven::{Source, Unproven},
+    unproven::{Shown, Source, Unproven},
 };
 use crate::{
     random,
@@ -54,41 +54,44 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     let fits = |live: &InForce| live.registry.hook_fits(connection.as_ref(), path.query("secret"), web.clock.now());
     let mut knows_path = fits(&web.live.known());
     // The path may be new. A stranger who keeps failing no longer costs a look at the database.
-    if !knows_path && !web.unproven.is_spent(Source::new(address, false), now) {
+    let (stranger, caller) = (Source::new(address, Shown::Nothing), Source::new(address, Shown::Path));
+    if !knows_path && !web.unproven.is_spent(stranger, now) {
         let live = web.live.current().await;
         knows_path = fits(&live);
     }
-    let source = Source::new(address, knows_path);
-    let is_spent = web.unproven.is_spent(source, now);
     let Some(connection) = connection.clone().filter(|_| knows_path) else {
-        web.unproven.fail(source, now);
+        let is_spent = web.unproven.is_spent(stranger, now);
+        web.unproven.fail(stranger, now);
         if !is_spent {
             rejected(web, None, "unknown-path", &"no connection has this path");
         }
         return Err(Problem::Unproven);
     };
-    if is_spent {
+    let prover = Source::new(address, Shown::Proof);
+    if web.unproven.is_spent(prover, now) {
         return Err(Problem::TooMany(Unproven::wait()));
     }
-    let body = body::read(request, payload).await?;
+    let system = web.live.known().registry.ticket_system(&connection);
+    let largest = system.map_or(LARGEST_FOR_NOBODY, |system| system.largest_delivery());
+    let body = body::read(request, payload, largest).await?;
     let delivery = Delivery { headers: headers(request), body, received_at: web.clock.now(), connection };
     // Proven by the rules as they are now, the path's secret among them.
     let live = web.live.current().await;
     if !fits(&live) {
-        web.unproven.fail(source, now);
+        web.unproven.fail(caller, now);
         rejected(web, None, "unknown-path", &"the connection no longer has this path");
         return Err(Problem::Unproven);
     }
-    let event = match prove(web, &live, &delivery).await {
-        Ok(event) => event,
-        Err(problem) => {
-            if problem == Problem::Unproven {
-                web.unproven.fail(source, now);
-            }
-            return Err(problem);
+    let mut event = match prove(web, &live, &delivery).await {
+        Ok(event) => event.into_inner(),
+        Err(NotProven::Later) => return Err(Problem::Busy(LATER)),
+        Err(NotProven::By(shown)) => {
+            let source = if shown == Shown::Proof { prover } else { caller };
+            let is_spent = web.unproven.is_spent(source, now);
+            web.unproven.fail(source, now);
+            return Err(if is_spent { Problem::TooMany(Unproven::wait()) } else { Problem::Unproven });
         }
     };
-    let mut event = event.into_inner();
     let also = std::mem::take(&mut event.also);
     // Others that the same message tells of: each is a delivery of its own, told apart by its ticket.
     for ticket in also {
@@ -98,21 +101,39 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     record(web, &delivery, event).await
 }
 
-async fn prove(web: &Web, live: &InForce, delivery: &Delivery) -> Result<Verified<TicketEvent>, Problem> {
+/// The largest delivery that is read for a connection that cannot be used.
+const LARGEST_FOR_NOBODY: usize = 256 * 1024;
+
+/// When a delivery without a verdict may come again.
+const LATER: Duration = Duration::from_secs(30);
+
+/// Why a delivery is not let in.
+enum NotProven {
+    /// There is no verdict now.
+    Later,
+    /// What was shown does not do.
+    By(Shown),
+}
+
+async fn prove(web: &Web, live: &InForce, delivery: &Delivery) -> Result<Verified<TicketEvent>, NotProven> {
     let system = match live.registry.ticket_system(&delivery.connection) {
         Ok(system) => system,
         Err(error @ NoConnector::Unknown(_)) => {
             rejected(web, Some(&delivery.connection), "no-ticket-system", &error);
-            return Err(Problem::Unproven);
+            return Err(NotProven::By(Shown::Path));
         }
         Err(error @ NoConnector::Broken { .. }) => {
             tracing::error!(connection = %delivery.connection, %error, "delivery put off: the connection cannot be used");
-            return Err(Problem::Busy(std::time::Duration::from_secs(30)));
+            return Err(NotProven::Later);
         }
     };
     system.verify(delivery).await.map_err(|why| {
         rejected(web, Some(&delivery.connection), reason(&why), &Chain(&why));
-        if why.is_for_later() { Problem::Busy(std::time::Duration::from_secs(30)) } else { Problem::Unproven }
+        match why {
+            _ if why.is_for_later() => NotProven::Later,
+            Rejected::NoSignature => NotProven::By(Shown::Path),
+            _ => NotProven::By(Shown::Proof),
+        }
     })
 }
 

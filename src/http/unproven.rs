@@ -1,7 +1,8 @@
 //! How many unproven deliveries one source may send, in bounded memory.
 //!
-//! Whoever knows the path secret and whoever does not are counted apart, so that strangers behind the same proxy
-//! cannot use up what the PSA may need.
+//! Strangers, those who know the path secret and show nothing else, and those who show a proof that does not hold are counted
+//! apart: neither strangers behind the same proxy nor a workflow rule that rings where no bell is can use up what the PSA
+//! needs for what it signs.
 
 use std::{
     collections::HashMap,
@@ -31,7 +32,18 @@ struct Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Source {
     address: Option<IpAddr>,
-    knows_path: bool,
+    shown: Shown,
+}
+
+/// What a sender showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Shown {
+    /// Not even the path secret.
+    Nothing,
+    /// The path secret alone.
+    Path,
+    /// A proof, too: a signature, or credentials.
+    Proof,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +54,7 @@ struct Count {
 
 impl Source {
     /// An IPv6 source is its /64: one customer has at least that.
-    pub(super) fn new(address: IpAddr, knows_path: bool) -> Self {
+    pub(super) fn new(address: IpAddr, shown: Shown) -> Self {
         let address = match address {
             IpAddr::V4(_) => address,
             IpAddr::V6(v6) => {
@@ -50,7 +62,7 @@ impl Source {
                 IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
             }
         };
-        Self { address: Some(address), knows_path }
+        Self { address: Some(address), shown }
     }
 }
 
@@ -109,8 +121,8 @@ impl Count {
 mod tests {
     use super::*;
 
-    fn source(n: u32, knows_path: bool) -> Source {
-        Source::new(IpAddr::V4(n.into()), knows_path)
+    fn source(n: u32, shown: Shown) -> Source {
+        Source::new(IpAddr::V4(n.into()), shown)
     }
 
     fn second(n: u64) -> Duration {
@@ -121,31 +133,32 @@ mod tests {
     fn a_source_is_spent_for_a_minute_and_no_other_one_with_it() {
         let unproven = Unproven::new();
         for _ in 0..MOST {
-            assert!(!unproven.is_spent(source(1, false), second(10)));
-            unproven.fail(source(1, false), second(10));
+            assert!(!unproven.is_spent(source(1, Shown::Nothing), second(10)));
+            unproven.fail(source(1, Shown::Nothing), second(10));
         }
-        assert!(unproven.is_spent(source(1, false), second(69)));
-        assert!(!unproven.is_spent(source(1, true), second(69)), "knowing the path is counted apart");
-        assert!(!unproven.is_spent(source(2, false), second(69)));
-        assert!(!unproven.is_spent(source(1, false), second(70)));
+        assert!(unproven.is_spent(source(1, Shown::Nothing), second(69)));
+        assert!(!unproven.is_spent(source(1, Shown::Path), second(69)), "knowing the path is counted apart");
+        assert!(!unproven.is_spent(source(1, Shown::Proof), second(69)), "and showing a proof");
+        assert!(!unproven.is_spent(source(2, Shown::Nothing), second(69)));
+        assert!(!unproven.is_spent(source(1, Shown::Nothing), second(70)));
     }
 
     #[test]
     fn a_million_sources_take_no_more_memory_than_ten_thousand() {
         let unproven = Unproven::new();
         for n in 0..1_000_000 {
-            unproven.fail(source(n, false), second(1));
+            unproven.fail(source(n, Shown::Nothing), second(1));
         }
         assert!(unproven.0.lock().unwrap().by_source.len() <= SOURCES + 2);
-        assert!(unproven.is_spent(source(2_000_000, false), second(1)), "newcomers share one count");
-        assert!(!unproven.is_spent(source(2_000_000, true), second(1)));
-        unproven.fail(source(2_000_000, false), second(100));
+        assert!(unproven.is_spent(source(2_000_000, Shown::Nothing), second(1)), "newcomers share one count");
+        assert!(!unproven.is_spent(source(2_000_000, Shown::Path), second(1)));
+        unproven.fail(source(2_000_000, Shown::Nothing), second(100));
         assert!(unproven.0.lock().unwrap().by_source.len() < 5, "what is over is forgotten");
     }
 
     #[test]
     fn one_ipv6_network_is_one_source() {
         let (a, b) = ("2001:db8:1:2::1".parse().unwrap(), "2001:db8:1:2:ffff::9".parse().unwrap());
-        assert_eq!(Source::new(a, true), Source::new(b, true));
+        assert_eq!(Source::new(a, Shown::Path), Source::new(b, Shown::Path));
     }
 }

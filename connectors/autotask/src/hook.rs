@@ -24,7 +24,7 @@ const HEADER: &str = "x-hook-signature";
 const PREFIX: &[u8] = b"sha1=";
 /// Standard Base64 with padding of 20 bytes. [facts 1.5]
 const SIGNATURE_CHARS: usize = 28;
-const MAX_BODY_BYTES: usize = 1024 * 1024;
+pub(crate) const LARGEST: usize = 256 * 1024;
 
 /// Checks deliveries of one connection.
 #[derive(Debug)]
@@ -46,8 +46,8 @@ impl Hook {
     }
 
     pub(crate) async fn verify(&self, delivery: &Delivery, tenant: &Tenant) -> Result<Verified<TicketEvent>, Rejected> {
-        if delivery.body.len() > MAX_BODY_BYTES {
-            return Err(Rejected::ForeignBody("the body is larger than 1 MiB"));
+        if delivery.body.len() > LARGEST {
+            return Err(Rejected::ForeignBody("the body is larger than 256 KiB"));
         }
         if delivery.headers.iter().any(|(name, _)| name == HEADER) {
             let proof = self.prove(&delivery.body, &signature(delivery)?)?;

@@ -116,6 +116,10 @@ impl TicketSystem for Autotask {
         self.hook.verify(delivery, &self.tenant).await
     }
 
+    fn largest_delivery(&self) -> usize {
+        hook::LARGEST
+    }
+
     async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {
         tickets::read(&self.tenant, id, urgency).await
     }

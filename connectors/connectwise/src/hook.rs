@@ -20,7 +20,7 @@ use crate::{
 
 const HEADER: &str = "x-content-signature";
 const SIGNATURE_CHARS: usize = 44;
-const MAX_BODY_BYTES: usize = 1024 * 1024;
+pub(crate) const LARGEST: usize = 256 * 1024;
 
 const ENTITY: &[&str] = &["status/id"];
 const REFERENCE: &[&str] = &["Metadata/key_url"];
@@ -46,8 +46,8 @@ impl Hook {
     }
 
     fn key_id(&self, body: &[u8]) -> Result<Uuid, Rejected> {
-        if body.len() > MAX_BODY_BYTES {
-            return Err(Rejected::ForeignKey("the body is larger than 1 MiB"));
+        if body.len() > LARGEST {
+            return Err(Rejected::ForeignKey("the body is larger than 256 KiB"));
         }
         let picked = json::pick(body, REFERENCE).map_err(Rejected::ForeignKey)?;
         let reference = text(&picked, "Metadata/key_url").ok_or(Rejected::ForeignKey("the body names no key"))?;

@@ -102,6 +102,10 @@ impl TicketSystem for ConnectWise {
         self.hook.verify(delivery).await
     }
 
+    fn largest_delivery(&self) -> usize {
+        hook::LARGEST
+    }
+
     async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {
         tickets::read(&self.api, id, urgency).await
     }

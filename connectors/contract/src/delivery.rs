@@ -149,8 +149,8 @@ pub enum Rejected {
     /// The signature fits, but the body speaks of another installation or cannot be read.
     #[error("the signed body does not belong to this connection: {0}")]
     ForeignBody(&'static str),
-    /// Too many attempts with unknown keys.
-    #[error("the budget for unknown keys is used up")]
+    /// Too many with unknown keys, or that only ring: no verdict, so the sender should try again.
+    #[error("the budget for unknown keys, or for what only rings, is used up")]
     OverBudget,
     /// The key could not be fetched: no verdict, so the sender should try again.
     #[error("the signing key could not be fetched")]
@@ -161,7 +161,7 @@ impl Rejected {
     /// True when the sender should be asked to try again (503) instead of being refused (401).
     #[must_use]
     pub const fn is_for_later(&self) -> bool {
-        matches!(self, Self::KeyUnreachable(_))
+        matches!(self, Self::KeyUnreachable(_) | Self::OverBudget)
     }
 }
 

@@ -25,8 +25,11 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// Proves a delivery and reads its event.
     ///
     /// # Errors
-    /// [`Rejected`]; only [`Rejected::KeyUnreachable`] is worth a repeat by the sender.
+    /// [`Rejected`]; it says itself whether a repeat by the sender is worth it.
     async fn verify(&self, delivery: &Delivery) -> Result<Verified<TicketEvent>, Rejected>;
+
+    /// The largest body that this PSA sends: no larger one is read, before anything is proven.
+    fn largest_delivery(&self) -> usize;
 
     /// The ticket as it is now; `None` when it is gone (deleted, or no longer visible to us). A look at a ticket whose access
     /// may have to end is a removal, with every call that it takes.

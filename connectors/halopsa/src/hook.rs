@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A ticket in full has over 700 columns, and a batch holds several.
-const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
+pub(crate) const LARGEST: usize = 2 * 1024 * 1024;
 /// The most envelopes of one batch that are read.
 const MAX_BATCH: usize = 1_000;
 /// A delivery that is older than this was sent again by a person, or was long under way.
@@ -108,7 +108,7 @@ impl Door {
     }
 
     fn event(&self, delivery: &Delivery) -> Result<TicketEvent, Rejected> {
-        if delivery.body.len() > MAX_BODY_BYTES {
+        if delivery.body.len() > LARGEST {
             return Err(Rejected::ForeignBody("the body is larger than 2 MiB"));
         }
         let envelopes = json::pick_each(&delivery.body, ENVELOPE, MAX_BATCH).map_err(Rejected::ForeignBody)?;
@@ -337,7 +337,7 @@ mod tests {
         for bad in ["", "7", "x", r#"{"object_id":1,"OBJECT_ID":2}"#, "<html>"] {
             assert!(matches!(event(bad.as_bytes()), Err(Rejected::ForeignBody(_))), "{bad}");
         }
-        assert!(event(&vec![b' '; MAX_BODY_BYTES + 1]).is_err());
+        assert!(event(&vec![b' '; LARGEST + 1]).is_err());
     }
 
     #[test]

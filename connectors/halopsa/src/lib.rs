@@ -102,6 +102,10 @@ impl TicketSystem for HaloPsa {
         self.door.verify(delivery)
     }
 
+    fn largest_delivery(&self) -> usize {
+        hook::LARGEST
+    }
+
     async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {
         self.reader().read(id, urgency).await
     }

@@ -8,7 +8,10 @@ use std::{
 use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::web::Data;
 
-use super::{stand_ins::sign, *};
+use super::{
+    stand_ins::{LARGEST, sign},
+    *,
+};
 
 const EVENT: &str = r#"{"message_id":"m1","ticket":"4711","actor":"jdoe","is_deletion":false}"#;
 
@@ -94,14 +97,25 @@ async fn whatever_is_unproven_gets_one_and_the_same_answer_and_changes_nothing()
 #[tokio::test]
 async fn a_body_that_is_too_large_or_encoded_is_refused_before_it_is_held() {
     let site = Site::start().await;
-    let large = vec![b' '; 256 * 1024 + 1];
+    let large = vec![b' '; LARGEST + 1];
     assert_eq!(hook(&site, "cw", PATH_SECRET, large.clone()).send().await.unwrap().status(), 413);
-    let announced_nothing = unannounced(&site, 256 * 1024 + 1).await;
+    let announced_nothing = unannounced(&site, LARGEST + 1).await;
     assert!(announced_nothing.starts_with("HTTP/1.1 413"), "{announced_nothing}");
     let encoded = hook(&site, "cw", PATH_SECRET, EVENT).header("content-encoding", "gzip").send().await.unwrap();
     assert_eq!(encoded.status(), 415);
-    let largest = format!("{EVENT}{}", " ".repeat(256 * 1024 - EVENT.len()));
+    let largest = format!("{EVENT}{}", " ".repeat(LARGEST - EVENT.len()));
     assert_eq!(hook(&site, "cw", PATH_SECRET, largest).send().await.unwrap().status(), 202);
+}
+
+/// Who sends batches is let in with them; who does not know the path sends nothing that large.
+#[tokio::test]
+async fn how_large_a_delivery_may_be_is_the_connections_own() {
+    let site = Site::start().await;
+    let batch = format!("{EVENT}{}", " ".repeat(4 * LARGEST - EVENT.len()));
+    assert_eq!(hook(&site, "wide", PATH_SECRET, batch.clone()).send().await.unwrap().status(), 202);
+    assert_eq!(hook(&site, "cw", PATH_SECRET, batch.clone()).send().await.unwrap().status(), 413);
+    assert_eq!(hook(&site, "wide", "wrong", batch).send().await.unwrap().status(), 401);
+    assert_eq!(hook(&site, "wide", PATH_SECRET, vec![b' '; 8 * LARGEST + 1]).send().await.unwrap().status(), 413);
 }
 
 /// Sends a body in chunks, so that its length is not known beforehand; the status line that comes back.
@@ -159,6 +173,24 @@ async fn a_stranger_who_fails_again_and_again_does_not_stop_the_psa() {
     assert_eq!((spent.status().as_u16(), spent.headers()["retry-after"].to_str().unwrap()), (429, "60"));
     site.clock.pass(std::time::Duration::from_secs(61));
     assert_eq!(forged().send().await.unwrap().status(), 401);
+}
+
+/// A workflow rule that rings where no bell is, or too often, does not stop what the same PSA signs.
+#[tokio::test]
+async fn what_is_not_signed_does_not_use_up_what_the_psa_signs() {
+    let site = Site::start().await;
+    let path = format!("/hooks/cw/{PATH_SECRET}");
+    let post = || site.request(Method::POST, &path).body(EVENT);
+    for _ in 0..30 {
+        assert_eq!(post().send().await.unwrap().status(), 401);
+    }
+    assert_eq!(post().send().await.unwrap().status(), 429, "those who show nothing have their own measure");
+    for _ in 0..40 {
+        let put_off = post().header("x-signature", "too often").send().await.unwrap();
+        assert_eq!(put_off.status(), 503);
+        assert!(put_off.headers().contains_key("retry-after"));
+    }
+    assert_eq!(hook(&site, "cw", PATH_SECRET, EVENT).send().await.unwrap().status(), 202);
 }
 
 #[derive(Clone, Default)]

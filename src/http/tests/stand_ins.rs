@@ -88,7 +88,7 @@ impl Health for Ready {
     }
 }
 
-/// One PSA `cw`, one directory, a PSA `broken` that cannot be used, and from revision 2 on a PSA `late`.
+/// One PSA `cw`, one `wide` that sends more at once, one directory, a PSA `broken` that cannot be used, and from revision 2 on a PSA `late`.
 #[derive(Debug)]
 pub(in crate::http) struct StandIns {
     pub(in crate::http) store: Arc<Sqlite>,
@@ -108,9 +108,11 @@ impl Assemble for StandIns {
         let id = |text: &str| latchkey_contract::ConnectionId::parse(text).unwrap();
         let late = if rules.revision > 1 { "late" } else { "not-yet" };
         Ok(Registry::default()
-            .with(id(late), Connector::TicketSystem(Arc::new(Psa)))
+            .with(id(late), Connector::TicketSystem(Arc::new(Psa { largest: LARGEST })))
             .with_hook(id(late), HookSecret::of(PATH_SECRET))
-            .with(id("cw"), Connector::TicketSystem(Arc::new(Psa)))
+            .with(id("cw"), Connector::TicketSystem(Arc::new(Psa { largest: LARGEST })))
+            .with(id("wide"), Connector::TicketSystem(Arc::new(Psa { largest: 8 * LARGEST })))
+            .with_hook(id("wide"), HookSecret::of(PATH_SECRET))
             .with(id("entra-contoso"), Connector::Directory(Arc::new(Tenant)))
             .with_broken(id("broken"), "set broken/private-key".to_owned())
             .with_hook(id("cw"), HookSecret::of(PATH_SECRET))
@@ -127,7 +129,12 @@ pub(in crate::http) fn sign(body: &[u8]) -> String {
 }
 
 #[derive(Debug)]
-struct Psa;
+struct Psa {
+    largest: usize,
+}
+
+/// Of the PSA `cw`.
+pub(in crate::http) const LARGEST: usize = 256 * 1024;
 
 #[async_trait]
 impl TicketSystem for Psa {
@@ -136,10 +143,17 @@ impl TicketSystem for Psa {
         if claimed == b"key site down" {
             return Err(Rejected::KeyUnreachable(CallError::transient("GET /keys/{id}", "timed out")));
         }
+        if claimed == b"too often" {
+            return Err(Rejected::OverBudget);
+        }
         let claimed = BASE64_STANDARD.decode(claimed).map_err(|_| Rejected::NoSignature)?;
         let proof = SenderProof::hmac_sha256(KEY, &delivery.body, &claimed)?;
         let event = serde_json::from_slice(&delivery.body).map_err(|_| Rejected::ForeignBody("not an event"))?;
         Ok(Verified::new(event, proof))
+    }
+
+    fn largest_delivery(&self) -> usize {
+        self.largest
     }
 
     async fn read(&self, _: &TicketId, _: Urgency) -> Result<Option<Ticket>, CallError> {

@@ -161,5 +161,5 @@ async fn an_oversized_body_is_refused_before_it_is_read() {
     let w = World::start().await;
     let body = format!("{{\"a\":\"{}\"}}", "x".repeat(1024 * 1024));
     let sent = delivery(body.as_bytes(), Some(&w.msp.sign(body.as_bytes())));
-    assert!(matches!(w.cw.verify(&sent).await, Err(Rejected::ForeignKey(why)) if why.contains("1 MiB")));
+    assert!(matches!(w.cw.verify(&sent).await, Err(Rejected::ForeignKey(why)) if why.contains("256 KiB")));
 }
