@@ -15,8 +15,8 @@ use crate::{CallError, Clock, Timestamp};
 /// Whose turn it is when a connection is busy or throttled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// Takes access away, or looks whether it is gone: not held back where the vendor asks to wait, and waits for its turn
-    /// where all calls are in flight.
+    /// Takes access away, or looks whether it is gone: not held back where the vendor asks others to wait, and waits for its
+    /// turn where all calls are in flight. Where a removal itself was told to wait, the others ask only now and then.
     Removal,
     /// Gives access, or tells the ticket.
     Ordinary,
@@ -28,11 +28,17 @@ const RESERVED: usize = 8;
 /// How long a removal waits for its turn. Being asked again by the queue costs more than most calls take.
 const TURN: Duration = Duration::from_secs(2);
 
+/// How long a removal waits before it asks in spite of what the vendor told another one: the wait may have been for one thing
+/// alone, or be over. Without it, thousands of removals each spend a claim and a commit on the same answer.
+const ASKS_AGAIN: Duration = Duration::from_secs(2);
+
 #[derive(Debug)]
 pub(super) struct Budget {
     ordinary: Arc<Semaphore>,
     reserved: Arc<Semaphore>,
     held_until_ms: AtomicI64,
+    removals_until_ms: AtomicI64,
+    asks_again: Duration,
 }
 
 impl Budget {
@@ -41,6 +47,8 @@ impl Budget {
             ordinary: Arc::new(Semaphore::new(ORDINARY)),
             reserved: Arc::new(Semaphore::new(RESERVED)),
             held_until_ms: AtomicI64::new(i64::MIN),
+            removals_until_ms: AtomicI64::new(i64::MIN),
+            asks_again: ASKS_AGAIN,
         }
     }
 
@@ -61,7 +69,10 @@ impl Budget {
         }
         let turn = match urgency {
             Urgency::Ordinary => Arc::clone(&self.ordinary).try_acquire_owned().ok(),
-            Urgency::Removal => self.turn().await,
+            Urgency::Removal => {
+                self.until_removals_may(clock).await;
+                self.turn().await
+            }
         };
         turn.ok_or_else(|| CallError::transient(op, "the connection has all its calls in flight"))
     }
@@ -77,8 +88,27 @@ impl Budget {
         }
     }
 
-    pub(super) fn hold_back(&self, until: Timestamp) {
+    async fn until_removals_may(&self, clock: &dyn Clock) {
+        let until = Timestamp::from_millis(self.removals_until_ms.load(Ordering::Relaxed));
+        if clock.now() < until {
+            // Whichever is first; a removal that waited asks.
+            let _ = tokio::time::timeout(self.asks_again, clock.sleep_until(until)).await;
+        }
+    }
+
+    /// The vendor asked to wait until then.
+    pub(super) fn hold_back(&self, urgency: Urgency, until: Timestamp) {
         self.held_until_ms.fetch_max(until.millis(), Ordering::Relaxed);
+        if urgency == Urgency::Removal {
+            self.removals_until_ms.fetch_max(until.millis(), Ordering::Relaxed);
+        }
+    }
+
+    /// The vendor did what it was asked: removals need not wait any more.
+    pub(super) fn went_through(&self, urgency: Urgency) {
+        if urgency == Urgency::Removal {
+            self.removals_until_ms.store(i64::MIN, Ordering::Relaxed);
+        }
     }
 }
 
@@ -100,6 +130,23 @@ mod tests {
         async fn sleep_until(&self, _: Timestamp) {}
     }
 
+    /// A time that does not come.
+    #[derive(Debug)]
+    struct Never;
+
+    #[async_trait::async_trait]
+    impl Clock for Never {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(0)
+        }
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+        async fn sleep_until(&self, _: Timestamp) {
+            std::future::pending().await
+        }
+    }
+
     #[tokio::test]
     async fn where_all_calls_are_in_flight_a_removal_waits_and_nothing_else_does() {
         let budget = Budget::new();
@@ -118,10 +165,35 @@ mod tests {
     #[tokio::test]
     async fn what_a_vendor_asks_to_wait_for_holds_back_everything_but_removals() {
         let budget = Budget::new();
-        budget.hold_back(Timestamp::from_millis(1000));
+        budget.hold_back(Urgency::Ordinary, Timestamp::from_millis(1000));
         let enter = |urgency| budget.enter("GET /users/{id}", urgency, &Still);
         let error = enter(Urgency::Ordinary).await.unwrap_err();
         assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
         assert!(enter(Urgency::Removal).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn where_a_removal_was_told_to_wait_the_others_wait_until_one_goes_through() {
+        let budget = Budget::new();
+        let is_let = async || {
+            let enter = budget.enter("DELETE /users/{id}", Urgency::Removal, &Never);
+            tokio::time::timeout(Duration::ZERO, enter).await.is_ok()
+        };
+        budget.hold_back(Urgency::Ordinary, Timestamp::from_millis(60_000));
+        assert!(is_let().await, "what others were told is not for removals");
+        budget.hold_back(Urgency::Removal, Timestamp::from_millis(60_000));
+        budget.went_through(Urgency::Ordinary);
+        assert!(!is_let().await);
+        budget.went_through(Urgency::Removal);
+        assert!(is_let().await);
+        budget.hold_back(Urgency::Removal, Timestamp::from_millis(-1));
+        assert!(is_let().await, "that time is over");
+    }
+
+    #[tokio::test]
+    async fn a_removal_that_waited_asks_in_spite_of_it() {
+        let budget = Budget { asks_again: Duration::ZERO, ..Budget::new() };
+        budget.hold_back(Urgency::Removal, Timestamp::from_millis(60_000));
+        assert!(budget.enter("DELETE /users/{id}", Urgency::Removal, &Never).await.is_ok());
     }
 }
