@@ -166,3 +166,99 @@ pub(super) fn own_page(names: &Names, site: &str, before_id: &str, link: &str) -
 pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use latchkey_simulators::server::HeaderMap;
+
+    use super::{super::of_the_vendors, *};
+    use crate::{
+        clock::MovableClock,
+        psas::{
+            Standing,
+            autotask::{ACCESS_FIELD, WANTED},
+        },
+        sandbox::{Plan, Psas},
+        vendors::Vendors,
+    };
+
+    async fn vendors() -> Vendors {
+        Vendors::start(&MovableClock::new(Duration::ZERO), &Plan::default()).await.unwrap()
+    }
+
+    /// What the page answers; a form is sent where there is one.
+    fn asked(vendors: &Vendors, path: &str, form: Option<&str>) -> (u16, String) {
+        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+        let method = if form.is_some() { "POST" } else { "GET" };
+        let request = Request {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            segments: segments.iter().map(|segment| (*segment).to_owned()).collect(),
+            raw_query: String::new(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: form.unwrap_or_default().to_owned().into(),
+        };
+        let answer = of_the_vendors(vendors, (method, &segments), &request);
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn each_psa_says_that_it_is_pretended_and_asks_in_its_own_words() {
+        let vendors = vendors().await;
+        let clicks = [
+            ("connectwise", "request", "length=1+hour", ["Request access", "Board", "Audit trail"]),
+            ("autotask", "save", "status=21&length=60", ["User-Defined", "Queue", "Ticket history"]),
+            ("halopsa", "request", "length=1+hour", ["Request JIT access", "Team", "Client"]),
+        ];
+        for (psa, (kind, button, form, words)) in vendors.psas(Psas::All).into_iter().zip(clicks) {
+            let ticket = psa.ticket_ids()[0];
+            let (status, list) = asked(&vendors, &format!("/{kind}"), None);
+            assert!(status == 200 && list.contains(&format!("Pretend {}", psa.names().product)), "{list}");
+            let (_, before) = asked(&vendors, &format!("/{kind}/tickets/{ticket}"), None);
+            for word in words {
+                assert!(before.to_lowercase().contains(&word.to_lowercase()), "{kind} has no {word}: {before}");
+            }
+            assert!(!before.contains("1 hour</dd>"), "{kind}: {before}");
+            let (status, _) = asked(&vendors, &format!("/{kind}/tickets/{ticket}/{button}"), Some(form));
+            assert_eq!((status, psa.standing(ticket)), (303, Some(Standing::Requested)), "{kind}");
+            let (_, after) = asked(&vendors, &format!("/{kind}/tickets/{ticket}"), None);
+            assert!(after.contains("1 hour</dd>") && after.contains("refresh"), "{kind}: {after}");
+            let (_, still) = asked(&vendors, &format!("/{kind}/tickets/{ticket}/edit"), None);
+            assert!(!still.contains("refresh") && still.contains("Add note"), "{kind}: {still}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_in_a_form_stays_and_an_empty_choice_clears() {
+        let vendors = vendors().await;
+        let psa = &vendors.autotask;
+        let ticket = psa.ticket_ids()[0];
+        let save = |form| asked(&vendors, &format!("/autotask/tickets/{ticket}/save"), Some(form)).0;
+        let field = || psa.sim.ticket(ticket).unwrap()["userDefinedFields"].to_string();
+        assert_eq!(save("access=1&length=60"), 303);
+        assert_eq!(save("status=8"), 303);
+        assert!(field().contains(&format!("\"name\":\"{ACCESS_FIELD}\",\"value\":\"{}\"", WANTED.0)), "{}", field());
+        assert_eq!(save("access="), 303);
+        assert!(!field().contains(&format!("\"name\":\"{ACCESS_FIELD}\",\"value\":\"")), "{}", field());
+        assert!(field().contains("60"), "{}", field());
+        assert_eq!(save("status=nonsense"), 400);
+        assert_eq!(save("status=77"), 400, "the PSA has no such status");
+    }
+
+    #[tokio::test]
+    async fn a_note_is_internal_and_shown_as_it_was_written() {
+        let vendors = vendors().await;
+        for psa in vendors.psas(Psas::All) {
+            let at = format!("/{}/tickets/{}", psa.names().kind, psa.ticket_ids()[0]);
+            assert_eq!(asked(&vendors, &format!("{at}/note"), Some("text=%3Cb%3Ehello")).0, 303, "{at}");
+            let (_, page) = asked(&vendors, &at, None);
+            assert!(page.contains("&#60;b&#62;hello") && page.contains("note internal"), "{at}: {page}");
+            assert_eq!(asked(&vendors, &format!("{at}/note"), Some("text=")).0, 400, "{at}");
+            assert_eq!(asked(&vendors, &format!("{at}/nonsense"), Some("")).0, 404, "{at}");
+        }
+        assert_eq!(asked(&vendors, "/halopsa/tickets/1", None).0, 404);
+    }
+}
