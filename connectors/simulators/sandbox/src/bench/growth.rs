@@ -101,9 +101,9 @@ async fn level(
 /// Deliveries per second, while the PSA answers nothing.
 async fn door(place: &Place, many: usize, sent: usize) -> anyhow::Result<f64> {
     let like = intake::a_delivery(place).await?;
-    let faults = place.sandbox.vendors.psa.sim.faults();
+    let faults = place.sandbox.vendors.connectwise.sim.faults();
     faults.add(Fault::always(Act::Delay(SITS_ON_IT)));
-    let requests = load::make(&place.sandbox.vendors.psa, &like, sent, many, Proof::Signed)?;
+    let requests = load::make(&place.sandbox.vendors.connectwise, &like, sent, many, Proof::Signed)?;
     let door = load::send(place.sandbox.service.address(), requests, CONNECTIONS).await?.only(202)?;
     faults.clear();
     Ok(door.per_second())

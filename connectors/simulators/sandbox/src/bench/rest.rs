@@ -39,7 +39,7 @@ pub(super) async fn memory(engine: Engine, options: &BenchOptions, table: &mut T
     let now = idle_memory(&place).await?;
     table.at_most("memory, idle", Figure::new(now, "MiB", 1), MEMORY_MIB)?;
     let like = intake::a_delivery(&place).await?;
-    let requests = load::make(&place.sandbox.vendors.psa, &like, 1, options.deliveries, Proof::Signed)?;
+    let requests = load::make(&place.sandbox.vendors.connectwise, &like, 1, options.deliveries, Proof::Signed)?;
     load::send(place.sandbox.service.address(), requests, CONNECTIONS).await?.only(202)?;
     let (_, most) = process::memory(place.sandbox.service.pid().await?)?;
     table.fact(&format!("memory, most under {} deliveries", options.deliveries), &format!("{:.1} MiB", mib(most)))?;
