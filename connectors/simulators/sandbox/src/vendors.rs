@@ -179,6 +179,8 @@ async fn end_of_input() -> io::Result<()> {
 
 fn described(vendors: &Vendors, ca: &Path) -> Value {
     let Vendors { connectwise: psa, autotask, halopsa, directory, .. } = vendors;
+    // Other people's clients ask for the scope `all`, which the service's own application must not have.
+    let everything = halopsa.sim.add_application(halopsa::STRANGER, "Another program", "all");
     json!({
         "ca": ca,
         "connectwise": {
@@ -210,6 +212,7 @@ fn described(vendors: &Vendors, ca: &Path) -> Value {
             "tenant": halopsa::TENANT,
             "client_id": halopsa.api.client_id,
             "client_secret": halopsa.api.client_secret,
+            "everything": {"client_id": everything.client_id, "client_secret": everything.client_secret},
             "team": halopsa.service_desk.name,
             "status_requested": halopsa.service_desk.board.requested,
             "customer_id": halopsa.acme,

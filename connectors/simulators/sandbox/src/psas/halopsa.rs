@@ -15,6 +15,8 @@ pub(crate) const TENANT: &str = "examplemsp";
 pub(crate) const JANE: i64 = 17;
 pub(crate) const MAX: i64 = 18;
 const ME: i64 = 42;
+/// As whom another program signs in.
+pub(crate) const STRANGER: i64 = 43;
 /// The first of many.
 const CROWD: i64 = 1001;
 const PERMISSIONS: &str = "read:tickets edit:tickets read:customers";
