@@ -45,7 +45,8 @@ def a_wrong_secret_and_a_scope_that_is_not_ticked_get_no_token(_):
 
 def a_token_that_is_not_known_is_fetched_anew(_):
     client = connect(token="nonsense")
-    assert client.tickets.list() and client.auth.get_token() != "nonsense"
+    assert client.get("/Agent/me")["name"] == "Another program"
+    assert client.auth.get_token() != "nonsense"
 
 
 def tickets_come_page_by_page(client):
