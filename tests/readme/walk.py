@@ -192,9 +192,9 @@ def answers(address):
 def be_the_technician(terminal):
     """Asks for access in the PSA, claims it, and finds it good."""
     pretend, service = Browser("http://127.0.0.1:8090"), Browser("http://127.0.0.1:8080")
-    ticket = re.search(r"/psa/tickets/(\d+)", pretend.get("/psa").split("Shared mailbox")[0].rsplit("<li>", 1)[1])[1]
-    pretend.post(f"/psa/tickets/{ticket}/request", length="1 hour")
-    granted = eventually("the note with the link", lambda: re.search(r"127.0.0.1:8080(/claim/\w+)", pretend.get(f"/psa/tickets/{ticket}")))
+    ticket = re.search(r"/connectwise/tickets/(\d+)", pretend.get("/connectwise").split("Shared mailbox")[0].rsplit("<li>", 1)[1])[1]
+    pretend.post(f"/connectwise/tickets/{ticket}/request", length="1 hour")
+    granted = eventually("the note with the link", lambda: re.search(r"127.0.0.1:8080(/claim/\w+)", pretend.get(f"/connectwise/tickets/{ticket}")))
     claim = granted[1]
     service.post("/sign-in", person="jane", password=PASSWORD, code=terminal.code(), next=claim)
     token = re.search(r'name="form_token" value="([^"]+)"', service.get(claim))[1]
@@ -230,7 +230,7 @@ def walk(readme, programs, place):
             if (status := terminal.status()) != 0:
                 raise SystemExit(f"it ended with {status}: {line}")
             if line.startswith("lk end"):
-                proof = lambda: "access has ended, proven off" in plain(pretend.get(f"/psa/tickets/{ticket}"))
+                proof = lambda: "access has ended, proven off" in plain(pretend.get(f"/connectwise/tickets/{ticket}"))
                 eventually("the proof in the ticket", proof)
                 assert refused(pretend, upn, password), "the credentials still open the tenant"
                 print("(the ticket has the proof, and the tenant refuses the credentials)", flush=True)

@@ -275,7 +275,7 @@ impl Api {
         }
         let answer = self.outside.send(ask.op, ask.urgency, request).await?;
         if let Some(wait) = errors::hold_back(&answer) {
-            self.outside.hold_back(wait);
+            self.outside.hold_back(ask.urgency, wait);
         }
         Ok(answer)
     }

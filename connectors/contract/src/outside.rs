@@ -183,8 +183,9 @@ impl Outside {
     }
 
     /// Holds back everything but removals for so long: for a vendor that throttles in its own words.
-    pub fn hold_back(&self, wait: Duration) {
-        self.budget.hold_back(self.clock.now() + wait);
+    /// Where it was a removal that was told so, the others ask every two seconds until one goes through.
+    pub fn hold_back(&self, urgency: Urgency, wait: Duration) {
+        self.budget.hold_back(urgency, self.clock.now() + wait);
     }
 
     /// The vendor's own count of the calls in the span of [`Limits::in_time`], everybody's together.
@@ -200,7 +201,8 @@ impl Outside {
     /// Sends one request and reads the whole answer. Any status is an answer; only the network is an error here.
     ///
     /// `op` is the vendor's method and path template (`"PATCH /users/{id}"`): a label, never a real path.
-    /// A 429 or 503 with `Retry-After` holds back everything but removals on this connection for that time.
+    /// A 429 or 503 with `Retry-After` holds back everything but removals on this connection for that time; where it answered
+    /// a removal, the others ask every two seconds until one goes through.
     ///
     /// # Errors
     /// [`CallError::Transient`] for network trouble, timeouts, and when the connection is held back or full;
@@ -224,10 +226,11 @@ impl Outside {
             .increment(1);
         metrics::histogram!("provider_seconds", "vendor" => self.vendor, "op" => op).record(took.as_secs_f64());
         tracing::debug!(connection = %self.connection, op, status, duration_ms = took.as_millis(), "outside call");
-        if let Ok(answer) = &result
-            && matches!(answer.status.as_u16(), 429 | 503)
-        {
-            self.hold_back(answer.retry_after().unwrap_or(Duration::from_secs(2)));
+        if let Ok(answer) = &result {
+            match answer.status.as_u16() {
+                429 | 503 => self.hold_back(urgency, answer.retry_after().unwrap_or(Duration::from_secs(2))),
+                _ => self.budget.went_through(urgency),
+            }
         }
         result
     }

@@ -4,13 +4,12 @@
 use std::{net::SocketAddr, path::Path};
 
 use crate::{
-    psa::{Board, LOGIN_COMPANY, Member},
+    psas::{BY_LINK, Connected, IN_TICKET, Mapping, Psa, Trigger},
     tenant::{CLIENT, DOMAIN, EXCHANGE_ADMINISTRATOR, TENANT, USER_ADMINISTRATOR},
     vendors::Vendors,
 };
 
-/// Ids of the two connections.
-pub(crate) const PSA: &str = "cw";
+/// Id of the tenant's connection.
 pub(crate) const DIRECTORY: &str = "acme-entra";
 
 /// Where the database lies, seen from the configuration.
@@ -27,36 +26,20 @@ pub(crate) fn config(listen: SocketAddr) -> String {
     )
 }
 
-/// `records.toml`: the two connections, one customer, its technicians.
-pub(crate) fn records(vendors: &Vendors, ca: &Path) -> String {
-    let (psa, directory) = (&vendors.psa, &vendors.directory);
-    let person = |id: &str, name: &str, member: i64, customers: &str| {
-        format!(
-            r#"
-[[person]]
-id = "{id}"
-name = "{name}"
-members = [{{ connection = "{PSA}", ids = ["{member}"] }}]
-customers = {customers}
-"#
-        )
-    };
-    let demo = |m: &Member, customers| person(m.identifier, &format!("{} {}", m.first, m.last), m.id, customers);
-    let crowd: String = psa.crowd.iter().map(|t| person(&t.identifier, &t.identifier, t.id, "[\"acme\"]")).collect();
-    let ca = toml::Value::String(ca.display().to_string());
-    format!(
-        r#"# Who and what exists. Secrets are not here: they lie sealed in the database.
-
-[[connection]]
-id = "{PSA}"
-kind = "connectwise"
-site = "{site}"
-company = "{LOGIN_COMPANY}"
-client_id = "{client_id}"
-public_key = "{public_key}"
-network = "private"
-ca_file = {ca}
-
+/// `records.toml`: these PSAs and the tenant, one customer, its technicians.
+pub(crate) fn records(vendors: &Vendors, psas: &[&dyn Psa], ca: &Path) -> String {
+    let connected: Vec<_> = psas.iter().map(|psa| (psa.names().connection, psa.connected())).collect();
+    let ca = quoted(&ca.display().to_string());
+    let network = format!("network = \"private\"\nca_file = {ca}\n");
+    let mut text = "# Who and what exists. Secrets are not here: they lie sealed in the database.\n".to_owned();
+    for (psa, (id, own)) in psas.iter().zip(&connected) {
+        text += &format!("\n[[connection]]\nid = \"{id}\"\nkind = \"{}\"\n", psa.names().kind);
+        own.settings.iter().for_each(|(key, value)| text += &format!("{key} = {}\n", quoted(value)));
+        text += &network;
+    }
+    let directory = &vendors.directory;
+    text += &format!(
+        r#"
 [[connection]]
 id = "{DIRECTORY}"
 kind = "entra"
@@ -66,30 +49,49 @@ credential = "secret"
 authority = "{graph}"
 graph = "{graph}"
 protected = ["{break_glass}"]
-network = "private"
-ca_file = {ca}
-
+{network}
 [[customer]]
 id = "acme"
 name = "ACME Ltd"
 jit = true
-companies = [{{ connection = "{PSA}", ids = ["{acme}"] }}]
+companies = [{companies}]
 directory = "{DIRECTORY}"
 domain = "{DOMAIN}"
-{people}"#,
-        site = psa.sim.base_url(),
-        client_id = psa.api.client_id,
-        public_key = psa.api.public_key,
+"#,
         graph = directory.sim.base_url(),
         break_glass = directory.break_glass,
-        acme = psa.acme,
-        people = demo(&psa.jane, "\"all\"") + &demo(&psa.max, "[\"acme\"]") + &crowd,
-    )
+        companies = bound(&connected, |own| own.acme),
+    );
+    let demo = [vendors.connectwise.jane, vendors.connectwise.max];
+    let jane = bound(&connected, |own| own.jane);
+    let max = bound(&connected, |own| own.max);
+    for (member, bound, customers) in [(demo[0], jane, "\"all\""), (demo[1], max, "[\"acme\"]")] {
+        text += &person(member.identifier, &format!("{} {}", member.first, member.last), &bound, customers);
+    }
+    for (n, technician) in vendors.connectwise.crowd.iter().enumerate() {
+        let name = &technician.identifier;
+        text += &person(name, name, &bound(&connected, |own| own.crowd[n]), "[\"acme\"]");
+    }
+    text
 }
 
-/// `rulebook.toml`: two policies that allow minutes, one board mapped to each; what the second one makes is chosen.
-pub(crate) fn rulebook(vendors: &Vendors, second_mode: &str) -> String {
-    let psa = &vendors.psa;
+fn person(id: &str, name: &str, bound: &str, customers: &str) -> String {
+    format!("\n[[person]]\nid = \"{id}\"\nname = \"{name}\"\nmembers = [{bound}]\ncustomers = {customers}\n")
+}
+
+/// The same company or person at each PSA.
+fn bound(connected: &[(&str, Connected)], id: impl Fn(&Connected) -> i64) -> String {
+    let at =
+        |(connection, own): &(&str, Connected)| format!("{{ connection = \"{connection}\", ids = [\"{}\"] }}", id(own));
+    connected.iter().map(at).collect::<Vec<_>>().join(", ")
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// `rulebook.toml`: two policies that allow minutes, and who asks for them; what the second one makes is chosen.
+pub(crate) fn rulebook(vendors: &Vendors, psas: &[&dyn Psa], second_mode: &str) -> String {
     let policy = |id: &str, name: &str, mode: &str, rest: &str| {
         format!(
             r#"
@@ -106,37 +108,45 @@ max_length = "8h"
 "#
         )
     };
-    let mapping = |id: &str, policy: &str, board: &Board| {
-        format!(
-            r#"
-[[mapping]]
-id = "{id}"
-connection = "{PSA}"
-boards = ["{}"]
-trigger_statuses = ["{}"]
-policy = "{policy}"
-length_field = "{}"
-statuses = {{ granted = "{}", refused = "{}", ended = "{}" }}
-"#,
-            board.id, board.requested, psa.length_field, board.active, board.refused, board.done
-        )
-    };
     let link = format!("entitlements = [\"role:{EXCHANGE_ADMINISTRATOR}\"]\ndelivery = \"claim-link\"");
     let ticket = format!(
         "entitlements = [\"role:{USER_ADMINISTRATOR}\", \"group:{}\"]\n\
          delivery = \"ticket\"\nticket_readers_may_use_it = true",
         vendors.directory.group
     );
-    [
-        "# What may be given, and which tickets ask for it.\n\n\
-         [[technician_group]]\nid = \"technicians\"\nname = \"Technicians\"\nmembers = \"all\"\n"
-            .to_owned(),
-        policy("exchange", "Exchange administrator", "standard", &link),
-        policy("migration", "User administrator with migration tools", second_mode, &ticket),
-        mapping("help-desk", "exchange", &psa.help_desk),
-        mapping("projects", "migration", &psa.projects),
-    ]
-    .concat()
+    let head = "# What may be given, and which tickets ask for it.\n\n\
+                [[technician_group]]\nid = \"technicians\"\nname = \"Technicians\"\nmembers = \"all\"\n";
+    let mut text = head.to_owned()
+        + &policy(BY_LINK, "Exchange administrator", "standard", &link)
+        + &policy(IN_TICKET, "User administrator with migration tools", second_mode, &ticket);
+    for psa in psas {
+        for mapping in psa.connected().mappings {
+            text += &written(psa.names().connection, &mapping);
+        }
+    }
+    text
+}
+
+fn written(connection: &str, mapping: &Mapping) -> String {
+    let Mapping { id, board, trigger, length_field, policy } = mapping;
+    let trigger = match trigger {
+        Trigger::Status => format!("trigger_statuses = [\"{}\"]", board.requested),
+        Trigger::Field(field, value) => format!("trigger_field = {{ field = \"{field}\", values = [\"{value}\"] }}"),
+        Trigger::Board => "trigger_board = true".to_owned(),
+    };
+    format!(
+        r#"
+[[mapping]]
+id = "{id}"
+connection = "{connection}"
+boards = ["{}"]
+{trigger}
+policy = "{policy}"
+length_field = "{length_field}"
+statuses = {{ granted = "{}", refused = "{}", ended = "{}" }}
+"#,
+        board.id, board.active, board.refused, board.done
+    )
 }
 
 #[cfg(test)]
@@ -149,15 +159,23 @@ mod tests {
     };
 
     use super::*;
-    use crate::{clock::MovableClock, sandbox::Plan};
+    use crate::{
+        clock::MovableClock,
+        sandbox::{Plan, Psas},
+    };
 
     #[tokio::test]
     async fn the_seeded_documents_are_accepted() {
-        let vendors =
-            Vendors::start(&MovableClock::new(Duration::ZERO), &Plan { crowd: 2, ..Plan::default() }).await.unwrap();
-        Records::parse(&records(&vendors, Path::new("/a \"quoted\" place/ca.pem"))).unwrap();
-        for mode in ["standard", "burner"] {
-            Rulebook::parse(&rulebook(&vendors, mode)).unwrap();
+        let plan = Plan { crowd: 2, ..Plan::default() };
+        let vendors = Vendors::start(&MovableClock::new(Duration::ZERO), &plan).await.unwrap();
+        for psas in [Psas::All, Psas::ConnectWise] {
+            let psas = vendors.psas(psas);
+            let records = Records::parse(&records(&vendors, &psas, Path::new("/a \"quoted\" place/ca.pem"))).unwrap();
+            assert_eq!(records.people.len(), 4);
+            assert!(records.people.iter().all(|person| person.members.len() == psas.len()));
+            for mode in ["standard", "burner"] {
+                Rulebook::parse(&rulebook(&vendors, &psas, mode)).unwrap();
+            }
         }
         let listen = "127.0.0.1:8080".parse().unwrap();
         Config::parse(&config(listen), Path::new("/somewhere/latchkey.toml"), None).unwrap();

@@ -20,8 +20,8 @@ use totp_rs::Secret as Base32;
 
 use crate::{
     clock::MovableClock,
-    documents::{self, DATA_DIR, DIRECTORY, PSA},
-    psa::Member,
+    documents::{self, DATA_DIR, DIRECTORY},
+    psas::connectwise::Member,
     sandbox::{DemoPerson, Plan},
     vendors::Vendors,
 };
@@ -43,16 +43,22 @@ pub(crate) async fn install(
     let ca = data.join("ca.pem");
     vendors.write_ca(&ca)?;
     let config = write(data, CONFIG, &(documents::config(listen) + &plan.settings))?;
-    let records = write(data, "records.toml", &documents::records(vendors, &ca))?;
-    let rulebook = write(data, "rulebook.toml", &documents::rulebook(vendors, plan.mode))?;
+    let psas = vendors.psas(plan.psas);
+    let records = write(data, "records.toml", &documents::records(vendors, &psas, &ca))?;
+    let rulebook = write(data, "rulebook.toml", &documents::rulebook(vendors, &psas, plan.mode))?;
     std::fs::create_dir(data.join(DATA_DIR)).context("the database's directory cannot be made")?;
     let desk = Desk { config: &config, clock };
     desk.run(&["records", "load", &records], "").await?;
     desk.run(&["rulebook", "load", &rulebook], "").await?;
-    desk.run(&["secret", "set", &format!("{PSA}/private-key")], &vendors.psa.api.private_key).await?;
     desk.run(&["secret", "set", &format!("{DIRECTORY}/client-secret")], &vendors.directory.client_secret).await?;
-    desk.run(&["webhook", "sync", PSA], "").await?;
-    Ok([desk.enroll(vendors.psa.jane).await?, desk.enroll(vendors.psa.max).await?])
+    for psa in psas {
+        let id = psa.names().connection;
+        for (name, value) in psa.connected().secrets {
+            desk.run(&["secret", "set", &format!("{id}/{name}")], &value).await?;
+        }
+        desk.run(&["webhook", "sync", id], "").await?;
+    }
+    Ok([desk.enroll(vendors.connectwise.jane).await?, desk.enroll(vendors.connectwise.max).await?])
 }
 
 fn write(data: &Path, name: &str, text: &str) -> anyhow::Result<String> {

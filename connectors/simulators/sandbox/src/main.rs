@@ -1,5 +1,5 @@
-//! The whole story on one machine: a pretend ConnectWise PSA, a pretend Entra tenant, small web
-//! pages for both, and the real service as a child process with a clock that can be moved.
+//! The whole story on one machine: a pretend ConnectWise PSA, Autotask PSA and HaloPSA, a pretend Entra tenant, small web
+//! pages for each, and the real service as a child process with a clock that can be moved.
 //!
 //! Everything listens on loopback only and is gone when this process ends. What is weaker here than
 //! in the shipped binary (the movable clock, secrets on show) exists in this package alone.
@@ -12,7 +12,7 @@ mod documents;
 mod install;
 mod kills;
 mod pages;
-mod psa;
+mod psas;
 mod run;
 mod sandbox;
 mod service;
@@ -31,7 +31,7 @@ use child::ChildOptions;
 use clap::{Args, Parser, Subcommand};
 
 #[derive(Debug, Parser)]
-#[command(name = "latchkey-sandbox", about = "Latchkey with a pretend PSA and a pretend tenant, on this machine alone")]
+#[command(name = "latchkey-sandbox", about = "Latchkey with pretend PSAs and a pretend tenant, on this machine alone")]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

@@ -38,10 +38,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
 fn welcome(sandbox: &Sandbox, pages: SocketAddr) -> String {
     let jane = &sandbox.jane;
     format!(
-        "\n  Latchkey sandbox: a pretend PSA, a pretend tenant, the real service\n\n\
+        "\n  Latchkey sandbox: three pretend PSAs, a pretend tenant, the real service\n\n\
          \x20 Front page       http://{pages}/\n\
-         \x20 Pretend PSA      http://{pages}/psa        open a ticket, press Request access\n\
-         \x20 Pretend tenant   http://{pages}/tenant     see what became of it\n\
+         \x20 ConnectWise PSA  http://{pages}/connectwise   open a ticket, press Request access\n\
+         \x20 Autotask PSA     http://{pages}/autotask      set its status, queue or field\n\
+         \x20 HaloPSA          http://{pages}/halopsa       press the action Request JIT access\n\
+         \x20 Entra tenant     http://{pages}/tenant        see what became of it\n\
          \x20 The service      {service}/\n\n\
          \x20 Sign in as       {id}   ({name})\n\
          \x20 Password         {password}\n\

@@ -16,14 +16,22 @@ use tempfile::TempDir;
 use crate::{
     clock::MovableClock,
     install::{CONFIG, install},
-    psa::Member,
+    psas::{Psa, connectwise::Member},
     service::Service,
     vendors::Vendors,
 };
 
+/// Which of the PSAs the service is connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Psas {
+    All,
+    ConnectWise,
+}
+
 /// How one sandbox differs from another.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
+    pub(crate) psas: Psas,
     /// What the pretend tenant has paid for.
     pub(crate) licence: Licence,
     /// Technicians beside Jane and Max. They ask, and sign in nowhere.
@@ -36,7 +44,7 @@ pub(crate) struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { licence: Licence::P2, crowd: 0, mode: "standard", settings: String::new() }
+        Self { psas: Psas::All, licence: Licence::P2, crowd: 0, mode: "standard", settings: String::new() }
     }
 }
 
@@ -47,6 +55,7 @@ pub(crate) struct Sandbox {
     pub(crate) service: Service,
     pub(crate) jane: DemoPerson,
     pub(crate) max: DemoPerson,
+    connected: Psas,
     data: Data,
 }
 
@@ -70,11 +79,16 @@ impl Sandbox {
         let people = install(data.path(), listen, &vendors, &clock, plan).await;
         let [jane, max] = people.context("the service was not installed")?;
         let service = Service::new(data.path(), listen, clock.clone());
-        Ok(Self { clock, vendors, service, jane, max, data })
+        Ok(Self { clock, vendors, service, jane, max, connected: plan.psas, data })
     }
 
     pub(crate) fn people(&self) -> [&DemoPerson; 2] {
         [&self.jane, &self.max]
+    }
+
+    /// Those that the service is connected to.
+    pub(crate) fn psas(&self) -> Vec<&dyn Psa> {
+        self.vendors.psas(self.connected)
     }
 
     /// The configuration that the service and its commands are given.

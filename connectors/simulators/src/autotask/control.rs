@@ -38,6 +38,14 @@ pub const API_USER: i64 = 7;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused(pub Vec<String>);
 
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(" "))
+    }
+}
+
+impl std::error::Error for Refused {}
+
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         match refusal {
@@ -168,6 +176,11 @@ impl Autotask {
         })
     }
 
+    /// Numbers of all tickets, oldest first.
+    pub fn ticket_ids(&self) -> Vec<i64> {
+        self.with(|state| state.tickets.keys().copied().collect())
+    }
+
     /// The ticket as REST shows it.
     pub fn ticket(&self, id: i64) -> Option<Value> {
         let settings = self.shared.settings();
@@ -181,6 +194,19 @@ impl Autotask {
             notes.cloned().map(Value::Object).collect()
         };
         self.with(of)
+    }
+
+    /// The ticket's history as REST shows it, oldest first.
+    pub fn history(&self, ticket: i64) -> Vec<Value> {
+        self.with(|state| {
+            let entries = state.history.values().filter(|entry| entry["ticketID"] == ticket);
+            entries.cloned().map(Value::Object).collect()
+        })
+    }
+
+    /// What people read instead of a picklist's number.
+    pub fn label(&self, list: &str, value: i64) -> String {
+        self.with(|state| state.label(list, value))
     }
 
     /// The webhooks as REST shows them.

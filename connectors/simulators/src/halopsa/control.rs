@@ -261,6 +261,11 @@ impl HaloPsa {
         self.at_desk(self.agent_saver(agent), |desk| Ok(tickets::create(desk, &new.0)?.0))
     }
 
+    /// Numbers of all tickets that were not deleted, oldest first.
+    pub fn ticket_ids(&self) -> Vec<i64> {
+        self.with(|i| i.tickets.values().filter(|t| !t.is_deleted).map(|t| t.id).collect())
+    }
+
     /// The ticket as REST shows it in full; `None` when it is gone.
     pub fn ticket(&self, id: i64) -> Option<Value> {
         let behaviour = lock(&self.shared.behaviour).clone();

@@ -46,9 +46,9 @@ pub(super) async fn clicks(place: &Place, many: usize) -> anyhow::Result<Waited>
     let vendors = &place.sandbox.vendors;
     let told = Told::default();
     let tells = told.clone();
-    vendors.psa.sim.faults().add(Fault::when(is_credentials, Act::after(move |_| tells.now())));
+    vendors.connectwise.sim.faults().add(Fault::when(is_credentials, Act::after(move |_| tells.now())));
     let time = VendorTime::default();
-    time.listen(vendors.psa.sim.faults());
+    time.listen(vendors.connectwise.sim.faults());
     time.listen(vendors.directory.sim.faults());
     let Waited { mut whole, mut own } = Waited::default();
     for n in 0..many {
@@ -58,7 +58,7 @@ pub(super) async fn clicks(place: &Place, many: usize) -> anyhow::Result<Waited>
     }
     whole.sort();
     own.sort();
-    vendors.psa.sim.faults().clear();
+    vendors.connectwise.sim.faults().clear();
     vendors.directory.sim.faults().clear();
     Ok(Waited { whole, own })
 }
@@ -84,12 +84,12 @@ fn is_credentials(call: &Call) -> bool {
 
 /// A ticket whose technician has the credentials.
 pub(super) async fn granted(place: &Place) -> anyhow::Result<i64> {
-    let faults = place.sandbox.vendors.psa.sim.faults();
+    let faults = place.sandbox.vendors.connectwise.sim.faults();
     let told = Told::default();
     let tells = told.clone();
     faults.add(Fault::when(is_credentials, Act::after(move |_| tells.now())));
     let (ticket, ..) = click(place, &told, 0).await?;
-    let psa = &place.sandbox.vendors.psa;
+    let psa = &place.sandbox.vendors.connectwise;
     // Its status is set once the note has been read back.
     while psa.status_of(ticket) != Some(psa.projects.active) {
         tokio::time::sleep(LOOK_AGAIN).await;
@@ -99,7 +99,7 @@ pub(super) async fn granted(place: &Place) -> anyhow::Result<i64> {
 
 /// The `n`th technician in turn asks in a new ticket; answers when they did, and when they could read the password.
 async fn click(place: &Place, told: &Told, n: usize) -> anyhow::Result<(i64, Instant, Instant)> {
-    let psa = &place.sandbox.vendors.psa;
+    let psa = &place.sandbox.vendors.connectwise;
     let technician = &psa.crowd[n % psa.crowd.len()].identifier;
     let ticket = psa.open_ticket("A mailbox has vanished", psa.projects, psa.acme, psa.jane)?;
     // That the ticket was opened is told too, and worked off first: the click is what is measured.
@@ -119,6 +119,6 @@ async fn click(place: &Place, told: &Told, n: usize) -> anyhow::Result<(i64, Ins
 }
 
 fn psa_notes(place: &Place, ticket: i64) -> String {
-    let notes = place.sandbox.vendors.psa.msp.notes(ticket);
+    let notes = place.sandbox.vendors.connectwise.msp.notes(ticket);
     notes.iter().filter_map(|note| note["text"].as_str()).collect::<Vec<_>>().join(" | ")
 }

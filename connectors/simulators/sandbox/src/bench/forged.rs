@@ -42,7 +42,7 @@ async fn forged(
     bare: f64,
     table: &mut Table,
 ) -> anyhow::Result<()> {
-    let requests = load::make(&place.sandbox.vendors.psa, like, 1, many, proof)?;
+    let requests = load::make(&place.sandbox.vendors.connectwise, like, 1, many, proof)?;
     let (log, stored, calls) = (place.log()?.len(), place.written()?, place.sandbox.service.calls().await?);
     let (each, sent) = storm(place, requests).await?;
     ensure!(!sent.statuses.contains_key(&202), "a forged delivery was accepted: {:?}", sent.statuses);

@@ -77,7 +77,7 @@ fn show(
 
 /// A delivery of the PSA's own that the service has recorded and worked off.
 pub(super) async fn a_delivery(place: &Place) -> anyhow::Result<Delivery> {
-    let psa = &place.sandbox.vendors.psa;
+    let psa = &place.sandbox.vendors.connectwise;
     let ticket = psa.open_ticket("Something to talk about", psa.help_desk, psa.acme, psa.jane)?;
     psa.msp.acting(psa.jane.identifier).touch(ticket)?;
     psa.sim.settled().await;
@@ -87,7 +87,7 @@ pub(super) async fn a_delivery(place: &Place) -> anyhow::Result<Delivery> {
 }
 
 async fn restart(place: &Place, between: Between) -> anyhow::Result<()> {
-    let faults = place.sandbox.vendors.psa.sim.faults();
+    let faults = place.sandbox.vendors.connectwise.sim.faults();
     faults.clear();
     place.sandbox.service.kill().await?;
     place.start(between).await?;
@@ -98,6 +98,6 @@ async fn restart(place: &Place, between: Between) -> anyhow::Result<()> {
 }
 
 async fn storm(place: &Place, like: &Delivery, from: usize, many: usize, connections: usize) -> anyhow::Result<Sent> {
-    let requests = load::make(&place.sandbox.vendors.psa, like, from, many, Proof::Signed)?;
+    let requests = load::make(&place.sandbox.vendors.connectwise, like, from, many, Proof::Signed)?;
     load::send(place.sandbox.service.address(), requests, connections).await?.only(202)
 }

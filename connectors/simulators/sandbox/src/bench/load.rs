@@ -19,7 +19,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::psa::Psa;
+use crate::psas::connectwise::Desk;
 
 /// What came of it.
 #[derive(Debug)]
@@ -73,7 +73,13 @@ pub(super) enum Proof {
 }
 
 /// Deliveries like one that the PSA has sent, each with a message id of its own, from number `from` on.
-pub(super) fn make(psa: &Psa, like: &Delivery, from: usize, many: usize, proof: Proof) -> anyhow::Result<Vec<Vec<u8>>> {
+pub(super) fn make(
+    psa: &Desk,
+    like: &Delivery,
+    from: usize,
+    many: usize,
+    proof: Proof,
+) -> anyhow::Result<Vec<Vec<u8>>> {
     let url = Url::parse(&like.url)?;
     let body = std::str::from_utf8(&like.body)?;
     let id = serde_json::from_str::<serde_json::Value>(body)?["MessageId"].as_str().map(str::to_owned);

@@ -9,7 +9,7 @@ use latchkey_simulators::graph::Licence;
 use super::engine::Engine;
 use crate::{
     child::Between,
-    sandbox::{Plan, Sandbox, free_port},
+    sandbox::{Plan, Psas, Sandbox, free_port},
 };
 
 /// Technicians who ask.
@@ -33,6 +33,7 @@ impl Place {
             licence: Licence::Free,
             crowd: TECHNICIANS,
             mode: "burner",
+            psas: Psas::ConnectWise,
             // Deliveries from many sources come through a proxy.
             settings: format!("metrics_listen = \"{metrics}\"\ntrusted_proxies = [\"127.0.0.1\"]\n{}", engine.fresh()?),
         };

@@ -1,6 +1,11 @@
 //! The service at rest: its memory, and what it does in a minute in which nothing happens.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
 
 use super::{
     BenchOptions,
@@ -16,6 +21,12 @@ use crate::child::Between;
 /// What comes after a start is over by then.
 const SETTLED: Duration = Duration::from_secs(15);
 
+/// Nothing for so long is at rest: what failed is tried again sooner.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// No backlog may take longer.
+const WITHIN: Duration = Duration::from_secs(900);
+
 const MEMORY_MIB: f64 = 40.0;
 
 /// Percent of one core.
@@ -28,7 +39,7 @@ pub(super) async fn memory(engine: Engine, options: &BenchOptions, table: &mut T
     let now = idle_memory(&place).await?;
     table.at_most("memory, idle", Figure::new(now, "MiB", 1), MEMORY_MIB)?;
     let like = intake::a_delivery(&place).await?;
-    let requests = load::make(&place.sandbox.vendors.psa, &like, 1, options.deliveries, Proof::Signed)?;
+    let requests = load::make(&place.sandbox.vendors.connectwise, &like, 1, options.deliveries, Proof::Signed)?;
     load::send(place.sandbox.service.address(), requests, CONNECTIONS).await?.only(202)?;
     let (_, most) = process::memory(place.sandbox.service.pid().await?)?;
     table.fact(&format!("memory, most under {} deliveries", options.deliveries), &format!("{:.1} MiB", mib(most)))?;
@@ -79,6 +90,25 @@ pub(super) async fn nothing_happens(place: &Place, seconds: u64) -> anyhow::Resu
     let cpu = process::cpu(pid)? - cpu;
     let calls = more(&place.sandbox.service.calls().await?, &calls);
     Ok((100.0 * cpu.as_secs_f64() / time.as_secs_f64(), calls))
+}
+
+/// Until what was left to do is done: seconds in which the store is asked nothing.
+pub(super) async fn until_nothing_happens(place: &Place) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut before = place.sandbox.service.calls().await?;
+    loop {
+        tokio::time::sleep(SILENCE).await;
+        let now = place.sandbox.service.calls().await?;
+        if more(&now, &before).is_empty() {
+            return Ok(());
+        }
+        ensure!(
+            started.elapsed() < WITHIN,
+            "the service does not come to rest; see {}",
+            place.sandbox.service.log().display()
+        );
+        before = now;
+    }
 }
 
 /// What was counted since.

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::crowd::Asked;
 use crate::{
-    psa::Board,
+    psas::Board,
     sandbox::Sandbox,
     tenant::{Directory, TENANT},
     vendors::Vendors,
@@ -97,12 +97,12 @@ impl Told {
 
 /// The board a request was made on.
 pub(super) const fn board(vendors: &Vendors, asked: &Asked) -> Board {
-    if asked.is_burner { vendors.psa.projects } else { vendors.psa.help_desk }
+    if asked.is_burner { vendors.connectwise.projects } else { vendors.connectwise.help_desk }
 }
 
 /// Every ticket knows how it ended, and no account of ours opens anything.
 pub(super) fn is_over(sandbox: &Sandbox, asked: &[Asked]) -> bool {
-    let psa = &sandbox.vendors.psa;
+    let psa = &sandbox.vendors.connectwise;
     asked.iter().all(|a| Told::of(&psa.msp.notes(a.ticket)).is_over())
         && ours(&sandbox.vendors.directory).iter().all(|user| left(&sandbox.vendors.directory, user).is_none())
 }
@@ -135,7 +135,7 @@ impl Counted {
     fn tickets(&mut self, vendors: &Vendors, asked: &[Asked]) {
         for asked in asked {
             let ticket = asked.ticket;
-            let told = Told::of(&vendors.psa.msp.notes(ticket));
+            let told = Told::of(&vendors.connectwise.msp.notes(ticket));
             self.notes += told.notes;
             self.granted += told.granted;
             self.refused += told.refused;
@@ -186,7 +186,7 @@ impl Counted {
         }
         let could_be = |by: &str, is_burner: bool| {
             let mine = asked.iter().filter(|a| a.by == by && a.is_burner == is_burner);
-            mine.filter(|a| Told::of(&vendors.psa.msp.notes(a.ticket)).refused == 0).count()
+            mine.filter(|a| Told::of(&vendors.connectwise.msp.notes(a.ticket)).refused == 0).count()
         };
         let technicians: BTreeSet<&str> = asked.iter().map(|a| a.by.as_str()).collect();
         for by in technicians {
@@ -233,7 +233,7 @@ impl Counted {
         let store = engine.store();
         let recorded = store.deliveries(false, ALL).await?;
         let known: BTreeSet<&str> = recorded.iter().map(|d| d.event.message_id.as_str()).collect();
-        let sent = sandbox.vendors.psa.sim.deliveries();
+        let sent = sandbox.vendors.connectwise.sim.deliveries();
         self.callbacks = sent.len();
         self.untaken = sent.iter().filter(|d| d.status != Some(202)).count();
         for id in sent.iter().filter(|d| d.status == Some(202)).filter_map(message) {
@@ -317,13 +317,13 @@ mod tests {
     async fn vendors() -> (Vendors, Asked) {
         let plan = Plan { crowd: 1, licence: Licence::Free, ..Plan::default() };
         let vendors = Vendors::start(&MovableClock::new(Duration::ZERO), &plan).await.unwrap();
-        let psa = &vendors.psa;
+        let psa = &vendors.connectwise;
         let ticket = psa.open_ticket("Broken", psa.help_desk, psa.acme, psa.jane).unwrap();
         (vendors, Asked { ticket, by: "tech001".to_owned(), is_burner: false })
     }
 
     fn note(vendors: &Vendors, ticket: i64, text: &str) {
-        vendors.psa.msp.acting("LatchkeyApi").add_note(ticket, text, Tab::Internal).unwrap();
+        vendors.connectwise.msp.acting("LatchkeyApi").add_note(ticket, text, Tab::Internal).unwrap();
     }
 
     fn counted(vendors: &Vendors, asked: &Asked) -> (usize, usize, usize) {

@@ -9,7 +9,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use super::count;
 use crate::{
     install::typed,
-    psa::{Board, LENGTHS},
+    psas::{Board, LENGTHS},
     sandbox::Sandbox,
 };
 
@@ -66,7 +66,7 @@ impl<'s> Crowd<'s> {
 
     /// Somebody opens a ticket and asks.
     fn ask(&mut self) -> anyhow::Result<()> {
-        let psa = &self.sandbox.vendors.psa;
+        let psa = &self.sandbox.vendors.connectwise;
         let by = &psa.crowd[self.dice.random_range(0..psa.crowd.len())].identifier;
         let is_burner = self.dice.random_range(0..3) == 0;
         let board: Board = if is_burner { psa.projects } else { psa.help_desk };
@@ -80,7 +80,7 @@ impl<'s> Crowd<'s> {
 
     /// Somebody closes a ticket that has access.
     fn close(&mut self) -> anyhow::Result<()> {
-        let psa = &self.sandbox.vendors.psa;
+        let psa = &self.sandbox.vendors.connectwise;
         let has_access = |asked: &&Asked| psa.status_of(asked.ticket) == Some(board(self.sandbox, asked).active);
         let Some(asked) = self.asked.iter().rev().take(10).find(has_access) else { return Ok(()) };
         psa.msp.acting(&asked.by).close(asked.ticket)?;

@@ -16,7 +16,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
     Options,
-    sandbox::{Plan, Sandbox},
+    sandbox::{Plan, Psas, Sandbox},
 };
 use crowd::Crowd;
 use show::Table;
@@ -61,7 +61,7 @@ struct Happened {
 pub(crate) async fn run(options: &Options, kills: u32) -> anyhow::Result<()> {
     let seed = options.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
     writeln!(io::stdout(), "\n  {kills} times kill -9, under load. The dice begin at --seed {seed}.")?;
-    let plan = Plan { crowd: TECHNICIANS, mode: "burner", ..Plan::default() };
+    let plan = Plan { crowd: TECHNICIANS, mode: "burner", psas: Psas::ConnectWise, ..Plan::default() };
     let sandbox = Sandbox::set_up(options.data.as_deref(), &plan).await?;
     // The tenant lets an application delete for good, so that what a burner leaves behind can be counted.
     sandbox.vendors.directory.sim.knobs(|knobs| knobs.permanent_delete_app_allowed = true);
@@ -141,7 +141,7 @@ async fn come_to_rest(sandbox: &Sandbox, crowd: &mut Crowd<'_>) -> anyhow::Resul
     while passed < end {
         passed += pass(sandbox).await?;
     }
-    sandbox.vendors.psa.sim.settled().await;
+    sandbox.vendors.connectwise.sim.settled().await;
     Ok(())
 }
 

@@ -7,7 +7,12 @@ use latchkey_contract::Clock as _;
 use latchkey_simulators::server::{Request, Response};
 
 use super::{field, page, see_other, show, trouble};
-use crate::sandbox::{DemoPerson, Sandbox};
+use crate::{
+    psas::{Names, Psa},
+    sandbox::{DemoPerson, Psas, Sandbox},
+    tenant::TENANT,
+    vendors::Vendors,
+};
 
 /// What one press of a button may move the clock by.
 const LARGEST_MOVE_MIN: u64 = 7 * 24 * 60;
@@ -29,8 +34,21 @@ struct Front<'a> {
     log: String,
     data: String,
     people: Vec<Person<'a>>,
-    tickets: usize,
+    psas: Vec<Desk>,
     accounts: usize,
+}
+
+/// A PSA, and how many tickets it has.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) names: &'static Names,
+    pub(super) tickets: usize,
+}
+
+/// All of them.
+pub(super) fn desks(vendors: &Vendors) -> Vec<Desk> {
+    let desk = |psa: &dyn Psa| Desk { names: psa.names(), tickets: psa.ticket_ids().len() };
+    vendors.psas(Psas::All).into_iter().map(desk).collect()
 }
 
 #[derive(Debug)]
@@ -52,8 +70,8 @@ pub(super) async fn show(sandbox: &Sandbox) -> Response {
             log: sandbox.service.log().display().to_string(),
             data: sandbox.data().display().to_string(),
             people: sandbox.people().into_iter().map(|who| Person { code: who.code(now), who }).collect(),
-            tickets: sandbox.vendors.psa.msp.ticket_ids().len(),
-            accounts: sandbox.vendors.directory.sim.users(crate::tenant::TENANT).len(),
+            psas: desks(&sandbox.vendors),
+            accounts: sandbox.vendors.directory.sim.users(TENANT).len(),
         },
     )
 }

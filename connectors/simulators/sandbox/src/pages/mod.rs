@@ -1,9 +1,12 @@
-//! The sandbox's own web pages: the front page, the pretend PSA, the pretend tenant.
+//! The sandbox's own web pages: the front page, the pretend PSAs, the pretend tenant.
 //!
 //! Plain forms, no scripts. The pages listen on loopback, and answer only to requests that were
 //! meant for them: another site in the same browser can neither read them nor press their buttons.
 
+mod autotask;
+mod connectwise;
 mod front;
+mod halopsa;
 mod psa;
 mod show;
 mod tenant;
@@ -18,6 +21,7 @@ use crate::{
     sandbox::Sandbox,
     vendors::{Noted, Vendors},
 };
+use psa::Pages;
 
 const STYLE: &str = include_str!("../../templates/style.css");
 
@@ -72,20 +76,21 @@ async fn route(site: &Site, request: &Request) -> Response {
         (Site::Whole(sandbox), ("POST", ["clock"])) => front::move_clock(sandbox, request).await,
         (Site::Whole(sandbox), ("POST", ["service", "kill"])) => front::kill(sandbox).await,
         (Site::Whole(sandbox), ("POST", ["service", "start"])) => front::start(sandbox).await,
-        (Site::Vendors(_, noted), ("GET", [])) => vendors::show(noted),
+        (Site::Vendors(vendors, noted), ("GET", [])) => vendors::show(vendors, noted),
         _ => of_the_vendors(site.vendors(), wanted, request),
     }
 }
 
 fn of_the_vendors(vendors: &Vendors, wanted: (&str, &[&str]), request: &Request) -> Response {
+    let psas: [&dyn Pages; 3] = [&vendors.connectwise, &vendors.autotask, &vendors.halopsa];
+    let (method, segments) = wanted;
+    if let [first, below @ ..] = segments
+        && let Some(psa) = psas.into_iter().find(|psa| psa.names().kind == *first)
+    {
+        return psa::route(psa, (method, below), request);
+    }
     match wanted {
         ("GET", ["style.css"]) => Response::bytes(200, "text/css; charset=utf-8", STYLE),
-        ("GET", ["psa"]) => psa::tickets(vendors),
-        ("POST", ["psa", "tickets"]) => psa::open(vendors, request),
-        ("GET", ["psa", "tickets", id]) => psa::ticket(vendors, id),
-        ("POST", ["psa", "tickets", id, "request"]) => psa::request_access(vendors, id, request),
-        ("POST", ["psa", "tickets", id, "close"]) => psa::close(vendors, id),
-        ("POST", ["psa", "tickets", id, "reopen"]) => psa::reopen(vendors, id),
         ("GET", ["tenant"]) => tenant::accounts(vendors),
         ("GET", ["tenant", "sign-in"]) => tenant::sign_in_form(vendors),
         ("POST", ["tenant", "sign-in"]) => tenant::sign_in(vendors, request),

@@ -1,177 +1,264 @@
-//! The pretend PSA's pages: the list of tickets, and a ticket with its notes and buttons.
+//! What the pretend PSAs' pages have in common: the list of tickets, a ticket with its notes, and what Jane does to it.
+//! What a ticket has beside that, and how it asks, is each vendor's own.
+
+use std::fmt;
 
 use askama::Template;
-use latchkey_simulators::connectwise::Refused;
 use latchkey_simulators::server::{Request, Response};
 use serde_json::Value;
 
-use super::{field, page, see_other, show, show::Piece, trouble};
-use crate::{
-    psa::{LENGTHS, Psa},
-    vendors::Vendors,
-};
+use super::{field, page, see_other, show::Piece, trouble};
+use crate::psas::{Names, Psa};
+
+/// No PSA takes a longer one.
+const SUMMARY: usize = 100;
+const NOTE: usize = 2000;
+
+/// One PSA's pages.
+pub(super) trait Pages: Psa {
+    fn words(&self) -> Words;
+
+    /// `None` when there is no such ticket.
+    fn row(&self, ticket: i64) -> Option<Row>;
+
+    /// A ticket's page: as it goes on by itself, or standing still to be written on.
+    fn ticket(&self, row: Row, stands_still: bool) -> Response;
+
+    /// Jane opens a ticket of ACME, or of the company that is no customer.
+    fn open(&self, summary: &str, board: &str, is_acme: bool) -> Result<i64, Refused>;
+
+    /// What Jane does beside writing notes; `None` when the vendor has no such button.
+    fn act(&self, ticket: i64, act: &str, form: &Request) -> Option<Result<(), Refused>>;
+
+    /// Jane writes a note that no customer sees.
+    fn write_note(&self, ticket: i64, text: &str) -> Result<(), Refused>;
+}
+
+/// What the vendor calls things.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Words {
+    pub(super) summary: &'static str,
+    pub(super) board: &'static str,
+    pub(super) company: &'static str,
+    /// The boards to choose from: what the form sends, and what is read.
+    pub(super) boards: &'static [(&'static str, &'static str)],
+}
+
+/// The vendor's own answer.
+#[derive(Debug)]
+pub(super) struct Refused(pub(super) String);
+
+impl<E: fmt::Display> From<E> for Refused {
+    fn from(said: E) -> Self {
+        Self(said.to_string())
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) id: i64,
+    /// As the vendor writes it.
+    pub(super) number: String,
+    pub(super) summary: String,
+    pub(super) board: String,
+    pub(super) company: String,
+    pub(super) status: String,
+    pub(super) is_closed: bool,
+}
+
+/// What each ticket's page shows.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) names: &'static Names,
+    pub(super) words: Words,
+    pub(super) row: Row,
+    pub(super) owner: String,
+    pub(super) notes: Vec<Note>,
+    pub(super) trail: Vec<Change>,
+    /// The page is drawn again by itself, so that nothing can be written on it.
+    pub(super) is_moving: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Note {
+    pub(super) by: String,
+    pub(super) at: String,
+    pub(super) edited: Option<String>,
+    pub(super) is_internal: bool,
+    pub(super) text: Vec<Piece>,
+}
+
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) at: String,
+    pub(super) by: String,
+    pub(super) text: String,
+}
 
 #[derive(Debug, Template)]
 #[template(path = "tickets.html")]
 struct Tickets {
+    names: &'static Names,
+    words: Words,
     rows: Vec<Row>,
 }
 
-#[derive(Debug)]
-struct Row {
-    id: i64,
-    summary: String,
-    board: String,
-    company: String,
-    status: String,
-    is_closed: bool,
-}
-
-#[derive(Debug, Template)]
-#[template(path = "ticket.html")]
-struct Ticket {
-    row: Row,
-    owner: String,
-    length: String,
-    updated: String,
-    updated_by: String,
-    notes: Vec<Note>,
-    trail: Vec<Change>,
-    lengths: &'static [&'static str],
-    asks: bool,
-    is_moving: bool,
-}
-
-#[derive(Debug)]
-struct Note {
-    by: String,
-    at: String,
-    edited: Option<String>,
-    is_internal: bool,
-    text: Vec<Piece>,
-}
-
-/// The PSA's own page of a ticket, as the service links to it. It is not played: ours takes its place.
-fn own_page(psa: &Psa, address: &str) -> Option<String> {
-    let query = address.strip_prefix(&psa.sim.base_url())?.split_once("service_recid=")?.1;
-    let id: i64 = query.split('&').next()?.parse().ok()?;
-    Some(format!("/psa/tickets/{id}"))
-}
-
-#[derive(Debug)]
-struct Change {
-    at: String,
-    by: String,
-    text: String,
-}
-
-pub(super) fn tickets(vendors: &Vendors) -> Response {
-    let msp = &vendors.psa.msp;
-    let rows = msp.ticket_ids().into_iter().rev().filter_map(|id| msp.ticket(id)).map(|t| row(&t)).collect();
-    page(200, &Tickets { rows })
-}
-
-pub(super) fn ticket(vendors: &Vendors, id: &str) -> Response {
-    let psa = &vendors.psa;
-    let found = id.parse().ok().and_then(|id| psa.msp.ticket(id));
-    match found {
-        Some(ticket) => page(200, &whole(psa, &ticket)),
-        None => trouble(404, "There is no such ticket."),
+/// The pages below the PSA's own address.
+pub(super) fn route(psa: &dyn Pages, wanted: (&str, &[&str]), request: &Request) -> Response {
+    let found = |id: &str| id.parse().ok().and_then(|id| psa.row(id));
+    match wanted {
+        ("GET", []) => list(psa),
+        ("POST", ["tickets"]) => open(psa, request),
+        ("GET", ["tickets", id]) => found(id).map_or_else(no_ticket, |row| psa.ticket(row, false)),
+        ("GET", ["tickets", id, "edit"]) => found(id).map_or_else(no_ticket, |row| psa.ticket(row, true)),
+        ("POST", ["tickets", id, act]) => found(id).map_or_else(no_ticket, |row| acted(psa, &row, act, request)),
+        _ => trouble(404, "There is no such page."),
     }
 }
 
-pub(super) fn open(vendors: &Vendors, request: &Request) -> Response {
-    let psa = &vendors.psa;
+fn no_ticket() -> Response {
+    trouble(404, "There is no such ticket.")
+}
+
+fn list(psa: &dyn Pages) -> Response {
+    let rows = psa.ticket_ids().into_iter().rev().filter_map(|id| psa.row(id)).collect();
+    page(200, &Tickets { names: psa.names(), words: psa.words(), rows })
+}
+
+fn open(psa: &dyn Pages, request: &Request) -> Response {
     let Some(summary) = field(request, "summary") else { return trouble(400, "Say what the ticket is about.") };
-    let board = if field(request, "board").as_deref() == Some("projects") { psa.projects } else { psa.help_desk };
-    let company = if field(request, "company").as_deref() == Some("globex") { psa.globex } else { psa.acme };
-    let summary: String = summary.chars().take(100).collect();
-    match psa.open_ticket(&summary, board, company, psa.jane) {
-        Ok(id) => see_other(&format!("/psa/tickets/{id}")),
-        Err(refused) => trouble(400, &refused.to_string()),
+    let board = field(request, "board").unwrap_or_default();
+    let is_acme = field(request, "company").as_deref() != Some("globex");
+    let summary: String = summary.chars().take(SUMMARY).collect();
+    match psa.open(&summary, &board, is_acme) {
+        Ok(id) => see_other(&address(psa, id)),
+        Err(Refused(said)) => trouble(400, &said),
     }
-}
-
-pub(super) fn request_access(vendors: &Vendors, id: &str, request: &Request) -> Response {
-    let length = field(request, "length");
-    if length.as_deref().is_some_and(|l| !LENGTHS.contains(&l)) {
-        return trouble(400, "The field offers no such length.");
-    }
-    acted(vendors, id, |psa, id| psa.request_access(id, length.as_deref()))
-}
-
-pub(super) fn close(vendors: &Vendors, id: &str) -> Response {
-    acted(vendors, id, |psa, id| psa.msp.acting(psa.jane.identifier).close(id))
-}
-
-pub(super) fn reopen(vendors: &Vendors, id: &str) -> Response {
-    acted(vendors, id, |psa, id| psa.msp.acting(psa.jane.identifier).reopen(id))
 }
 
 /// Jane does something to a ticket; then the ticket is shown.
-fn acted(vendors: &Vendors, id: &str, act: impl FnOnce(&Psa, i64) -> Result<(), Refused>) -> Response {
-    let psa = &vendors.psa;
-    let Some(id) = id.parse().ok().filter(|id| psa.msp.ticket(*id).is_some()) else {
-        return trouble(404, "There is no such ticket.");
+fn acted(psa: &dyn Pages, row: &Row, act: &str, request: &Request) -> Response {
+    let done = match act {
+        "note" => {
+            let Some(text) = field(request, "text") else { return trouble(400, "Write something.") };
+            Some(psa.write_note(row.id, &text.chars().take(NOTE).collect::<String>()))
+        }
+        act => psa.act(row.id, act, request),
     };
-    match act(psa, id) {
-        Ok(()) => see_other(&format!("/psa/tickets/{id}")),
-        Err(refused) => trouble(400, &refused.to_string()),
+    match done {
+        Some(Ok(())) => see_other(&address(psa, row.id)),
+        Some(Err(Refused(said))) => trouble(400, &said),
+        None => trouble(404, "There is no such button."),
     }
 }
 
-fn row(ticket: &Value) -> Row {
-    Row {
-        id: ticket["id"].as_i64().unwrap_or_default(),
-        summary: text(&ticket["summary"]),
-        board: text(&ticket["board"]["name"]),
-        company: text(&ticket["company"]["name"]),
-        status: text(&ticket["status"]["name"]),
-        is_closed: ticket["closedFlag"] == true,
-    }
+fn address(psa: &dyn Pages, ticket: i64) -> String {
+    format!("/{}/tickets/{ticket}", psa.names().kind)
 }
 
-fn whole(psa: &Psa, ticket: &Value) -> Ticket {
-    let row = row(ticket);
-    let fields = ticket["customFields"].as_array();
-    let length = fields.into_iter().flatten().find(|f| f["id"] == psa.length_field);
-    let status = ticket["status"]["id"].as_i64();
-    let board = psa.board_of(row.id);
-    let in_status = |of: fn(&crate::psa::Board) -> i64| status.is_some() && status == board.as_ref().map(of);
-    Ticket {
-        owner: text(&ticket["owner"]["name"]),
-        length: length.map(|f| text(&f["value"])).unwrap_or_default(),
-        updated: show::moment_of(&text(&ticket["_info"]["lastUpdated"])),
-        updated_by: text(&ticket["_info"]["updatedBy"]),
-        notes: psa.msp.notes(row.id).iter().rev().map(|n| note(psa, n)).collect(),
-        trail: psa.msp.audit(row.id).iter().rev().map(change).collect(),
-        lengths: &LENGTHS,
-        asks: in_status(|b| b.requested) || in_status(|b| b.active),
-        is_moving: in_status(|b| b.requested) || in_status(|b| b.active) || in_status(|b| b.done),
-        row,
-    }
+/// The vendor's own page of a ticket, as the service links to it: it is not played, ours takes its place.
+pub(super) fn own_page(names: &Names, site: &str, before_id: &str, link: &str) -> Option<String> {
+    let query = link.strip_prefix(site)?.split_once(before_id)?.1;
+    let id: i64 = query.split('&').next()?.parse().ok()?;
+    Some(format!("/{}/tickets/{id}", names.kind))
 }
 
-fn note(psa: &Psa, note: &Value) -> Note {
-    let (created, updated) = (text(&note["dateCreated"]), text(&note["_info"]["lastUpdated"]));
-    let author = text(&note["member"]["name"]);
-    Note {
-        by: if author.is_empty() { text(&note["createdBy"]) } else { author },
-        at: show::moment_of(&created),
-        edited: (created != updated).then(|| show::moment_of(&updated)),
-        is_internal: note["internalAnalysisFlag"] == true,
-        text: show::pieces(&text(&note["text"]), |address| own_page(psa, address)),
-    }
-}
-
-fn change(entry: &Value) -> Change {
-    Change {
-        at: show::moment_of(&text(&entry["enteredDate"])),
-        by: text(&entry["enteredBy"]),
-        text: text(&entry["text"]),
-    }
-}
-
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use latchkey_simulators::server::HeaderMap;
+
+    use super::{super::of_the_vendors, *};
+    use crate::{
+        clock::MovableClock,
+        psas::{
+            Standing,
+            autotask::{ACCESS_FIELD, WANTED},
+        },
+        sandbox::{Plan, Psas},
+        vendors::Vendors,
+    };
+
+    async fn vendors() -> Vendors {
+        Vendors::start(&MovableClock::new(Duration::ZERO), &Plan::default()).await.unwrap()
+    }
+
+    /// What the page answers; a form is sent where there is one.
+    fn asked(vendors: &Vendors, path: &str, form: Option<&str>) -> (u16, String) {
+        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+        let method = if form.is_some() { "POST" } else { "GET" };
+        let request = Request {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            segments: segments.iter().map(|segment| (*segment).to_owned()).collect(),
+            raw_query: String::new(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: form.unwrap_or_default().to_owned().into(),
+        };
+        let answer = of_the_vendors(vendors, (method, &segments), &request);
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn each_psa_says_that_it_is_pretended_and_asks_in_its_own_words() {
+        let vendors = vendors().await;
+        let clicks = [
+            ("connectwise", "request", "length=1+hour", ["Request access", "Board", "Audit trail"]),
+            ("autotask", "save", "status=21&length=60", ["User-Defined", "Queue", "Ticket history"]),
+            ("halopsa", "request", "length=1+hour", ["Request JIT access", "Team", "Client"]),
+        ];
+        for (psa, (kind, button, form, words)) in vendors.psas(Psas::All).into_iter().zip(clicks) {
+            let ticket = psa.ticket_ids()[0];
+            let (status, list) = asked(&vendors, &format!("/{kind}"), None);
+            assert!(status == 200 && list.contains(&format!("Pretend {}", psa.names().product)), "{list}");
+            let (_, before) = asked(&vendors, &format!("/{kind}/tickets/{ticket}"), None);
+            for word in words {
+                assert!(before.to_lowercase().contains(&word.to_lowercase()), "{kind} has no {word}: {before}");
+            }
+            assert!(!before.contains("1 hour</dd>"), "{kind}: {before}");
+            let (status, _) = asked(&vendors, &format!("/{kind}/tickets/{ticket}/{button}"), Some(form));
+            assert_eq!((status, psa.standing(ticket)), (303, Some(Standing::Requested)), "{kind}");
+            let (_, after) = asked(&vendors, &format!("/{kind}/tickets/{ticket}"), None);
+            assert!(after.contains("1 hour</dd>") && after.contains("refresh"), "{kind}: {after}");
+            let (_, still) = asked(&vendors, &format!("/{kind}/tickets/{ticket}/edit"), None);
+            assert!(!still.contains("refresh") && still.contains("Add note"), "{kind}: {still}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_in_a_form_stays_and_an_empty_choice_clears() {
+        let vendors = vendors().await;
+        let psa = &vendors.autotask;
+        let ticket = psa.ticket_ids()[0];
+        let save = |form| asked(&vendors, &format!("/autotask/tickets/{ticket}/save"), Some(form)).0;
+        let field = || psa.sim.ticket(ticket).unwrap()["userDefinedFields"].to_string();
+        assert_eq!(save("access=1&length=60"), 303);
+        assert_eq!(save("status=8"), 303);
+        assert!(field().contains(&format!("\"name\":\"{ACCESS_FIELD}\",\"value\":\"{}\"", WANTED.0)), "{}", field());
+        assert_eq!(save("access="), 303);
+        assert!(!field().contains(&format!("\"name\":\"{ACCESS_FIELD}\",\"value\":\"")), "{}", field());
+        assert!(field().contains("60"), "{}", field());
+        assert_eq!(save("status=nonsense"), 400);
+        assert_eq!(save("status=77"), 400, "the PSA has no such status");
+    }
+
+    #[tokio::test]
+    async fn a_note_is_internal_and_shown_as_it_was_written() {
+        let vendors = vendors().await;
+        for psa in vendors.psas(Psas::All) {
+            let at = format!("/{}/tickets/{}", psa.names().kind, psa.ticket_ids()[0]);
+            assert_eq!(asked(&vendors, &format!("{at}/note"), Some("text=%3Cb%3Ehello")).0, 303, "{at}");
+            let (_, page) = asked(&vendors, &at, None);
+            assert!(page.contains("&#60;b&#62;hello") && page.contains("note internal"), "{at}: {page}");
+            assert_eq!(asked(&vendors, &format!("{at}/note"), Some("text=")).0, 400, "{at}");
+            assert_eq!(asked(&vendors, &format!("{at}/nonsense"), Some("")).0, 404, "{at}");
+        }
+        assert_eq!(asked(&vendors, "/halopsa/tickets/1", None).0, 404);
+    }
 }

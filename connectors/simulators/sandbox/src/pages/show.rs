@@ -37,9 +37,10 @@ pub(super) fn moment(at: Timestamp) -> String {
     clock::to_seconds_text(at.millis()).replace('T', " ").trim_end_matches('Z').to_owned()
 }
 
-/// The same from a vendor's text; what is not an instant is shown as it is.
+/// The same from a vendor's text, which may leave the zone out; what is not an instant is shown as it is.
 pub(super) fn moment_of(text: &str) -> String {
-    Timestamp::parse(text).map_or_else(|| text.to_owned(), moment)
+    let at = Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}Z")));
+    at.map_or_else(|| text.to_owned(), moment)
 }
 
 /// How long something is ahead: `2 h 5 min`.
@@ -73,6 +74,7 @@ mod tests {
     #[test]
     fn times_are_read_by_people() {
         assert_eq!(moment_of("2026-06-09T21:59:47Z"), "2026-06-09 21:59:47");
+        assert_eq!(moment_of("2026-06-09T21:59:47.123"), "2026-06-09 21:59:47");
         assert_eq!(moment_of("never"), "never");
         assert_eq!(ahead(std::time::Duration::from_secs(7500)), "2 h 5 min");
     }

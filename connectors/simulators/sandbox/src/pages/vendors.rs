@@ -3,15 +3,19 @@
 use askama::Template;
 use latchkey_simulators::server::Response;
 
-use super::page;
-use crate::vendors::Noted;
+use super::{
+    front::{Desk, desks},
+    page,
+};
+use crate::vendors::{Noted, Vendors};
 
 #[derive(Debug, Template)]
 #[template(path = "vendors.html")]
 struct Front<'a> {
+    psas: Vec<Desk>,
     noted: &'a Noted,
 }
 
-pub(super) fn show(noted: &Noted) -> Response {
-    page(200, &Front { noted })
+pub(super) fn show(vendors: &Vendors, noted: &Noted) -> Response {
+    page(200, &Front { psas: desks(vendors), noted })
 }

@@ -33,7 +33,7 @@ pub(super) async fn play(
     pages: &mut Browser,
     secrets: &mut Secrets,
 ) -> anyhow::Result<()> {
-    let ticket = sandbox.vendors.psa.msp.ticket_ids().into_iter().next().context("the PSA has a ticket")?;
+    let ticket = sandbox.vendors.connectwise.msp.ticket_ids().into_iter().next().context("the PSA has a ticket")?;
     ask(teller, sandbox, pages, ticket).await?;
     kill_in_the_middle(teller, sandbox, ticket).await?;
     let link = granted(teller, sandbox, ticket).await?;
@@ -51,7 +51,7 @@ struct Credentials {
 }
 
 async fn ask(teller: &mut Teller<'_>, sandbox: &Sandbox, pages: &mut Browser, ticket: i64) -> anyhow::Result<()> {
-    let (psa, directory) = (&sandbox.vendors.psa, &sandbox.vendors.directory);
+    let (psa, directory) = (&sandbox.vendors.connectwise, &sandbox.vendors.directory);
     let told_late = |body: &Value| body["text"].as_str().is_some_and(|text| text.contains("access granted"));
     psa.sim.faults().add(Fault::when(
         move |call| call.op == POST_NOTE && call.body_json.as_ref().is_some_and(told_late),
@@ -77,7 +77,7 @@ async fn ask(teller: &mut Teller<'_>, sandbox: &Sandbox, pages: &mut Browser, ti
     teller
         .step("the ticket says that the request was received", async {
             let note = Teller::until(sandbox, "the note", || told(psa, ticket, "request received").pop()).await?;
-            ensure!(note["internalAnalysisFlag"] == true, "the note is not internal");
+            ensure!(note.is_internal, "the note is not internal");
             Ok(((), "internal note".to_owned()))
         })
         .await?;
@@ -92,7 +92,7 @@ async fn ask(teller: &mut Teller<'_>, sandbox: &Sandbox, pages: &mut Browser, ti
 }
 
 async fn kill_in_the_middle(teller: &mut Teller<'_>, sandbox: &Sandbox, ticket: i64) -> anyhow::Result<()> {
-    let psa = &sandbox.vendors.psa;
+    let psa = &sandbox.vendors.connectwise;
     teller
         .step("kill -9, while the note with the link is on its way", async {
             let on_its_way = || {
@@ -119,13 +119,13 @@ async fn kill_in_the_middle(teller: &mut Teller<'_>, sandbox: &Sandbox, ticket: 
 }
 
 async fn granted(teller: &mut Teller<'_>, sandbox: &Sandbox, ticket: i64) -> anyhow::Result<String> {
-    let psa = &sandbox.vendors.psa;
+    let psa = &sandbox.vendors.connectwise;
     teller
         .step("the ticket has the note with the claim link, and its status", async {
             let note = Teller::until(sandbox, "the note", || told(psa, ticket, "access granted").pop()).await?;
             let status = || (psa.status_of(ticket) == Some(psa.help_desk.active)).then_some(());
             Teller::until(sandbox, "the status JIT Active", status).await?;
-            ensure!(note["internalAnalysisFlag"] == true, "the note is not internal");
+            ensure!(note.is_internal, "the note is not internal");
             ensure!(told(psa, ticket, "access granted").len() == 1, "the ticket was told twice");
             let link = link_of(&note).context("the note has no link")?;
             ensure!(link.starts_with(&format!("{}/claim/", sandbox.service.url())), "the link is {link}");
@@ -230,7 +230,7 @@ async fn ends_on_time(
     found: &Credentials,
     session: &EffectiveRoles,
 ) -> anyhow::Result<()> {
-    let (psa, directory) = (&sandbox.vendors.psa, &sandbox.vendors.directory);
+    let (psa, directory) = (&sandbox.vendors.connectwise, &sandbox.vendors.directory);
     let before = account(directory).context("the account is there")?.password_changed;
     teller
         .step("time moves to the end", async {
@@ -263,7 +263,7 @@ async fn ends_on_time(
             let note = Teller::until_at_the_end(sandbox, "the note with the proof", ended).await?;
             let status = || (psa.status_of(ticket) == Some(psa.help_desk.done)).then_some(());
             Teller::until_at_the_end(sandbox, "the status JIT Done", status).await?;
-            let facts = note["text"].as_str().unwrap_or_default().lines().filter(|l| l.starts_with("- ")).count();
+            let facts = note.text.lines().filter(|l| l.starts_with("- ")).count();
             ensure!(facts > 0, "the note has no proof");
             Ok(((), format!("internal note with {facts} facts, JIT Done")))
         })

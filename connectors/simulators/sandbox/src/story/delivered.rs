@@ -25,7 +25,7 @@ pub(super) async fn play(
     pages: &mut Browser,
     secrets: &mut Secrets,
 ) -> anyhow::Result<()> {
-    let psa = &sandbox.vendors.psa;
+    let psa = &sandbox.vendors.connectwise;
     let on_projects = |id: &i64| psa.board_of(*id).is_some_and(|board| board.id == psa.projects.id);
     let ticket = psa.msp.ticket_ids().into_iter().find(on_projects).context("there is a ticket on Projects")?;
     let handed = delivered(teller, sandbox, pages, ticket).await?;
@@ -41,7 +41,7 @@ async fn delivered(
     pages: &mut Browser,
     ticket: i64,
 ) -> anyhow::Result<Handed> {
-    let psa = &sandbox.vendors.psa;
+    let psa = &sandbox.vendors.connectwise;
     teller
         .step("Jane presses Request access on a Projects ticket, for an hour", async {
             request_access(pages, ticket, "1 hour").await?;
@@ -53,14 +53,11 @@ async fn delivered(
             let note = Teller::until(sandbox, "the note", || told(psa, ticket, "access granted").pop()).await?;
             let status = || (psa.status_of(ticket) == Some(psa.projects.active)).then_some(());
             Teller::until(sandbox, "the status JIT Active", status).await?;
-            ensure!(note["internalAnalysisFlag"] == true, "the note is not internal");
-            ensure!(note["detailDescriptionFlag"] == false, "the customer sees the note");
+            ensure!(note.is_internal, "the note is not internal");
             let line = |label| line_of(&note, label).with_context(|| format!("the note has no {label}"));
-            let text = note["text"].as_str().unwrap_or_default();
-            ensure!(text.contains("for 1 hour"), "the note names another length");
+            ensure!(note.text.contains("for 1 hour"), "the note names another length");
             let grant = line("Grant ")?.split_whitespace().next().unwrap_or_default().to_owned();
-            let note_id = note["id"].as_i64().unwrap_or_default();
-            let handed = Handed { note: note_id, grant, upn: line("User name:")?, password: line("Password:")? };
+            let handed = Handed { note: note.id, grant, upn: line("User name:")?, password: line("Password:")? };
             let seen = format!("{} and a password, JIT Active", handed.upn);
             Ok((handed, seen))
         })
@@ -98,7 +95,7 @@ async fn end_now(teller: &mut Teller<'_>, sandbox: &Sandbox, handed: &Handed) ->
 }
 
 async fn over(teller: &mut Teller<'_>, sandbox: &Sandbox, ticket: i64, handed: &Handed) -> anyhow::Result<()> {
-    let (psa, directory) = (&sandbox.vendors.psa, &sandbox.vendors.directory);
+    let (psa, directory) = (&sandbox.vendors.connectwise, &sandbox.vendors.directory);
     teller
         .step("the old password is refused, the account is off", async {
             let is_off = |a: &Account| !a.is_enabled && a.roles.is_empty() && a.groups.is_empty();
@@ -112,8 +109,7 @@ async fn over(teller: &mut Teller<'_>, sandbox: &Sandbox, ticket: i64, handed: &
         .step("the ticket says why and with what proof, and the credentials are gone from it", async {
             let ended = || told(psa, ticket, "access has ended, proven off").pop();
             let note = Teller::until_at_the_end(sandbox, "the note with the proof", ended).await?;
-            let text = note["text"].as_str().unwrap_or_default();
-            ensure!(text.contains("ended by the technician"), "the note gives another reason");
+            ensure!(note.text.contains("ended by the technician"), "the note gives another reason");
             let clean = || {
                 let notes = psa.msp.notes(ticket);
                 let has_it = notes.iter().any(|n| n["text"].as_str().is_some_and(|t| t.contains(&handed.password)));

@@ -21,7 +21,7 @@ struct Outside {
 }
 
 pub(super) async fn play(teller: &mut Teller<'_>, sandbox: &Sandbox, pages: &mut Browser) -> anyhow::Result<()> {
-    let psa = &sandbox.vendors.psa;
+    let psa = &sandbox.vendors.connectwise;
     let fresh = |id: &i64| psa.msp.notes(*id).is_empty() && psa.board_of(*id).is_some_and(|b| b.id == psa.help_desk.id);
     let ticket = psa.msp.ticket_ids().into_iter().find(fresh).context("there is an untouched ticket")?;
     psa.sim.set_delivery(|rules| rules.signature = connectwise::Signature::Wrong);
@@ -56,7 +56,7 @@ pub(super) async fn play(teller: &mut Teller<'_>, sandbox: &Sandbox, pages: &mut
 
 /// Shows that it was the signature alone that kept the ticket from being heard.
 async fn heard(teller: &mut Teller<'_>, sandbox: &Sandbox, ticket: i64) -> anyhow::Result<()> {
-    let (psa, directory) = (&sandbox.vendors.psa, &sandbox.vendors.directory);
+    let (psa, directory) = (&sandbox.vendors.connectwise, &sandbox.vendors.directory);
     teller
         .step("the same ticket, saved again and truly signed, is granted", async {
             psa.msp.acting(psa.jane.identifier).touch(ticket)?;
@@ -71,7 +71,7 @@ async fn heard(teller: &mut Teller<'_>, sandbox: &Sandbox, ticket: i64) -> anyho
 }
 
 async fn over(teller: &mut Teller<'_>, sandbox: &Sandbox, ticket: i64) -> anyhow::Result<()> {
-    let (psa, directory) = (&sandbox.vendors.psa, &sandbox.vendors.directory);
+    let (psa, directory) = (&sandbox.vendors.connectwise, &sandbox.vendors.directory);
     teller
         .step("its time passes, and it is proven off", async {
             sandbox.service.advance(LENGTH).await?;
@@ -85,7 +85,7 @@ async fn over(teller: &mut Teller<'_>, sandbox: &Sandbox, ticket: i64) -> anyhow
 }
 
 fn outside(sandbox: &Sandbox, ticket: i64) -> Outside {
-    let (psa, directory) = (&sandbox.vendors.psa, &sandbox.vendors.directory);
+    let (psa, directory) = (&sandbox.vendors.connectwise, &sandbox.vendors.directory);
     Outside {
         notes: psa.msp.notes(ticket).len(),
         status: psa.status_of(ticket),

@@ -3,6 +3,7 @@
 //!
 //! Nothing here sleeps for a fixed time: a step waits until it is seen, or says that it was not.
 
+mod beside;
 mod browser;
 mod claimed;
 mod delivered;
@@ -16,15 +17,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, ensure};
-use serde_json::Value;
-
 use crate::{
     pages::{self, Site},
-    psa::Psa,
+    psas::{Psa, Told},
     sandbox::{Plan, Sandbox},
     tenant::{Directory, TENANT},
 };
+use anyhow::{Context as _, ensure};
 use browser::Browser;
 use teller::Teller;
 
@@ -39,38 +38,40 @@ struct Secrets(Vec<String>);
 pub(crate) async fn play(data: Option<&Path>) -> anyhow::Result<()> {
     let sandbox = Arc::new(Sandbox::set_up(data, &Plan::default()).await?);
     let pages = pages::serve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Site::Whole(sandbox.clone())).await?;
-    let mut psa_pages = Browser::new(&format!("http://{}", pages.addr))?;
+    let mut psas = Browser::new(&format!("http://{}", pages.addr))?;
     let mut teller = Teller::new(&sandbox);
     let mut secrets = Secrets::default();
-    teller.title("An account by claim link, with a kill -9 in the middle")?;
+    teller.title("ConnectWise PSA: an account by claim link, with a kill -9 in the middle")?;
     open_the_doors(&mut teller, &sandbox).await?;
-    claimed::play(&mut teller, &sandbox, &mut psa_pages, &mut secrets).await?;
-    teller.title("An account in the ticket, ended by its person")?;
-    delivered::play(&mut teller, &sandbox, &mut psa_pages, &mut secrets).await?;
-    teller.title("A callback that the PSA never signed")?;
-    forged::play(&mut teller, &sandbox, &mut psa_pages).await?;
+    claimed::play(&mut teller, &sandbox, &mut psas, &mut secrets).await?;
+    teller.title("ConnectWise PSA: an account in the ticket, ended by its person")?;
+    delivered::play(&mut teller, &sandbox, &mut psas, &mut secrets).await?;
+    teller.title("ConnectWise PSA: a callback that it never signed")?;
+    forged::play(&mut teller, &sandbox, &mut psas).await?;
+    beside::play(&mut teller, &sandbox, &mut psas, &mut secrets).await?;
     close_the_doors(&mut teller, &sandbox, &secrets).await?;
     teller.end()
 }
 
 async fn open_the_doors(teller: &mut Teller<'_>, sandbox: &Sandbox) -> anyhow::Result<()> {
     teller
-        .step("the service starts, its webhooks are registered at the PSA", async {
+        .step("the service starts, its webhooks are registered at all three PSAs", async {
             sandbox.service.start().await?;
             sandbox.service.ready().await?;
             // The PSA's audit trail counts whole seconds: what is asked in the very second in which the
             // mappings came into force would be older than they are.
             sandbox.service.advance(Duration::from_secs(2)).await?;
-            let callbacks = sandbox.vendors.psa.msp.callbacks();
-            let ours = format!("{}/hooks/", sandbox.service.url());
-            let active = callbacks.iter().filter(|c| c["inactiveFlag"] == false);
-            let boards: Vec<_> = active
-                .filter(|c| c["url"].as_str().is_some_and(|url| url.starts_with(&ours)))
-                .map(|c| c["objectId"].as_i64().unwrap_or_default())
-                .collect();
-            let psa = &sandbox.vendors.psa;
-            ensure!(boards == [psa.help_desk.id, psa.projects.id], "the callbacks are {callbacks:?}");
-            Ok(((), format!("/livez answers; callbacks for boards {boards:?}")))
+            let mut seen = Vec::new();
+            for psa in sandbox.psas() {
+                let (names, hooks) = (psa.names(), psa.hooks());
+                let ours = format!("{}/hooks/{}/", sandbox.service.url(), names.connection);
+                // ConnectWise tells of one board by one callback.
+                let needed = if names.kind == "connectwise" { 2 } else { 1 };
+                let is_right = hooks.len() == needed && hooks.iter().all(|hook| hook.starts_with(&ours));
+                ensure!(is_right, "{} of them at {}", hooks.len(), names.product);
+                seen.push(format!("{needed} at {}", names.product));
+            }
+            Ok(((), format!("/livez answers; {}", seen.join(", "))))
         })
         .await
 }
@@ -85,9 +86,11 @@ async fn close_the_doors(teller: &mut Teller<'_>, sandbox: &Sandbox, secrets: &S
     teller
         .step("no secret stands in its log", async {
             let log = std::fs::read_to_string(sandbox.service.log()).context("the log cannot be read")?;
-            let hooks = sandbox.vendors.psa.msp.callbacks();
-            let paths = hooks.iter().filter_map(|c| c["url"].as_str()?.rsplit('/').next()?.split('?').next());
-            for secret in secrets.0.iter().map(String::as_str).chain(paths) {
+            let hooks: Vec<String> = sandbox.psas().into_iter().flat_map(Psa::hooks).collect();
+            let paths = hooks.iter().filter_map(|hook| hook.rsplit('/').next()?.split('?').next());
+            let set: Vec<_> = sandbox.psas().into_iter().flat_map(|psa| psa.connected().secrets).collect();
+            let set = set.iter().map(|(_, value)| value.as_str());
+            for secret in secrets.0.iter().map(String::as_str).chain(paths).chain(set) {
                 ensure!(!log.contains(secret), "a secret of {} characters stands in the log", secret.len());
             }
             Ok(((), format!("{} lines searched for {} passwords", log.lines().count(), secrets.0.len())))
@@ -97,28 +100,30 @@ async fn close_the_doors(teller: &mut Teller<'_>, sandbox: &Sandbox, secrets: &S
 
 /// Presses *Request access* on the PSA's page, as Jane would.
 async fn request_access(pages: &mut Browser, ticket: i64, length: &str) -> anyhow::Result<()> {
-    let pressed = pages.post(&format!("/psa/tickets/{ticket}/request"), &[("length", length)]).await?;
+    press(pages, &format!("/connectwise/tickets/{ticket}/request"), &[("length", length)]).await
+}
+
+/// Presses a button of a PSA's page.
+async fn press(pages: &mut Browser, button: &str, form: &[(&str, &str)]) -> anyhow::Result<()> {
+    let pressed = pages.post(button, form).await?;
     ensure!(pressed.status == 303, "the page answered {}", pressed.status);
     Ok(())
 }
 
-/// The texts of a ticket's notes that begin with `Latchkey: ` and `opening`, oldest first.
-fn told(psa: &Psa, ticket: i64, opening: &str) -> Vec<Value> {
+/// A ticket's notes that begin with `Latchkey: ` and `opening`, oldest first.
+fn told(psa: &dyn Psa, ticket: i64, opening: &str) -> Vec<Told> {
     let opening = format!("Latchkey: {opening}");
-    let notes = psa.msp.notes(ticket).into_iter();
-    notes.filter(|n| n["text"].as_str().is_some_and(|text| text.starts_with(&opening))).collect()
+    psa.told(ticket).into_iter().filter(|note| note.text.starts_with(&opening)).collect()
 }
 
 /// The rest of the first line of a note that begins with `label`.
-fn line_of(note: &Value, label: &str) -> Option<String> {
-    let text = note["text"].as_str()?;
-    text.lines().find_map(|line| line.strip_prefix(label)).map(|rest| rest.trim().to_owned())
+fn line_of(note: &Told, label: &str) -> Option<String> {
+    note.text.lines().find_map(|line| line.strip_prefix(label)).map(|rest| rest.trim().to_owned())
 }
 
 /// The first page address in a note.
-fn link_of(note: &Value) -> Option<String> {
-    let text = note["text"].as_str()?;
-    text.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+fn link_of(note: &Told) -> Option<String> {
+    note.text.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
 }
 
 /// Jane's account in the tenant as it is now.

@@ -3,15 +3,20 @@
 
 use latchkey_simulators::connectwise::{ApiCredentials, ConnectWise, FieldKind, NewTicket, Options, Refused, Tenant};
 use latchkey_simulators::{Authority, SimClock};
+use serde_json::Value;
+
+use super::{Answered, BY_LINK, Board, Connected, IN_TICKET, LENGTHS, Mapping, Names, Psa, Standing, Told, Trigger};
 
 pub(crate) const LOGIN_COMPANY: &str = "examplemsp";
 
-/// What the custom field offers. The last one is more than the policies allow, to see it refused.
-pub(crate) const LENGTHS: [&str; 6] = ["2 minutes", "5 minutes", "15 minutes", "1 hour", "8 hours", "3 days"];
+pub(crate) const NAMES: Names = Names { connection: "cw", kind: "connectwise", product: "ConnectWise PSA" };
+
+/// Who the service's notes are by.
+const API_MEMBER: &str = "LatchkeyApi";
 
 /// The running PSA, with the ids of everything in it.
 #[derive(Debug)]
-pub(crate) struct Psa {
+pub(crate) struct Desk {
     pub(crate) sim: ConnectWise,
     pub(crate) msp: Tenant,
     pub(crate) api: ApiCredentials,
@@ -35,16 +40,6 @@ pub(crate) struct Technician {
     pub(crate) identifier: String,
 }
 
-/// A service board with the statuses that matter to the service.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Board {
-    pub(crate) id: i64,
-    pub(crate) requested: i64,
-    pub(crate) active: i64,
-    pub(crate) done: i64,
-    pub(crate) refused: i64,
-}
-
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Member {
     pub(crate) id: i64,
@@ -56,7 +51,7 @@ pub(crate) struct Member {
 const JANE: Member = Member { id: 176, identifier: "jdoe", first: "Jane", last: "Doe" };
 const MAX: Member = Member { id: 177, identifier: "msmith", first: "Max", last: "Smith" };
 
-impl Psa {
+impl Desk {
     /// Starts it and fills it.
     pub(crate) async fn start(authority: &Authority, clock: SimClock, crowd: usize) -> anyhow::Result<Self> {
         let sim = ConnectWise::start(Options::secure(authority, clock)).await?;
@@ -70,11 +65,11 @@ impl Psa {
         for technician in &crowd {
             msp.add_member(technician.id, &technician.identifier, "F", false);
         }
-        let api = msp.add_api_member(243, "LatchkeyApi");
-        msp.set_member_name("LatchkeyApi", "Latchkey", "(API member)");
-        let psa = Self {
-            help_desk: Board::add(&msp, "Help Desk"),
-            projects: Board::add(&msp, "Projects"),
+        let api = msp.add_api_member(243, API_MEMBER);
+        msp.set_member_name(API_MEMBER, "Latchkey", "(API member)");
+        let desk = Self {
+            help_desk: board(&msp, "Help Desk"),
+            projects: board(&msp, "Projects"),
             acme: msp.add_company_of_types("ACME", "ACME Ltd", &["Managed"]),
             globex: msp.add_company("GLOBEX", "Globex GmbH"),
             length_field: msp.add_field("JIT Duration", FieldKind::List, &LENGTHS),
@@ -85,8 +80,8 @@ impl Psa {
             msp,
             api,
         };
-        psa.open_tickets()?;
-        Ok(psa)
+        desk.open_tickets()?;
+        Ok(desk)
     }
 
     fn open_tickets(&self) -> Result<(), Refused> {
@@ -128,19 +123,81 @@ impl Psa {
     }
 }
 
-impl Board {
-    fn add(msp: &Tenant, name: &str) -> Self {
-        let id = msp.add_board(name);
-        let status = |name, closed| msp.add_status(id, name, closed);
-        status("New", false);
-        let board = Self {
-            id,
-            requested: status("JIT Requested", false),
-            active: status("JIT Active", false),
-            done: status("JIT Done", false),
-            refused: status("JIT Refused", false),
-        };
-        status("Closed", true);
-        board
+impl Psa for Desk {
+    fn names(&self) -> &'static Names {
+        &NAMES
     }
+
+    fn connected(&self) -> Connected {
+        let mapping = |id, board, policy| {
+            let length_field = self.length_field;
+            Mapping { id, board, trigger: Trigger::Status, length_field, policy }
+        };
+        Connected {
+            settings: vec![
+                ("site", self.sim.base_url()),
+                ("company", LOGIN_COMPANY.to_owned()),
+                ("client_id", self.api.client_id.clone()),
+                ("public_key", self.api.public_key.clone()),
+            ],
+            secrets: vec![("private-key", self.api.private_key.clone())],
+            acme: self.acme,
+            jane: self.jane.id,
+            max: self.max.id,
+            crowd: self.crowd.iter().map(|technician| technician.id).collect(),
+            mappings: vec![
+                mapping("help-desk", self.help_desk, BY_LINK),
+                mapping("projects", self.projects, IN_TICKET),
+            ],
+        }
+    }
+
+    fn hooks(&self) -> Vec<String> {
+        let callbacks = self.msp.callbacks();
+        let active = callbacks.iter().filter(|callback| callback["inactiveFlag"] == false);
+        active.filter_map(|callback| callback["url"].as_str().map(str::to_owned)).collect()
+    }
+
+    fn answered(&self, ticket: i64) -> Option<Answered> {
+        let sent = self.sim.deliveries().into_iter().rfind(|sent| sent.ticket == ticket && sent.status.is_some())?;
+        let is_signed = sent.signature == Some(self.msp.sign(&sent.body));
+        Some(Answered { status: sent.status?, proof: is_signed.then_some("signed with the PSA's key") })
+    }
+
+    fn told(&self, ticket: i64) -> Vec<Told> {
+        let mut notes = self.msp.notes(ticket);
+        notes.retain(|note| note["createdBy"] == API_MEMBER);
+        notes.sort_by_key(|note| note["id"].as_i64());
+        let told = |note: &Value| Told {
+            id: note["id"].as_i64().unwrap_or_default(),
+            text: note["text"].as_str().unwrap_or_default().to_owned(),
+            is_internal: note["internalAnalysisFlag"] == true
+                && note["detailDescriptionFlag"] == false
+                && note["resolutionFlag"] == false,
+        };
+        notes.iter().map(told).collect()
+    }
+
+    fn standing(&self, ticket: i64) -> Option<Standing> {
+        self.board_of(ticket)?.standing(self.status_of(ticket)?)
+    }
+
+    fn ticket_ids(&self) -> Vec<i64> {
+        self.msp.ticket_ids()
+    }
+}
+
+fn board(msp: &Tenant, name: &str) -> Board {
+    let id = msp.add_board(name);
+    let status = |name, closed| msp.add_status(id, name, closed);
+    status("New", false);
+    let board = Board {
+        id,
+        requested: status("JIT Requested", false),
+        active: status("JIT Active", false),
+        done: status("JIT Done", false),
+        refused: status("JIT Refused", false),
+    };
+    status("Closed", true);
+    board
 }
