@@ -2,7 +2,8 @@
 //! another try after thirty seconds, five in all; then the event goes into the error log. Twenty-five events in a row that
 //! failed switch the webhook off, which its deactivation URL is told.
 //!
-//! Waits are by the simulator's clock; a background task looks again and again whether something is due.
+//! Waits are by the simulator's clock; a background task looks whether something is due, again and again and when something
+//! is posted.
 
 use std::time::Duration;
 
@@ -27,7 +28,10 @@ pub(super) async fn send_all(shared: std::sync::Arc<Shared>, client: reqwest::Cl
     loop {
         match shared.post.next(shared.clock.now_ms()) {
             Some(queued) => send(&shared, &client, queued).await,
-            None => tokio::time::sleep(LOOK).await,
+            None => tokio::select! {
+                () = shared.post.posted() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            },
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 /// Between two tries of one event.
 const RETRY_MS: i64 = 30_000;
 
@@ -77,7 +79,10 @@ pub(super) struct Queued {
 
 /// The queues, the rules and the log.
 #[derive(Debug, Default)]
-pub(super) struct PostOffice(Mutex<Inner>);
+pub(super) struct PostOffice {
+    inner: Mutex<Inner>,
+    posted: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -100,8 +105,14 @@ impl PostOffice {
                 inner.held.push(event);
             } else {
                 inner.enqueue(event, now);
+                self.posted.notify_one();
             }
         }
+    }
+
+    /// Waits until something is posted.
+    pub(super) async fn posted(&self) {
+        self.posted.notified().await;
     }
 
     pub(super) fn change_rules(&self, change: impl FnOnce(&mut DeliveryRules)) {
@@ -183,7 +194,7 @@ impl PostOffice {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     table::{Figure, Table},
     vendor_time::VendorTime,
 };
+use crate::psas::Psa;
 
 const GOAL_MS: f64 = 100.0;
 
@@ -26,7 +27,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 pub(super) async fn measure(engine: Engine, options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
     let place = Place::up(engine).await?;
-    let Waited { whole, own } = clicks(&place, options.clicks).await?;
+    let Waited { whole, own } = clicks(&place, &place.sandbox.vendors.connectwise, options.clicks).await?;
     let spread = |of: &[Duration]| format!("p50 {}, p99 {}", ms(percentile(of, 50)), ms(percentile(of, 99)));
     table.fact("click to credentials, as the technician waits", &spread(&whole))?;
     table.fact("click to credentials, own share", &spread(&own))?;
@@ -41,25 +42,25 @@ pub(super) struct Waited {
     pub(super) own: Vec<Duration>,
 }
 
-/// So many requests, one after the other, to a service that is up.
-pub(super) async fn clicks(place: &Place, many: usize) -> anyhow::Result<Waited> {
-    let vendors = &place.sandbox.vendors;
+/// So many requests at a PSA, one after the other, to a service that is up.
+pub(super) async fn clicks(place: &Place, psa: &dyn Psa, many: usize) -> anyhow::Result<Waited> {
+    let directory = &place.sandbox.vendors.directory;
     let told = Told::default();
     let tells = told.clone();
-    vendors.connectwise.sim.faults().add(Fault::when(is_credentials, Act::after(move |_| tells.now())));
+    psa.faults().add(Fault::when(is_credentials, Act::after(move |_| tells.now())));
     let time = VendorTime::default();
-    time.listen(vendors.connectwise.sim.faults());
-    time.listen(vendors.directory.sim.faults());
+    time.listen(psa.faults());
+    time.listen(directory.sim.faults());
     let Waited { mut whole, mut own } = Waited::default();
     for n in 0..many {
-        let (_, clicked, arrived) = click(place, &told, n).await?;
+        let (_, clicked, arrived) = click(psa, &told, n).await?;
         whole.push(arrived - clicked);
         own.push((arrived - clicked).saturating_sub(time.within(clicked, arrived)));
     }
     whole.sort();
     own.sort();
-    vendors.connectwise.sim.faults().clear();
-    vendors.directory.sim.faults().clear();
+    psa.faults().clear();
+    directory.sim.faults().clear();
     Ok(Waited { whole, own })
 }
 
@@ -78,8 +79,8 @@ impl Told {
 }
 
 fn is_credentials(call: &Call) -> bool {
-    let text = call.body_json.as_ref().and_then(|body| body["text"].as_str());
-    call.method == "POST" && text.is_some_and(|text| text.contains("Password: "))
+    let body = call.body_json.as_ref().map(ToString::to_string);
+    call.method == "POST" && body.is_some_and(|body| body.contains("Password: "))
 }
 
 /// A ticket whose technician has the credentials.
@@ -88,8 +89,8 @@ pub(super) async fn granted(place: &Place) -> anyhow::Result<i64> {
     let told = Told::default();
     let tells = told.clone();
     faults.add(Fault::when(is_credentials, Act::after(move |_| tells.now())));
-    let (ticket, ..) = click(place, &told, 0).await?;
     let psa = &place.sandbox.vendors.connectwise;
+    let (ticket, ..) = click(psa, &told, 0).await?;
     // Its status is set once the note has been read back.
     while psa.status_of(ticket) != Some(psa.projects.active) {
         tokio::time::sleep(LOOK_AGAIN).await;
@@ -98,27 +99,24 @@ pub(super) async fn granted(place: &Place) -> anyhow::Result<i64> {
 }
 
 /// The `n`th technician in turn asks in a new ticket; answers when they did, and when they could read the password.
-async fn click(place: &Place, told: &Told, n: usize) -> anyhow::Result<(i64, Instant, Instant)> {
-    let psa = &place.sandbox.vendors.connectwise;
-    let technician = &psa.crowd[n % psa.crowd.len()].identifier;
-    let ticket = psa.open_ticket("A mailbox has vanished", psa.projects, psa.acme, psa.jane)?;
+async fn click(psa: &dyn Psa, told: &Told, n: usize) -> anyhow::Result<(i64, Instant, Instant)> {
+    let ticket = psa.open_for_acme("A mailbox has vanished")?;
     // That the ticket was opened is told too, and worked off first: the click is what is measured.
-    psa.sim.settled().await;
+    psa.settled().await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     let clicked = Instant::now();
-    psa.msp.acting(technician).set_status(ticket, psa.projects.requested)?;
+    psa.ask(ticket, n)?;
     loop {
         if let Some(arrived) = told.take() {
             return Ok((ticket, clicked, arrived));
         }
         if clicked.elapsed() > WITHIN {
-            bail!("ticket {ticket} has no credentials after {} s; see {}", WITHIN.as_secs(), psa_notes(place, ticket));
+            bail!("ticket {ticket} has no credentials after {} s; see {}", WITHIN.as_secs(), psa_notes(psa, ticket));
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
-fn psa_notes(place: &Place, ticket: i64) -> String {
-    let notes = place.sandbox.vendors.connectwise.msp.notes(ticket);
-    notes.iter().filter_map(|note| note["text"].as_str()).collect::<Vec<_>>().join(" | ")
+fn psa_notes(psa: &dyn Psa, ticket: i64) -> String {
+    psa.told(ticket).into_iter().map(|note| note.text).collect::<Vec<_>>().join(" | ")
 }

@@ -58,7 +58,7 @@ async fn forged(
 }
 
 /// Sends them; answers how many microseconds of processor time each took.
-async fn storm(place: &Place, requests: Vec<Vec<u8>>) -> anyhow::Result<(f64, Sent)> {
+pub(super) async fn storm(place: &Place, requests: Vec<Vec<u8>>) -> anyhow::Result<(f64, Sent)> {
     let pid = place.sandbox.service.pid().await?;
     let cpu = process::cpu(pid)?;
     let sent = load::send(place.sandbox.service.address(), requests, CONNECTIONS).await?;

@@ -77,7 +77,7 @@ async fn level(
     let memory = rest::idle_memory(place).await?;
     service.stop().await?;
     let late = ends::late(place, sample, ENDS, SPREAD).await?;
-    let own = arrive::clicks(place, CLICKS).await?.own;
+    let own = arrive::clicks(place, &place.sandbox.vendors.connectwise, CLICKS).await?.own;
     service.stop().await?;
     place.start(Between::Counting).await?;
     let (share, calls) = rest::nothing_happens(place, IDLE_SECONDS).await?;

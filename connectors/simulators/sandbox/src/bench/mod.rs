@@ -4,6 +4,7 @@
 //! the ratio says more than the figure. What else the machine does meanwhile is printed beside it.
 
 mod arrive;
+mod beside;
 mod ends;
 mod engine;
 mod fill;
@@ -32,6 +33,8 @@ pub(crate) enum Line {
     Forged,
     /// From the click in the PSA to the credentials, without the vendors' time
     Click,
+    /// The three PSAs beside each other: what a proof costs, and what a request does
+    Beside,
     /// How late removals begin while many grants wait
     Lateness,
     /// Many ends in one second under Graph's quotas
@@ -109,6 +112,7 @@ pub(crate) async fn run(options: &BenchOptions) -> anyhow::Result<()> {
                 Line::Intake => Box::pin(intake::measure(engine, options, &mut table)).await?,
                 Line::Forged => Box::pin(forged::measure(engine, options, &mut table)).await?,
                 Line::Click => Box::pin(arrive::measure(engine, options, &mut table)).await?,
+                Line::Beside => Box::pin(beside::measure(engine, options, &mut table)).await?,
                 Line::Lateness => Box::pin(ends::lateness(engine, options, &mut table)).await?,
                 Line::Burst => Box::pin(ends::burst(engine, options, &mut table)).await?,
                 Line::Overdue => Box::pin(restart::overdue(engine, options, &mut table)).await?,

@@ -25,15 +25,20 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Installed, and not started.
+    /// Installed with ConnectWise alone, and not started.
     pub(super) async fn new(engine: Engine) -> anyhow::Result<Self> {
+        Self::connected(engine, Psas::ConnectWise).await
+    }
+
+    /// Installed with these PSAs, and not started.
+    pub(super) async fn connected(engine: Engine, psas: Psas) -> anyhow::Result<Self> {
         let metrics = free_port()?;
         let plan = Plan {
             // PIM takes no role in its first five minutes, and nobody measures that.
             licence: Licence::Free,
             crowd: TECHNICIANS,
             mode: "burner",
-            psas: Psas::ConnectWise,
+            psas,
             // Deliveries from many sources come through a proxy.
             settings: format!("metrics_listen = \"{metrics}\"\ntrusted_proxies = [\"127.0.0.1\"]\n{}", engine.fresh()?),
         };

@@ -2,12 +2,16 @@
 //! being moved to a third.
 
 use anyhow::Context as _;
-use latchkey_simulators::autotask::{Actor, ApiCredentials, Autotask, Options, PERSON, Refused, signature};
-use latchkey_simulators::{Authority, SimClock};
+use latchkey_simulators::autotask::{
+    Actor, ApiCredentials, Autotask, Options, PERSON, Refused, SIGNATURE_HEADER, signature,
+};
+use latchkey_simulators::{Authority, SimClock, fault::Faults};
 use rand::distr::{Alphanumeric, SampleString as _};
 use serde_json::{Value, json};
 
-use super::{Answered, BY_LINK, Board, Connected, IN_TICKET, LENGTHS, Mapping, Names, Psa, Standing, Told, Trigger};
+use super::{
+    Answered, BY_LINK, Board, Connected, IN_TICKET, LENGTHS, Mapping, Names, Psa, Sent, Standing, Told, Trigger,
+};
 
 pub(crate) const NAMES: Names = Names { connection: "at", kind: "autotask", product: "Autotask PSA" };
 
@@ -116,6 +120,7 @@ impl Desk {
     }
 }
 
+#[async_trait::async_trait]
 impl Psa for Desk {
     fn names(&self) -> &'static Names {
         &NAMES
@@ -171,6 +176,28 @@ impl Psa for Desk {
 
     fn ticket_ids(&self) -> Vec<i64> {
         self.sim.ticket_ids()
+    }
+
+    fn open_for_acme(&self, summary: &str) -> anyhow::Result<i64> {
+        Ok(self.sim.add_ticket(&self.jane(), summary, PROJECTS.id, ACME)?)
+    }
+
+    fn ask(&self, ticket: i64, n: usize) -> anyhow::Result<()> {
+        let technician = self.sim.acting(self.crowd[n % self.crowd.len()]);
+        Ok(technician.set_udf(ticket, ACCESS_FIELD, Some(WANTED.0))?)
+    }
+
+    fn faults(&self) -> &Faults {
+        self.sim.faults()
+    }
+
+    fn last_sent(&self) -> Option<Sent> {
+        let sent = self.sim.deliveries().pop()?;
+        Some(Sent { url: sent.url, body: sent.body, header: (SIGNATURE_HEADER, sent.signature?) })
+    }
+
+    async fn settled(&self) {
+        self.sim.settled().await;
     }
 }
 

@@ -1,11 +1,15 @@
 //! The pretend ConnectWise PSA of Example MSP: boards, people, companies and a few tickets, and what
 //! Jane Doe does in it.
 
-use latchkey_simulators::connectwise::{ApiCredentials, ConnectWise, FieldKind, NewTicket, Options, Refused, Tenant};
-use latchkey_simulators::{Authority, SimClock};
+use latchkey_simulators::connectwise::{
+    ApiCredentials, ConnectWise, FieldKind, NewTicket, Options, Refused, SIGNATURE_HEADER, Tenant,
+};
+use latchkey_simulators::{Authority, SimClock, fault::Faults};
 use serde_json::Value;
 
-use super::{Answered, BY_LINK, Board, Connected, IN_TICKET, LENGTHS, Mapping, Names, Psa, Standing, Told, Trigger};
+use super::{
+    Answered, BY_LINK, Board, Connected, IN_TICKET, LENGTHS, Mapping, Names, Psa, Sent, Standing, Told, Trigger,
+};
 
 pub(crate) const LOGIN_COMPANY: &str = "examplemsp";
 
@@ -123,6 +127,7 @@ impl Desk {
     }
 }
 
+#[async_trait::async_trait]
 impl Psa for Desk {
     fn names(&self) -> &'static Names {
         &NAMES
@@ -184,6 +189,28 @@ impl Psa for Desk {
 
     fn ticket_ids(&self) -> Vec<i64> {
         self.msp.ticket_ids()
+    }
+
+    fn open_for_acme(&self, summary: &str) -> anyhow::Result<i64> {
+        Ok(self.open_ticket(summary, self.projects, self.acme, self.jane)?)
+    }
+
+    fn ask(&self, ticket: i64, n: usize) -> anyhow::Result<()> {
+        let technician = &self.crowd[n % self.crowd.len()].identifier;
+        Ok(self.msp.acting(technician).set_status(ticket, self.projects.requested)?)
+    }
+
+    fn faults(&self) -> &Faults {
+        self.sim.faults()
+    }
+
+    fn last_sent(&self) -> Option<Sent> {
+        let sent = self.sim.deliveries().pop()?;
+        Some(Sent { url: sent.url, body: sent.body, header: (SIGNATURE_HEADER, sent.signature?) })
+    }
+
+    async fn settled(&self) {
+        self.sim.settled().await;
     }
 }
 

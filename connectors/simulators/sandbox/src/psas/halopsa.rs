@@ -2,11 +2,13 @@
 
 use anyhow::Context as _;
 use latchkey_simulators::halopsa::{Actor, ApiCredentials, FieldKind, HaloPsa, NewTicket, Options, Refused, basic};
-use latchkey_simulators::{Authority, SimClock};
+use latchkey_simulators::{Authority, SimClock, fault::Faults};
 use rand::distr::{Alphanumeric, SampleString as _};
 use serde_json::{Value, json};
 
-use super::{Answered, BY_LINK, Board, Connected, IN_TICKET, LENGTHS, Mapping, Names, Psa, Standing, Told, Trigger};
+use super::{
+    Answered, BY_LINK, Board, Connected, IN_TICKET, LENGTHS, Mapping, Names, Psa, Sent, Standing, Told, Trigger,
+};
 
 pub(crate) const NAMES: Names = Names { connection: "halo", kind: "halopsa", product: "HaloPSA" };
 
@@ -120,6 +122,7 @@ impl Desk {
     }
 }
 
+#[async_trait::async_trait]
 impl Psa for Desk {
     fn names(&self) -> &'static Names {
         &NAMES
@@ -182,5 +185,28 @@ impl Psa for Desk {
 
     fn ticket_ids(&self) -> Vec<i64> {
         self.sim.ticket_ids()
+    }
+
+    fn open_for_acme(&self, summary: &str) -> anyhow::Result<i64> {
+        Ok(self.open_ticket(summary, self.projects, self.acme, JANE)?)
+    }
+
+    fn ask(&self, ticket: i64, n: usize) -> anyhow::Result<()> {
+        let technician = self.sim.acting(self.crowd[n % self.crowd.len()]);
+        technician.run_action(ticket, self.button, &[])?;
+        Ok(())
+    }
+
+    fn faults(&self) -> &Faults {
+        self.sim.faults()
+    }
+
+    fn last_sent(&self) -> Option<Sent> {
+        let sent = self.sim.deliveries().pop()?;
+        Some(Sent { url: sent.url, body: sent.body, header: ("Authorization", sent.authorization?) })
+    }
+
+    async fn settled(&self) {
+        self.sim.settled().await;
     }
 }

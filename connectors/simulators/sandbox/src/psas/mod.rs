@@ -7,6 +7,9 @@ pub(crate) mod halopsa;
 
 use std::fmt;
 
+use async_trait::async_trait;
+use latchkey_simulators::fault::Faults;
+
 /// What the custom field offers. The last one is more than the policies allow, to see it refused.
 pub(crate) const LENGTHS: [&str; 6] = ["2 minutes", "5 minutes", "15 minutes", "1 hour", "8 hours", "3 days"];
 
@@ -15,6 +18,7 @@ pub(crate) const BY_LINK: &str = "exchange";
 pub(crate) const IN_TICKET: &str = "migration";
 
 /// One of them.
+#[async_trait]
 pub(crate) trait Psa: fmt::Debug + Send + Sync {
     fn names(&self) -> &'static Names;
 
@@ -34,6 +38,30 @@ pub(crate) trait Psa: fmt::Debug + Send + Sync {
     fn standing(&self, ticket: i64) -> Option<Standing>;
 
     fn ticket_ids(&self) -> Vec<i64>;
+
+    /// Jane opens a ticket of ACME whose credentials come in the ticket; answers its number.
+    fn open_for_acme(&self, summary: &str) -> anyhow::Result<i64>;
+
+    /// The `n`th technician of the crowd, in turn, asks in such a ticket.
+    fn ask(&self, ticket: i64, n: usize) -> anyhow::Result<()>;
+
+    /// The calls that the service makes.
+    fn faults(&self) -> &Faults;
+
+    /// The last message, as it was sent.
+    fn last_sent(&self) -> Option<Sent>;
+
+    /// Waits until every message that is due was answered.
+    async fn settled(&self);
+}
+
+/// A message to the service.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) url: String,
+    pub(crate) body: Vec<u8>,
+    /// The header that proves it.
+    pub(crate) header: (&'static str, String),
 }
 
 /// What one of them is called.
