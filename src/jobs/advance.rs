@@ -115,6 +115,7 @@ fn owe(transition: &mut Transition, grant: &Grant, kind: NoticeKind, random: &dy
         kind,
         since: now,
         state: NoticeState::Open,
+        closes: None,
     });
     let work = Work::Tell { ticket: grant.ticket.clone() };
     transition.tasks.push(NewTask::new(work, now, Priority::Telling));

@@ -112,19 +112,25 @@ impl Jobs {
         let psa = world.registry.ticket_system(&at.connection)?;
         let asked_at = self.clock.now();
         match psa.read(&at.ticket).await? {
-            None => self.gone(&world, &at, &hint, lease).await,
+            None => self.gone(&world, (&at, asked_at), &hint, lease).await,
             Some(ticket) => self.look_at(Reading { world, psa, hint, at, ticket, asked_at }, lease).await,
         }
     }
 
     /// The ticket is gone.
-    async fn gone(&self, world: &InForce, at: &TicketRef, hint: &Hint, lease: &LeaseHandle) -> Result<Ran, JobError> {
-        self.follow(world, at, None, lease).await?;
+    async fn gone(
+        &self,
+        world: &InForce,
+        (at, asked_at): (&TicketRef, Timestamp),
+        hint: &Hint,
+        lease: &LeaseHandle,
+    ) -> Result<Ran, JobError> {
+        self.follow(world, at, (None, asked_at), lease).await?;
         self.settle(Transition::new(CommitName::Seen, self.clock.now()), hint, "ticket-gone", lease).await
     }
 
     async fn look_at(&self, reading: Reading, lease: &LeaseHandle) -> Result<Ran, JobError> {
-        self.follow(&reading.world, &reading.at, Some(&reading.ticket), lease).await?;
+        self.follow(&reading.world, &reading.at, (Some(&reading.ticket), reading.asked_at), lease).await?;
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Seen, now);
         transition.revision = Some(reading.world.rules.revision);
@@ -296,6 +302,7 @@ impl Jobs {
             },
             since: now,
             state: NoticeState::Open,
+            closes: None,
         });
         let work = Work::Tell { ticket: request.ticket.clone() };
         transition.tasks.push(NewTask::new(work, now, Priority::Telling));

@@ -4,7 +4,7 @@ use latchkey_contract::{GrantId, MappingId, SecretId, TicketRef, Timestamp, tick
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{Account, Grant, State, grant::Telling, trigger::Sighting},
+    access::{Account, Grant, State, follow::Closing, grant::Telling, trigger::Sighting},
     audit::AuditEntry,
     jobs::task::{Lease, NewTask},
     store::{Alert, OwedMail, Scope, Watched},
@@ -224,6 +224,9 @@ pub struct Notice {
     pub since: Timestamp,
     /// How far.
     pub state: NoticeState,
+    /// Its status closes the ticket, while other access of the ticket goes on. Written before the status is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes: Option<Closing>,
 }
 
 /// What is owed.

@@ -20,6 +20,7 @@ mod audit;
 mod bad_days;
 mod canary;
 mod clock;
+mod closing;
 mod delivering;
 mod directory_trouble;
 mod doctor;

@@ -135,6 +135,10 @@ impl super::Desk for Desk {
         .unwrap();
     }
 
+    fn closing(&self) -> i64 {
+        COMPLETE
+    }
+
     fn stands(&self, ticket: i64) -> Standing {
         STATUSES.of(&self.sim.ticket(ticket).unwrap()["status"])
     }

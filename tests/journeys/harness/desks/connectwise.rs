@@ -105,6 +105,10 @@ impl super::Desk for Desk {
         .unwrap();
     }
 
+    fn closing(&self) -> i64 {
+        self.psa.projects.closed
+    }
+
     fn stands(&self, ticket: i64) -> Standing {
         self.statuses.of(&self.psa.tenant.ticket(ticket).unwrap()["status"]["id"])
     }

@@ -13,6 +13,8 @@ const ME: i64 = 42;
 const JANE: i64 = 17;
 const GONE: i64 = 18;
 const UNBOUND: i64 = 19;
+/// What the vendor ships.
+const CLOSED: i64 = 9;
 const TEAM: &str = "Service Desk";
 const PROGRAM: &str = "0d2c7a5e-0000-4000-8000-000000000001";
 
@@ -124,6 +126,10 @@ impl super::Desk for Desk {
             Leaves::Reassigned => jane.assign(ticket, UNBOUND),
         }
         .unwrap();
+    }
+
+    fn closing(&self) -> i64 {
+        CLOSED
     }
 
     fn stands(&self, ticket: i64) -> Standing {

@@ -40,6 +40,9 @@ pub(crate) trait Desk: Send + Sync {
     /// Jane does this to the ticket.
     fn leaves(&self, how: Leaves, ticket: i64);
 
+    /// A status that closes a ticket.
+    fn closing(&self) -> i64;
+
     /// Where the ticket stands.
     fn stands(&self, ticket: i64) -> Standing;
 
