@@ -116,6 +116,7 @@ fn owe(transition: &mut Transition, grant: &Grant, kind: NoticeKind, random: &dy
         since: now,
         state: NoticeState::Open,
         closes: None,
+        answers: None,
     });
     let work = Work::Tell { ticket: grant.ticket.clone() };
     transition.tasks.push(NewTask::new(work, now, Priority::Telling));

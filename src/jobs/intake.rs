@@ -131,6 +131,7 @@ impl Jobs {
 
     async fn look_at(&self, reading: Reading, lease: &LeaseHandle) -> Result<Ran, JobError> {
         self.follow(&reading.world, &reading.at, (Some(&reading.ticket), reading.asked_at), lease).await?;
+        self.obey(&reading, lease).await?;
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Seen, now);
         transition.revision = Some(reading.world.rules.revision);
@@ -303,6 +304,7 @@ impl Jobs {
             since: now,
             state: NoticeState::Open,
             closes: None,
+            answers: None,
         });
         let work = Work::Tell { ticket: request.ticket.clone() };
         transition.tasks.push(NewTask::new(work, now, Priority::Telling));

@@ -292,7 +292,8 @@ impl Jobs {
             | Telling::CutAgain
             | Telling::Overdue
             | Telling::Leaving
-            | Telling::GoesOn => &None,
+            | Telling::GoesOn
+            | Telling::Answered => &None,
         };
         let Some(status) = status else { return Ok(false) };
         let is_set = match one.psa.set_status(&one.notice.ticket.ticket, status).await {
@@ -351,6 +352,7 @@ impl Jobs {
             (Telling::CutAgain, _) => words.cut_again(&name),
             (Telling::Overdue, _) => words.overdue(&name),
             (Telling::GoesOn, State::Active { until, .. }) => words.goes_on(*until),
+            (Telling::Answered, _) => words.answered(why.unwrap_or_default()),
             (Telling::Leaving, _) => grant.leaving.as_ref().map_or_else(|| words.received(), |l| words.leaving(l)),
             (
                 Telling::Waiting

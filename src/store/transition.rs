@@ -1,6 +1,6 @@
 //! One transaction, described before it is run.
 
-use latchkey_contract::{GrantId, MappingId, SecretId, TicketRef, Timestamp, ticket::NoteAt};
+use latchkey_contract::{GrantId, MappingId, NoteId, SecretId, TicketRef, Timestamp, ticket::NoteAt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -227,6 +227,9 @@ pub struct Notice {
     /// Its status closes the ticket, while other access of the ticket goes on. Written before the status is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closes: Option<Closing>,
+    /// The note in the ticket whose command it answers: that one is obeyed no second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<NoteId>,
 }
 
 /// What is owed.

@@ -21,6 +21,7 @@ mod bad_days;
 mod canary;
 mod clock;
 mod closing;
+mod commands;
 mod delivering;
 mod directory_trouble;
 mod doctor;

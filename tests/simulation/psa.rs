@@ -9,7 +9,7 @@ use latchkey_contract::{
     BoardId, CallError, Check, Delivery, FieldId, MemberId, NoteId, Rejected, StatusId, TicketId, TicketSystem,
     Timestamp, Verified,
     ticket::{
-        Actor, Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Scope, Ticket, TicketChanged,
+        Actor, Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, Scope, Ticket, TicketChanged,
         TicketEvent, WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
@@ -323,6 +323,11 @@ impl TicketSystem for Psa {
             .collect()
         })
         .await
+    }
+
+    /// Nobody writes any here.
+    async fn commands(&self, _: &TicketId) -> Result<Vec<Said>, CallError> {
+        Ok(Vec::new())
     }
 
     async fn overwrite(&self, note: &NoteAt, text: &str, _: &NoteKey) -> Result<bool, CallError> {

@@ -35,7 +35,7 @@ use latchkey_contract::{
     TicketSystem, Timestamp, Verified,
     note::{self, Marks},
     ticket::{
-        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Ticket, TicketChanged, TicketEvent,
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, Ticket, TicketChanged, TicketEvent,
         WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
@@ -163,6 +163,10 @@ impl TicketSystem for Autotask {
 
     async fn take_back(&self, note: &NoteAt) -> Result<(), CallError> {
         self.notes().take_back(note).await
+    }
+
+    async fn commands(&self, id: &TicketId) -> Result<Vec<Said>, CallError> {
+        self.notes().commands(id).await
     }
 
     async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {

@@ -36,7 +36,7 @@ use latchkey_contract::{
     note::{self, Marks},
     outside::Urgency,
     ticket::{
-        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Ticket, TicketChanged, TicketEvent,
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, Ticket, TicketChanged, TicketEvent,
         WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
@@ -154,6 +154,10 @@ impl TicketSystem for HaloPsa {
 
     async fn take_back(&self, note: &NoteAt) -> Result<(), CallError> {
         self.notes(Urgency::Removal).take_back(note).await
+    }
+
+    async fn commands(&self, id: &TicketId) -> Result<Vec<Said>, CallError> {
+        self.notes(Urgency::Ordinary).commands(id).await
     }
 
     async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {

@@ -119,6 +119,7 @@ pub(crate) fn notice(id: &str, number: &str, grant: &str, state: NoticeState) ->
         since: START,
         state,
         closes: None,
+        answers: None,
     }
 }
 

@@ -248,6 +248,12 @@ impl Autotask {
         Actor::new(self.clone(), Saver { resource: Some(resource), ..Saver::default() })
     }
 
+    /// An API user that acts as this resource.
+    pub fn impersonating(&self, resource: i64, impersonator: i64) -> Actor {
+        let (resource, impersonator) = (Some(resource), Some(impersonator));
+        Actor::new(self.clone(), Saver { resource, impersonator, ..Saver::default() })
+    }
+
     /// A contact in the client portal.
     pub fn contact(&self, contact: i64) -> Actor {
         Actor::new(self.clone(), Saver { contact: Some(contact), ..Saver::default() })

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use latchkey_simulators::connectwise::{Actor, FieldKind, NewTicket, SIGNATURE_HEADER, Signature};
+use latchkey_simulators::connectwise::{Actor, FieldKind, NewTicket, SIGNATURE_HEADER, Signature, Tab};
 
-use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, without_marker};
 use crate::harness::{Psa, TestApp};
 
 pub(super) struct Desk {
@@ -32,6 +32,7 @@ impl Desk {
             Who::Gone => "gone",
             Who::Contact => "contact@acme.example",
             Who::Program => "OtherApi",
+            Who::Us => "JitApi",
         })
     }
 
@@ -107,6 +108,17 @@ impl super::Desk for Desk {
 
     fn closing(&self) -> i64 {
         self.psa.projects.closed
+    }
+
+    fn writes(&self, who: Who, how: Writes, ticket: i64, text: &str) {
+        let jane = 176;
+        match how {
+            Writes::Internal => self.actor(who).add_note(ticket, text, Tab::Internal),
+            Writes::Shown => self.actor(who).add_note(ticket, text, Tab::Discussion),
+            Writes::Mailed => self.psa.tenant.acting("MailConnector").add_note_for(ticket, text, jane),
+            Writes::AsJane => self.actor(Who::Program).add_note_for(ticket, text, jane),
+        }
+        .unwrap();
     }
 
     fn stands(&self, ticket: i64) -> Standing {

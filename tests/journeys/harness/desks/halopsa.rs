@@ -5,7 +5,7 @@ use std::sync::Arc;
 use latchkey_simulators::halopsa::{Actor, FieldKind, HaloPsa, NewTicket, Options, basic};
 use serde_json::{Value, json};
 
-use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, without_marker};
 use crate::harness::TestApp;
 
 const PASSWORD: &str = "a-password-of-the-webhook-and-of-nobody-else";
@@ -74,6 +74,7 @@ impl Desk {
             Who::Gone => self.sim.acting(GONE),
             Who::Contact => self.sim.as_user(self.contact),
             Who::Program => self.sim.as_application(PROGRAM, JANE),
+            Who::Us => self.sim.acting(ME),
         }
     }
 
@@ -130,6 +131,16 @@ impl super::Desk for Desk {
 
     fn closing(&self) -> i64 {
         CLOSED
+    }
+
+    fn writes(&self, who: Who, how: Writes, ticket: i64, text: &str) {
+        match how {
+            Writes::Internal => self.actor(who).add_note(ticket, text, true),
+            Writes::Shown => self.actor(who).add_note(ticket, text, false),
+            Writes::Mailed => self.actor(who).mail_note(ticket, text, "ann@acme.example"),
+            Writes::AsJane => self.sim.as_application(PROGRAM, JANE).add_note(ticket, text, true),
+        }
+        .unwrap();
     }
 
     fn stands(&self, ticket: i64) -> Standing {
