@@ -80,6 +80,24 @@ pub struct Leaving {
     pub ends_at: Timestamp,
 }
 
+/// Latchkey closed a ticket itself: with the status for access that has ended, while other access that the same ticket
+/// asked for goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closing {
+    /// The status that was set on the open ticket, and closes it.
+    pub status: StatusId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Whether the ticket is closed as far as this grant goes: what Latchkey closed after the grant was asked for, and what
+/// stands as it was left then, is not.
+#[must_use]
+pub fn is_closed(grant: &Grant, ticket: &Ticket, by_us: &[Closing]) -> bool {
+    let is_ours = |c: &Closing| Some(&c.status) == ticket.status.as_ref() && grant.asked_at <= c.at;
+    ticket.is_closed && !by_us.iter().any(is_ours)
+}
+
 /// What is known when a ticket is looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
@@ -91,8 +109,8 @@ pub struct Seen<'a> {
     pub customer: Option<&'a CustomerId>,
     /// Who asked, as members of this PSA.
     pub members: &'a [MemberId],
-    /// Statuses that Latchkey may have set on it: one that closes the ticket says nothing.
-    pub ours: &'a [StatusId],
+    /// How Latchkey closed it, if it did.
+    pub closed_by_us: &'a [Closing],
 }
 
 /// What a look means for one grant.
@@ -136,7 +154,7 @@ fn before_handing_over(grant: &Grant, seen: &Seen<'_>) -> Follow {
     if !grant.state.is_wanted() {
         return Follow::Stays;
     }
-    if seen.ticket.is_none_or(|ticket| ticket.is_closed) {
+    if seen.ticket.is_none_or(|ticket| is_closed(grant, ticket, seen.closed_by_us)) {
         return Follow::Withdraw;
     }
     let ends_with = seen.mapping.map(|m| m.ends_with).unwrap_or_default();
@@ -150,7 +168,7 @@ fn departure(grant: &Grant, seen: &Seen<'_>, ends_with: &EndsWith) -> Option<Dep
     // A company of the same customer is as good, and one that an admin unbound was not moved.
     // A grant that does not say what its ticket was says whose it is.
     let is_elsewhere = stood.is_none_or(|s| s.company != ticket.company) && seen.customer != Some(&grant.customer);
-    let is_closed = ticket.is_closed && !ticket.status.as_ref().is_some_and(|status| seen.ours.contains(status));
+    let is_closed = is_closed(grant, ticket, seen.closed_by_us);
     let asks_there = |board: &BoardId| seen.mapping.is_some_and(|m| m.boards.contains(board));
     let is_moved = !ticket.is_merged
         && stood.is_some_and(|s| s.board != ticket.board)
@@ -210,9 +228,8 @@ mod tests {
         let acme = grant.customer.clone();
         let ours = ticket.and_then(|t| t.company.as_ref()).filter(|c| ["250", "251"].contains(&c.as_str()));
         let members = ["7".parse().unwrap()];
-        let granted = ["11".parse().unwrap()];
         let customer = ours.map(|_| &acme);
-        let seen = Seen { mapping: Some(mapping), ticket, customer, members: &members, ours: &granted };
+        let seen = Seen { mapping: Some(mapping), ticket, customer, members: &members, closed_by_us: &[] };
         follow(grant, &seen, at)
     }
 
@@ -228,6 +245,8 @@ mod tests {
         let board = |id: &str| Some(id.parse().unwrap());
         let ways = [
             ("closed", Departure::Closed, changed(|t| (t.is_closed, t.status) = (true, Some("12".parse().unwrap())))),
+            // Some PSAs close a ticket and leave its status alone.
+            ("closed", Departure::Closed, changed(|t| t.is_closed = true)),
             ("merged", Departure::Merged, changed(|t| (t.is_merged, t.is_closed, t.board) = (true, true, None))),
             ("company", Departure::Company, changed(|t| t.company = Some("300".parse().unwrap()))),
             ("company", Departure::Company, changed(|t| t.company = None)),
@@ -247,7 +266,6 @@ mod tests {
         let none = [
             ("as it stood", ticket()),
             ("another status", changed(|t| t.status = Some("13".parse().unwrap()))),
-            ("the status that we set closes it", changed(|t| t.is_closed = true)),
             ("another company of the same customer", changed(|t| t.company = Some("251".parse().unwrap()))),
             ("another board of the mapping", changed(|t| t.board = board("2"))),
             ("assigned to who asked", changed(|t| t.owner = Some("7".parse().unwrap()))),
@@ -255,6 +273,32 @@ mod tests {
         for (what, ticket) in &none {
             assert_eq!(look(&grant, &mapping(at_once), Some(ticket), after(60)), Follow::Stays, "{what}");
         }
+    }
+
+    /// F11: access that goes on outlives the end of another that the same ticket asked for, and no other closing.
+    #[test]
+    fn only_what_latchkey_closed_itself_is_no_departure_and_only_for_access_that_was_there() {
+        let usual = mapping("ends_with = { grace_minutes = 0 }");
+        let closed = |status: &str| changed(|t| (t.is_closed, t.status) = (true, Some(status.parse().unwrap())));
+        let closing = |at| [Closing { status: "12".parse().unwrap(), at }];
+        let judge = |state: State, ticket: &Ticket, by_us: &[Closing]| {
+            let grant = grant(state);
+            let seen = Seen {
+                mapping: Some(&usual),
+                ticket: Some(ticket),
+                customer: Some(&grant.customer),
+                members: &[],
+                closed_by_us: by_us,
+            };
+            follow(&grant, &seen, after(60))
+        };
+        let (left, earlier) = (Follow::EndsNow(Departure::Closed), START - Duration::from_secs(1));
+        assert_eq!(judge(active(START), &closed("12"), &closing(after(50))), Follow::Stays);
+        assert_eq!(judge(active(START), &closed("12"), &closing(earlier)), left, "it was asked for afterwards");
+        assert_eq!(judge(active(START), &closed("13"), &closing(after(50))), left, "somebody closed it in another way");
+        assert_eq!(judge(active(START), &closed("12"), &[]), left, "somebody closed it with that status");
+        assert_eq!(judge(granting(), &closed("12"), &closing(after(50))), Follow::Stays);
+        assert_eq!(judge(granting(), &closed("12"), &[]), Follow::Withdraw);
     }
 
     /// F11: told once, called off in time, and never afterwards.

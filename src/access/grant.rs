@@ -290,6 +290,8 @@ pub enum Telling {
     Leaving,
     /// That was put right in time.
     GoesOn,
+    /// What a command in a note comes to.
+    Answered,
 }
 
 /// The state after an event, and what follows.

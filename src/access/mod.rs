@@ -6,6 +6,7 @@
 
 pub mod account;
 mod choose;
+pub mod command;
 pub mod decide;
 pub mod follow;
 pub mod grant;

@@ -115,6 +115,8 @@ fn owe(transition: &mut Transition, grant: &Grant, kind: NoticeKind, random: &dy
         kind,
         since: now,
         state: NoticeState::Open,
+        closes: None,
+        answers: None,
     });
     let work = Work::Tell { ticket: grant.ticket.clone() };
     transition.tasks.push(NewTask::new(work, now, Priority::Telling));

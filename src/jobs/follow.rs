@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use latchkey_contract::{ConnectionId, StatusId, TicketRef, Timestamp, ticket::Ticket};
+use latchkey_contract::{ConnectionId, TicketRef, Timestamp, ticket::Ticket};
 use serde_json::json;
 
 use super::{
@@ -15,14 +15,13 @@ use super::{
 use crate::{
     access::{
         Cause, Event, Grant, State,
-        follow::{Follow, Seen, follow},
+        follow::{Closing, Follow, Seen, follow},
         grant::Telling,
         risk,
     },
     audit::{AuditEntry, By, Code},
     registry::InForce,
-    rulebook::Rulebook,
-    store::{CommitName, Finish, Scope, Transition},
+    store::{CommitName, Finish, Notice, Scope, StoreError, Transition},
 };
 
 /// Tickets with living grants that one poll looks at: the rest has its turn at the next ones.
@@ -36,20 +35,25 @@ impl Jobs {
         &self,
         world: &InForce,
         at: &TicketRef,
-        ticket: Option<&Ticket>,
+        (ticket, read_at): (Option<&Ticket>, Timestamp),
         lease: &LeaseHandle,
     ) -> Result<(), JobError> {
         let (rules, now) = (&world.rules, self.clock.now());
         let company = ticket.and_then(|t| t.company.as_ref());
         let customer = company.and_then(|c| rules.records.customer_of(&at.connection, c)).map(|c| &c.id);
         let grants = self.store.grants_of_ticket(at).await?;
-        let ours = ours(&rules.rulebook, &grants);
+        let closed_by_us = match ticket {
+            Some(ticket) if grants.iter().any(|g| g.state.is_wanted()) => {
+                self.closed_by_us(&grants, ticket, read_at, lease).await?
+            }
+            _ => Vec::new(),
+        };
         for grant in grants.iter().filter(|g| g.state.is_wanted()) {
             let bound = rules.records.person(&grant.person).into_iter().flat_map(|p| &p.members);
             let members: Vec<_> =
                 bound.filter(|m| m.connection == at.connection).flat_map(|m| m.ids.iter().cloned()).collect();
             let mapping = rules.rulebook.mapping(&grant.mapping);
-            let seen = Seen { mapping, ticket, customer, members: &members, ours: &ours };
+            let seen = Seen { mapping, ticket, customer, members: &members, closed_by_us: &closed_by_us };
             let mut transition = Transition::new(CommitName::EndAsked, now);
             match follow(grant, &seen, now) {
                 Follow::Stays => continue,
@@ -72,6 +76,38 @@ impl Jobs {
             self.store.commit(transition).await?;
         }
         Ok(())
+    }
+
+    /// How Latchkey closed this ticket while other access of it goes on. Once it was seen opened again, that is over: whoever
+    /// closes it next is somebody else.
+    async fn closed_by_us(
+        &self,
+        grants: &[Grant],
+        ticket: &Ticket,
+        read_at: Timestamp,
+        lease: &LeaseHandle,
+    ) -> Result<Vec<Closing>, JobError> {
+        let notices = self.closings(grants).await?;
+        let is_left = |closing: &Closing| !ticket.is_closed || ticket.status.as_ref() != Some(&closing.status);
+        let mut transition = Transition::new(CommitName::Seen, self.clock.now());
+        let (left, stands): (Vec<_>, Vec<_>) = notices.into_iter().partition(|(_, closing)| is_left(closing));
+        let over = left.into_iter().filter(|(notice, closing)| notice.state.is_closed() && closing.at < read_at);
+        transition.notices.extend(over.map(|(notice, _)| Notice { closes: None, ..notice }));
+        if !transition.notices.is_empty() {
+            transition.lease = Some((lease.lease(), Finish::Keep));
+            self.store.commit(transition).await?;
+        }
+        Ok(stands.into_iter().map(|(_, closing)| closing).collect())
+    }
+
+    /// What was told at the end of these grants, and closed their ticket.
+    pub(super) async fn closings(&self, grants: &[Grant]) -> Result<Vec<(Notice, Closing)>, StoreError> {
+        let mut closings = Vec::new();
+        for grant in grants.iter().filter(|g| matches!(g.state, State::Ended { .. })) {
+            let notices = self.store.notices_of(&grant.id).await?;
+            closings.extend(notices.into_iter().filter_map(|n| n.closes.clone().map(|closing| (n, closing))));
+        }
+        Ok(closings)
     }
 
     async fn end_in(&self, transition: &mut Transition, grant: &Grant, event: &Event) -> Result<(), JobError> {
@@ -118,15 +154,4 @@ impl Jobs {
         let mine = living.into_iter().skip(turn * AT_ONCE).take(AT_ONCE).filter(|ticket| !is_seen_to(ticket));
         Ok(mine.map(|ticket| NewTask::new(Work::Look { ticket }, now, Priority::Telling)).collect())
     }
-}
-
-/// What Latchkey may have set on the ticket of these grants. The status for an end counts as ours only where one has ended:
-/// before that, somebody closed the ticket with it.
-fn ours(book: &Rulebook, grants: &[Grant]) -> Vec<StatusId> {
-    let has_ended = grants.iter().any(|grant| matches!(grant.state, State::Ended { .. }));
-    let named = grants.iter().filter_map(|grant| book.mapping(&grant.mapping)).flat_map(|mapping| {
-        let statuses = &mapping.statuses;
-        [statuses.granted.clone(), statuses.refused.clone(), statuses.ended.clone().filter(|_| has_ended)]
-    });
-    named.flatten().collect()
 }

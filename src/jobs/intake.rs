@@ -119,7 +119,7 @@ impl Jobs {
         let (hint, at) = (Hint::Poll, at.clone());
         match psa.read(&at.ticket, Urgency::Removal).await? {
             None => {
-                self.follow(&world, &at, None, lease).await?;
+                self.follow(&world, &at, (None, asked_at), lease).await?;
                 self.settle(Transition::new(CommitName::Seen, self.clock.now()), &hint, "ticket-gone", lease).await
             }
             Some(ticket) => self.look_at(Reading { world, psa, hint, at, ticket, asked_at }, lease).await,
@@ -150,7 +150,8 @@ impl Jobs {
     }
 
     async fn look_at(&self, reading: Reading, lease: &LeaseHandle) -> Result<Ran, JobError> {
-        self.follow(&reading.world, &reading.at, Some(&reading.ticket), lease).await?;
+        self.follow(&reading.world, &reading.at, (Some(&reading.ticket), reading.asked_at), lease).await?;
+        self.obey(&reading, lease).await?;
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Seen, now);
         transition.revision = Some(reading.world.rules.revision);
@@ -322,6 +323,8 @@ impl Jobs {
             },
             since: now,
             state: NoticeState::Open,
+            closes: None,
+            answers: None,
         });
         let work = Work::Tell { ticket: request.ticket.clone() };
         transition.tasks.push(NewTask::new(work, now, Priority::Telling));

@@ -15,6 +15,7 @@ mod follow;
 mod inert;
 pub mod intake;
 mod mail;
+mod obey;
 mod poll;
 pub(crate) mod presence;
 pub mod queue;

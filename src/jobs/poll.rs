@@ -40,13 +40,14 @@ impl Jobs {
             self.notice_broken(broken, why).await;
         }
         let boards: Vec<BoardId> = world.rules.rulebook.boards(connection).into_iter().collect();
-        if boards.is_empty() || world.rules.records.connection(connection).is_none() {
-            return self.stop_polling(connection, lease).await;
-        }
         let every = world.rules.rulebook.settings.poll_every();
+        if boards.is_empty() || world.rules.records.connection(connection).is_none() {
+            return self.only_look_after(connection, now + every, lease).await;
+        }
         let Some(cursor) = self.store.cursor(connection).await? else {
             // What was saved before is nobody's request.
-            let first = Cursor { connection: connection.clone(), from: now, newest: now, compared_at: now };
+            let first =
+                Cursor { connection: connection.clone(), from: now, newest: now, compared_at: now, looked_at: now };
             return self.asked(first, Vec::new(), now + every, lease).await;
         };
         if self.store.looks_ahead(connection).await? > 0 {
@@ -61,13 +62,14 @@ impl Jobs {
             NewTask::new(Work::Look { ticket }, run_at, Priority::Telling)
         });
         let mut tasks: Vec<NewTask> = looks.collect();
-        if found.len() < PAGE {
+        let mut next = after(&cursor, &found, now);
+        // However much there is to catch up with: what ends access does not wait for it.
+        if found.len() < PAGE || now.since(cursor.looked_at) >= every {
+            next.looked_at = now;
             // Whoever is in the list is looked at for that, and not before its delivery had its time.
             let is_listed = |at: &TicketRef| found.iter().any(|saved| saved.id == at.ticket);
-            let turn = now.seconds() / i64::try_from(every.as_secs()).unwrap_or(i64::MAX).max(1);
-            tasks.extend(self.looks_after(connection, now, turn, is_listed).await?);
+            tasks.extend(self.looks_after(connection, now, turn(now, every), is_listed).await?);
         }
-        let mut next = after(&cursor, &found, now);
         let is_in_trouble = self.store.trouble(connection, TroubleKind::Webhooks).await?.is_some();
         if is_in_trouble || now.since(cursor.compared_at) >= COMPARED {
             next.compared_at = now;
@@ -94,12 +96,21 @@ impl Jobs {
         Ok(Ran::Committed)
     }
 
-    /// No mapping watches it any more. When one does again, the poll begins anew.
-    async fn stop_polling(&self, connection: &ConnectionId, lease: &LeaseHandle) -> Result<Ran, JobError> {
-        let mut transition = Transition::new(CommitName::Polled, self.clock.now());
+    /// No mapping watches it any more: tickets with access are looked at for as long as there are any, and no others. When
+    /// one watches it again, the poll begins anew.
+    async fn only_look_after(
+        &self,
+        connection: &ConnectionId,
+        next: Timestamp,
+        lease: &LeaseHandle,
+    ) -> Result<Ran, JobError> {
+        let now = self.clock.now();
+        let mut transition = Transition::new(CommitName::Polled, now);
         transition.watched.push(Watched::NotAsked(connection.clone()));
         self.is_well(&mut transition, connection, TroubleKind::Webhooks).await?;
-        transition.lease = Some((lease.lease(), Finish::Done));
+        transition.tasks = self.looks_after(connection, now, turn(now, next.since(now)), |_| false).await?;
+        let finish = if transition.tasks.is_empty() { Finish::Done } else { Finish::At(next) };
+        transition.lease = Some((lease.lease(), finish));
         self.store.commit(transition).await?;
         Ok(Ran::Committed)
     }
@@ -117,6 +128,11 @@ fn after(cursor: &Cursor, found: &[TicketChanged], asked_at: Timestamp) -> Curso
     Cursor { from: from.max(cursor.from), newest, ..cursor.clone() }
 }
 
+/// Which of the tickets with access have their turn.
+fn turn(now: Timestamp, every: Duration) -> i64 {
+    now.seconds() / i64::try_from(every.as_secs()).unwrap_or(i64::MAX).max(1)
+}
+
 const fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_millis(at.seconds() * 1000)
 }
@@ -130,7 +146,8 @@ mod tests {
     }
 
     fn cursor(from: i64, newest: i64) -> Cursor {
-        Cursor { connection: "cw".parse().unwrap(), from: at(from), newest: at(newest), compared_at: at(0) }
+        let (compared_at, looked_at) = (at(0), at(0));
+        Cursor { connection: "cw".parse().unwrap(), from: at(from), newest: at(newest), compared_at, looked_at }
     }
 
     fn saved(times: impl IntoIterator<Item = i64>) -> Vec<TicketChanged> {

@@ -18,7 +18,12 @@ use super::{
     words::{self, Words},
 };
 use crate::{
-    access::{Cause, Event, Grant, Holds, State, grant::Telling, trigger::Sighting},
+    access::{
+        Cause, Event, Grant, Holds, State,
+        follow::{Closing, is_closed},
+        grant::Telling,
+        trigger::Sighting,
+    },
     audit::{AuditEntry, By, Code},
     jobs::queue::{LeaseHandle, Ran},
     registry::InForce,
@@ -73,8 +78,18 @@ impl Jobs {
             return self.not_handed_over(&one, &grant, transition, &event, lease).await;
         }
         let failed = |event: Event| (Transition::new(CommitName::Told, now), event);
-        match one.psa.read(&one.notice.ticket.ticket, Urgency::Ordinary).await? {
-            Some(ticket) if !ticket.is_closed => {
+        let read = one.psa.read(&one.notice.ticket.ticket, Urgency::Ordinary).await?;
+        let is_over = match &read {
+            // Latchkey may have closed it when other access of the same ticket ended.
+            Some(ticket) if ticket.is_closed => {
+                let closings = self.closings(&self.store.grants_of_ticket(&grant.ticket).await?).await?;
+                let by_us: Vec<Closing> = closings.into_iter().map(|(_, closing)| closing).collect();
+                is_closed(&grant, ticket, &by_us)
+            }
+            _ => false,
+        };
+        match read {
+            Some(ticket) if !is_over => {
                 let owner = ticket
                     .company
                     .as_ref()
@@ -210,10 +225,49 @@ impl Jobs {
             }
         };
         let mut transition = Transition::new(CommitName::Told, self.clock.now());
-        if let Some(mapping) = one.world.rules.rulebook.mapping(mapping) {
-            self.set_status(&one, mapping, *telling, &mut transition).await?;
+        let Some(mapping) = one.world.rules.rulebook.mapping(mapping) else {
+            return self.told(&one, NoticeState::Done { notes }, transition, lease).await;
+        };
+        let mut notice = one.notice.clone();
+        if *telling == Telling::Ended {
+            notice.closes = self.about_to_close(&one, mapping, &notes, lease).await?;
         }
+        let is_set = self.set_status(&one, mapping, *telling, &mut transition).await?;
+        if let Some(closing) = &mut notice.closes {
+            let read = one.psa.read(&notice.ticket.ticket, Urgency::Ordinary).await?;
+            let is_closed = read.is_some_and(|t| t.is_closed && t.status.as_ref() == Some(&closing.status));
+            closing.at = self.clock.now();
+            notice.closes = notice.closes.filter(|_| is_set && is_closed);
+        }
+        let one = Errand { notice: &notice, ..one };
         self.told(&one, NoticeState::Done { notes }, transition, lease).await
+    }
+
+    /// The status for an end may close the ticket, and that is no reason to end what else the ticket asked for: written down
+    /// before it is set, and only where somebody has not closed it already.
+    async fn about_to_close(
+        &self,
+        one: &Errand<'_>,
+        mapping: &Mapping,
+        notes: &[NoteAt],
+        lease: &LeaseHandle,
+    ) -> Result<Option<Closing>, JobError> {
+        let Some(status) = &mapping.statuses.ended else { return Ok(None) };
+        let grants = self.store.grants_of_ticket(&one.notice.ticket).await?;
+        if !grants.iter().any(|grant| grant.state.is_wanted()) {
+            return Ok(None);
+        }
+        if one.psa.read(&one.notice.ticket.ticket, Urgency::Ordinary).await?.is_none_or(|ticket| ticket.is_closed) {
+            return Ok(one.notice.closes.clone());
+        }
+        let now = self.clock.now();
+        let closes = Some(Closing { status: status.clone(), at: now });
+        let mut intent = Transition::new(CommitName::Told, now);
+        let state = NoticeState::Posted { notes: notes.to_vec() };
+        intent.notices.push(Notice { state, closes: closes.clone(), ..one.notice.clone() });
+        intent.lease = Some((lease.lease(), Finish::Keep));
+        self.store.commit(intent).await?;
+        Ok(closes)
     }
 
     async fn exposed(&self, one: &Errand<'_>, notes: Vec<NoteAt>, lease: &LeaseHandle) -> Result<Ran, JobError> {
@@ -222,14 +276,14 @@ impl Jobs {
         self.told(one, state, Transition::new(CommitName::Told, self.clock.now()), lease).await
     }
 
-    /// Our own status change takes the ticket out of the trigger: seen outside, so armed again.
+    /// Our own status change takes the ticket out of the trigger: seen outside, so armed again. `false` when none was set.
     async fn set_status(
         &self,
         one: &Errand<'_>,
         mapping: &Mapping,
         telling: Telling,
         transition: &mut Transition,
-    ) -> Result<(), JobError> {
+    ) -> Result<bool, JobError> {
         let status = match telling {
             Telling::Granted => &mapping.statuses.granted,
             Telling::Refused | Telling::Denied | Telling::Lapsed | Telling::Failed => &mapping.statuses.refused,
@@ -239,9 +293,10 @@ impl Jobs {
             | Telling::CutAgain
             | Telling::Overdue
             | Telling::Leaving
-            | Telling::GoesOn => &None,
+            | Telling::GoesOn
+            | Telling::Answered => &None,
         };
-        let Some(status) = status else { return Ok(()) };
+        let Some(status) = status else { return Ok(false) };
         let is_set = match one.psa.set_status(&one.notice.ticket.ticket, status).await {
             Ok(is_set) => is_set,
             // A right that is missing for statuses alone holds up no later note.
@@ -265,7 +320,7 @@ impl Jobs {
                 covers: None,
             });
         }
-        Ok(())
+        Ok(is_set)
     }
 
     async fn note_text(&self, one: &Errand<'_>, telling: Telling, why: Option<&str>) -> Result<String, JobError> {
@@ -298,6 +353,7 @@ impl Jobs {
             (Telling::CutAgain, _) => words.cut_again(&name),
             (Telling::Overdue, _) => words.overdue(&name),
             (Telling::GoesOn, State::Active { until, .. }) => words.goes_on(*until),
+            (Telling::Answered, _) => words.answered(why.unwrap_or_default()),
             (Telling::Leaving, _) => grant.leaving.as_ref().map_or_else(|| words.received(), |l| words.leaving(l)),
             (
                 Telling::Waiting

@@ -14,6 +14,41 @@ use crate::{
 pub const TIDIED: &str = "Latchkey: this access has ended; the credentials that stood here were removed. \
      The note with the proof says what was seen off.";
 
+/// The answer to what is no command.
+pub const NO_COMMAND: &str =
+    "this is no command.\n\nThe first line of an internal note may be /jit status or /jit end.";
+
+/// The answer to `/jit status`: how everything stands that the ticket asked for and that is not over.
+#[must_use]
+pub fn standing(grants: &[Grant], name: &dyn Fn(&Grant) -> String) -> String {
+    let line = |grant: &Grant| {
+        let stands = match &grant.state {
+            State::Held { until, .. } => format!("waits for approval, until {} at most", exact(*until)),
+            State::Granting { .. } | State::Delivering { .. } => "is being made ready".to_owned(),
+            State::Active { until, .. } => {
+                let ends_at = grant.leaving.as_ref().map_or(*until, |leaving| leaving.ends_at.min(*until));
+                format!("is active, and ends at {}", exact(ends_at))
+            }
+            _ => "is over".to_owned(),
+        };
+        format!("- \"{}\" for {} {stands}.", grant.policy.name, name(grant))
+    };
+    let lines: Vec<String> = grants.iter().map(line).collect();
+    format!("access of this ticket.\n\n{}", lines.join("\n"))
+}
+
+/// The answer to `/jit end` by whoever may say it.
+#[must_use]
+pub fn ends_as_asked(by: &str) -> String {
+    format!("access ends now, as {by} said.\n\nA note with the proof follows.")
+}
+
+/// The answer to `/jit end` by somebody else.
+#[must_use]
+pub fn only_they_end(requester: &str) -> String {
+    format!("nothing was ended.\n\nOnly {requester}, or an admin, ends this access early.")
+}
+
 /// What a note is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Words<'a> {
@@ -193,6 +228,12 @@ impl Words<'_> {
         )
     }
 
+    /// What a command comes to.
+    #[must_use]
+    pub fn answered(&self, text: &str) -> String {
+        format!("Latchkey: {text}\n\n{}", self.foot())
+    }
+
     fn terms(&self, account: &str) -> String {
         let until = match &self.grant.state {
             State::Active { until, .. } => *until,
@@ -295,9 +336,16 @@ mod tests {
             words.overdue(ACCOUNT),
             words.leaving(&Leaving { how: Departure::Closed, since: now, ends_at: now + Duration::from_secs(300) }),
             words.goes_on(due),
+            words.answered(&standing(
+                &[Grant { state: samples::active(now), ..grant.clone() }, grant.clone()],
+                &|grant| grant.person.to_string(),
+            )),
+            words.answered(&ends_as_asked("Jane Doe")),
+            words.answered(&only_they_end("Jane Doe")),
+            words.answered(NO_COMMAND),
             TIDIED.to_owned(),
         ];
-        for note in &all[..10] {
+        for note in &all[..14] {
             assert!(note.lines().all(|l| l.chars().count() <= 240), "a line is too long: {note}");
         }
         insta::assert_snapshot!(all.join("\n\n────────\n\n"));

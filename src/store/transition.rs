@@ -1,10 +1,10 @@
 //! One transaction, described before it is run.
 
-use latchkey_contract::{GrantId, MappingId, SecretId, TicketRef, Timestamp, ticket::NoteAt};
+use latchkey_contract::{GrantId, MappingId, NoteId, SecretId, TicketRef, Timestamp, ticket::NoteAt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{Account, Grant, State, grant::Telling, trigger::Sighting},
+    access::{Account, Grant, State, follow::Closing, grant::Telling, trigger::Sighting},
     audit::AuditEntry,
     jobs::task::{Lease, NewTask},
     store::{Alert, OwedMail, Scope, Watched},
@@ -224,6 +224,12 @@ pub struct Notice {
     pub since: Timestamp,
     /// How far.
     pub state: NoticeState,
+    /// Its status closes the ticket, while other access of the ticket goes on. Written before the status is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes: Option<Closing>,
+    /// The note in the ticket whose command it answers: that one is obeyed no second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<NoteId>,
 }
 
 /// What is owed.

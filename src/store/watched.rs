@@ -14,6 +14,13 @@ pub struct Cursor {
     pub newest: Timestamp,
     /// When its webhooks were last compared with what the mappings want, or are to be.
     pub compared_at: Timestamp,
+    /// When tickets with access were last looked at, whoever saved them or not.
+    #[serde(default = "never")]
+    pub looked_at: Timestamp,
+}
+
+const fn never() -> Timestamp {
+    Timestamp::from_millis(0)
 }
 
 /// What may be wrong with a connection. Each begins and ends by itself.

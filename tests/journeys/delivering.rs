@@ -109,7 +109,7 @@ async fn the_claim_link_works_for_its_requester_and_nobody_else() {
     app.end().await;
 }
 
-/// F117, F127: *End now* on the claim page.
+/// F117, F120, F127: *End now* on the claim page.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_person_ends_their_access_by_the_page() {
     let app = TestApp::start().await;

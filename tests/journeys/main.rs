@@ -20,6 +20,8 @@ mod audit;
 mod bad_days;
 mod canary;
 mod clock;
+mod closing;
+mod commands;
 mod delivering;
 mod directory_trouble;
 mod doctor;

@@ -10,7 +10,7 @@ use latchkey_contract::{
     Timestamp, Verified,
     outside::Urgency,
     ticket::{
-        Actor, Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Scope, Ticket, TicketChanged,
+        Actor, Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, Scope, Ticket, TicketChanged,
         TicketEvent, WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
@@ -328,6 +328,11 @@ impl TicketSystem for Psa {
             .collect()
         })
         .await
+    }
+
+    /// Nobody writes any here.
+    async fn commands(&self, _: &TicketId, _: Urgency) -> Result<Vec<Said>, CallError> {
+        Ok(Vec::new())
     }
 
     async fn overwrite(&self, note: &NoteAt, text: &str, _: &NoteKey) -> Result<bool, CallError> {

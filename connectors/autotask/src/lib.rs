@@ -36,7 +36,7 @@ use latchkey_contract::{
     note::{self, Marks},
     outside::Urgency,
     ticket::{
-        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Ticket, TicketChanged, TicketEvent,
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, Ticket, TicketChanged, TicketEvent,
         WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
@@ -165,6 +165,10 @@ impl TicketSystem for Autotask {
 
     async fn take_back(&self, note: &NoteAt) -> Result<(), CallError> {
         self.notes().take_back(note).await
+    }
+
+    async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError> {
+        self.notes().commands(id, urgency).await
     }
 
     async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {

@@ -4,10 +4,10 @@
 //! A marker is honoured only where its HMAC fits *and* our own resource created the note, not somebody who acted as it.
 
 use latchkey_contract::{
-    CallError, NoteId, TicketId,
-    note::{Marks, NoteDesk, Ours, Present},
+    CallError, MemberId, NoteId, TicketId,
+    note::{Marks, NoteDesk, Ours, Present, addressed},
     outside::Urgency,
-    ticket::{NoteAt, NoteKey},
+    ticket::{NoteAt, NoteKey, Said},
 };
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use crate::{
     Tenant,
     api::{Ask, number_or_refused},
     filter::Filter,
-    tickets, wire,
+    tickets, time, wire,
 };
 
 const LIST: &str = "POST /TicketNotes/query";
@@ -29,6 +29,8 @@ const PAGES: usize = 100;
 const MAX_MERGES: usize = 4;
 /// Whether a title is required is a setting of the ticket's category, so there always is one. [facts 4.3]
 const TITLE: &str = "Latchkey";
+/// Workflow, duplicates, outsourcing, survey, portal, mails, merges and the like: nobody typed it in. [facts 4.3]
+const SYSTEM_TYPES: &[i64] = &[13, 15, 16, 17, 18, 19, 91, 92, 93, 94, 95, 99, 100, 101];
 /// What stays of a note that was taken back.
 const TAKEN_BACK: &str = "[taken back]";
 
@@ -46,6 +48,36 @@ impl Notes<'_> {
         let id = number_or_refused(CHANGE, note.note.as_str())?;
         let change = json!({"id": id, "title": TITLE, "description": TAKEN_BACK, "publish": internal});
         self.change(note, &change, TAKEN_BACK).await.map(|_| ())
+    }
+
+    /// Where a program acts as somebody, the note names that somebody as its creator: nothing is given on its word. What the
+    /// vendor writes by itself, of mails and of its portal too, has a type of its own.
+    pub(crate) async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError> {
+        let me = self.tenant.resources.me(&self.tenant.api, urgency).await?;
+        let mut said = Vec::new();
+        for note in self.list(id, urgency).await? {
+            let line = note.description.as_deref().and_then(addressed);
+            let (Some(line), Some(by), None) = (line, note.creator_resource_id, note.created_by_contact_id) else {
+                continue;
+            };
+            let Some(at) = note.create_date_time.as_deref().and_then(time::parse) else { continue };
+            let is_typed = note.note_type.is_some_and(|kind| !SYSTEM_TYPES.contains(&kind));
+            if !is_typed || self.is_visible(&note) || by == me {
+                continue;
+            }
+            let by = MemberId::parse(by.to_string()).map_err(|e| CallError::malformed(LIST, e))?;
+            let place = place(id, note.ticket_id, note.id, 0)?;
+            said.push(Said { note: place.note, by, at, line: line.to_owned() });
+        }
+        said.sort_by_key(|said| (said.at, said.note.as_str().len(), said.note.clone()));
+        Ok(said)
+    }
+
+    async fn list(&self, ticket: &TicketId, urgency: Urgency) -> Result<Vec<wire::Note>, CallError> {
+        let filters = [Filter::is("ticketID", number_or_refused(LIST, ticket.as_str())?)];
+        let rows =
+            self.tenant.api.query_up_to::<wire::Note>(LIST, &filters, wire::NOTE, (PAGE, PAGES), urgency).await?;
+        rows.ok_or_else(|| CallError::malformed(LIST, "the list does not end"))
     }
 
     /// Changes a note and looks whether it stuck. `Ok(false)` when it is gone.
@@ -112,10 +144,7 @@ impl NoteDesk for Notes<'_> {
         let me = self.tenant.resources.me(&self.tenant.api, urgency).await?;
         let mut found = Vec::new();
         for ticket in self.family(id, urgency).await? {
-            let filters = [Filter::is("ticketID", number_or_refused(LIST, ticket.as_str())?)];
-            let rows =
-                self.tenant.api.query_up_to::<wire::Note>(LIST, &filters, wire::NOTE, (PAGE, PAGES), urgency).await?;
-            for note in rows.ok_or_else(|| CallError::malformed(LIST, "the list does not end"))? {
+            for note in self.list(&ticket, urgency).await? {
                 let text = note.description.as_deref().unwrap_or_default();
                 let Some(marker) = self.marks.fitting(text, id, key) else { continue };
                 if !self.is_mine(&note, me) {

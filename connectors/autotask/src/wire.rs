@@ -73,6 +73,7 @@ pub(crate) struct Note {
     pub(crate) impersonator_creator_resource_id: Option<i64>,
     #[serde(rename = "createdByContactID")]
     pub(crate) created_by_contact_id: Option<i64>,
+    pub(crate) create_date_time: Option<String>,
 }
 
 /// Every column of [`Note`].
@@ -85,6 +86,7 @@ pub(crate) const NOTE: &[&str] = &[
     "creatorResourceID",
     "impersonatorCreatorResourceID",
     "createdByContactID",
+    "createDateTime",
 ];
 
 #[derive(Debug, Deserialize)]

@@ -6,18 +6,18 @@
 use std::collections::HashSet;
 
 use latchkey_contract::{
-    CallError, NoteId, TicketId,
-    note::{Marks, NoteDesk, Ours, Present},
+    CallError, NoteId, TicketId, Timestamp,
+    note::{Marks, NoteDesk, Ours, Present, addressed},
     outside::{Answer, Urgency},
     text::is_same_name,
-    ticket::{NoteAt, NoteKey},
+    ticket::{NoteAt, NoteKey, Said},
 };
 use serde_json::json;
 
 use crate::{
     api::{Api, Ask, number, number_or_refused},
     errors::{self, Missing, accepted},
-    members::Me,
+    members::{self, Me},
     paging::Paging,
     tickets, wire,
 };
@@ -53,6 +53,31 @@ impl<'c> Notes<'c> {
     pub(crate) async fn take_back(&self, note: &NoteAt) -> Result<(), CallError> {
         let answer = self.api.send(&self.at(DELETE, note)?.urgent(Urgency::Removal)).await?;
         is_there(answer).map(|_| ())
+    }
+
+    /// Whoever a note shows as its author must be who made it: what the mail connector or another program writes in somebody's
+    /// name is theirs.
+    pub(crate) async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError> {
+        number_or_refused(LIST, id.as_str())?;
+        let mut said = Vec::new();
+        for note in self.list::<wire::Note>(LIST, id, "notes", urgency).await? {
+            let line = note.text.as_deref().and_then(addressed);
+            let (Some(line), Some(by), None) = (line, note.created_by.as_deref(), &note.contact) else { continue };
+            let Some(at) = note.date_created.as_deref().and_then(Timestamp::parse) else { continue };
+            if is_visible(&note) || self.is_mine(Some(by), urgency).await? {
+                continue;
+            }
+            let Some(member) = members::by_name(self.api, by).await? else { continue };
+            if note.member.as_ref().is_some_and(|shown| shown.id.to_string() != member.id.as_str()) {
+                continue;
+            }
+            let note = place(id, note.ticket_id, note.id, 0)?;
+            if note.ticket == *id {
+                said.push(Said { note: note.note, by: member.id, at, line: line.to_owned() });
+            }
+        }
+        said.sort_by_key(|said| number(said.note.as_str()));
+        Ok(said)
     }
 
     /// The ticket, and those that it was merged into.

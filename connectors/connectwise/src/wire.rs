@@ -55,6 +55,10 @@ pub(crate) struct Note {
     pub(crate) resolution_flag: Option<bool>,
     pub(crate) external_flag: Option<bool>,
     pub(crate) created_by: Option<String>,
+    pub(crate) date_created: Option<String>,
+    /// Who is shown as its author, which any API user may set.
+    pub(crate) member: Option<Reference>,
+    pub(crate) contact: Option<Reference>,
 }
 
 /// A row of `/allNotes`: no author that can be trusted, so the note itself is read before it counts.

@@ -16,6 +16,15 @@ use crate::{
     ticket::{NoteAt, NoteKey, NoteText, Posted},
 };
 
+/// The first line of a note that is not empty, where it speaks to Latchkey: `/jit`, and nothing before it. So nothing does
+/// that is quoted.
+#[must_use]
+pub fn addressed(text: &str) -> Option<&str> {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let first = line.split_whitespace().next()?;
+    first.eq_ignore_ascii_case("/jit").then_some(line)
+}
+
 /// A note of ours, by marker and author.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ours {

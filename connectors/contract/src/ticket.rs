@@ -78,6 +78,15 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// Removes a note. Absence is success.
     async fn take_back(&self, note: &NoteAt) -> Result<(), CallError>;
 
+    /// What members said to Latchkey in this ticket's notes ([`addressed`](crate::note::addressed)), oldest first; none when the
+    /// ticket is gone.
+    ///
+    /// Only of notes that no customer sees and no e-mail brought, that hang on this very ticket, and that somebody wrote who
+    /// is not us: never judged by an author that any caller of the API may name for himself. Where the PSA lets a trusted
+    /// caller act as a member it may have been that caller: nothing is given on the strength of a note. In doubt it is left
+    /// out.
+    async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError>;
+
     /// Sets a status by id. `Ok(false)` when the status does not belong to the ticket's board now, the ticket is
     /// closed, or gone: nothing was changed. Setting the present status is success.
     async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError>;
@@ -307,6 +316,19 @@ pub struct Member {
     pub is_active: bool,
     /// A person, not an API or system identity.
     pub is_human: bool,
+}
+
+/// What a member said to Latchkey in a note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// The note.
+    pub note: NoteId,
+    /// Who wrote it.
+    pub by: MemberId,
+    /// When, by the PSA's clock.
+    pub at: Timestamp,
+    /// Its first line. Free text of a member.
+    pub line: String,
 }
 
 /// What stands in a note. The text may contain a secret: it cannot print.

@@ -79,6 +79,14 @@ impl Who {
     }
 }
 
+/// The agent whose own click it was.
+pub(crate) fn agent(action: &wire::Action) -> Option<i64> {
+    match Who::of(action) {
+        Who::Agent(agent) => Some(agent),
+        Who::Contact(_) | Who::Application(_) | Who::System | Who::Doubtful(_) => None,
+    }
+}
+
 impl History<'_> {
     pub(crate) async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
         let entries = own(list(self.reader.api, ticket.id.as_str(), Urgency::Ordinary).await?);
@@ -151,13 +159,13 @@ pub(crate) async fn list(api: &Api, ticket: &str, urgency: Urgency) -> Result<Ve
 }
 
 /// The entries of this very ticket in the order in which they were made. Their numbers count upwards; a date can be set.
-fn own(mut entries: Vec<wire::Action>) -> Vec<wire::Action> {
+pub(crate) fn own(mut entries: Vec<wire::Action>) -> Vec<wire::Action> {
     entries.retain(|entry| real(entry.merged_from_ticketid).is_none());
     entries.sort_by_key(|entry| entry.id);
     entries
 }
 
-fn entered_at(entry: &wire::Action) -> Option<Timestamp> {
+pub(crate) fn entered_at(entry: &wire::Action) -> Option<Timestamp> {
     let times = [&entry.actiondatecreated, &entry.datetime];
     times.into_iter().find_map(|time| time.as_deref().and_then(moment::parse))
 }

@@ -4,10 +4,10 @@
 //! HMAC fits *and* our own agent made the note: `who`, which a caller can set, is not looked at. The text is never logged.
 
 use latchkey_contract::{
-    CallError, NoteId, TicketId,
-    note::{Marks, NoteDesk, Ours, Present},
+    CallError, MemberId, NoteId, TicketId,
+    note::{Marks, NoteDesk, Ours, Present, addressed},
     outside::{Answer, Urgency},
-    ticket::{NoteAt, NoteKey},
+    ticket::{NoteAt, NoteKey, Said},
 };
 use serde_json::{Value, json};
 
@@ -69,6 +69,22 @@ impl Notes<'_> {
             }
             other => other,
         }
+    }
+
+    /// Whoever did it must be an agent at a keyboard: no application, not in another's name. What a mail brought or sent is
+    /// seen by others.
+    pub(crate) async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError> {
+        let mut said = Vec::new();
+        for action in history::own(history::list(self.reader.api, id.as_str(), urgency).await?) {
+            let (text, at) = (text(&action), history::entered_at(&action));
+            let (Some(line), Some(at), Some(by)) = (addressed(&text), at, history::agent(&action)) else { continue };
+            if is_visible(&action) || self.is_mine(&action, urgency).await? {
+                continue;
+            }
+            let by = MemberId::parse(by.to_string()).map_err(|e| CallError::malformed(history::LIST, e))?;
+            said.push(Said { note: place(id, action.id, 0)?.note, by, at, line: line.to_owned() });
+        }
+        Ok(said)
     }
 
     /// The ticket, and those that it was merged into.

@@ -17,7 +17,7 @@ use latchkey_contract::{
     TicketSystem, Verified, directory as dir,
     outside::Urgency,
     ticket::{
-        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Ticket, TicketChanged, TicketEvent,
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, Ticket, TicketChanged, TicketEvent,
         WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
@@ -187,6 +187,9 @@ impl TicketSystem for Psa {
         unreachable!()
     }
     async fn take_back(&self, _: &NoteAt) -> Result<(), CallError> {
+        unreachable!()
+    }
+    async fn commands(&self, _: &TicketId, _: Urgency) -> Result<Vec<Said>, CallError> {
         unreachable!()
     }
     async fn set_status(&self, _: &TicketId, _: &StatusId) -> Result<bool, CallError> {

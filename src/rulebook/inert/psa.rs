@@ -100,6 +100,13 @@ fn set(found: &mut Found, mapping: &Mapping, boards: &[&Board]) {
             Some(status) if !status.is_active => {
                 format!("status {} is inactive at the PSA; tickets keep the one they have", called(id, &status.name))
             }
+            Some(status) if status.is_closing && key == "granted" => {
+                format!("status {} closes the ticket, and a closed ticket ends its access", called(id, &status.name))
+            }
+            Some(status) if status.is_closing && key == "refused" => format!(
+                "status {} closes the ticket, and with that ends whatever else the ticket has; use an open one",
+                called(id, &status.name)
+            ),
             Some(_) => continue,
         };
         found.say(Gravity::Warning, path(mapping, &format!("statuses.{key}")), what);

@@ -197,6 +197,14 @@ fn every_dead_reference_is_named_with_its_path() {
         ),
         (Case::new().psa(|c| c.boards[0].statuses[0].is_active = false), &["inert\tmapping.desk.trigger_statuses\t"]),
         (Case::new().book("granted = \"102\"", "granted = \"7\""), &["warning\tmapping.desk.statuses.granted\t"]),
+        (
+            Case::new().psa(|c| c.boards[0].statuses[1].is_closing = true),
+            &["warning\tmapping.desk.statuses.granted\t", "a closed ticket ends its access"],
+        ),
+        (
+            Case::new().psa(|c| c.boards[0].statuses[2].is_closing = true),
+            &["warning\tmapping.desk.statuses.refused\t", "ends whatever else the ticket has"],
+        ),
         (Case::new().psa(|c| c.boards[0].statuses[3].is_active = false), &["warning\tmapping.desk.statuses.ended\t"]),
         (Case::new().book("types = [\"11\"]", "types = [\"12\"]"), &["inert\tmapping.desk.types\t", "has a ticket type 12"]),
         (Case::new().psa(|c| c.sources[0].id = "22".parse().unwrap()), &["inert\tmapping.desk.sources\t", "no ticket source 21"]),

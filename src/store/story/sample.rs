@@ -111,7 +111,16 @@ pub(crate) fn account(id: &str, mode: Mode) -> Account {
 
 pub(crate) fn notice(id: &str, number: &str, grant: &str, state: NoticeState) -> Notice {
     let kind = NoticeKind::Note { telling: Telling::Received, mapping: "helpdesk".parse().unwrap(), why: None };
-    Notice { id: id.into(), ticket: ticket(number), grant: grant.parse().unwrap(), kind, since: START, state }
+    Notice {
+        id: id.into(),
+        ticket: ticket(number),
+        grant: grant.parse().unwrap(),
+        kind,
+        since: START,
+        state,
+        closes: None,
+        answers: None,
+    }
 }
 
 /// Told from others by the step in its detail.

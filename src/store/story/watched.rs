@@ -46,7 +46,8 @@ pub(crate) async fn trouble_begins_once_and_ends_once(store: &dyn Store) {
     assert_eq!(store.troubles().await.unwrap(), [trouble(TroubleKind::Rights, "401")]);
 
     assert_eq!(store.cursor(&cw).await.unwrap(), None);
-    let cursor = |from| Cursor { connection: connection("cw"), from, newest: START, compared_at: START };
+    let cursor =
+        |from| Cursor { connection: connection("cw"), from, newest: START, compared_at: START, looked_at: START };
     for from in [START, after(60)] {
         write(store, Watched::Asked(cursor(from))).await.unwrap();
         assert_eq!(store.cursor(&cw).await.unwrap(), Some(cursor(from)));

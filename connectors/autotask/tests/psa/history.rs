@@ -132,7 +132,7 @@ async fn whoever_may_impersonate_asks_in_anothers_name() {
     let w = World::start().await;
     let (n, id) = w.ticket();
     w.advance(60);
-    w.sim.impersonating(JANE).set_status(n, REQUESTED).unwrap();
+    w.sim.impersonating(JANE, ME).set_status(n, REQUESTED).unwrap();
     let found = change(&w, &id, Part::Status).await.unwrap();
     assert_eq!((found.by.as_str(), found.actor), ("j.doe", Actor::Member));
 }

@@ -81,6 +81,14 @@ impl Actor {
     /// # Errors
     /// When the vendor would refuse it.
     pub fn add_note(&self, ticket: i64, text: &str, publish: i64) -> Result<i64, Refused> {
-        self.sim.at_desk(self.saver, |desk| Ok(desk.note(ticket, text, 1, publish, "")))
+        self.add_note_of(ticket, text, 1, publish)
+    }
+
+    /// A note of another type, such as what a mail brought.
+    ///
+    /// # Errors
+    /// When the vendor would refuse it.
+    pub fn add_note_of(&self, ticket: i64, text: &str, kind: i64, publish: i64) -> Result<i64, Refused> {
+        self.sim.at_desk(self.saver, |desk| Ok(desk.note(ticket, text, kind, publish, "")))
     }
 }

@@ -274,10 +274,10 @@ impl Autotask {
         Actor::new(self.clone(), Saver { resource: Some(resource), ..Saver::default() })
     }
 
-    /// An API user of another integration that may act as this resource, and does.
-    pub fn impersonating(&self, resource: i64) -> Actor {
-        let impersonator = Some(self.with(|state| state.api_resource));
-        Actor::new(self.clone(), Saver { resource: Some(resource), impersonator, contact: None })
+    /// An API user that acts as this resource.
+    pub fn impersonating(&self, resource: i64, impersonator: i64) -> Actor {
+        let (resource, impersonator) = (Some(resource), Some(impersonator));
+        Actor::new(self.clone(), Saver { resource, impersonator, ..Saver::default() })
     }
 
     /// A contact in the client portal.

@@ -82,6 +82,15 @@ impl Actor {
         })
     }
 
+    /// An internal note that shows this member as its author, as any API user can make one.
+    pub fn add_note_for(&self, ticket: i64, text: &str, member: i64) -> Result<i64, Refused> {
+        let draft = Draft { text: text.to_owned(), internal: true, member: Some(member), ..Draft::default() };
+        self.tenant.at_desk(&self.identifier, |desk| {
+            let ticket = stored(desk, ticket)?;
+            Ok(desk.add_note(&ticket, draft))
+        })
+    }
+
     pub fn edit_note(&self, note: i64, text: &str) -> Result<(), Refused> {
         self.tenant.at_desk(&self.identifier, |desk| {
             let (now, by) = (desk.now, desk.saver.identifier.clone());

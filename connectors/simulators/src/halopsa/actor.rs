@@ -131,6 +131,14 @@ impl Actor {
         })
     }
 
+    /// A private note that was mailed to somebody.
+    pub fn mail_note(&self, ticket: i64, text: &str, to: &str) -> Result<i64, Refused> {
+        self.at_desk(|desk| {
+            let before = stored(desk, ticket)?;
+            Ok(desk.save(before, Draft { email_to: to.to_owned(), ..Draft::private_note(text) }))
+        })
+    }
+
     pub fn edit_note(&self, ticket: i64, note: i64, text: &str) -> Result<(), Refused> {
         self.at_desk(|desk| {
             let list = desk.inst.actions.entry(ticket).or_default();

@@ -8,7 +8,7 @@ use latchkey_simulators::{
 };
 use serde_json::{Value, json};
 
-use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, without_marker};
 use crate::harness::TestApp;
 
 const KEY: &str = "a-webhook-key-of-32-characters-00";
@@ -31,6 +31,10 @@ const COMPLETE: i64 = 5;
 const STATUSES: Statuses = Statuses { requested: 21, active: 22, refused: 23, done: 24 };
 /// "Internal Project Team".
 const INTERNAL: i64 = 2;
+/// "All Autotask Users", the customer's in the portal too.
+const ALL_USERS: i64 = 1;
+/// What the vendor makes of a mail.
+const MAIL_NOTE: i64 = 101;
 
 pub(super) struct Desk {
     id: &'static str,
@@ -91,6 +95,7 @@ impl Desk {
             Who::Gone => self.sim.acting(GONE),
             Who::Contact => self.sim.contact(CONTACT),
             Who::Program => self.sim.acting(PROGRAM),
+            Who::Us => self.sim.acting(ME),
         }
     }
 }
@@ -143,6 +148,20 @@ impl super::Desk for Desk {
         let body = json!({ "item": null });
         let act = Act::Answer { status: 200, retry_after: None, body };
         self.sim.faults().add(Fault::on("GET /Tickets/{id}", act).once())
+    }
+
+    fn closing(&self) -> i64 {
+        COMPLETE
+    }
+
+    fn writes(&self, who: Who, how: Writes, ticket: i64, text: &str) {
+        match how {
+            Writes::Internal => self.actor(who).add_note(ticket, text, INTERNAL),
+            Writes::Shown => self.actor(who).add_note(ticket, text, ALL_USERS),
+            Writes::Mailed => self.actor(who).add_note_of(ticket, text, MAIL_NOTE, INTERNAL),
+            Writes::AsJane => self.sim.impersonating(JANE, PROGRAM).add_note(ticket, text, INTERNAL),
+        }
+        .unwrap();
     }
 
     fn stands(&self, ticket: i64) -> Standing {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use latchkey_simulators::{
-    connectwise::{Actor, FieldKind, NewTicket, SIGNATURE_HEADER, Signature},
+    connectwise::{Actor, FieldKind, NewTicket, SIGNATURE_HEADER, Signature, Tab},
     fault::{Act, Fault, Fired},
 };
 use serde_json::json;
 
-use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, without_marker};
 use crate::harness::{Psa, TestApp};
 
 pub(super) struct Desk {
@@ -36,6 +36,7 @@ impl Desk {
             Who::Gone => "gone",
             Who::Contact => "contact@acme.example",
             Who::Program => "OtherApi",
+            Who::Us => "JitApi",
         })
     }
 
@@ -115,6 +116,21 @@ impl super::Desk for Desk {
         let body = json!({ "code": "NotFound", "message": "Ticket not found" });
         let act = Act::Answer { status: 404, retry_after: None, body };
         self.psa.sim.faults().add(Fault::on("GET /service/tickets/{id}", act).once())
+    }
+
+    fn closing(&self) -> i64 {
+        self.psa.projects.closed
+    }
+
+    fn writes(&self, who: Who, how: Writes, ticket: i64, text: &str) {
+        let jane = 176;
+        match how {
+            Writes::Internal => self.actor(who).add_note(ticket, text, Tab::Internal),
+            Writes::Shown => self.actor(who).add_note(ticket, text, Tab::Discussion),
+            Writes::Mailed => self.psa.tenant.acting("MailConnector").add_note_for(ticket, text, jane),
+            Writes::AsJane => self.actor(Who::Program).add_note_for(ticket, text, jane),
+        }
+        .unwrap();
     }
 
     fn stands(&self, ticket: i64) -> Standing {

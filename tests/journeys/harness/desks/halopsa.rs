@@ -8,7 +8,7 @@ use latchkey_simulators::{
 };
 use serde_json::{Value, json};
 
-use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, without_marker};
 use crate::harness::TestApp;
 
 const PASSWORD: &str = "a-password-of-the-webhook-and-of-nobody-else";
@@ -16,6 +16,8 @@ const ME: i64 = 42;
 const JANE: i64 = 17;
 const GONE: i64 = 18;
 const UNBOUND: i64 = 19;
+/// What the vendor ships.
+const CLOSED: i64 = 9;
 const TEAM: &str = "Service Desk";
 const OTHER_TEAM: &str = "Escalations";
 const PROGRAM: &str = "0d2c7a5e-0000-4000-8000-000000000001";
@@ -77,6 +79,7 @@ impl Desk {
             Who::Gone => self.sim.acting(GONE),
             Who::Contact => self.sim.as_user(self.contact),
             Who::Program => self.sim.as_application(PROGRAM, JANE),
+            Who::Us => self.sim.acting(ME),
         }
     }
 
@@ -137,6 +140,20 @@ impl super::Desk for Desk {
         let body = json!({ "Message": "Record not found" });
         let act = Act::Answer { status: 404, retry_after: None, body };
         self.sim.faults().add(Fault::on("GET /Tickets/{id}", act).once())
+    }
+
+    fn closing(&self) -> i64 {
+        CLOSED
+    }
+
+    fn writes(&self, who: Who, how: Writes, ticket: i64, text: &str) {
+        match how {
+            Writes::Internal => self.actor(who).add_note(ticket, text, true),
+            Writes::Shown => self.actor(who).add_note(ticket, text, false),
+            Writes::Mailed => self.actor(who).mail_note(ticket, text, "ann@acme.example"),
+            Writes::AsJane => self.sim.as_application(PROGRAM, JANE).add_note(ticket, text, true),
+        }
+        .unwrap();
     }
 
     fn stands(&self, ticket: i64) -> Standing {

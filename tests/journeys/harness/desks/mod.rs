@@ -44,6 +44,12 @@ pub(crate) trait Desk: Send + Sync {
     /// The PSA says of the next ticket that it is asked for that there is none.
     fn misses_once(&self) -> Fired;
 
+    /// A status that closes a ticket.
+    fn closing(&self) -> i64;
+
+    /// Somebody writes a note.
+    fn writes(&self, who: Who, how: Writes, ticket: i64, text: &str);
+
     /// Where the ticket stands.
     fn stands(&self, ticket: i64) -> Standing;
 
@@ -109,6 +115,21 @@ pub(crate) enum Who {
     Contact,
     /// Another product with an API identity.
     Program,
+    /// Our own API identity.
+    Us,
+}
+
+/// How a note is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writes {
+    /// Where no customer reads it.
+    Internal,
+    /// Where the customer does.
+    Shown,
+    /// By mail, or sent by mail.
+    Mailed,
+    /// Through the API, in Jane's name.
+    AsJane,
 }
 
 /// A company at a desk.

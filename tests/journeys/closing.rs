@@ -1,0 +1,84 @@
+//! A ticket that closes while it has access: by Latchkey's own hand when other access of it ended, or by somebody's.
+
+use latchkey::rulebook::{FieldTrigger, Mapping};
+
+use crate::harness::*;
+
+const SOON: &str = "Latchkey: access ends soon.";
+
+fn told(desk: &dyn Desk, ticket: i64, first: &str) -> usize {
+    desk.notes(ticket).iter().filter(|note| note.text.starts_with(first)).count()
+}
+
+/// Tickets can ask in two ways, and the end of what the first one asked for closes the ticket.
+async fn closes_at_the_end(app: &TestApp, desk: &dyn Desk, mapping: &str) -> Way {
+    let way = desk.other_ways().into_iter().find(|way| matches!(way, Way::Field(..))).unwrap();
+    let Way::Field(field, text) = way else { panic!("no field asks") };
+    app.change_rules(|rules| {
+        let first = rules.rulebook.mappings.iter_mut().find(|m| m.id.as_str() == mapping).unwrap();
+        first.statuses.ended = Some(desk.closing().to_string().parse().unwrap());
+        let trigger = FieldTrigger { field: field.to_string().parse().unwrap(), values: vec![text.to_owned()] };
+        let mut second = Mapping {
+            id: format!("{mapping}-by-field").parse().unwrap(),
+            trigger_statuses: vec![],
+            trigger_field: Some(trigger),
+            ..first.clone()
+        };
+        second.statuses.ended = None;
+        rules.rulebook.mappings.push(second);
+    })
+    .await;
+    app.type_in(&["webhook", "sync", desk.connection()], "").await.unwrap();
+    way
+}
+
+/// F11: the status for an end closes the ticket, and what else the ticket asked for goes on; once it was opened again, the
+/// same status is somebody's.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_that_latchkey_sets_at_an_end_ends_nothing_else() {
+    let app = TestApp::with_three_psas().await;
+    for (desk, mapping) in app.desks.iter().zip(["projects", "at-desk", "halo-desk"]) {
+        let (desk, at) = (&**desk, desk.connection());
+        let way = closes_at_the_end(&app, desk, mapping).await;
+        let ticket = app.active_at(desk).await;
+        app.minutes(30).await;
+        desk.click_by(&way, Who::Jane, ticket);
+        app.minutes(33).await;
+        let states =
+            async || app.grants_at(desk, ticket).await.iter().map(|grant| grant.state.name()).collect::<Vec<_>>();
+        assert_eq!(states().await, ["active", "ended"], "{at}: {:?}", desk.notes(ticket));
+        assert_eq!(desk.stands(ticket), Standing::Else, "{at}: the end closed it");
+        app.minutes(12).await;
+        assert_eq!((states().await[0], told(desk, ticket, SOON)), ("active", 0), "{at}");
+        desk.leaves(Leaves::Reopened, ticket);
+        app.minutes(1).await;
+        desk.leaves(Leaves::Closed, ticket);
+        app.minutes(1).await;
+        assert_eq!(told(desk, ticket, SOON), 1, "{at}: somebody else closed it: {:?}", desk.notes(ticket));
+        app.minutes(7).await;
+        assert_eq!(states().await, ["ended", "ended"], "{at}");
+    }
+    app.end().await;
+}
+
+/// F11, F10: access is looked after though no mapping watches its PSA any more, and no longer than there is any.
+#[tokio::test(flavor = "multi_thread")]
+async fn access_follows_its_ticket_though_its_mapping_went() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        app.change_rules(|rules| rules.rulebook.mappings.retain(|m| m.connection.as_str() != at)).await;
+        desk.goes_wrong(Wrong::Lost);
+        app.minutes(6).await;
+        desk.leaves(Leaves::Deleted, ticket);
+        app.minutes(7).await;
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
+        app.minutes(12).await;
+        let slot = format!("poll:{at}");
+        let tasks = app.store().tasks(500).await.unwrap();
+        assert!(tasks.iter().all(|task| task.slot != slot), "{at}: there is nothing left to look after");
+        desk.is_honest();
+    }
+    app.end().await;
+}
