@@ -40,6 +40,7 @@ mod point;
 mod pool;
 mod post;
 mod service;
+mod still;
 mod storm;
 mod story;
 mod table;
