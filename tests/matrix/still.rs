@@ -10,6 +10,7 @@ use std::{
 };
 
 use latchkey::{
+    access::State,
     app::WrapStore,
     jobs::task::Work,
     store::{Claim, Finish},
@@ -86,7 +87,7 @@ fn calls(app: &TestApp, op: &str) -> usize {
     app.entra.sim.faults().calls().iter().filter(|call| call.op.starts_with(op)).count()
 }
 
-/// F126, I1, I3: a process stands still for longer than its lease while what it is about to give is being written down. When
+/// F126, F171, I1, I3: a process stands still for longer than its lease while what it is about to give is being written down. When
 /// it goes on, it looks again before it sends anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_written_down_before_it_stood_still_is_not_sent_after() {
@@ -137,6 +138,27 @@ async fn what_was_sent_under_a_lease_that_is_lost_is_looked_at_again() {
         assert_eq!((app.state(ticket).await.name(), app.entra.accounts().len()), ("active", 1));
         app.minutes(61).await;
         assert_eq!(app.state(ticket).await.name(), "ended");
+        app.end().await;
+    }
+}
+
+/// F126, I11: the machine sleeps for hours, over the end of somebody's access. It ends when it wakes up, owed since it was due,
+/// and what is asked for then is given.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_slept_over_an_end_ends_it_and_goes_on() {
+    for on in ground::engines() {
+        let mut app = TestApp::installed_in(ground::fresh(on), &[], |_, _| ()).await;
+        let still = StandStill::new("", &app.clock);
+        running(&mut app, &still).await;
+        let slept = app.active().await;
+        let due = app.state(slept).await.end().unwrap();
+        app.clock.pass(Duration::from_secs(5 * 3600));
+        app.minutes(1).await;
+        let State::Ended { due: owed, .. } = app.state(slept).await else { panic!("{:?}", app.psa.notes(slept)) };
+        assert_eq!((owed, app.entra.is_enabled()), (due, false));
+        let next = app.active().await;
+        app.minutes(61).await;
+        assert_eq!(app.state(next).await.name(), "ended");
         app.end().await;
     }
 }
