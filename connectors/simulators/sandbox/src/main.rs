@@ -31,11 +31,7 @@ use child::ChildOptions;
 use clap::{Args, Parser, Subcommand};
 
 #[derive(Debug, Parser)]
-#[command(
-    name = "latchkey-sandbox",
-    args_conflicts_with_subcommands = true,
-    about = "Latchkey with a pretend PSA and a pretend tenant, on this machine alone"
-)]
+#[command(name = "latchkey-sandbox", about = "Latchkey with a pretend PSA and a pretend tenant, on this machine alone")]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -50,7 +46,7 @@ struct Options {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Port of the front page on 127.0.0.1 [default: a free one]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, conflicts_with_all = ["story", "kills"])]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     port: u16,
     /// Plays the main job unattended on a movable clock, and exits 1 naming the first step that did not happen
     #[arg(long)]
