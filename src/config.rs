@@ -136,7 +136,8 @@ impl Document {
     /// The first key that names a credential of systemd's.
     fn credential(&self) -> Option<&'static str> {
         let tls = self.tls.as_ref().map_or("", |pair| &pair.key);
-        let keys = [("key_file", self.key_file.as_str()), ("tls.key", tls)];
+        let password = self.database.as_ref().and_then(database::Named::password_file).unwrap_or_default();
+        let keys = [("key_file", self.key_file.as_str()), ("tls.key", tls), ("database.password_file", password)];
         keys.into_iter().find(|(_, text)| text.starts_with(CREDENTIAL)).map(|(key, _)| key)
     }
 
@@ -442,7 +443,7 @@ mod tests {
             ("latchkey@db", "latchkey:secret@db", "database.url: must not have a password"),
             (password.to_str().unwrap(), "/nowhere", "database.password_file: /nowhere cannot be read"),
             ("ca_file", "sslmode", "database"),
-            ("password_file = \"", "password_file = \"credential:", "database.password_file"),
+            (password.to_str().unwrap(), "credential:database", "database.password_file: a credential is meant"),
         ] {
             let error = parse(&format!("{EXAMPLE}\n[database]\n{}", table.replace(from, to))).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");

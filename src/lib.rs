@@ -13,6 +13,7 @@
 //!          step(state, event, now) ── pure ──▶ new state + audit entries + tasks, one transaction  access::grant
 //!                                              │                                                   jobs::advance
 //!        ┌── observe ──▶ next(target, seen, known) ── pure ──▶ commit intent ──▶ perform one call ──▶ commit outcome ──┐
+//!        │                  └──────────── the next step that takes, for a few seconds from the same look ◀─────────────┤
 //!        └──────────────────────────── until nothing is left to do ◀───────────────────── jobs::converge ──────────────┘
 //!                                              │
 //!                 event for each grant: reached / ended with proof / failed ──▶ step
@@ -39,6 +40,7 @@
 //! | [`people`] | who may sign in: passwords, one-time codes, sessions |
 //! | [`seal`] | secrets at rest |
 //! | [`backup`], [`generation`], [`reconcile`] | copies of the database, made and put back; an older one is noticed, and compared before it acts |
+//! | `replicas` | what several processes on one database owe each other: clocks, failovers, generations |
 //! | [`clock`], [`clock_guard`], [`random`] | time and randomness, as parameters |
 //! | [`config`], [`telemetry`], [`lock`], `socket`, [`tls`], [`cli`], [`app`] | start and stop; `app` is the one file that knows every concrete type |
 //!

@@ -45,6 +45,16 @@ pub(super) struct Table {
     ca_file: Option<PathBuf>,
 }
 
+impl Named {
+    /// Where the password lies, as written.
+    pub(super) fn password_file(&self) -> Option<&str> {
+        match self {
+            Self::Server(table) => table.password_file.as_deref(),
+            Self::Engine(_) => None,
+        }
+    }
+}
+
 /// Checks it. The password is read here and now, and kept where nothing prints it.
 pub(super) fn check(
     named: Option<Named>,

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use latchkey_contract::{
-    Secret, SecretId,
-    directory::{Next, Observation, Outcome, Password, Step, step_key},
+    AccountId, Secret, SecretId, Timestamp,
+    directory::{Next, Observation, Outcome, Password, Risk, Step, step_key},
 };
 use serde_json::json;
 
@@ -21,7 +21,7 @@ use crate::{
     clock_guard::Doubt,
     jobs::{
         queue::{LeaseHandle, Ran},
-        task::Task,
+        task::{NewTask, Priority, Task, Work},
     },
     store::{CommitName, Finish, StoreError, Transition},
 };
@@ -34,6 +34,12 @@ const COMPARED_LATER: Duration = Duration::from_secs(60);
 
 /// A giving step is sent only if the lease outlives the call by this much.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// What was sent without a lease has come to pass after so long, or never will.
+const LATE_EFFECT: Duration = Duration::from_secs(60);
+
+/// How often it is tried to write down that an account is owed looks, where somebody else works on it.
+const LOOKS_TRIED: u32 = 10;
 
 /// So long after a look steps that take may still be named from it.
 const LOOK_HOLDS: Duration = Duration::from_secs(5);
@@ -53,7 +59,7 @@ impl Jobs {
         if step.is_giving() && self.trust.doubt().is_some_and(Doubt::is_apart) {
             return Ok(Ran::Finish(Finish::At(now + SOON)));
         }
-        if step.is_giving() && lease.remaining(now) < scene.directory.call_timeout() + LEASE_MARGIN {
+        if step.is_giving() && is_too_short(lease, &scene, now) {
             tracing::warn!(account = %scene.account.id, step = step.name(), "the lease is too short for this step now; looking again");
             return Ok(Ran::Finish(Finish::At(now + SOON)));
         }
@@ -76,17 +82,28 @@ impl Jobs {
         }
         if step.is_giving() {
             scene.grants.iter_mut().filter(|g| g.state.is_living()).for_each(|g| g.version += 1);
+            // Whoever stood still while this was written may wake when somebody else has the account.
+            let now = self.clock.now();
+            if is_too_short(lease, &scene, now) {
+                tracing::warn!(account = %scene.account.id, step = step.name(), "writing this step down took the lease's time: it is not sent");
+                return Ok(Ran::Finish(Finish::At(now + SOON)));
+            }
         }
+        let account = scene.account.id.clone();
         let mut pause = None;
         loop {
             let outcome = match scene.directory.perform(&step, &scene.account.reference(), secret.as_ref()).await {
                 Ok(outcome) => outcome,
-                Err(error) => return self.trouble(scene, Some(step), error, task, lease).await,
+                Err(error) => {
+                    let settled = self.trouble(scene, Some(step), error, task, lease).await;
+                    return self.or_looked_at_again(&account, settled).await;
+                }
             };
             // Only the first step was named by a look: that it is named again and again is what calls for a pause.
             let pause = *pause.get_or_insert_with(|| scene.account.took(&step));
             scene.has_moved = true;
-            match self.performed(&mut scene, (&step, &outcome), &mut seen, pause, lease).await? {
+            let settled = self.performed(&mut scene, (&step, &outcome), &mut seen, pause, lease).await;
+            match self.or_looked_at_again(&account, settled).await? {
                 Some(next) => step = next,
                 None => return Ok(Ran::Committed),
             }
@@ -95,6 +112,39 @@ impl Jobs {
             intend(&mut intent, &mut scene, &step, lease);
             self.save(intent, &mut scene.account).await?;
         }
+    }
+
+    /// What was sent under a lease that somebody else has by now may come to pass after they looked: the account is owed
+    /// two more looks, whoever takes them.
+    async fn or_looked_at_again<T>(&self, account: &AccountId, settled: Result<T, JobError>) -> Result<T, JobError> {
+        if !matches!(settled, Err(JobError::Store(StoreError::LeaseLost))) {
+            return settled;
+        }
+        tracing::warn!(%account, "a step was sent and its lease was lost meanwhile; the account is looked at again");
+        for _ in 0..LOOKS_TRIED {
+            match self.owe_looks(account).await {
+                Err(StoreError::Conflict | StoreError::Busy) => {}
+                Err(error) => {
+                    tracing::error!(%account, error = &error as &dyn std::error::Error, "that it has to be looked at again was not written");
+                    break;
+                }
+                Ok(()) => break,
+            }
+        }
+        settled
+    }
+
+    async fn owe_looks(&self, id: &AccountId) -> Result<(), StoreError> {
+        let Some(mut account) = self.store.account(id).await? else { return Ok(()) };
+        let now = self.clock.now();
+        account.looks.push(now + LATE_EFFECT);
+        let work = Work::Converge { account: id.clone(), directory: account.directory.clone() };
+        let mut transition = Transition::new(CommitName::Looked, now);
+        transition.is_removal = true;
+        // Nobody knows what was given.
+        transition.tasks.push(NewTask::new(work, now, Priority::Removal).of(Risk::Everything));
+        transition.accounts.push(account);
+        self.store.commit(transition).await
     }
 
     /// Commits the outcome. Answers the next step that takes, if the look still names one.
@@ -173,6 +223,11 @@ impl Jobs {
         metrics::counter!("accounts_cut_again_total").increment(1);
         transition.audit.push(act(scene, Code::AccountCutAgain, false, transition.now, json!({})));
     }
+}
+
+/// A call that gives may still be under way when the lease has run out.
+fn is_too_short(lease: &LeaseHandle, scene: &Scene, now: Timestamp) -> bool {
+    lease.remaining(now) < scene.directory.call_timeout() + LEASE_MARGIN
 }
 
 /// What is about to be done is committed before it is done.

@@ -2,7 +2,7 @@
 //!
 //! The note that hands the credentials over is one of them; only it can hold up a grant, and only for ten minutes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
     CallError, Secret, TicketRef, TicketSystem,
@@ -33,6 +33,12 @@ use crate::{
 
 /// Where no better sentence is at hand.
 const NOT_GRANTED: &str = "the request could not be granted";
+
+/// A note is posted only if the lease lasts this long: finding out that it is not there yet, and posting it, are two calls.
+const POSTING: Duration = Duration::from_secs(35);
+
+/// How soon it is tried again where the lease was too short.
+const SOON: Duration = Duration::from_secs(2);
 
 /// One notice, with what is needed to settle it.
 struct Errand<'a> {
@@ -109,6 +115,9 @@ impl Jobs {
         if grant.policy.delivery == Delivery::Ticket {
             self.record_handing_over(&one, &grant, lease).await?;
         }
+        if let Some(later) = self.if_too_late(lease) {
+            return Ok(later);
+        }
         let key = NoteKey(one.notice.id.clone());
         let posted = match one.psa.post(&one.notice.ticket.ticket, &text, &key).await {
             Ok(posted) => posted,
@@ -134,6 +143,12 @@ impl Jobs {
         advance(&mut transition, &grant, &Event::Delivered, &others, &By::Service, self.random.as_ref());
         metrics::histogram!("request_to_active_seconds").record(transition.now.since(grant.asked_at).as_secs_f64());
         self.told(&one, NoticeState::Posted { notes: posted.notes }, transition, lease).await
+    }
+
+    /// Whoever stood still until now may not be the only one who is about to post this.
+    fn if_too_late(&self, lease: &LeaseHandle) -> Option<Ran> {
+        let now = self.clock.now();
+        (lease.remaining(now) < POSTING).then(|| Ran::Finish(Finish::At(now + SOON)))
     }
 
     /// Nobody is let in by a note of which nothing is recorded. A claim link lets nobody in by itself: showing is recorded.
@@ -202,6 +217,9 @@ impl Jobs {
             NoticeState::Posted { notes } => notes.clone(),
             _ => {
                 let text = self.note_text(&one, *telling, why.as_deref()).await?;
+                if let Some(later) = self.if_too_late(lease) {
+                    return Ok(later);
+                }
                 match one
                     .psa
                     .post(&one.notice.ticket.ticket, &NoteText::plain(text), &NoteKey(one.notice.id.clone()))

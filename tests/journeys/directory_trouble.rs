@@ -2,9 +2,12 @@
 //!
 //! Giving gives up cleanly and says why; taking never gives up, says once that it is late, and ends with proof.
 
-use latchkey::access::State;
+use std::path::PathBuf;
+
+use latchkey::{access::State, rulebook::ConnectionKind};
 use latchkey_contract::{Clock, Timestamp};
 use latchkey_simulators::{
+    authority::Authority,
     fault::{Act, Call, Fault},
     graph::{AppSpec, Licence, What, throttled},
 };
@@ -72,6 +75,40 @@ async fn graph_down_for_an_hour_when_a_grant_falls_due() {
     app.end().await;
 }
 
+/// F126, I1: whoever answers in the directory's place shows a certificate that nobody we trust has signed: nothing is said to
+/// them, and access ends when the right one is there again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_we_do_not_trust_is_told_nothing_and_waited_out() {
+    let app = TestApp::start().await;
+    let ticket = asked(&app, 59).await;
+    let foreign = app.data_dir().join("another-authority.pem");
+    std::fs::write(&foreign, Authority::new().ca_pem()).unwrap();
+    let right = trusting(&app, Some(foreign)).await;
+    app.entra.sim.faults().clear_calls();
+    app.minutes(10).await;
+    assert_eq!((app.state(ticket).await.name(), app.entra.is_enabled()), ("ending", true));
+    assert!(app.entra.sim.faults().calls().is_empty(), "something was sent to them");
+    assert_eq!(count(&app, ticket, OVERDUE), 1, "{:?}", app.psa.told(ticket));
+    trusting(&app, right).await;
+    app.minutes(6).await;
+    is_over(&app, ticket).await;
+    app.end().await;
+}
+
+/// Whom the service trusts for the directory from now on; answers whom it did.
+async fn trusting(app: &TestApp, ca_file: Option<PathBuf>) -> Option<PathBuf> {
+    let mut before = None;
+    app.change_rules(|rules| {
+        for connection in &mut rules.records.connections {
+            if let ConnectionKind::Entra(settings) = &mut connection.kind {
+                before = std::mem::replace(&mut settings.ca_file, ca_file.clone());
+            }
+        }
+    })
+    .await;
+    before
+}
+
 /// F72, F126: Graph is down while giving: nothing is made for ever; it is given up at the latest end, and told.
 #[tokio::test(flavor = "multi_thread")]
 async fn graph_down_while_giving_ends_by_the_latest_end() {
@@ -104,7 +141,7 @@ async fn graph_down_for_ten_minutes_while_giving_only_delays() {
     app.end().await;
 }
 
-/// F126: throttled, with and without a wait asked for, while giving and while taking: both come to their end.
+/// F126, F175: throttled, with and without a wait asked for, while giving and while taking: both come to their end.
 #[tokio::test(flavor = "multi_thread")]
 async fn throttling_delays_giving_and_taking_and_stops_neither() {
     for wait in [Some(20), None] {

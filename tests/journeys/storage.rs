@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use latchkey::{access::State, app::database, store::sqlite::Options};
@@ -113,6 +113,9 @@ async fn stopped_while_ending_it_goes_on_and_proves() {
     app.end().await;
 }
 
+/// Two seconds, and room for a machine that does something else.
+const ANSWERED: Duration = Duration::from_secs(6);
+
 const HOLD: &str = "BEGIN; LOCK TABLE deliveries, meta, tasks IN ACCESS EXCLUSIVE MODE";
 
 /// F7, F171: another program holds the database: deliveries are answered 503, `/readyz` is red, and afterwards
@@ -125,9 +128,11 @@ async fn a_locked_database_answers_503_and_recovers() {
     let mut other = app.stranger().await;
     other.execute("BEGIN IMMEDIATE", HOLD).await;
     let ticket = app.psa.ticket();
+    let asked = Instant::now();
     app.psa.ask_as("msmith", ticket);
     app.psa.sim.settled().await;
     assert_eq!(last_answer(&app), Some(503));
+    assert!(asked.elapsed() < ANSWERED, "the PSA was kept waiting: {:?}", asked.elapsed());
     assert!(app.psa.notes(ticket).is_empty());
     let (status, failing) = app.ready().await;
     assert_eq!(status, 503);

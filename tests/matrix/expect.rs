@@ -48,6 +48,7 @@ impl Run<'_> {
             "seen" => self.seen(),
             "polled" => self.worked_off("poll"),
             "decided" if about == "held" => self.decided_to_wait(),
+            "decided" if about == "active" => self.decided_beside(),
             "decided" => self.decided(),
             "approved" => self.approved(about),
             "mailed" => self.mailed(),
@@ -133,6 +134,14 @@ impl Run<'_> {
         assert_eq!((self.death.grants.len(), self.death.deliveries.1), (grants, usize::from(self.is_before())));
         assert_eq!(self.death.grant() == "held", !self.is_before());
         "waits for two people, or was not decided yet; nothing was done outside".to_owned()
+    }
+
+    /// Where access of the same person stands already.
+    fn decided_beside(&self) -> String {
+        let grants = self.clean.grants.len() - usize::from(self.is_before());
+        assert_eq!((self.death.grants.len(), self.death.deliveries.1), (grants, usize::from(self.is_before())));
+        assert_eq!(self.death.effect("role lengthened"), 0, "nothing was done outside");
+        "decided once, with its end in the same commit; what stood already went on".to_owned()
     }
 
     fn approved(&self, to: &str) -> String {

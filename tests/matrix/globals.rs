@@ -6,11 +6,15 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde::Deserialize;
 
 use crate::{
-    table::{Outcome, Row},
+    ground,
+    table::{self, Outcome, Row},
     weather::{PART, Phase},
 };
 
 const LIST: &str = "tests/matrix/globals.toml";
+
+/// All that there are, on this machine or not.
+const ENGINES: [&str; 2] = ["sqlite", "postgres"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,7 +46,12 @@ impl Entry {
 pub(crate) fn rows(live: &[Row]) -> Vec<Row> {
     let list: List = toml::from_str(&fs::read_to_string(root().join(LIST)).unwrap()).unwrap();
     let mut rows = Vec::new();
-    for engine in ["sqlite", "postgres"] {
+    let here = ground::engines().into_iter().map(ground::name);
+    let here: Vec<&str> = here.collect();
+    for engine in ENGINES.into_iter().filter(|engine| !here.contains(engine)) {
+        table::say(&format!("{engine} is left out: it is not on this machine, or was not asked for\n"));
+    }
+    for engine in here {
         for fault in &list.fault {
             let said = fault.on(engine);
             let unknown = said.keys().find(|key| *key != "all" && Phase::ALL.iter().all(|phase| phase.name() != *key));
@@ -87,12 +96,12 @@ fn failed(row: Row, why: &str) -> Row {
     Row { outcome: Outcome::Failed(why.to_owned()), ..row }
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Whether `path/of/file.rs::name` is a test that runs.
-fn look_up(test: &str) -> Result<(), String> {
+pub(crate) fn look_up(test: &str) -> Result<(), String> {
     let (file, name) = test.split_once("::").ok_or(format!("{test} is not file::test"))?;
     let source = fs::read_to_string(root().join(file)).map_err(|_| format!("there is no file {file}"))?;
     let lines: Vec<&str> = source.lines().collect();
@@ -113,7 +122,7 @@ fn look_up(test: &str) -> Result<(), String> {
 #[test]
 fn what_is_named_and_not_there_is_noticed() {
     assert!(look_up("tests/matrix/globals.rs::what_is_named_and_not_there_is_noticed").is_ok());
-    assert!(look_up("tests/matrix/globals.rs::look_up").unwrap_err().contains("is not a test"));
+    assert!(look_up("tests/matrix/globals.rs::resolve").unwrap_err().contains("is not a test"));
     assert!(look_up("tests/matrix/globals.rs::nobody").unwrap_err().contains("there is no test"));
     assert!(look_up("tests/matrix/nowhere.rs::nobody").unwrap_err().contains("there is no file"));
 }

@@ -3,7 +3,7 @@
 //! a dead process, or a second tenant.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -53,10 +53,53 @@ pub(crate) async fn check(bench: &Bench) {
     }
     privilege_only_within_a_grant(bench, &told);
     every_grant_ended(&told);
+    refused_is_nothing_given(&told);
+    every_account_is_one_that_we_know(bench).await;
+    what_takes_goes_first(bench);
     secrets_are_nowhere(bench).await;
     every_intent_has_an_outcome_or_another_look(bench, &audit);
     no_other_tenant_was_touched(bench);
     passwords_are_dead(bench);
+}
+
+/// I12: a request that was refused was never granted, and nothing was sent for it.
+fn refused_is_nothing_given(told: &[Told]) {
+    for t in told.iter().filter(|t| matches!(t.grant.state, State::Refused { .. })) {
+        let given = ["request.granted", "grant.granting", "step.intent"];
+        let entry = t.audit.iter().find(|entry| given.contains(&entry.code.as_str()));
+        assert!(entry.is_none(), "I12: {} was refused, and {entry:?}", t.grant.id);
+    }
+}
+
+/// I3: however often a create was sent, each account that came of it is one that the database names, and a name was made again
+/// only after it was deleted.
+async fn every_account_is_one_that_we_know(bench: &Bench) {
+    let directory = "acme-entra".parse().unwrap();
+    let known = bench.app.store().accounts_in(&directory, None, 1000).await.unwrap();
+    let events = bench.app.entra.sim.events();
+    let us = Actor::App(CLIENT.to_owned());
+    let mut objects: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for event in events.iter().filter(|e| e.what == What::UserCreated && e.actor == us && e.tenant == TENANT) {
+        let name = event.detail["userPrincipalName"].as_str().unwrap_or_default().to_owned();
+        objects.entry(name).or_default().insert(&event.object);
+    }
+    for (name, objects) in objects {
+        assert!(known.iter().any(|account| account.name == name), "I3: nobody knows of {name}");
+        let deleted = events.iter().filter(|e| e.what == What::UserDeleted && objects.contains(e.object.as_str()));
+        assert!(objects.len() <= 1 + deleted.count(), "I3: {name} was made {} times", objects.len());
+    }
+}
+
+/// I14: whatever takes something away is sent with the priority that the vendor keeps for it.
+fn what_takes_goes_first(bench: &Bench) {
+    for write in bench.app.entra.sim.writes() {
+        let takes = match write.op {
+            "PATCH /users/{id}" => write.enables == Some(false),
+            "POST /users/{id}/revokeSignInSessions" => true,
+            op => op.starts_with("DELETE "),
+        };
+        assert!(!takes || write.is_urgent, "I14: {write:?} was sent without priority");
+    }
 }
 
 /// I1, I11: at every instant in which an account was enabled, or held a role or a group, a grant of it was committed
@@ -95,13 +138,21 @@ fn privilege_only_within_a_grant(bench: &Bench, told: &[Told]) {
                 }
             }
         }
+        let windows = mine.iter().map(|t| {
+            // One that was held was granted when it was approved.
+            let from = t.at("request.granted").min(t.at("grant.granting")).millis();
+            (from, (t.end(overhang(bench)) + overhang(bench)).millis())
+        });
+        let windows: Vec<(i64, i64)> = windows.collect();
         for (what, span) in spans {
-            let is_covered = mine.iter().any(|t| {
-                // One that was held was granted when it was approved.
-                let from = t.at("request.granted").min(t.at("grant.granting")).millis();
-                let until = (t.end(overhang(bench)) + overhang(bench)).millis();
-                from <= span.from_ms && span.until_ms.is_some_and(|at| at <= until)
-            });
+            // One grant may take over from another before that has ended.
+            let mut until_ms = span.from_ms;
+            let goes_on =
+                |at: i64| windows.iter().filter(|(from, until)| *from <= at && *until > at).map(|w| w.1).max();
+            while let Some(later) = goes_on(until_ms) {
+                until_ms = later;
+            }
+            let is_covered = span.until_ms.is_some_and(|at| at <= until_ms);
             assert!(is_covered, "I1, I11: {name} {what} {span:?} is within no grant");
         }
     }

@@ -39,7 +39,9 @@ mod people;
 mod point;
 mod pool;
 mod post;
+mod reach;
 mod service;
+mod still;
 mod storm;
 mod story;
 mod table;
@@ -72,6 +74,7 @@ fn whatever_breaks_wherever_everything_comes_out_as_it_should() {
     for on in ground::engines() {
         let cleans = clean::record(on);
         kills::everything_is_reached(&cleans);
+        reach::every_call_is_come_by(&cleans);
         cells.extend(kills::cells(on, &cleans));
         let (lived, never) = lives::cells(on, &cleans);
         cells.extend(lived);

@@ -78,12 +78,15 @@ fn call(bench: &Bench, name: &str, fault: CallFault, fate: Fate, end: &View, cle
 fn expected(name: &str, fault: CallFault) -> Option<Fate> {
     // Before anything is sent it is a refusal; afterwards what was sent is taken back.
     const NOTHING_SENT: [&str; 2] = ["entra GET /users/{id}", TOKEN];
-    const TAKEN_BACK: [&str; 7] = [
+    const TAKEN_BACK: [&str; 10] = [
         "entra GET /roleManagement/directory/roleAssignmentScheduleInstances",
         "entra GET /roleManagement/directory/roleAssignments",
+        "entra GET /roleManagement/directory/roleEligibilityScheduleInstances",
         "entra GET /users/{id}/memberOf",
         "entra PATCH /users/{id} accountEnabled=true",
         "entra POST /groups/{id}/members/$ref",
+        "entra POST /roleManagement/directory/roleAssignmentScheduleRequests adminAssign",
+        "entra POST /roleManagement/directory/roleAssignmentScheduleRequests adminUpdate",
         "entra POST /roleManagement/directory/roleAssignments",
         "entra POST /users",
     ];

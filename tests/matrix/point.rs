@@ -90,6 +90,9 @@ pub(crate) fn of_call(vendor: &str, op: &str, body: Option<&Value>) -> String {
             format!(" accountEnabled={}", body["accountEnabled"])
         }
         ("PATCH /users/{id}", Some(body)) if body["passwordProfile"].is_object() => " passwordProfile".to_owned(),
+        ("POST /roleManagement/directory/roleAssignmentScheduleRequests", Some(body)) => {
+            format!(" {}", body["action"].as_str().unwrap_or_default())
+        }
         ("POST /service/tickets/{id}/notes", Some(body)) => {
             let text = body["text"].as_str().unwrap_or_default();
             let what = text.lines().next().unwrap_or_default().trim_start_matches("Latchkey: ");

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use latchkey_simulators::{
     fault::{Act, Fault},
-    graph::{Refused, UserSeed},
+    graph::{Licence, Refused, UserSeed},
 };
 use serde_json::json;
 
@@ -42,6 +42,8 @@ pub(crate) enum Story {
     Mail,
     /// More than is usual: two people have to approve.
     Held,
+    /// The tenant keeps an end of its own for each role.
+    Pim,
 }
 
 /// What became of a request.
@@ -56,7 +58,7 @@ pub(crate) enum Fate {
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::ClaimLink,
         Self::InTheTicket,
         Self::Burner,
@@ -67,6 +69,7 @@ impl Story {
         Self::Command,
         Self::Mail,
         Self::Held,
+        Self::Pim,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -81,6 +84,7 @@ impl Story {
             Self::Command => "command",
             Self::Mail => "mail",
             Self::Held => "held",
+            Self::Pim => "pim",
         }
     }
 
@@ -112,6 +116,9 @@ impl Story {
         if self == Self::Burner {
             bench.app.entra.sim.knobs(|knobs| knobs.permanent_delete_app_allowed = true);
         }
+        if self == Self::Pim {
+            bench.app.entra.sim.set_licence(TENANT, Licence::P2);
+        }
         bench.up().await;
         bench.idle().await;
         let fate = match self {
@@ -125,6 +132,7 @@ impl Story {
             Self::Command => command(bench).await,
             Self::Mail => mail(bench).await,
             Self::Held => held(bench).await,
+            Self::Pim => pim(bench).await,
         };
         bench.over().await;
         fate
@@ -298,5 +306,25 @@ async fn held(bench: &mut Bench) -> Fate {
     bench.until(10 * MINUTE, granted, |app| is_told(app, ticket, granted)).await;
     assert_eq!(bench.app.entra.roles(), [EXCHANGE_ROLE.to_owned()]);
     ended(bench, ticket, 70 * MINUTE).await;
+    fate
+}
+
+/// A role is given with an end, which a second request moves; somebody makes the person eligible besides; all of it is taken.
+async fn pim(bench: &mut Bench) -> Fate {
+    let first = bench.app.psa.ticket();
+    let fate = granted(bench, first).await;
+    if fate != Fate::Given {
+        return fate;
+    }
+    let (user, password) = reveal(bench, first).await;
+    bench.app.entra.sim.add_eligibility(TENANT, &bench.app.entra.object(), HELPDESK_ROLE);
+    bench.pass(20 * MINUTE).await;
+    let second = bench.app.psa.ticket();
+    bench.rest().await;
+    let fate = ask(bench, "jdoe", second).await;
+    ended(bench, first, 70 * MINUTE).await;
+    ended(bench, second, 70 * MINUTE).await;
+    off(bench, &user, &password);
+    assert!(bench.app.entra.sim.assignments(TENANT, &user).is_empty(), "it is not even eligible");
     fate
 }

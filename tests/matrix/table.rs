@@ -167,12 +167,18 @@ fn sums(parts: &BTreeMap<&str, Vec<&Row>>, time: Duration) -> String {
     text
 }
 
+/// One for each share, and another for cells that somebody chose: none takes the place of the whole.
 fn path() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in what was built");
-    target.join("fault-matrix.md")
+    let name = match (std::env::var_os("LATCHKEY_MATRIX_CELLS"), share()) {
+        (Some(_), _) => "fault-matrix-some.md".to_owned(),
+        (None, (1, 1)) => "fault-matrix.md".to_owned(),
+        (None, (share, of)) => format!("fault-matrix-{share}-of-{of}.md"),
+    };
+    target.join(name)
 }
 
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     use std::io::Write as _;
     std::io::stdout().lock().write_all(text.as_bytes()).unwrap();
 }

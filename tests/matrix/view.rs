@@ -156,6 +156,7 @@ fn effect(what: What, detail: &Value) -> Option<&'static str> {
         What::UserDeleted => "deleted",
         What::UserPurged => "purged",
         What::RoleAssigned => "role given",
+        What::RoleUpdated => "role lengthened",
         What::RoleRemoved => "role taken",
         What::MemberAdded => "member added",
         What::MemberRemoved if detail.to_string().contains("owner") => "owner removed",

@@ -33,6 +33,7 @@ use tokio::sync::Notify;
 
 use crate::{
     point::{Point, Side, of_commit},
+    still::StandStill,
     wrong::Obstacle,
 };
 
@@ -83,6 +84,7 @@ pub(crate) struct Watched {
     inner: Arc<dyn Store>,
     trace: Trace,
     obstacle: Option<Arc<Obstacle>>,
+    still: Option<Arc<StandStill>>,
     /// Leases held, by task and fence, with the kind of work.
     open: Mutex<BTreeMap<(String, i64), String>>,
     under_way: AtomicUsize,
@@ -100,6 +102,7 @@ impl Watched {
             inner,
             trace: Trace { file: Mutex::new(file), counts: Mutex::default(), kill },
             obstacle: None,
+            still: None,
             open: Mutex::default(),
             under_way: AtomicUsize::new(0),
             stirs: AtomicU64::new(0),
@@ -111,6 +114,11 @@ impl Watched {
     /// With something in the way of one commit.
     pub(crate) fn hindered(self, obstacle: Option<Arc<Obstacle>>) -> Self {
         Self { obstacle, ..self }
+    }
+
+    /// Standing still at one commit, or when somebody says so.
+    pub(crate) fn standing(self, still: &Arc<StandStill>) -> Self {
+        Self { still: Some(Arc::clone(still)), ..self }
     }
 
     /// The clock was moved, so something may be due.
@@ -157,6 +165,9 @@ impl Watched {
                 result
             }
         };
+        if let Some(still) = &self.still {
+            still.written(name);
+        }
         self.stirs.fetch_add(1, Ordering::SeqCst);
         self.under_way.fetch_sub(1, Ordering::SeqCst);
         self.inner.changed().notify_one();
@@ -416,6 +427,9 @@ impl Store for Watched {
         Ok(tasks)
     }
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<bool, StoreError> {
+        if self.still.as_ref().is_some_and(|still| still.is_now()) {
+            return Err(StoreError::Busy);
+        }
         self.inner.renew(lease, until).await
     }
     async fn finish(&self, lease: &Lease, finish: Finish) -> Result<bool, StoreError> {

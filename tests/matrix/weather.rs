@@ -260,7 +260,7 @@ fn ask_all(bench: &Bench) -> Vec<i64> {
     tickets
 }
 
-/// All is well within ten seconds, or a person is asked and answers.
+/// All is well within half a minute, or a person is asked and answers.
 async fn recovered(bench: &mut Bench) {
     let began = Instant::now();
     loop {

@@ -79,6 +79,10 @@ const WORLDS_PER_PLANT: u64 = 40;
 /// Lines of a history that are shown.
 const LINES: usize = 80;
 
+/// Words without a value that cargo and people give to every test program alike.
+const OF_THE_HARNESS: [&str; 8] =
+    ["--quiet", "-q", "--nocapture", "--no-capture", "--show-output", "--include-ignored", "--ignored", "--exact"];
+
 /// What is asked of this run.
 #[derive(Debug, Default)]
 struct Asked {
@@ -89,8 +93,13 @@ struct Asked {
 
 impl Asked {
     /// `None` when somebody looks for tests of another name.
-    fn of(mut words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
-        let mut asked = Self::default();
+    fn of(words: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
+        let (mut asked, mut is_another) = (Self::default(), false);
+        // `--grants=N` is `--grants N`.
+        let mut words = words.flat_map(|word| match word.split_once('=') {
+            Some((name, value)) if word.starts_with("--") => vec![name.to_owned(), value.to_owned()],
+            _ => vec![word],
+        });
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
             let number = |text: String| text.replace('_', "").parse().map_err(|_| format!("{text:?} is no number"));
@@ -100,18 +109,23 @@ impl Asked {
                 "--plant" => asked.plant = Some(value()?.parse()?),
                 "simulation" => {}
                 // Words of the test harness, which this is none of.
-                word if word.starts_with("--") => {}
-                _ => return Ok(None),
+                "--test-threads" | "--skip" | "--color" | "--format" => drop(value()?),
+                word if OF_THE_HARNESS.contains(&word) => {}
+                word if word.starts_with('-') => return Err(format!("{word} is no option of the simulation")),
+                _ => is_another = true,
             }
         }
-        Ok(Some(asked))
+        Ok((!is_another).then_some(asked))
     }
 }
 
 fn main() -> ExitCode {
     let asked = match Asked::of(std::env::args().skip(1)) {
         Ok(Some(asked)) => asked,
-        Ok(None) => return ExitCode::SUCCESS,
+        Ok(None) => {
+            println!("the simulation was not run: a test of another name was asked for");
+            return ExitCode::SUCCESS;
+        }
         Err(why) => {
             println!("{why}");
             return ExitCode::FAILURE;

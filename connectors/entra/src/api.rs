@@ -218,6 +218,11 @@ mod tests {
 
     /// A server that answers everything alike and keeps what it was sent: the simulator's log has no headers.
     async fn listening(answer: serde_json::Value) -> (Graph, Arc<Mutex<Vec<String>>>) {
+        sending_on(answer, None).await
+    }
+
+    /// The same, which sends everything but the question for a token on to another address.
+    async fn sending_on(answer: serde_json::Value, to: Option<Url>) -> (Graph, Arc<Mutex<Vec<String>>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
@@ -227,9 +232,14 @@ mod tests {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut buffer = vec![0; 64 * 1024];
                 let read = stream.read(&mut buffer).await.unwrap();
-                ears.lock().unwrap().push(String::from_utf8_lossy(&buffer[..read]).to_ascii_lowercase());
+                let asked = String::from_utf8_lossy(&buffer[..read]).to_ascii_lowercase();
+                let status = match &to {
+                    Some(to) if !asked.contains("/oauth2/") => format!("307 Temporary Redirect\r\nLocation: {to}"),
+                    _ => "200 OK".to_owned(),
+                };
+                ears.lock().unwrap().push(asked);
                 let body = answer.to_string();
-                let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+                let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
                 stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
             }
         });
@@ -276,6 +286,17 @@ mod tests {
         assert!(heard[1].contains("x-ms-throttle-priority: high") && heard[1].contains("authorization: bearer tok"));
         assert!(heard[1].contains("client-request-id: "));
         assert!(!heard[2].contains("x-ms-throttle-priority"));
+    }
+
+    #[tokio::test]
+    async fn the_token_does_not_follow_a_redirect() {
+        let answer = json!({"access_token": "tok", "expires_in": 3599});
+        let (elsewhere, overheard) = listening(answer.clone()).await;
+        let (graph, heard) = sending_on(answer, Some(elsewhere.base.clone())).await;
+        let call = Call::new("GET /users/{id}", &["users", "u"]);
+        let said = graph.send(&call, Urgency::Removal).await.unwrap();
+        assert_eq!(said.unwrap_err().status, 307);
+        assert_eq!((heard.lock().unwrap().len(), overheard.lock().unwrap().len()), (2, 0));
     }
 
     #[tokio::test]

@@ -4,6 +4,17 @@ use serde_json::Value;
 
 use super::time::Ms;
 
+/// A call that was to change something, as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Method and path template.
+    pub op: &'static str,
+    /// What it says of sign-in, if it does.
+    pub enables: Option<bool>,
+    /// It asks for the priority under throttling that is kept for what matters.
+    pub is_urgent: bool,
+}
+
 /// One change in the directory, or one token issued.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {

@@ -52,7 +52,7 @@ mod units;
 mod users;
 mod users_write;
 
-pub use events::{Actor, Event, SignIn, What};
+pub use events::{Actor, Event, SignIn, What, Write};
 pub use hand::Hand;
 pub use options::{AppSpec, GroupSeed, Knobs, Licence, PimPolicy, TapPolicy, Throttle, UserSeed};
 pub use signin::{EffectiveRoles, Refused, Session};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::events::{Event, SignIn};
+use super::events::{Event, SignIn, Write};
 use super::signin::{self, EffectiveRoles, Refused, Session};
 use super::start::Graph;
 use super::state::{Tenant, User};
@@ -113,6 +113,11 @@ impl Graph {
     /// Resource units that all calls so far have cost, those that were let through.
     pub fn units_spent(&self) -> u64 {
         self.service.lock().units_spent
+    }
+
+    /// Every call that was to change something, in the order in which they came, refused ones too.
+    pub fn writes(&self) -> Vec<Write> {
+        self.service.lock().writes.clone()
     }
 
     /// Everything that was written, in the order in which it took effect.

@@ -11,6 +11,7 @@ use super::answer::{Answer, Refusal, Reply, Stamp};
 use super::ask::Ask;
 use super::authz::Caller;
 use super::batch;
+use super::events::Write;
 use super::routes::{self, Route};
 use super::state::{Spent, World};
 use super::time::{Ms, SECOND};
@@ -142,6 +143,11 @@ fn graph_response(world: &mut World, request: &Request, now: Ms) -> Response {
 /// One operation, alone or as a part of a batch.
 fn one(world: &mut World, ask: &Ask, stamp: &Stamp) -> Reply {
     let units = routes::find(ask).map_or(1, |route| route.units(ask));
+    if let Some(route) = routes::find(ask).filter(|_| ask.method != "GET") {
+        let enables = ask.object().ok().and_then(|body| body.get("accountEnabled")?.as_bool());
+        let is_urgent = ask.header("x-ms-throttle-priority") == Some("high");
+        world.writes.push(Write { op: route.op, enables, is_urgent });
+    }
     let mut reply = run(world, ask, stamp.now, units).unwrap_or_else(|refusal| refusal.into_reply(stamp));
     if reply.status != 401 {
         reply.headers.push(("x-ms-resource-unit", units.to_string()));

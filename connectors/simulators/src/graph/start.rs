@@ -68,6 +68,7 @@ impl Graph {
             tokens: BTreeMap::new(),
             knobs: options.knobs,
             events: Vec::new(),
+            writes: Vec::new(),
             sign_ins: Vec::new(),
             spent: BTreeMap::new(),
             units_spent: 0,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::events::{Event, SignIn};
+use super::events::{Event, SignIn, Write};
 use super::mint::Mint;
 use super::options::{Knobs, Licence, PimPolicy, TapPolicy};
 use super::time::Ms;
@@ -19,6 +19,7 @@ pub(super) struct World {
     pub(super) tokens: BTreeMap<String, Token>,
     pub(super) knobs: Knobs,
     pub(super) events: Vec<Event>,
+    pub(super) writes: Vec<Write>,
     pub(super) sign_ins: Vec<SignIn>,
     pub(super) spent: BTreeMap<(String, String), Spent>,
     /// Of every application together, since the start.
