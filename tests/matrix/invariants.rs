@@ -62,11 +62,16 @@ pub(crate) async fn check(bench: &Bench) {
     passwords_are_dead(bench);
 }
 
-/// I12: a request that was refused was never granted, and nothing was sent for it.
+/// I12: for a request that was refused nothing was granted and nothing sent; where it was the directory that refused, nobody
+/// was handed anything.
 fn refused_is_nothing_given(told: &[Told]) {
     for t in told.iter().filter(|t| matches!(t.grant.state, State::Refused { .. })) {
-        let given = ["request.granted", "grant.granting", "step.intent"];
-        let entry = t.audit.iter().find(|entry| given.contains(&entry.code.as_str()));
+        let is_ours = t.audit.iter().any(|entry| entry.code.as_str() == "request.refused");
+        let given: &[&str] = match is_ours {
+            true => &["request.granted", "grant.granting", "step.intent"],
+            false => &["grant.delivering", "grant.active"],
+        };
+        let entry = t.audit.iter().find(|entry| given.contains(&entry.code.as_str())).map(|entry| entry.code);
         assert!(entry.is_none(), "I12: {} was refused, and {entry:?}", t.grant.id);
     }
 }

@@ -24,7 +24,7 @@ mod expect_calls;
 mod expect_end;
 mod globals;
 mod ground;
-#[expect(dead_code, reason = "the harness of the journeys has more verbs than are needed here")]
+#[expect(dead_code, unused_imports, reason = "the harness of the journeys has more verbs than are needed here")]
 #[path = "../journeys/harness/mod.rs"]
 mod harness;
 mod here;
