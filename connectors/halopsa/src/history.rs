@@ -90,7 +90,7 @@ pub(crate) fn agent(action: &wire::Action) -> Option<i64> {
 impl History<'_> {
     pub(crate) async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
         let entries = own(list(self.reader.api, ticket.id.as_str(), Urgency::Ordinary).await?);
-        let is_unclear = |at: usize| is_unclear(&entries, at, |who| self.is_ours(who));
+        let is_unclear = |since, at| is_unclear(&entries, since, at, |who| self.is_ours(who));
         let chosen = match of {
             Part::Status => ticket.status.as_ref().and_then(|s| into_status(&entries, number(s.as_str())?, is_unclear)),
             Part::Field(field) => ticket.fields.get(field).and_then(|v| into_value(&entries, field, v, is_unclear)),
@@ -180,54 +180,61 @@ fn is_same(after: &Ticket, before: &Ticket, of: Part<'_>) -> bool {
 }
 
 /// The last entry that changed the status, if it is the one into the present status. An entry without the former status
-/// is compared with the entry before it; where there is none, it must not only show what an edit before it set.
-fn into_status(entries: &[wire::Action], status: i64, is_unclear: impl Fn(usize) -> bool) -> Option<usize> {
-    let (mut last, mut present) = (None, None);
+/// is compared with the one that showed it before, and must not only show what an edit in between set; one that stays in a
+/// status of which nobody tells how the ticket came there leaves it open who did it.
+fn into_status(
+    entries: &[wire::Action],
+    status: i64,
+    is_unclear: impl Fn(Option<usize>, usize) -> bool,
+) -> Option<usize> {
+    let (mut last, mut shown) = (None, None);
     for (at, entry) in entries.iter().enumerate() {
         let Some(new) = real(entry.new_status) else { continue };
-        match real(entry.old_status).or(present) {
-            Some(old) if old == new => {}
-            None if is_unclear(at) => last = None,
-            _ => last = Some(at),
-        }
-        present = Some(new);
+        let before = shown.map(|(by, _)| by);
+        let stays = shown.is_some_and(|(_, present)| present == new);
+        last = match real(entry.old_status) {
+            Some(old) if old != new => Some(at),
+            _ if stays => last,
+            Some(_) => None,
+            None => (!is_unclear(before, at)).then_some(at),
+        };
+        shown = Some((at, new));
     }
-    last.filter(|_| present == Some(status))
+    last.filter(|_| shown.is_some_and(|(_, present)| present == status))
 }
 
 /// The last entry that changed the field, if it is the one to the present value. An entry that only shows the value again
-/// is not it, nor is the first to show one that an edit before it may have set.
+/// is not it, nor is one that shows what an edit may have set since the entry that showed it before.
 fn into_value(
     entries: &[wire::Action],
     field: &FieldId,
     value: &str,
-    is_unclear: impl Fn(usize) -> bool,
+    is_unclear: impl Fn(Option<usize>, usize) -> bool,
 ) -> Option<usize> {
     let field = number(field.as_str())?;
-    let (mut last, mut present) = (None, None);
+    let (mut last, mut shown) = (None, None);
     for (at, entry) in entries.iter().enumerate() {
         let Some(named) = entry.customfields.iter().flatten().find(|f| f.id == field) else { continue };
-        let text = Some(field_text(named));
-        match &present {
-            Some(_) if present == text => {}
-            None if is_unclear(at) => last = None,
-            _ => last = Some(at),
+        let text = field_text(named);
+        let before = shown.as_ref().map(|(by, _)| *by);
+        if shown.as_ref().is_none_or(|(_, present)| *present != text) {
+            last = (!is_unclear(before, at)).then_some(at);
         }
-        present = text;
+        shown = Some((at, text));
     }
-    last.filter(|_| present.flatten().as_deref() == Some(value))
+    last.filter(|_| shown.and_then(|(_, present)| present).as_deref() == Some(value))
 }
 
-/// Before this entry somebody else edited the ticket, and the history does not tell what: the entry may only show what that
-/// edit set. The ticket's making is the first entry and no edit; nor is an action's button, nor anything of ours.
-fn is_unclear(entries: &[wire::Action], at: usize, is_ours: impl Fn(&Who) -> bool) -> bool {
+/// Between these two entries somebody else edited the ticket, and the history does not tell what: the later one may only show
+/// what that edit set. The ticket's making is the first entry and no edit; nor is an action's button, nor anything of ours.
+fn is_unclear(entries: &[wire::Action], since: Option<usize>, at: usize, is_ours: impl Fn(&Who) -> bool) -> bool {
     let Some(by) = entries.get(at).map(Who::of) else { return true };
     let is_silent = |earlier: &wire::Action| {
         let tells = real(earlier.outcome_id).is_some() || earlier.customfields.iter().flatten().next().is_some();
         let who = Who::of(earlier);
         !tells && who != by && !is_ours(&who)
     };
-    entries.iter().take(at).skip(1).any(is_silent)
+    entries.iter().take(at).skip(since.unwrap_or(0) + 1).any(is_silent)
 }
 
 #[cfg(test)]
@@ -266,11 +273,41 @@ mod tests {
     fn the_last_entry_into_the_present_status_is_the_one() {
         let entries =
             [entry(1, 0, 1), entry(2, 1, 31), entry(3, 31, 31), entry(4, 31, 1), entry(5, 1, 31), entry(6, 31, 31)];
-        assert_eq!(into_status(&entries, 31, |_| false), Some(4));
-        assert_eq!(into_status(&entries, 1, |_| false), None, "the history ends in another status");
-        assert_eq!(into_status(&[], 1, |_| false), None);
+        assert_eq!(into_status(&entries, 31, |_, _| false), Some(4));
+        assert_eq!(into_status(&entries, 1, |_, _| false), None, "the history ends in another status");
+        assert_eq!(into_status(&[], 1, |_, _| false), None);
         let untold = [entry(1, 0, 1), entry(2, 0, 1), entry(3, 0, 31), entry(4, 0, 31), entry(5, 0, 0)];
-        assert_eq!(into_status(&untold, 31, |_| false), Some(2), "compared with the entry before it");
+        assert_eq!(into_status(&untold, 31, |_, _| false), Some(2), "compared with the entry before it");
+    }
+
+    #[test]
+    fn how_the_ticket_came_into_a_status_must_be_told_by_the_entry_that_brought_it_there() {
+        let stays = [entry(1, 0, 1), entry(2, 31, 31)];
+        assert_eq!(into_status(&stays, 31, |_, _| false), None, "1 into 31 is told by nobody");
+        let again = [entry(1, 0, 1), entry(2, 31, 31), entry(3, 31, 1), entry(4, 1, 31)];
+        assert_eq!(into_status(&again, 31, |_, _| false), Some(3));
+        let shown = [entry(1, 0, 1), entry(2, 0, 31)];
+        assert_eq!(into_status(&shown, 31, |since, at| (since, at) == (Some(0), 1)), None, "an edit in between");
+    }
+
+    #[test]
+    fn whoever_shows_a_value_after_anothers_silent_edit_has_not_set_it() {
+        let json = |id: i64, by: i64, rest: &str| {
+            let json = format!(r#"{{"id":{id},"actionby_agent_id":{by},"who_agentid":{by}{rest}}}"#);
+            serde_json::from_str::<wire::Action>(&json).unwrap()
+        };
+        let shows = |value: &str| format!(r#","customfields":[{{"id":183,"type":0,"value":"{value}"}}]"#);
+        let field = FieldId::parse("183").unwrap();
+        let asks = |entries: &[wire::Action]| {
+            into_value(entries, &field, "4 hours", |since, at| is_unclear(entries, since, at, |_| false))
+        };
+        let made = || json(1, 17, "");
+        let first = || json(2, 17, &shows("1 hour"));
+        let edit = || json(3, 18, "");
+        let then = || json(4, 17, &shows("4 hours"));
+        assert_eq!(asks(&[made(), first(), then()]), Some(2));
+        assert_eq!(asks(&[made(), first(), edit(), then()]), None);
+        assert_eq!(asks(&[made(), edit(), first(), then()]), Some(3), "it was seen after the edit");
     }
 
     #[test]
@@ -279,7 +316,7 @@ mod tests {
             serde_json::from_str(r#"{"id":3,"old_status":1,"new_status":31,"merged_from_ticketid":9}"#).unwrap();
         let entries = own(vec![copied, entry(2, 1, 2), entry(1, 0, 1)]);
         assert_eq!(entries.iter().map(|e| e.id).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(into_status(&entries, 31, |_| false), None);
+        assert_eq!(into_status(&entries, 31, |_, _| false), None);
     }
 
     #[test]
@@ -290,8 +327,8 @@ mod tests {
         };
         let field = FieldId::parse("183").unwrap();
         let entries = [entry(1, "a"), entry(2, "b"), entry(3, "b"), serde_json::from_str(r#"{"id":4}"#).unwrap()];
-        assert_eq!(into_value(&entries, &field, "b", |_| false), Some(1));
-        assert_eq!(into_value(&entries, &field, "a", |_| false), None);
-        assert_eq!(into_value(&entries, &FieldId::parse("184").unwrap(), "b", |_| false), None);
+        assert_eq!(into_value(&entries, &field, "b", |_, _| false), Some(1));
+        assert_eq!(into_value(&entries, &field, "a", |_, _| false), None);
+        assert_eq!(into_value(&entries, &FieldId::parse("184").unwrap(), "b", |_, _| false), None);
     }
 }
