@@ -159,7 +159,8 @@ fn one_ticket(dice: &mut Dice, ticket: u64, at: &impl Fn(i64, Act)) {
         10..15 => at(later, Act::End { ticket, is_operator: true }),
         15..22 => at(later, Act::Close { ticket }),
         22..24 => at(later, Act::Delete { ticket }),
-        24..27 => at(later, Act::Move { ticket, company: dice.pick::<&str>(&COMPANIES) }),
+        // Moved to a customer before it was looked at, what nobody might ask for becomes what its technician may.
+        24..27 if company != COMPANIES[3] => at(later, Act::Move { ticket, company: dice.pick::<&str>(&COMPANIES) }),
         27..37 if may => at(later, Act::Again { ticket, by }),
         _ => {}
     }

@@ -79,8 +79,10 @@ fn compare(place: &Place, what: &str, figures: &[f64], unit: &str, table: &mut T
 /// A delivery of the PSA's own that the service has taken.
 async fn a_delivery(psa: &dyn Psa) -> anyhow::Result<Sent> {
     let ticket = psa.open_for_acme("Something to talk about")?;
+    // Not each tells of a ticket that is only opened.
+    psa.ask(ticket, 0)?;
     psa.settled().await;
-    let answered = psa.answered(ticket).context("the PSA sent nothing")?;
+    let answered = psa.answered(ticket).with_context(|| format!("{} sent nothing", psa.names().product))?;
     ensure!(answered.status == 202, "the service answered the PSA {}", answered.status);
     psa.last_sent().context("the PSA sent nothing")
 }
