@@ -43,6 +43,10 @@ pub(crate) fn check(bench: &Bench, fate: Fate, end: &View, clean: &Clean) -> Str
     }
 }
 
+/// Taking the password out of a note is a removal, which a vendor's wait holds back only now and then: a note that falls due
+/// meanwhile comes back to it.
+const NOT_HELD_BACK: &str = "psa PATCH /service/tickets/{id}/notes/{noteId}";
+
 fn call(bench: &Bench, name: &str, fault: CallFault, fate: Fate, end: &View, clean: &Clean) -> String {
     let expected = expected(name, fault).unwrap_or(clean.fate);
     assert_eq!(fate, expected, "what became of the request; {:?}", end.effects);
@@ -52,7 +56,7 @@ fn call(bench: &Bench, name: &str, fault: CallFault, fate: Fate, end: &View, cle
         taken_back(end);
     }
     let all = calls(&bench.app, name);
-    if fault == CallFault::ThrottledFor {
+    if fault == CallFault::ThrottledFor && name != NOT_HELD_BACK {
         let at = all.iter().position(|(_, status)| *status == Some(429)).expect("it was throttled");
         if let Some((next, _)) = all.get(at + 1) {
             let waited = next - all[at].0;
@@ -63,6 +67,7 @@ fn call(bench: &Bench, name: &str, fault: CallFault, fate: Fate, end: &View, cle
     match (fate, fault) {
         (Fate::Undone, _) => "refused for good: what was given of it was taken back, with proof, and told".to_owned(),
         (Fate::Refused, _) => "nothing was given, and the ticket says so".to_owned(),
+        (_, CallFault::ThrottledFor) if name == NOT_HELD_BACK => "asked again, done once".to_owned(),
         (_, CallFault::ThrottledFor) => "waited as long as it was told to, then done once".to_owned(),
         (_, CallFault::Throttled | CallFault::Error | CallFault::Down) => {
             "tried again after a pause, done once".to_owned()
