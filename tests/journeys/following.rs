@@ -44,7 +44,7 @@ fn switch<'e>(ends_with: &'e mut EndsWith, how: &str) -> &'e mut bool {
 }
 
 /// It is over, for this reason, and off.
-async fn assert_left(app: &TestApp, desk: &dyn Desk, ticket: i64, how: &str) {
+pub(crate) async fn assert_left(app: &TestApp, desk: &dyn Desk, ticket: i64, how: &str) {
     let at = format!("{}, {how}", desk.connection());
     let grants = app.grants_at(desk, ticket).await;
     assert_eq!((grants.len(), grants[0].state.name()), (1, "ended"), "{at}: {:?}", desk.notes(ticket));

@@ -38,6 +38,7 @@ mod psa_trouble;
 mod replicas;
 mod restore;
 mod secrets;
+mod spent;
 mod storage;
 mod terms;
 mod the_main_job;

@@ -34,6 +34,8 @@ pub(crate) trait Psa: Send + Sync {
     /// Somebody else saves it, and changes nothing that asks.
     fn touches(&self, ticket: &TicketId);
     fn deletes(&self, ticket: &TicketId);
+    /// The answer to the list of saves that holds a row without a time, and then the ticket as it was saved now.
+    fn lists_an_undated_row_before(&self, ticket: &TicketId) -> Fault;
     /// All that is kept of the ticket's notes, in the vendor's own form.
     fn kept(&self, ticket: &TicketId) -> Vec<serde_json::Value>;
     /// By every flag that the vendor has for that.
@@ -60,6 +62,7 @@ macro_rules! complies {
             a_note_that_the_customer_can_see_is_told_and_can_be_taken_away,
             a_status_is_set_or_nothing_is,
             saves_are_listed_oldest_first_and_in_pages,
+            a_row_without_a_time_hides_no_other_save,
             errors_say_what_to_do_next,
             removals_go_first_when_the_budget_is_spent,
             a_deleted_ticket_is_gone_with_all_that_was_on_it,
@@ -210,6 +213,14 @@ pub(crate) async fn saves_are_listed_oldest_first_and_in_pages(psa: &impl Psa) {
     assert_eq!(first, tickets[..1]);
     let next = Timestamp::from_millis(at.unwrap().millis() + 1_000);
     assert_eq!(list(next, &boards, 100).await.0, tickets[1..], "asking on finds the rest");
+}
+
+/// F10
+pub(crate) async fn a_row_without_a_time_hides_no_other_save(psa: &impl Psa) {
+    let (ticket, since) = (psa.ticket(), psa.now());
+    psa.faults().add(psa.lists_an_undated_row_before(&ticket).once());
+    let found = psa.system().changed_since(since, &[psa.board()], 100).await.unwrap();
+    assert_eq!(found.iter().map(|saved| &saved.id).collect::<Vec<_>>(), [&ticket]);
 }
 
 pub(crate) async fn errors_say_what_to_do_next(psa: &impl Psa) {

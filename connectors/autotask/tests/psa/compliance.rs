@@ -72,6 +72,14 @@ impl run::Psa for World {
         self.sim.acting(MARK).delete(number(ticket)).unwrap();
     }
 
+    fn lists_an_undated_row_before(&self, ticket: &TicketId) -> Fault {
+        let body = json!({"items": [
+            {"id": 1, "lastActivityDate": null},
+            {"id": number(ticket), "lastActivityDate": self.clock.now().rfc3339()},
+        ]});
+        Fault::on("POST /Tickets/query", Act::Answer { status: 200, retry_after: None, body })
+    }
+
     fn kept(&self, ticket: &TicketId) -> Vec<Value> {
         self.sim.notes(number(ticket))
     }

@@ -69,6 +69,14 @@ impl run::Psa for World {
         self.msp.acting("msmith").delete(number(ticket)).unwrap();
     }
 
+    fn lists_an_undated_row_before(&self, ticket: &TicketId) -> Fault {
+        let body = json!([
+            {"id": 1, "_info": {}},
+            {"id": number(ticket), "_info": {"lastUpdated": self.clock.now().rfc3339()}},
+        ]);
+        Fault::on("GET /service/tickets", Act::Answer { status: 200, retry_after: None, body })
+    }
+
     fn kept(&self, ticket: &TicketId) -> Vec<Value> {
         self.msp.notes(number(ticket))
     }

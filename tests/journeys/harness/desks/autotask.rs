@@ -230,7 +230,17 @@ impl super::Desk for Desk {
         self.sim.faults().add(Fault::always(how))
     }
 
+    fn lists_no_saves(&self, how: Act) -> Fired {
+        self.sim.faults().add(Fault::on("POST /Tickets/query", how))
+    }
+
+    /// By other integrations: the vendor counts the hour's calls of all of them together.
+    fn spends(&self) {
+        self.sim.spend(9_100);
+    }
+
     fn recovers(&self) {
+        self.sim.spend(0);
         self.sim.faults().clear();
     }
 

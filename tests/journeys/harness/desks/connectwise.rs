@@ -202,6 +202,14 @@ impl super::Desk for Desk {
         self.psa.sim.faults().add(Fault::always(how))
     }
 
+    fn lists_no_saves(&self, how: Act) -> Fired {
+        self.psa.sim.faults().add(Fault::on("GET /service/tickets", how))
+    }
+
+    fn spends(&self) {
+        self.psa.sim.faults().add(Fault::on("GET /service/tickets", Act::throttled(1_500)).once());
+    }
+
     fn recovers(&self) {
         self.psa.sim.faults().clear();
     }

@@ -225,6 +225,14 @@ impl super::Desk for Desk {
         self.sim.faults().add(Fault::always(how))
     }
 
+    fn lists_no_saves(&self, how: Act) -> Fired {
+        self.sim.faults().add(Fault::on("GET /Tickets", how))
+    }
+
+    fn spends(&self) {
+        self.sim.faults().add(Fault::on("GET /Tickets", Act::throttled(1_500)).once());
+    }
+
     fn recovers(&self) {
         self.sim.faults().clear();
     }

@@ -86,6 +86,12 @@ pub(crate) trait Desk: Send + Sync {
     /// Whatever it is asked from now on, this happens instead; until [`Desk::recovers`].
     fn fails(&self, how: Act) -> Fired;
 
+    /// Its list of saves is this from now on, and everything else is as ever; until [`Desk::recovers`].
+    fn lists_no_saves(&self, how: Act) -> Fired;
+
+    /// The vendor's calls are spent: it lets nobody do more than take away, from the next poll on and for less than half an hour.
+    fn spends(&self);
+
     /// It answers again.
     fn recovers(&self);
 
