@@ -1,5 +1,6 @@
 //! A vendor that lists nothing, or lets nobody do more: what ends access goes first, at each PSA.
 
+use latchkey::rulebook::Rules;
 use latchkey_simulators::fault::Act;
 
 use crate::{following::assert_left, harness::*};
@@ -30,6 +31,30 @@ async fn a_ticket_is_looked_after_though_no_saves_are_listed() {
             desk.recovers();
             app.minutes(30).await;
         }
+    }
+    app.end().await;
+}
+
+/// F11: the vendor's calls are spent when its message says that the ticket was closed: what giving alone needs, such as the
+/// name of whom the message names, is not asked for before access ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_ticket_ends_its_access_though_the_vendors_calls_are_spent() {
+    let app = TestApp::with_three_psas().await;
+    let mappings = |rules: &mut Rules| rules.rulebook.mappings.iter_mut().for_each(|m| m.ends_with.grace_minutes = 0);
+    app.change_rules(mappings).await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        desk.spends();
+        app.minutes(6).await;
+        assert_eq!(app.state_at(desk, ticket).await, "active", "{at}");
+        desk.leaves(Leaves::Closed, ticket);
+        app.run().await;
+        assert!(["ending", "ended"].contains(&app.state_at(desk, ticket).await), "{at}: no poll is waited for");
+        app.minutes(3).await;
+        assert_left(&app, desk, ticket, "closed").await;
+        desk.recovers();
+        app.minutes(30).await;
     }
     app.end().await;
 }
