@@ -243,7 +243,7 @@ impl Jobs {
             let why = "the ticket has no owner who could be given access".to_owned();
             return Ok(Asker { actor: Err(why), is_by_automation: true });
         };
-        let member = reading.psa.member_by_id(owner).await?;
+        let member = reading.psa.member_by_id(owner, Urgency::Ordinary).await?;
         let name = member.as_ref().map_or_else(|| owner.to_string(), |m| m.name.clone());
         Ok(Asker { actor: Ok(actor(records, at, &name, member)), is_by_automation: true })
     }
@@ -372,7 +372,7 @@ async fn signed_actor(reading: &Reading) -> Result<Option<String>, JobError> {
         Signed::Name(name) => return Ok(Some(name.clone())),
         Signed::Id(id) => id,
     };
-    let member = reading.psa.member_by_id(id).await?;
+    let member = reading.psa.member_by_id(id, Urgency::Ordinary).await?;
     Ok(Some(member.map_or_else(|| format!("no member ({id})"), |member| member.name)))
 }
 

@@ -34,6 +34,8 @@ pub(crate) trait Psa: Send + Sync {
     /// Somebody else saves it, and changes nothing that asks.
     fn touches(&self, ticket: &TicketId);
     fn deletes(&self, ticket: &TicketId);
+    /// The asker writes this in an internal note.
+    fn says(&self, ticket: &TicketId, text: &str);
     /// The answer to the list of saves that holds a row without a time, and then the ticket as it was saved now.
     fn lists_an_undated_row_before(&self, ticket: &TicketId) -> Fault;
     /// All that is kept of the ticket's notes, in the vendor's own form.
@@ -248,9 +250,10 @@ pub(crate) async fn errors_say_what_to_do_next(psa: &impl Psa) {
     assert!(psa.system().read(&ticket, Urgency::Ordinary).await.unwrap().is_some());
 }
 
-/// F11, F106
+/// F11, F18, F106
 pub(crate) async fn removals_go_first_when_the_budget_is_spent(psa: &impl Psa) {
     let ticket = psa.ticket();
+    psa.says(&ticket, "/jit end");
     let posted = psa.system().post(&ticket, &secret(), &key("g1")).await.unwrap();
     psa.faults().add(Fault::on(psa.read_op(), Act::throttled(120)).once());
     assert!(psa.system().read(&ticket, Urgency::Ordinary).await.unwrap_err().is_transient());
@@ -262,6 +265,13 @@ pub(crate) async fn removals_go_first_when_the_budget_is_spent(psa: &impl Psa) {
     assert!(psa.system().overwrite(&posted.notes[0], "Removed.", &key("g1")).await.unwrap());
     assert!(psa.system().read(&ticket, Urgency::Removal).await.unwrap().is_some(), "whether access must end");
     assert!(psa.kept(&ticket).iter().all(|note| !note.to_string().contains(SECRET)));
+    let said = psa.system().commands(&ticket, Urgency::Removal).await.unwrap();
+    assert_eq!(said.iter().map(|said| said.line.as_str()).collect::<Vec<_>>(), ["/jit end"]);
+    let whose = psa.system().member_by_id(&said[0].by, Urgency::Removal).await.unwrap();
+    assert_eq!(whose.map(|member| member.name).as_deref(), Some(psa.asker()));
+    assert!(psa.system().member_by_id(&said[0].by, Urgency::Ordinary).await.is_err(), "whoever only asks waits");
+    psa.system().take_back(&posted.notes[0]).await.unwrap();
+    assert!(psa.system().find(&ticket, &key("g1")).await.unwrap().is_empty());
     psa.advance(130);
     assert!(psa.system().read(&ticket, Urgency::Ordinary).await.unwrap().is_some());
 }

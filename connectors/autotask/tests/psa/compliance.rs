@@ -72,6 +72,10 @@ impl run::Psa for World {
         self.sim.acting(MARK).delete(number(ticket)).unwrap();
     }
 
+    fn says(&self, ticket: &TicketId, text: &str) {
+        self.sim.acting(JANE).add_note(number(ticket), text, 2).unwrap();
+    }
+
     fn lists_an_undated_row_before(&self, ticket: &TicketId) -> Fault {
         let body = json!({"items": [
             {"id": 1, "lastActivityDate": null},

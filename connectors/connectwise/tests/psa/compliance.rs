@@ -4,7 +4,10 @@
 mod run;
 
 use latchkey_contract::{BoardId, Clock, Delivery, StatusId, TicketId, TicketSystem, Timestamp};
-use latchkey_simulators::fault::{Act, Fault, Faults};
+use latchkey_simulators::{
+    connectwise::Tab,
+    fault::{Act, Fault, Faults},
+};
 use serde_json::{Value, json};
 
 use crate::world::{World, board_id, delivery, status_id};
@@ -67,6 +70,10 @@ impl run::Psa for World {
 
     fn deletes(&self, ticket: &TicketId) {
         self.msp.acting("msmith").delete(number(ticket)).unwrap();
+    }
+
+    fn says(&self, ticket: &TicketId, text: &str) {
+        self.msp.acting("jdoe").add_note(number(ticket), text, Tab::Internal).unwrap();
     }
 
     fn lists_an_undated_row_before(&self, ticket: &TicketId) -> Fault {

@@ -72,6 +72,10 @@ impl run::Psa for World {
         self.sim.acting(MAX).delete(number(ticket)).unwrap();
     }
 
+    fn says(&self, ticket: &TicketId, text: &str) {
+        self.sim.acting(DANA).add_note(number(ticket), text, true).unwrap();
+    }
+
     fn lists_an_undated_row_before(&self, ticket: &TicketId) -> Fault {
         let body = json!({"tickets": [
             {"id": 1, "team_id": self.team},
