@@ -58,3 +58,49 @@ async fn a_closed_ticket_ends_its_access_though_the_vendors_calls_are_spent() {
     }
     app.end().await;
 }
+
+/// F18, F120: the vendor's calls are spent, and what a technician ends by a note ends all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_note_ends_access_though_the_vendors_calls_are_spent() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        desk.spends();
+        app.minutes(6).await;
+        desk.writes(Who::Jane, Writes::Internal, ticket, "/jit end");
+        app.minutes(11).await;
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}: {:?}", desk.notes(ticket));
+        assert!(!app.entra.is_enabled() && app.entra.roles().is_empty(), "{at}");
+        desk.recovers();
+        app.minutes(30).await;
+        let notes = desk.notes(ticket);
+        assert!(notes.iter().any(|note| note.text.starts_with("Latchkey: access ends now")), "{at}: {notes:?}");
+    }
+    app.end().await;
+}
+
+/// F11, F106: what the ticket should be told waits for the vendor's calls, and its password does not stand there meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_leaves_the_ticket_before_anything_is_told() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        let holds_password = || desk.notes(ticket).iter().any(|note| note.text.contains("Password:"));
+        assert!(holds_password(), "{at}: {:?}", desk.notes(ticket));
+        desk.spends();
+        app.minutes(6).await;
+        let told = desk.notes(ticket).len();
+        desk.leaves(Leaves::Closed, ticket);
+        app.minutes(8).await;
+        assert_left(&app, desk, ticket, "closed").await;
+        assert_eq!(desk.notes(ticket).len(), told, "{at}: nothing could be told: {:?}", desk.notes(ticket));
+        assert!(!holds_password(), "{at}: {:?}", desk.notes(ticket));
+        desk.recovers();
+        app.minutes(30).await;
+        let last = desk.notes(ticket).pop().unwrap();
+        assert!(last.text.starts_with("Latchkey: access has ended, proven off."), "{at}: {last:?}");
+    }
+    app.end().await;
+}

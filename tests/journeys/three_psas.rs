@@ -516,3 +516,60 @@ async fn what_a_mapping_names_is_looked_for_at_each_of_them() {
     }
     app.end().await;
 }
+
+/// F7, F107: a note that the PSA refuses for good, such as one that is too long for it, hands nothing over: what was given is
+/// taken back at once, and the ticket is told why.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_the_psa_refuses_to_hold_are_taken_back_at_each_of_them() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let refused = desk.refuses_credentials();
+        let ticket = desk.ticket(Whose::Acme);
+        desk.click(Who::Jane, ticket);
+        app.minutes(2).await;
+        assert_eq!(refused.count(), 1, "{at}: a refusal is the last word");
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}: {:?}", desk.notes(ticket));
+        assert!(!app.entra.is_enabled() && app.entra.roles().is_empty(), "{at}");
+        let notes = texts(desk, ticket);
+        let want = [
+            "Latchkey: request received.",
+            "Latchkey: access could not be given.",
+            "Latchkey: access has ended, proven off.",
+        ];
+        assert_eq!(of(&notes), want, "{at}: {notes:?}");
+        assert!(notes[1].contains("the PSA refused the note"), "{at}: {notes:?}");
+        desk.recovers();
+    }
+    app.end().await;
+}
+
+/// F7: statuses that the PSA does not have are not set; the notes say everything, and the ticket asks no second time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_does_not_exist_is_left_alone_at_each_of_them() {
+    let app = TestApp::with_three_psas().await;
+    app.change_rules(|rules| {
+        for mapping in &mut rules.rulebook.mappings {
+            let nowhere = || Some("777777".parse().unwrap());
+            let statuses = &mut mapping.statuses;
+            (statuses.granted, statuses.refused, statuses.ended) = (nowhere(), nowhere(), nowhere());
+        }
+    })
+    .await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        assert_eq!(desk.stands(ticket), Standing::Requested, "{at}");
+        app.minutes(61).await;
+        assert_eq!((app.state_at(desk, ticket).await, app.grants_at(desk, ticket).await.len()), ("ended", 1), "{at}");
+        let last = texts(desk, ticket).pop().unwrap();
+        assert!(last.starts_with("Latchkey: access has ended, proven off."), "{at}: {last}");
+        assert_eq!(desk.stands(ticket), Standing::Requested, "{at}");
+        let refused = desk.ticket(Whose::Acme);
+        desk.click(Who::Unbound, refused);
+        app.run().await;
+        assert_eq!(of(&texts(desk, refused)), ["Latchkey: access was not granted."], "{at}");
+        assert_eq!(desk.stands(refused), Standing::Requested, "{at}");
+    }
+    app.end().await;
+}

@@ -8,7 +8,7 @@ use latchkey_simulators::{
 };
 use serde_json::{Value, json};
 
-use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, without_marker};
 use crate::harness::TestApp;
 
 const KEY: &str = "a-webhook-key-of-32-characters-00";
@@ -237,6 +237,12 @@ impl super::Desk for Desk {
     /// By other integrations: the vendor counts the hour's calls of all of them together.
     fn spends(&self) {
         self.sim.spend(9_100);
+    }
+
+    fn refuses_credentials(&self) -> Fired {
+        let body = json!({"errors": ["description must be less than or equal to 3200 characters."]});
+        let act = Act::Answer { status: 500, retry_after: None, body };
+        self.sim.faults().add(Fault::when(has_credentials, act))
     }
 
     fn recovers(&self) {

@@ -8,7 +8,7 @@ use latchkey_simulators::{
 };
 use serde_json::json;
 
-use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, without_marker};
 use crate::harness::{Psa, TestApp};
 
 pub(super) struct Desk {
@@ -208,6 +208,16 @@ impl super::Desk for Desk {
 
     fn spends(&self) {
         self.psa.sim.faults().add(Fault::on("GET /service/tickets", Act::throttled(1_500)).once());
+    }
+
+    fn refuses_credentials(&self) -> Fired {
+        let body = json!({
+            "code": "InvalidObject",
+            "message": "ticketNote object is invalid",
+            "errors": [{"code": "InvalidField", "message": "The field text must be a string with a maximum length of 10000."}],
+        });
+        let act = Act::Answer { status: 400, retry_after: None, body };
+        self.psa.sim.faults().add(Fault::when(has_credentials, act))
     }
 
     fn recovers(&self) {

@@ -8,7 +8,7 @@ use latchkey_simulators::{
 };
 use serde_json::{Value, json};
 
-use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, without_marker};
 use crate::harness::TestApp;
 
 const PASSWORD: &str = "a-password-of-the-webhook-and-of-nobody-else";
@@ -231,6 +231,12 @@ impl super::Desk for Desk {
 
     fn spends(&self) {
         self.sim.faults().add(Fault::on("GET /Tickets", Act::throttled(1_500)).once());
+    }
+
+    fn refuses_credentials(&self) -> Fired {
+        let body = json!({"ClassName": "System.Exception", "Message": "String or binary data would be truncated."});
+        let act = Act::Answer { status: 400, retry_after: None, body };
+        self.sim.faults().add(Fault::when(has_credentials, act))
     }
 
     fn recovers(&self) {

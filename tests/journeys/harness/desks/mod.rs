@@ -13,7 +13,7 @@ use latchkey::{
     rulebook::{Bound, Companies, Mapping, Members},
 };
 use latchkey_contract::{Clock, ConnectionId, MemberId, TicketRef, Timestamp};
-use latchkey_simulators::fault::{Act, Fired};
+use latchkey_simulators::fault::{Act, Call, Fired};
 
 use super::TestApp;
 
@@ -91,6 +91,9 @@ pub(crate) trait Desk: Send + Sync {
 
     /// The vendor's calls are spent: it lets nobody do more than take away, from the next poll on and for less than half an hour.
     fn spends(&self);
+
+    /// The note with the credentials is refused, in the vendor's own words for one that is too long; until [`Desk::recovers`].
+    fn refuses_credentials(&self) -> Fired;
 
     /// It answers again.
     fn recovers(&self);
@@ -242,6 +245,11 @@ struct Plan {
     gone: i64,
     board: i64,
     statuses: Statuses,
+}
+
+/// A call that writes credentials into a ticket.
+fn has_credentials(call: &Call) -> bool {
+    call.method == "POST" && call.body_json.as_ref().is_some_and(|body| body.to_string().contains("Password:"))
 }
 
 fn without_marker(text: &str) -> String {
