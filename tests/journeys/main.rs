@@ -35,6 +35,7 @@ mod intake;
 mod mail_server;
 mod operating;
 mod psa_trouble;
+mod refusing;
 mod replicas;
 mod restore;
 mod secrets;

@@ -82,6 +82,7 @@ async fn contacts_programs_and_agents_shown_as_others_are_nobody_who_may_ask() {
     }
 }
 
+/// F6
 #[tokio::test]
 async fn the_systems_hand_is_automation_only_where_an_admin_listed_it() {
     let w = World::start().await;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use latchkey::rulebook::ConnectionKind;
 use latchkey_simulators::{
     autotask::{API_USER, Actor, Autotask, Options, PERSON, SIGNATURE_HEADER, Signature, signature},
     fault::{Act, Fault, Fired},
@@ -164,6 +165,10 @@ impl super::Desk for Desk {
         .unwrap();
     }
 
+    fn hears_in_anothers_name(&self) -> bool {
+        true
+    }
+
     fn stands(&self, ticket: i64) -> Standing {
         STATUSES.of(&self.sim.ticket(ticket).unwrap()["status"])
     }
@@ -222,8 +227,15 @@ impl super::Desk for Desk {
     }
 
     fn proven(&self) -> Message {
-        let body = self.sim.deliveries().pop().unwrap().body;
+        self.proves(self.sim.deliveries().pop().unwrap().body)
+    }
+
+    fn proves(&self, body: Vec<u8>) -> Message {
         Message { header: (SIGNATURE_HEADER, signature(KEY, &body)), body }
+    }
+
+    fn largest(&self) -> usize {
+        256 * 1024
     }
 
     fn fails(&self, how: Act) -> Fired {
@@ -252,6 +264,11 @@ impl super::Desk for Desk {
 
     fn automation(&self) -> &'static str {
         PROGRAM_NAME
+    }
+
+    fn set_automation(&self, kind: &mut ConnectionKind) {
+        let ConnectionKind::Autotask(settings) = kind else { panic!("another vendor's connection") };
+        settings.automation = vec![self.automation().to_owned()];
     }
 
     fn automates(&self, ticket: i64) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use latchkey::rulebook::ConnectionKind;
 use latchkey_simulators::{
     connectwise::{Actor, FieldKind, NewTicket, SIGNATURE_HEADER, Signature, Tab},
     fault::{Act, Fault, Fired},
@@ -70,6 +71,11 @@ impl Desk {
 impl super::Desk for Desk {
     fn connection(&self) -> &'static str {
         self.id
+    }
+
+    /// The usual installation's has a name of its own.
+    fn mapping(&self) -> String {
+        if self.id == "cw" { "projects".to_owned() } else { format!("{}-desk", self.id) }
     }
 
     fn ticket(&self, of: Whose) -> i64 {
@@ -194,8 +200,15 @@ impl super::Desk for Desk {
     }
 
     fn proven(&self) -> Message {
-        let body = self.psa.sim.deliveries().pop().unwrap().body;
+        self.proves(self.psa.sim.deliveries().pop().unwrap().body)
+    }
+
+    fn proves(&self, body: Vec<u8>) -> Message {
         Message { header: (SIGNATURE_HEADER, self.psa.tenant.sign(&body)), body }
+    }
+
+    fn largest(&self) -> usize {
+        256 * 1024
     }
 
     fn fails(&self, how: Act) -> Fired {
@@ -226,6 +239,11 @@ impl super::Desk for Desk {
 
     fn automation(&self) -> &'static str {
         "workflow"
+    }
+
+    fn set_automation(&self, kind: &mut ConnectionKind) {
+        let ConnectionKind::ConnectWise(settings) = kind else { panic!("another vendor's connection") };
+        settings.automation = vec![self.automation().to_owned()];
     }
 
     fn automates(&self, ticket: i64) {

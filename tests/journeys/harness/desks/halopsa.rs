@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use latchkey::rulebook::ConnectionKind;
 use latchkey_simulators::{
     fault::{Act, Fault, Fired},
     halopsa::{Actor, FieldKind, HaloPsa, NewTicket, Options, basic},
@@ -156,6 +157,10 @@ impl super::Desk for Desk {
         .unwrap();
     }
 
+    fn tells_of_a_merge(&self) -> bool {
+        false
+    }
+
     fn stands(&self, ticket: i64) -> Standing {
         self.statuses.of(&self.sim.ticket(ticket).unwrap()["status_id"])
     }
@@ -217,8 +222,15 @@ impl super::Desk for Desk {
     }
 
     fn proven(&self) -> Message {
-        let body = self.sim.deliveries().pop().unwrap().body;
+        self.proves(self.sim.deliveries().pop().unwrap().body)
+    }
+
+    fn proves(&self, body: Vec<u8>) -> Message {
         Message { header: ("authorization", basic("latchkey", PASSWORD)), body }
+    }
+
+    fn largest(&self) -> usize {
+        2 * 1024 * 1024
     }
 
     fn fails(&self, how: Act) -> Fired {
@@ -245,6 +257,11 @@ impl super::Desk for Desk {
 
     fn automation(&self) -> &'static str {
         "system"
+    }
+
+    fn set_automation(&self, kind: &mut ConnectionKind) {
+        let ConnectionKind::HaloPsa(settings) = kind else { panic!("another vendor's connection") };
+        settings.automation = vec![self.automation().to_owned()];
     }
 
     fn automates(&self, ticket: i64) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use latchkey::{
     access::Grant,
-    rulebook::{Bound, Companies, Mapping, Members},
+    rulebook::{Bound, Companies, ConnectionKind, Mapping, Members},
 };
 use latchkey_contract::{Clock, ConnectionId, MemberId, TicketRef, Timestamp};
 use latchkey_simulators::fault::{Act, Call, Fired};
@@ -22,6 +22,11 @@ use super::TestApp;
 pub(crate) trait Desk: Send + Sync {
     /// Its id in the records.
     fn connection(&self) -> &'static str;
+
+    /// The mapping of the board that its tickets are on.
+    fn mapping(&self) -> String {
+        format!("{}-desk", self.connection())
+    }
 
     /// A new ticket of this company.
     fn ticket(&self, of: Whose) -> i64;
@@ -49,6 +54,16 @@ pub(crate) trait Desk: Send + Sync {
 
     /// Somebody writes a note.
     fn writes(&self, who: Who, how: Writes, ticket: i64, text: &str);
+
+    /// Whether a note that a trusted program writes in somebody's name is heard as theirs.
+    fn hears_in_anothers_name(&self) -> bool {
+        false
+    }
+
+    /// Whether a message comes when a ticket is merged away.
+    fn tells_of_a_merge(&self) -> bool {
+        true
+    }
 
     /// Where the ticket stands.
     fn stands(&self, ticket: i64) -> Standing;
@@ -83,6 +98,12 @@ pub(crate) trait Desk: Send + Sync {
     /// The last message, with the header that proves it.
     fn proven(&self) -> Message;
 
+    /// A message of this vendor's with any body.
+    fn proves(&self, body: Vec<u8>) -> Message;
+
+    /// The largest body that this vendor sends.
+    fn largest(&self) -> usize;
+
     /// Whatever it is asked from now on, this happens instead; until [`Desk::recovers`].
     fn fails(&self, how: Act) -> Fired;
 
@@ -100,6 +121,9 @@ pub(crate) trait Desk: Send + Sync {
 
     /// What the settings call the PSA's own automation.
     fn automation(&self) -> &'static str;
+
+    /// Names it in the connection's settings.
+    fn set_automation(&self, kind: &mut ConnectionKind);
 
     /// A rule of the PSA's own asks for access on a ticket that is Jane's.
     fn automates(&self, ticket: i64);
