@@ -53,8 +53,10 @@ impl Jobs {
     pub(super) async fn tell(&self, ticket: &TicketRef, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let open = self.store.open_notices(ticket).await?;
         // What takes a secret out waits for nothing that is only said: a vendor may let us do the one and not the other.
-        let tidies = open.iter().find(|notice| matches!(notice.kind, NoticeKind::Tidy));
-        let Some(notice) = tidies.or(open.first()) else { return Ok(Ran::Finish(Finish::Done)) };
+        let is_seen = |notice: &&Notice| matches!(notice.state, NoticeState::Exposed { .. });
+        let tidies = |notice: &&Notice| matches!(notice.kind, NoticeKind::Tidy);
+        let urgent = open.iter().find(is_seen).or_else(|| open.iter().find(tidies));
+        let Some(notice) = urgent.or(open.first()) else { return Ok(Ran::Finish(Finish::Done)) };
         let world = self.live.current().await;
         let psa = world.registry.ticket_system(&ticket.connection)?;
         let grant = self.store.grant(&notice.grant).await?;

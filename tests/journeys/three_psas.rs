@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey::rulebook::{ActorRule, FieldTrigger};
+use latchkey::rulebook::{ActorRule, FieldTrigger, Rulebook};
 use latchkey_simulators::graph::Refused;
 use reqwest::StatusCode;
 
@@ -124,6 +124,27 @@ async fn the_own_rules_of_each_ask_for_the_tickets_owner_where_they_may() {
         app.minutes(61).await;
         assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
     }
+    app.end().await;
+}
+
+/// F7, F58: a request that a brake holds back is told in the ticket that it waits, and nothing of it is given.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_waits_is_told_at_each_of_them() {
+    let app = TestApp::with_three_psas().await;
+    let brake = "[[brake]]\nid = \"busy\"\nper = \"msp\"\ngrants = 1\nwithin = \"8h\"\n";
+    app.change_rules(|rules| rules.rulebook.brakes = Rulebook::parse(brake).unwrap().brakes).await;
+    app.active_at(&*app.desks[0]).await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = desk.ticket(Whose::Acme);
+        desk.click(Who::Jane, ticket);
+        app.run().await;
+        assert_eq!(app.state_at(desk, ticket).await, "held", "{at}: {:?}", desk.notes(ticket));
+        assert_eq!(of(&texts(desk, ticket)), ["Latchkey: request is waiting."], "{at}");
+        assert!(desk.notes(ticket).iter().all(|note| note.is_internal), "{at}");
+    }
+    assert_eq!(app.entra.accounts().len(), 1);
+    app.minutes(61).await;
     app.end().await;
 }
 
