@@ -2,7 +2,7 @@
 
 use anyhow::{anyhow, bail};
 use clap::Subcommand;
-use latchkey_contract::{MemberId, PersonId, Timestamp, text::one_line, ticket::Member};
+use latchkey_contract::{MemberId, PersonId, Timestamp, outside::Urgency, text::one_line, ticket::Member};
 
 use super::{
     Desk, Terminal, answer,
@@ -104,7 +104,7 @@ pub(super) async fn say_who(
     member: &At<MemberId>,
 ) -> anyhow::Result<Option<Member>> {
     let found = match desk.live().await?.known().registry.ticket_system(&member.connection) {
-        Ok(system) => system.member_by_id(&member.id).await.map_err(|error| error.to_string()),
+        Ok(system) => system.member_by_id(&member.id, Urgency::Ordinary).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match found {

@@ -19,7 +19,7 @@ pub(super) enum Command {
     Add {
         /// Chosen once; stands in the webhook's URL.
         id: ConnectionId,
-        /// connectwise, autotask, halopsa or entra.
+        #[arg(help = settings::kinds())]
         kind: String,
         /// KEY=VALUE each, with the keys of the connector's README; a value is text, or written as in TOML.
         #[arg(required = true, value_name = "KEY=VALUE")]

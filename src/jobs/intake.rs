@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
-    ConnectionId, MemberId, StatusId, TicketRef, TicketSystem, Timestamp,
+    MemberId, StatusId, TicketRef, TicketSystem, Timestamp,
     outside::Urgency,
     ticket::{self, Change, Part, Ticket},
 };
@@ -49,9 +49,17 @@ const SETTLED: Duration = Duration::from_secs(3);
 /// Why a ticket is looked at.
 pub(super) enum Hint {
     /// A proven delivery, by its row's id: what it says of the save that caused it.
-    Delivery { id: String, actor: Option<String>, status: Option<StatusId> },
+    Delivery { id: String, actor: Option<Signed>, status: Option<StatusId> },
     /// A poll saw that it changed, and knows nothing more.
     Poll,
+}
+
+/// Whom a proven delivery names.
+pub(super) enum Signed {
+    /// By login name.
+    Name(String),
+    /// By id. Whose that is, is asked only where it matters: it takes a call that ends nothing.
+    Id(MemberId),
 }
 
 /// A ticket as it was read, and why.
@@ -79,10 +87,7 @@ impl Jobs {
         let delivery = self.store.delivery(id).await?;
         let Some(delivery) = delivery.filter(|d| d.outcome.is_none()) else { return Ok(Ran::Finish(Finish::Done)) };
         let event = delivery.event;
-        let actor = match (event.actor, event.actor_id) {
-            (None, Some(id)) => Some(self.login_of(&delivery.connection, &id).await?),
-            (named, _) => named,
-        };
+        let actor = event.actor.map(Signed::Name).or_else(|| event.actor_id.map(Signed::Id));
         let hint = Hint::Delivery { id: delivery.id, actor, status: event.status };
         let Some(ticket) = event.ticket else {
             let mut nothing = Transition::new(CommitName::Seen, self.clock.now());
@@ -97,14 +102,6 @@ impl Jobs {
             return self.settle(nothing, &hint, outcome, lease).await;
         };
         self.look_at_ticket(TicketRef { connection: delivery.connection, ticket }, hint, lease).await
-    }
-
-    /// The login name behind an id that a proven delivery names. An id that is no member's is nobody whom a record of
-    /// changes could name.
-    async fn login_of(&self, connection: &ConnectionId, id: &MemberId) -> Result<String, JobError> {
-        let world = self.live.current().await;
-        let member = world.registry.ticket_system(connection)?.member_by_id(id).await?;
-        Ok(member.map_or_else(|| format!("no member ({id})"), |member| member.name))
     }
 
     /// A poll found that this ticket changed.
@@ -188,15 +185,17 @@ impl Jobs {
             return Ok(None);
         }
         let is_worth_asking = is_in && before.as_ref().is_none_or(|s| s.is_armed);
-        let change = if is_worth_asking { change(reading, mapping).await? } else { None };
+        let (change, signed) = match is_worth_asking {
+            true => (change(reading, mapping).await?, signed_actor(reading).await?),
+            false => (None, None),
+        };
         let is_automation = change.as_ref().is_some_and(|c| c.actor == ticket::Actor::Automation);
-        let signed_actor = signed_actor(&reading.hint).filter(|_| !is_automation);
         let seen = look(&Sight {
             is_in,
             before: before.as_ref(),
             change: change.as_ref(),
-            signed_actor,
-            is_of_another_save: is_of_another_save(mapping, reading),
+            signed_actor: signed.as_deref().filter(|_| !is_automation),
+            is_of_another_save: is_of_another_save(mapping, reading, signed.as_deref()),
             watched_since: mapping.watched_since.unwrap_or(now),
         });
         let sighting = |is_armed, consumed: Option<String>| Sighting {
@@ -244,7 +243,7 @@ impl Jobs {
             let why = "the ticket has no owner who could be given access".to_owned();
             return Ok(Asker { actor: Err(why), is_by_automation: true });
         };
-        let member = reading.psa.member_by_id(owner).await?;
+        let member = reading.psa.member_by_id(owner, Urgency::Ordinary).await?;
         let name = member.as_ref().map_or_else(|| owner.to_string(), |m| m.name.clone());
         Ok(Asker { actor: Ok(actor(records, at, &name, member)), is_by_automation: true })
     }
@@ -366,22 +365,26 @@ async fn change(reading: &Reading, mapping: &Mapping) -> Result<Option<Change>, 
     Ok(reading.psa.change(&reading.ticket, part).await?)
 }
 
-fn signed_actor(hint: &Hint) -> Option<&str> {
-    match hint {
-        Hint::Delivery { actor, .. } => actor.as_deref(),
-        Hint::Poll => None,
-    }
+/// The login name of whom the delivery names. An id that is no member's is nobody whom a record of changes could name.
+async fn signed_actor(reading: &Reading) -> Result<Option<String>, JobError> {
+    let Hint::Delivery { actor: Some(actor), .. } = &reading.hint else { return Ok(None) };
+    let id = match actor {
+        Signed::Name(name) => return Ok(Some(name.clone())),
+        Signed::Id(id) => id,
+    };
+    let member = reading.psa.member_by_id(id, Urgency::Ordinary).await?;
+    Ok(Some(member.map_or_else(|| format!("no member ({id})"), |member| member.name)))
 }
 
 /// Deliveries overtake each other. One whose signed record shows the ticket outside the trigger, or names somebody who
 /// is not the last to have saved it, tells of another save than the one that asks.
-fn is_of_another_save(mapping: &Mapping, reading: &Reading) -> bool {
-    let Hint::Delivery { actor, status, .. } = &reading.hint else { return false };
+fn is_of_another_save(mapping: &Mapping, reading: &Reading, signed: Option<&str>) -> bool {
+    let Hint::Delivery { status, .. } = &reading.hint else { return false };
     match &mapping.trigger_field {
         None if !mapping.trigger_board => {
             status.as_ref().is_some_and(|status| !mapping.trigger_statuses.contains(status))
         }
-        _ => match (actor, &reading.ticket.updated_by) {
+        _ => match (signed, &reading.ticket.updated_by) {
             (Some(signed), Some(last)) => !signed.trim().eq_ignore_ascii_case(last.trim()),
             _ => false,
         },

@@ -23,8 +23,8 @@ use crate::{
 };
 
 impl Jobs {
-    /// Obeys what was written since the ticket asked for what it has. A PSA that does not list its notes holds up nothing:
-    /// the next look asks again.
+    /// Obeys what was written since the ticket asked for what it has. A PSA that does not list its notes, or does
+    /// not say who wrote one, holds up nothing: the next look asks again.
     pub(super) async fn obey(&self, reading: &Reading, lease: &LeaseHandle) -> Result<(), JobError> {
         let Ticket { id, .. } = &reading.ticket;
         let grants = self.store.grants_of_ticket(&reading.at).await?;
@@ -49,7 +49,14 @@ impl Jobs {
             answered.extend(self.store.notices_of(&grant.id).await?.into_iter().filter_map(|notice| notice.answers));
         }
         for said in said.iter().filter(|said| !answered.contains(&said.note)) {
-            self.hear(reading, said, lease).await?;
+            match self.hear(reading, said, lease).await {
+                Err(JobError::Call(error)) => {
+                    tracing::warn!(ticket.r#ref = %reading.at, error = &error as &dyn std::error::Error,
+                        "whoever wrote a command could not be looked up");
+                    self.notice_refusal(&reading.at.connection, &error).await;
+                }
+                heard => heard?,
+            }
         }
         Ok(())
     }
@@ -64,7 +71,7 @@ impl Jobs {
         if !is_verified {
             return Ok(());
         }
-        let member = reading.psa.member_by_id(&said.by).await?;
+        let member = reading.psa.member_by_id(&said.by, Urgency::Removal).await?;
         let Some(command) = Command::read(&said.line).filter(|_| member.is_some_and(|m| m.is_active && m.is_human))
         else {
             return Ok(());

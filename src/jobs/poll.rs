@@ -51,10 +51,17 @@ impl Jobs {
             return self.asked(first, Vec::new(), now + every, lease).await;
         };
         if self.store.looks_ahead(connection).await? > 0 {
+            self.look_after_in_time(&cursor, every, lease).await?;
             return Ok(Ran::Finish(Finish::At(now + PACE)));
         }
         let psa = world.registry.ticket_system(connection)?;
-        let found = psa.changed_since(cursor.from, &boards, PAGE).await?;
+        let found = match psa.changed_since(cursor.from, &boards, PAGE).await {
+            Ok(found) => found,
+            Err(error) => {
+                self.look_after_in_time(&cursor, every, lease).await?;
+                return Err(error.into());
+            }
+        };
         let unseen = self.store.unseen(connection, &found).await?;
         let looks = found.iter().filter(|saved| unseen.contains(&saved.id)).map(|saved| {
             let ticket = TicketRef { connection: connection.clone(), ticket: saved.id.clone() };
@@ -94,6 +101,19 @@ impl Jobs {
         transition.lease = Some((lease.lease(), Finish::At(next)));
         self.store.commit(transition).await?;
         Ok(Ran::Committed)
+    }
+
+    /// Whatever keeps the list of saves from being read, or from being asked for: what ends access waits for neither.
+    async fn look_after_in_time(&self, cursor: &Cursor, every: Duration, lease: &LeaseHandle) -> Result<(), JobError> {
+        let now = self.clock.now();
+        if now.since(cursor.looked_at) < every {
+            return Ok(());
+        }
+        let mut transition = Transition::new(CommitName::Polled, now);
+        transition.tasks = self.looks_after(&cursor.connection, now, turn(now, every), |_| false).await?;
+        transition.watched.push(Watched::Asked(Cursor { looked_at: now, ..cursor.clone() }));
+        transition.lease = Some((lease.lease(), Finish::Keep));
+        Ok(self.store.commit(transition).await?)
     }
 
     /// No mapping watches it any more: tickets with access are looked at for as long as there are any, and no others. When

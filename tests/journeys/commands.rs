@@ -1,5 +1,7 @@
 //! Commands in notes, at each PSA: who is heard, what it comes to, and what is not heard.
 
+use latchkey::access::Length;
+
 use crate::harness::*;
 
 const STANDS: &str = "Latchkey: access of this ticket.";
@@ -56,6 +58,13 @@ async fn a_technician_asks_and_ends_by_a_note() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_not_verified_and_whatever_is_not_plainly_said_is_not_heard() {
     let app = TestApp::with_three_psas().await;
+    app.change_rules(|rules| {
+        for policy in &mut rules.rulebook.policies {
+            let long = || Length::parse("2h").unwrap();
+            (policy.lengths, policy.default_length) = (vec![long()], long());
+        }
+    })
+    .await;
     for desk in &app.desks {
         let (desk, at) = (&**desk, desk.connection());
         let ticket = desk.ticket(Whose::Acme);
@@ -79,15 +88,22 @@ async fn whoever_is_not_verified_and_whatever_is_not_plainly_said_is_not_heard()
             (Who::Jane, Writes::Internal, "please /jit end"),
         ] {
             desk.writes(who, how, ticket, text);
-            app.minutes(5).await;
+            // Longer than from one poll to the next, so that each is judged by a look of its own.
+            app.minutes(6).await;
             assert_eq!(app.state_at(desk, ticket).await, "active", "{at}: {who:?} {how:?} {text:?}");
             assert_eq!(ours(desk, ticket).len(), before, "{at}: {who:?} {how:?} {text:?}: {:?}", ours(desk, ticket));
         }
         // Where the PSA lets a trusted program act as a member, and says that it did, it may ask; elsewhere nothing is heard.
         desk.writes(Who::Program, Writes::AsJane, ticket, "/jit status");
-        app.minutes(5).await;
-        assert_eq!(count(desk, ticket, STANDS), usize::from(at == "at"), "{at}: {:?}", ours(desk, ticket));
-        app.minutes(10).await;
+        app.minutes(6).await;
+        let by_program = usize::from(desk.hears_in_anothers_name());
+        assert_eq!(count(desk, ticket, STANDS), by_program, "{at}: {:?}", ours(desk, ticket));
+        // And whoever is verified was heard in all that time.
+        desk.writes(Who::Jane, Writes::Internal, ticket, "/jit status");
+        app.minutes(6).await;
+        assert_eq!(count(desk, ticket, STANDS), by_program + 1, "{at}: {:?}", ours(desk, ticket));
+        assert_eq!(app.state_at(desk, ticket).await, "active", "{at}");
+        app.minutes(50).await;
         assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
     }
     app.end().await;

@@ -244,7 +244,7 @@ impl TicketSystem for Psa {
         self.ask("member", name, move |desk| member(&asked, desk)).await
     }
 
-    async fn member_by_id(&self, id: &MemberId) -> Result<Option<Member>, CallError> {
+    async fn member_by_id(&self, id: &MemberId, _: Urgency) -> Result<Option<Member>, CallError> {
         let asked = name_of(id);
         self.ask("member", id.as_str(), move |desk| member(&asked, desk)).await
     }

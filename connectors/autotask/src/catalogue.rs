@@ -93,7 +93,7 @@ async fn companies(tenant: &Tenant) -> Result<Vec<Company>, CallError> {
 }
 
 async fn picks(tenant: &Tenant, field: &str) -> Result<Vec<Pick>, CallError> {
-    tenant.meta.picks(&tenant.api, TICKET, field).await
+    tenant.meta.picks(&tenant.api, TICKET, field, Urgency::Ordinary).await
 }
 
 fn bad(error: latchkey_contract::BadId) -> CallError {

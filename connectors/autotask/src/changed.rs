@@ -49,16 +49,13 @@ impl Saves for Listed<'_> {
             let (api, most) = (self.api, (PAGE, pages));
             let rows = api.query_up_to::<wire::Stamp>(LIST, &filters, &columns, most, Urgency::Ordinary).await?;
             let Some(rows) = rows else { return Ok(None) };
-            for row in rows {
-                found.push(stamp(&row)?);
-            }
+            found.extend(saved::dated(LIST, rows, stamp)?);
         }
         Ok(Some(found))
     }
 }
 
-fn stamp(row: &wire::Stamp) -> Result<(TicketId, Timestamp), CallError> {
-    let undated = || CallError::malformed(LIST, "a ticket without a time of its last activity");
-    let at = row.last_activity_date.as_deref().and_then(time::parse).ok_or_else(undated)?;
-    Ok((TicketId::parse(row.id.to_string()).map_err(|e| CallError::malformed(LIST, e))?, at))
+fn stamp(row: wire::Stamp) -> Option<(TicketId, Timestamp)> {
+    let at = time::parse(row.last_activity_date.as_deref()?)?;
+    Some((TicketId::parse(row.id.to_string()).ok()?, at))
 }

@@ -143,7 +143,7 @@ async fn field_words(
     let Some(value) = ticket.fields.get(field) else { return Ok(None) };
     let ids = tenant.meta.udf_ids(&tenant.api, Urgency::Ordinary).await?;
     let Some(name) = ids.into_iter().find(|(_, id)| id == field).map(|(name, _)| name) else { return Ok(None) };
-    let picks = tenant.meta.picks(&tenant.api, metadata::UDF, &name).await?;
+    let picks = tenant.meta.picks(&tenant.api, metadata::UDF, &name, Urgency::Ordinary).await?;
     let label = picks.into_iter().find(|pick| pick.value == *value).and_then(|pick| pick.label);
     let mut values = vec![value.clone()];
     values.extend(label);

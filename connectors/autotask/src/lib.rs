@@ -129,8 +129,8 @@ impl TicketSystem for Autotask {
         self.tenant.resources.by_name(&self.tenant.api, &self.tenant.meta, name).await
     }
 
-    async fn member_by_id(&self, id: &MemberId) -> Result<Option<Member>, CallError> {
-        self.tenant.resources.by_id(&self.tenant.api, &self.tenant.meta, id).await
+    async fn member_by_id(&self, id: &MemberId, urgency: Urgency) -> Result<Option<Member>, CallError> {
+        self.tenant.resources.by_id(&self.tenant.api, &self.tenant.meta, id, urgency).await
     }
 
     async fn inactive_members(&self, ids: &[MemberId]) -> Result<Vec<MemberId>, CallError> {

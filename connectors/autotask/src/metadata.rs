@@ -46,8 +46,14 @@ impl Metadata {
     }
 
     /// The values of one picklist; none where there is no such list.
-    pub(crate) async fn picks(&self, api: &Api, op: &'static str, field: &str) -> Result<Vec<Pick>, CallError> {
-        Ok(picks_of(&self.fields(api, op).await?, field))
+    pub(crate) async fn picks(
+        &self,
+        api: &Api,
+        op: &'static str,
+        field: &str,
+        urgency: Urgency,
+    ) -> Result<Vec<Pick>, CallError> {
+        Ok(picks_of(&self.no_older_than(api, op, FRESH, urgency).await?, field))
     }
 
     /// The label of a value, looked for again where it is not known.

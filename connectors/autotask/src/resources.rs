@@ -78,16 +78,22 @@ impl Resources {
     /// The resource with this user name, compared without case; `None` when there is none. User names are unique. [facts 4.5]
     pub(crate) async fn by_name(&self, api: &Api, meta: &Metadata, name: &str) -> Result<Option<Member>, CallError> {
         match self.find(api, name, Urgency::Ordinary).await? {
-            Some(found) => self.member(api, meta, found).await.map(Some),
+            Some(found) => self.member(api, meta, found, Urgency::Ordinary).await.map(Some),
             None => Ok(None),
         }
     }
 
     /// The resource with this number; `None` when there is none: a contact's number is not found here. [facts 2.6]
-    pub(crate) async fn by_id(&self, api: &Api, meta: &Metadata, id: &MemberId) -> Result<Option<Member>, CallError> {
+    pub(crate) async fn by_id(
+        &self,
+        api: &Api,
+        meta: &Metadata,
+        id: &MemberId,
+        urgency: Urgency,
+    ) -> Result<Option<Member>, CallError> {
         let Some(number) = number(id.as_str()) else { return Ok(None) };
-        match self.fetch(api, number, Urgency::Ordinary).await? {
-            Some(found) => self.member(api, meta, found).await.map(Some),
+        match self.fetch(api, number, urgency).await? {
+            Some(found) => self.member(api, meta, found, urgency).await.map(Some),
             None => Ok(None),
         }
     }
@@ -123,7 +129,7 @@ impl Resources {
     pub(crate) async fn actor(&self, api: &Api, meta: &Metadata, name: &str) -> Result<Actor, CallError> {
         let Some(found) = self.find(api, name, Urgency::Ordinary).await? else { return Ok(Actor::Unknown) };
         let (is_me, is_listed) = (found.id == self.me(api, Urgency::Ordinary).await?, self.is_automation(name));
-        Ok(match self.member(api, meta, found).await? {
+        Ok(match self.member(api, meta, found, Urgency::Ordinary).await? {
             member if member.is_human && !is_me => Actor::Member,
             _ if is_listed && !is_me => Actor::Automation,
             _ => Actor::Unknown,
@@ -134,7 +140,7 @@ impl Resources {
         let rows: Vec<wire::Resource> = api.query(LIST, &[Filter::all()], wire::RESOURCE, Urgency::Ordinary).await?;
         let mut members = Vec::new();
         for row in rows {
-            members.push(self.member(api, meta, row).await?);
+            members.push(self.member(api, meta, row, Urgency::Ordinary).await?);
         }
         Ok(members)
     }
@@ -165,9 +171,15 @@ impl Resources {
     /// The border for members. Whatever does not say that it is an active person is none; an API user never is, whatever
     /// number the tenant gives that licence, and neither is a name that an admin listed as automation: the system's own
     /// resource looks like a person. [facts 2.1, 2.6]
-    async fn member(&self, api: &Api, meta: &Metadata, wire: wire::Resource) -> Result<Member, CallError> {
+    async fn member(
+        &self,
+        api: &Api,
+        meta: &Metadata,
+        wire: wire::Resource,
+        urgency: Urgency,
+    ) -> Result<Member, CallError> {
         let name = wire.user_name.unwrap_or_default();
-        let licences = meta.picks(api, metadata::RESOURCE, "licenseType").await?;
+        let licences = meta.picks(api, metadata::RESOURCE, "licenseType", urgency).await?;
         let is_persons = |licence: i64| match licences.iter().find(|pick| pick.value == licence.to_string()) {
             Some(pick) => !pick.label.as_deref().unwrap_or_default().to_uppercase().contains("API"),
             // A licence that is not on the list; or there is no list to read.

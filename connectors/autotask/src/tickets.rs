@@ -157,7 +157,7 @@ pub(crate) async fn set_status(tenant: &Tenant, id: &TicketId, status: &StatusId
     if present.status == Some(wanted) {
         return Ok(true);
     }
-    let known = tenant.meta.picks(&tenant.api, crate::metadata::TICKET, "status").await?;
+    let known = tenant.meta.picks(&tenant.api, crate::metadata::TICKET, "status", Urgency::Ordinary).await?;
     let is_usable = known.iter().any(|pick| pick.value == status.as_str() && is_active(pick));
     if is_closed(tenant, &present) || !is_usable {
         return Ok(false);

@@ -50,17 +50,13 @@ impl Saves for Listed<'_> {
                 .query("conditions", conditions.into_text())
                 .query("fields", "id,_info/lastUpdated");
             let Some(rows) = self.api.list_up_to::<wire::Stamp>(&ask, pages).await? else { return Ok(None) };
-            for row in rows {
-                found.push(changed(row)?);
-            }
+            found.extend(saved::dated(LIST, rows, changed)?);
         }
         Ok(Some(found))
     }
 }
 
-fn changed(row: wire::Stamp) -> Result<(TicketId, Timestamp), CallError> {
-    let at = row.info.and_then(|info| info.last_updated).as_deref().and_then(Timestamp::parse);
-    let undated = || CallError::malformed(LIST, "a ticket without a time of its last save");
-    let id = TicketId::parse(row.id.to_string()).map_err(|e| CallError::malformed(LIST, e))?;
-    Ok((id, at.ok_or_else(undated)?))
+fn changed(row: wire::Stamp) -> Option<(TicketId, Timestamp)> {
+    let at = Timestamp::parse(row.info?.last_updated.as_deref()?)?;
+    Some((TicketId::parse(row.id.to_string()).ok()?, at))
 }

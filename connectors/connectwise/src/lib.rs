@@ -120,11 +120,11 @@ impl TicketSystem for ConnectWise {
     }
 
     async fn member(&self, name: &str) -> Result<Option<Member>, CallError> {
-        members::by_name(&self.api, name).await
+        members::by_name(&self.api, name, Urgency::Ordinary).await
     }
 
-    async fn member_by_id(&self, id: &MemberId) -> Result<Option<Member>, CallError> {
-        members::by_id(&self.api, id).await
+    async fn member_by_id(&self, id: &MemberId, urgency: Urgency) -> Result<Option<Member>, CallError> {
+        members::by_id(&self.api, id, urgency).await
     }
 
     async fn inactive_members(&self, ids: &[MemberId]) -> Result<Vec<MemberId>, CallError> {

@@ -29,9 +29,10 @@ const SYSTEM_NAMES: &[&str] = &["zadmin", "workflow", "system", "connectwise", "
 
 /// The member with this login name, compared without case; `None` when there is none, or when the name could not be
 /// one.
-pub(crate) async fn by_name(api: &Api, name: &str) -> Result<Option<Member>, CallError> {
+pub(crate) async fn by_name(api: &Api, name: &str, urgency: Urgency) -> Result<Option<Member>, CallError> {
     let Some(conditions) = Conditions::text("identifier", Match::Equals, name) else { return Ok(None) };
     let ask = Ask::new(LIST, ["system", "members"]).query("conditions", conditions.into_text());
+    let ask = ask.urgent(urgency);
     let found: Vec<wire::Member> = api.list(&ask, Paging::Navigable(25)).await?;
     let mut same = found.into_iter().filter(|m| is_same_name(&m.identifier, name));
     match (same.next(), same.next()) {
@@ -41,9 +42,9 @@ pub(crate) async fn by_name(api: &Api, name: &str) -> Result<Option<Member>, Cal
 }
 
 /// The member with this id; `None` when there is none.
-pub(crate) async fn by_id(api: &Api, id: &MemberId) -> Result<Option<Member>, CallError> {
+pub(crate) async fn by_id(api: &Api, id: &MemberId, urgency: Urgency) -> Result<Option<Member>, CallError> {
     let Some(number) = number(id.as_str()) else { return Ok(None) };
-    let ask = Ask::new(ONE, ["system", "members", &number.to_string()]);
+    let ask = Ask::new(ONE, ["system", "members", &number.to_string()]).urgent(urgency);
     match api.call_if_any::<wire::Member>(&ask).await? {
         Some(found) if found.id != i64::from(number) => Err(CallError::malformed(ONE, "another member was answered")),
         found => found.map(member).transpose(),
@@ -67,7 +68,7 @@ pub(crate) async fn inactive(api: &Api, ids: &[MemberId]) -> Result<Vec<MemberId
 /// What kind of identity acts under this name. `automation` are the names that an admin listed: a person is none of
 /// them even so, and neither are we.
 pub(crate) async fn actor(api: &Api, automation: &[String], me: &str, name: &str) -> Result<Actor, CallError> {
-    let member = by_name(api, name).await?;
+    let member = by_name(api, name, Urgency::Ordinary).await?;
     Ok(match member {
         Some(member) if member.is_human => Actor::Member,
         _ if !is_same_name(name, me) && automation.iter().any(|listed| is_same_name(listed, name)) => Actor::Automation,

@@ -67,7 +67,15 @@ impl<'c> Notes<'c> {
             if is_visible(&note) || self.is_mine(Some(by), urgency).await? {
                 continue;
             }
-            let Some(member) = members::by_name(self.api, by).await? else { continue };
+            let member = match members::by_name(self.api, by, urgency).await {
+                Err(error @ (CallError::Malformed { .. } | CallError::Refused { .. })) => {
+                    tracing::warn!(ticket = %id, note = note.id, error = &error as &dyn std::error::Error,
+                        "whose note this is cannot be told; it is left out");
+                    continue;
+                }
+                found => found?,
+            };
+            let Some(member) = member else { continue };
             if note.member.as_ref().is_some_and(|shown| shown.id.to_string() != member.id.as_str()) {
                 continue;
             }

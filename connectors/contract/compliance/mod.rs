@@ -34,6 +34,10 @@ pub(crate) trait Psa: Send + Sync {
     /// Somebody else saves it, and changes nothing that asks.
     fn touches(&self, ticket: &TicketId);
     fn deletes(&self, ticket: &TicketId);
+    /// The asker writes this in an internal note.
+    fn says(&self, ticket: &TicketId, text: &str);
+    /// The answer to the list of saves that holds a row without a time, and then the ticket as it was saved now.
+    fn lists_an_undated_row_before(&self, ticket: &TicketId) -> Fault;
     /// All that is kept of the ticket's notes, in the vendor's own form.
     fn kept(&self, ticket: &TicketId) -> Vec<serde_json::Value>;
     /// By every flag that the vendor has for that.
@@ -60,6 +64,7 @@ macro_rules! complies {
             a_note_that_the_customer_can_see_is_told_and_can_be_taken_away,
             a_status_is_set_or_nothing_is,
             saves_are_listed_oldest_first_and_in_pages,
+            a_row_without_a_time_hides_no_other_save,
             errors_say_what_to_do_next,
             removals_go_first_when_the_budget_is_spent,
             a_deleted_ticket_is_gone_with_all_that_was_on_it,
@@ -212,6 +217,14 @@ pub(crate) async fn saves_are_listed_oldest_first_and_in_pages(psa: &impl Psa) {
     assert_eq!(list(next, &boards, 100).await.0, tickets[1..], "asking on finds the rest");
 }
 
+/// F10
+pub(crate) async fn a_row_without_a_time_hides_no_other_save(psa: &impl Psa) {
+    let (ticket, since) = (psa.ticket(), psa.now());
+    psa.faults().add(psa.lists_an_undated_row_before(&ticket).once());
+    let found = psa.system().changed_since(since, &[psa.board()], 100).await.unwrap();
+    assert_eq!(found.iter().map(|saved| &saved.id).collect::<Vec<_>>(), [&ticket]);
+}
+
 pub(crate) async fn errors_say_what_to_do_next(psa: &impl Psa) {
     let ticket = psa.ticket();
     psa.system().read(&ticket, Urgency::Ordinary).await.unwrap();
@@ -237,9 +250,10 @@ pub(crate) async fn errors_say_what_to_do_next(psa: &impl Psa) {
     assert!(psa.system().read(&ticket, Urgency::Ordinary).await.unwrap().is_some());
 }
 
-/// F11, F106
+/// F11, F18, F106
 pub(crate) async fn removals_go_first_when_the_budget_is_spent(psa: &impl Psa) {
     let ticket = psa.ticket();
+    psa.says(&ticket, "/jit end");
     let posted = psa.system().post(&ticket, &secret(), &key("g1")).await.unwrap();
     psa.faults().add(Fault::on(psa.read_op(), Act::throttled(120)).once());
     assert!(psa.system().read(&ticket, Urgency::Ordinary).await.unwrap_err().is_transient());
@@ -251,6 +265,13 @@ pub(crate) async fn removals_go_first_when_the_budget_is_spent(psa: &impl Psa) {
     assert!(psa.system().overwrite(&posted.notes[0], "Removed.", &key("g1")).await.unwrap());
     assert!(psa.system().read(&ticket, Urgency::Removal).await.unwrap().is_some(), "whether access must end");
     assert!(psa.kept(&ticket).iter().all(|note| !note.to_string().contains(SECRET)));
+    let said = psa.system().commands(&ticket, Urgency::Removal).await.unwrap();
+    assert_eq!(said.iter().map(|said| said.line.as_str()).collect::<Vec<_>>(), ["/jit end"]);
+    let whose = psa.system().member_by_id(&said[0].by, Urgency::Removal).await.unwrap();
+    assert_eq!(whose.map(|member| member.name).as_deref(), Some(psa.asker()));
+    assert!(psa.system().member_by_id(&said[0].by, Urgency::Ordinary).await.is_err(), "whoever only asks waits");
+    psa.system().take_back(&posted.notes[0]).await.unwrap();
+    assert!(psa.system().find(&ticket, &key("g1")).await.unwrap().is_empty());
     psa.advance(130);
     assert!(psa.system().read(&ticket, Urgency::Ordinary).await.unwrap().is_some());
 }

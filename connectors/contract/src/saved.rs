@@ -54,6 +54,31 @@ pub async fn since(
     }
 }
 
+/// The rows that say when they were saved. One that does not hides none of the others: its ticket is heard of by its message
+/// alone.
+///
+/// # Errors
+/// [`CallError::Malformed`] where not one row says it: then it is the list that cannot be read.
+pub fn dated<R>(
+    op: &'static str,
+    rows: impl IntoIterator<Item = R>,
+    read: impl Fn(R) -> Option<(TicketId, Timestamp)>,
+) -> Result<Vec<(TicketId, Timestamp)>, CallError> {
+    let (mut dated, mut undated) = (Vec::new(), 0_usize);
+    for row in rows {
+        match read(row) {
+            Some(saved) => dated.push(saved),
+            None => undated += 1,
+        }
+    }
+    match undated {
+        0 => {}
+        _ if dated.is_empty() => return Err(CallError::malformed(op, "no ticket tells the time of its last save")),
+        _ => tracing::warn!(op, undated, "tickets without a time of their last save are not in the list of saves"),
+    }
+    Ok(dated)
+}
+
 /// The first `limit`, and whatever shares the last one's second.
 #[must_use]
 pub fn oldest(found: BTreeMap<TicketId, Timestamp>, limit: usize) -> Vec<TicketChanged> {
@@ -71,6 +96,16 @@ mod tests {
 
     fn ticket(id: &str, ms: i64) -> (TicketId, Timestamp) {
         (TicketId::parse(id).unwrap(), Timestamp::from_millis(ms))
+    }
+
+    #[test]
+    fn a_row_without_a_time_hides_no_other_and_a_list_without_any_is_not_believed() {
+        let list = |rows: &[(&str, Option<i64>)]| {
+            dated("GET /x", rows, |(id, ms)| ms.map(|ms| ticket(id, ms))).map(|dated| dated.len())
+        };
+        assert_eq!(list(&[("1", Some(1)), ("2", None), ("3", Some(3))]).unwrap(), 2);
+        assert!(matches!(list(&[("1", None)]), Err(CallError::Malformed { .. })));
+        assert_eq!(list(&[]).unwrap(), 0);
     }
 
     #[test]

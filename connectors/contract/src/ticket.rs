@@ -42,8 +42,9 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// A member by login name; `None` when there is none.
     async fn member(&self, name: &str) -> Result<Option<Member>, CallError>;
 
-    /// A member by id, such as a ticket's owner; `None` when there is none.
-    async fn member_by_id(&self, id: &MemberId) -> Result<Option<Member>, CallError>;
+    /// A member by id, such as a ticket's owner; `None` when there is none. Whoever may be ending access is looked up as a
+    /// removal.
+    async fn member_by_id(&self, id: &MemberId, urgency: Urgency) -> Result<Option<Member>, CallError>;
 
     /// Which of these may no longer sign in to the PSA, or are gone from it.
     async fn inactive_members(&self, ids: &[MemberId]) -> Result<Vec<MemberId>, CallError>;

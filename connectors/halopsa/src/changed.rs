@@ -39,15 +39,13 @@ pub(crate) async fn since(
         rows.extend(read(api, &ask, newest).await?);
     }
     let known = tables.known(api, Urgency::Ordinary, |_| true).await?;
+    // One whose team cannot be told is looked at rather than lost.
+    let is_here = |row: &&wire::Ticket| {
+        known.team(row.team_id, row.team.as_deref()).is_none_or(|team| teams.contains(&team))
+    };
+    let saved = |row: &wire::Ticket| Some((TicketId::parse(row.id.to_string()).ok()?, saved_at(row)?));
     let mut found = BTreeMap::new();
-    for row in &rows {
-        let team = known.team(row.team_id, row.team.as_deref());
-        // One whose team cannot be told is looked at rather than lost.
-        if team.is_some_and(|team| !teams.contains(&team)) {
-            continue;
-        }
-        let at = saved_at(row).ok_or_else(|| CallError::malformed(LIST, "a ticket without a time of its last save"))?;
-        let id = TicketId::parse(row.id.to_string()).map_err(|e| CallError::malformed(LIST, e))?;
+    for (id, at) in saved::dated(LIST, rows.iter().filter(is_here), saved)? {
         if at >= since {
             let last = found.entry(id).or_insert(at);
             *last = at.max(*last);
@@ -61,13 +59,13 @@ pub(crate) async fn since(
 async fn read(api: &Api, ask: &Ask, since: Timestamp) -> Result<Vec<wire::Ticket>, CallError> {
     let (mut first, mut last, mut is_sorted, mut has_ended) = (None, None, true, false);
     let is_enough = |row: &wire::Ticket| {
-        // What the list is sorted by.
-        let at = row.last_update.as_deref().and_then(moment::parse);
+        // What the list is sorted by; a row without it shows nothing of the order.
+        let Some(at) = row.last_update.as_deref().and_then(moment::parse) else { return false };
         is_sorted &= last.is_none_or(|last| at <= last);
         last = Some(at);
-        first = first.or(at);
-        has_ended |= at.is_some_and(|at| at < since);
-        is_sorted && has_ended && at.zip(first).is_some_and(|(at, first)| at < first)
+        has_ended |= at < since;
+        let first = *first.get_or_insert(at);
+        is_sorted && has_ended && at < first
     };
     api.pages(ask, |row: &wire::Ticket| row.id, is_enough).await
 }

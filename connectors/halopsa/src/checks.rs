@@ -158,7 +158,7 @@ impl Doctor<'_> {
             read("right: read:tickets", "GET /Tickets", "Tickets", "no ticket is seen").await,
             read("right: read:customers", "GET /Client", "Client", "nobody knows whose ticket it is").await,
         ];
-        let agents = Agents { api: self.api, me: me.unwrap_or_default() };
+        let agents = Agents { api: self.api, me: me.unwrap_or_default(), urgency: Urgency::Ordinary };
         lines.push(match agents.all().await {
             Ok(found) if found.iter().any(|m| m.is_active && m.is_human) => {
                 Check::ok("right: agents", "tried by reading")

@@ -120,22 +120,22 @@ impl TicketSystem for HaloPsa {
     }
 
     async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
-        let (reader, agents) = (self.reader(), self.agents().await?);
+        let (reader, agents) = (self.reader(), self.agents(Urgency::Ordinary).await?);
         let history =
             history::History { reader, agents, application: &self.application, automation: &self.settings.automation };
         history.change(ticket, of).await
     }
 
     async fn member(&self, name: &str) -> Result<Option<Member>, CallError> {
-        self.agents().await?.by_name(name).await
+        self.agents(Urgency::Ordinary).await?.by_name(name).await
     }
 
-    async fn member_by_id(&self, id: &MemberId) -> Result<Option<Member>, CallError> {
-        self.agents().await?.by_id(id).await
+    async fn member_by_id(&self, id: &MemberId, urgency: Urgency) -> Result<Option<Member>, CallError> {
+        self.agents(urgency).await?.by_id(id).await
     }
 
     async fn inactive_members(&self, ids: &[MemberId]) -> Result<Vec<MemberId>, CallError> {
-        self.agents().await?.inactive(ids).await
+        self.agents(Urgency::Ordinary).await?.inactive(ids).await
     }
 
     async fn changed_since(
@@ -182,7 +182,7 @@ impl TicketSystem for HaloPsa {
     }
 
     async fn catalogue(&self) -> Result<Catalogue, CallError> {
-        catalogue::read(&self.api, &self.tables, self.agents().await?).await
+        catalogue::read(&self.api, &self.tables, self.agents(Urgency::Ordinary).await?).await
     }
 
     async fn webhooks(&self) -> Result<Vec<Webhook>, CallError> {
@@ -212,8 +212,8 @@ impl HaloPsa {
         tickets::Reader { api: &self.api, tables: &self.tables, date_closed_counts }
     }
 
-    async fn agents(&self) -> Result<members::Agents<'_>, CallError> {
-        Ok(members::Agents { api: &self.api, me: self.tables.me(&self.api, Urgency::Ordinary).await? })
+    async fn agents(&self, urgency: Urgency) -> Result<members::Agents<'_>, CallError> {
+        Ok(members::Agents { api: &self.api, me: self.tables.me(&self.api, urgency).await?, urgency })
     }
 
     fn notes(&self) -> notes::Notes<'_> {

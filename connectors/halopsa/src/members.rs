@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use latchkey_contract::{CallError, MemberId, text::is_same_name, ticket::Member};
+use latchkey_contract::{CallError, MemberId, outside::Urgency, text::is_same_name, ticket::Member};
 
 use crate::{
     api::{Api, Ask, number},
@@ -24,6 +24,7 @@ pub(crate) struct Agents<'c> {
     pub(crate) api: &'c Api,
     /// Our own agent: no person, whatever the instance says of it.
     pub(crate) me: i64,
+    pub(crate) urgency: Urgency,
 }
 
 impl Agents<'_> {
@@ -66,7 +67,8 @@ impl Agents<'_> {
         if number <= UNASSIGNED {
             return Ok(None);
         }
-        match self.api.call_if_any::<wire::Agent>(&Ask::new(ONE, ["Agent", &number.to_string()])).await? {
+        let ask = Ask::new(ONE, ["Agent", &number.to_string()]).urgent(self.urgency);
+        match self.api.call_if_any::<wire::Agent>(&ask).await? {
             Some(found) if found.id != number => Err(CallError::malformed(ONE, "another agent was answered")),
             Some(found) => member(found, self.me).map(Some),
             None => Ok(None),
@@ -94,7 +96,7 @@ impl Agents<'_> {
     }
 
     async fn rows(&self) -> Result<Vec<wire::Agent>, CallError> {
-        let rows: Vec<wire::Agent> = self.api.list(&Ask::new(LIST, ["Agent"])).await?;
+        let rows: Vec<wire::Agent> = self.api.list(&Ask::new(LIST, ["Agent"]).urgent(self.urgency)).await?;
         Ok(rows.into_iter().filter(|row| row.id > UNASSIGNED).collect())
     }
 }

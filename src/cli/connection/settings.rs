@@ -62,11 +62,15 @@ impl FromStr for Setting {
     }
 }
 
+/// Every kind there is.
+pub(super) fn kinds() -> String {
+    NEEDED.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")
+}
+
 /// The settings of a new connection.
 pub(super) fn new(kind: &str, typed: &[Setting]) -> anyhow::Result<ConnectionKind> {
     let Some((_, needed)) = NEEDED.iter().find(|(word, _)| *word == kind) else {
-        let kinds: Vec<&str> = NEEDED.iter().map(|(word, _)| *word).collect();
-        bail!("there is no kind {kind:?}; there are: {}", kinds.join(", "));
+        bail!("there is no kind {kind:?}; there are: {}", kinds());
     };
     let sample = needed.iter().map(|(key, value)| ((*key).to_owned(), Value::String((*value).to_owned())));
     let (read, mut faults) = read(kind, &sample.collect(), typed);

@@ -109,7 +109,7 @@ fn rules(question: &WhatIf, desk: &Desk, terminal: &mut Terminal, live: &InForce
 async fn member(psa: &dyn TicketSystem, at: &TicketRef, person: &Person) -> anyhow::Result<Option<Option<Member>>> {
     let mut found: Vec<Option<Member>> = Vec::new();
     for id in person.members.iter().filter(|m| m.connection == at.connection).flat_map(|m| &m.ids) {
-        found.push(psa.member_by_id(id).await.map_err(|error| anyhow::anyhow!(to_do(&error)))?);
+        found.push(psa.member_by_id(id, Urgency::Ordinary).await.map_err(|error| anyhow::anyhow!(to_do(&error)))?);
     }
     found.sort_by_key(|member| match member {
         Some(member) if member.is_active && member.is_human => 0,

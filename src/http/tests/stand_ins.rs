@@ -165,7 +165,7 @@ impl TicketSystem for Psa {
     async fn member(&self, _: &str) -> Result<Option<Member>, CallError> {
         unreachable!()
     }
-    async fn member_by_id(&self, _: &MemberId) -> Result<Option<Member>, CallError> {
+    async fn member_by_id(&self, _: &MemberId, _: Urgency) -> Result<Option<Member>, CallError> {
         unreachable!()
     }
     async fn inactive_members(&self, _: &[MemberId]) -> Result<Vec<MemberId>, CallError> {

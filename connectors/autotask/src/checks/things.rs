@@ -3,6 +3,7 @@
 use latchkey_contract::{
     CallError, Check,
     check::{Found, Kind},
+    outside::Urgency,
     ticket::WantedChecks,
 };
 
@@ -38,7 +39,7 @@ async fn of_list(tenant: &Tenant, list: &'static str, kind: &'static str, wanted
     if wanted.is_empty() {
         return vec![];
     }
-    let picks = match tenant.meta.picks(&tenant.api, TICKET, list).await {
+    let picks = match tenant.meta.picks(&tenant.api, TICKET, list, Urgency::Ordinary).await {
         Ok(picks) => picks,
         Err(error) => return vec![Check::failed(kind, &error)],
     };

@@ -79,7 +79,7 @@ impl Needed {
     /// # Errors
     /// [`CallError::Refused`] where not even a change of status is offered.
     pub(crate) async fn of(tenant: &Tenant, fields: &BTreeSet<FieldId>) -> Result<Self, CallError> {
-        let offered = tenant.meta.picks(&tenant.api, metadata::HOOK, "fieldID").await?;
+        let offered = tenant.meta.picks(&tenant.api, metadata::HOOK, "fieldID", Urgency::Ordinary).await?;
         let find = |names: &[&str]| {
             let is = |pick: &&wire::Pick, name: &str| pick.label.as_deref().is_some_and(|own| is_label(own, name));
             names.iter().find_map(|name| offered.iter().find(|pick| is(pick, name))).and_then(|p| number(&p.value))

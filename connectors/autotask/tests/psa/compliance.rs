@@ -72,6 +72,18 @@ impl run::Psa for World {
         self.sim.acting(MARK).delete(number(ticket)).unwrap();
     }
 
+    fn says(&self, ticket: &TicketId, text: &str) {
+        self.sim.acting(JANE).add_note(number(ticket), text, 2).unwrap();
+    }
+
+    fn lists_an_undated_row_before(&self, ticket: &TicketId) -> Fault {
+        let body = json!({"items": [
+            {"id": 1, "lastActivityDate": null},
+            {"id": number(ticket), "lastActivityDate": self.clock.now().rfc3339()},
+        ]});
+        Fault::on("POST /Tickets/query", Act::Answer { status: 200, retry_after: None, body })
+    }
+
     fn kept(&self, ticket: &TicketId) -> Vec<Value> {
         self.sim.notes(number(ticket))
     }

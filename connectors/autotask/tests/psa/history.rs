@@ -87,6 +87,7 @@ async fn a_title_that_looks_like_a_change_is_not_one() {
     assert_eq!(by(&w, &id, Part::Status).await, Some(("administrator".into(), Some("m.smith".into()))));
 }
 
+/// F6
 #[tokio::test]
 async fn a_contact_is_nobody_and_automation_is_only_what_is_listed() {
     let w = World::start().await;

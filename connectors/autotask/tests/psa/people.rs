@@ -1,6 +1,6 @@
 //! Resources: people, API users, and whoever is none of them.
 
-use latchkey_contract::{CallError, TicketSystem};
+use latchkey_contract::{CallError, TicketSystem, outside::Urgency};
 use latchkey_simulators::autotask::API_USER;
 use serde_json::json;
 
@@ -13,7 +13,7 @@ async fn a_person_is_an_active_resource_with_a_persons_licence() {
     let jane = w.at.member(" J.Doe ").await.unwrap().unwrap();
     assert_eq!((jane.id.as_str(), jane.full_name.as_str()), ("30691780", "j.doe Resource"));
     assert!(jane.is_active && jane.is_human && jane.mail.as_deref() == Some("j.doe@msp.example"));
-    assert_eq!(w.at.member_by_id(&member_id(JANE)).await.unwrap(), Some(jane));
+    assert_eq!(w.at.member_by_id(&member_id(JANE), Urgency::Ordinary).await.unwrap(), Some(jane));
     assert_eq!(w.at.member("nobody").await.unwrap(), None);
     assert_eq!(w.at.member("x' or 1 eq 1").await.unwrap(), None);
 }
@@ -21,7 +21,7 @@ async fn a_person_is_an_active_resource_with_a_persons_licence() {
 #[tokio::test]
 async fn an_api_user_is_no_person_whatever_number_its_licence_has() {
     let w = World::start().await;
-    assert!(!w.at.member_by_id(&member_id(ME)).await.unwrap().unwrap().is_human);
+    assert!(!w.at.member_by_id(&member_id(ME), Urgency::Ordinary).await.unwrap().unwrap().is_human);
     w.sim.add_pick("licenseType", 42, "API-Benutzer");
     w.sim.add_resource(99, "rmm", 42);
     w.sim.add_resource(98, "odd", API_USER);
@@ -30,7 +30,7 @@ async fn an_api_user_is_no_person_whatever_number_its_licence_has() {
         assert!(!w.at.member(name).await.unwrap().unwrap().is_human, "{name}");
     }
     let listed = w.with(|settings| settings.automation = vec!["administrator".into()]);
-    assert!(!listed.member_by_id(&member_id(SYSTEM)).await.unwrap().unwrap().is_human);
+    assert!(!listed.member_by_id(&member_id(SYSTEM), Urgency::Ordinary).await.unwrap().unwrap().is_human);
 }
 
 /// A contact acts under a number that is no resource's.
@@ -38,8 +38,8 @@ async fn an_api_user_is_no_person_whatever_number_its_licence_has() {
 async fn a_number_that_is_no_resources_is_nobodys() {
     let w = World::start().await;
     w.sim.add_contact(77, 174, "Carla");
-    assert_eq!(w.at.member_by_id(&member_id(77)).await.unwrap(), None);
-    assert_eq!(w.at.member_by_id(&"x".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(w.at.member_by_id(&member_id(77), Urgency::Ordinary).await.unwrap(), None);
+    assert_eq!(w.at.member_by_id(&"x".parse().unwrap(), Urgency::Ordinary).await.unwrap(), None);
 }
 
 /// F31

@@ -4,7 +4,10 @@
 mod run;
 
 use latchkey_contract::{BoardId, Clock, Delivery, StatusId, TicketId, TicketSystem, Timestamp};
-use latchkey_simulators::fault::{Act, Fault, Faults};
+use latchkey_simulators::{
+    connectwise::Tab,
+    fault::{Act, Fault, Faults},
+};
 use serde_json::{Value, json};
 
 use crate::world::{World, board_id, delivery, status_id};
@@ -67,6 +70,18 @@ impl run::Psa for World {
 
     fn deletes(&self, ticket: &TicketId) {
         self.msp.acting("msmith").delete(number(ticket)).unwrap();
+    }
+
+    fn says(&self, ticket: &TicketId, text: &str) {
+        self.msp.acting("jdoe").add_note(number(ticket), text, Tab::Internal).unwrap();
+    }
+
+    fn lists_an_undated_row_before(&self, ticket: &TicketId) -> Fault {
+        let body = json!([
+            {"id": 1, "_info": {}},
+            {"id": number(ticket), "_info": {"lastUpdated": self.clock.now().rfc3339()}},
+        ]);
+        Fault::on("GET /service/tickets", Act::Answer { status: 200, retry_after: None, body })
     }
 
     fn kept(&self, ticket: &TicketId) -> Vec<Value> {

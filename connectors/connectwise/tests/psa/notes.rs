@@ -262,3 +262,18 @@ async fn whose_notes_are_ours_is_never_guessed() {
     assert!(told.post(&id, &NoteText::plain("x"), &key("k")).await.unwrap().was_there);
     assert_eq!(w.msp.notes(n).len(), 1);
 }
+
+/// F18: whose note one is cannot be told, since two members have its name: the others are read all the same.
+#[tokio::test]
+async fn a_note_whose_author_cannot_be_told_hides_no_other() {
+    let w = World::start().await;
+    let (n, id) = w.ticket();
+    for (who, text) in [("jdoe", "/jit status"), ("msmith", "/jit end")] {
+        w.msp.acting(who).add_note(n, text, Tab::Internal).unwrap();
+    }
+    let body = json!([{"id": 176, "identifier": "jdoe"}, {"id": 9176, "identifier": "JDoe"}]);
+    w.sim.faults().add(Fault::on("GET /system/members", Act::Answer { status: 200, retry_after: None, body }).once());
+    let said = w.cw.commands(&id, Urgency::Removal).await.unwrap();
+    assert_eq!(said.iter().map(|said| (said.by.as_str(), said.line.as_str())).collect::<Vec<_>>(), [("177", "/jit end")]);
+    assert_eq!(w.cw.commands(&id, Urgency::Removal).await.unwrap().len(), 2);
+}

@@ -20,13 +20,13 @@ fn field(id: i64) -> FieldId {
 #[tokio::test]
 async fn a_member_is_found_by_id() {
     let w = World::start().await;
-    let owner = w.cw.member_by_id(&member("176")).await.unwrap().unwrap();
+    let owner = w.cw.member_by_id(&member("176"), Urgency::Ordinary).await.unwrap().unwrap();
     assert_eq!((owner.name.as_str(), owner.is_human, owner.is_active), ("jdoe", true, true));
-    assert!(!w.cw.member_by_id(&member("243")).await.unwrap().unwrap().is_human);
+    assert!(!w.cw.member_by_id(&member("243"), Urgency::Ordinary).await.unwrap().unwrap().is_human);
     w.msp.set_member_inactive("jdoe", true);
-    assert!(!w.cw.member_by_id(&member("176")).await.unwrap().unwrap().is_active);
+    assert!(!w.cw.member_by_id(&member("176"), Urgency::Ordinary).await.unwrap().unwrap().is_active);
     for nobody in ["999", "jdoe", "0"] {
-        assert_eq!(w.cw.member_by_id(&member(nobody)).await.unwrap(), None, "{nobody}");
+        assert_eq!(w.cw.member_by_id(&member(nobody), Urgency::Ordinary).await.unwrap(), None, "{nobody}");
     }
 }
 

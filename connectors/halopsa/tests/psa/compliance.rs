@@ -72,6 +72,18 @@ impl run::Psa for World {
         self.sim.acting(MAX).delete(number(ticket)).unwrap();
     }
 
+    fn says(&self, ticket: &TicketId, text: &str) {
+        self.sim.acting(DANA).add_note(number(ticket), text, true).unwrap();
+    }
+
+    fn lists_an_undated_row_before(&self, ticket: &TicketId) -> Fault {
+        let body = json!({"tickets": [
+            {"id": 1, "team_id": self.team},
+            {"id": number(ticket), "team_id": self.team, "last_update": self.clock.now().rfc3339()},
+        ]});
+        Fault::on("GET /Tickets", Act::Answer { status: 200, retry_after: None, body })
+    }
+
     fn kept(&self, ticket: &TicketId) -> Vec<Value> {
         self.sim.notes(number(ticket))
     }

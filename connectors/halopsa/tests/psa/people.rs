@@ -82,6 +82,7 @@ async fn contacts_programs_and_agents_shown_as_others_are_nobody_who_may_ask() {
     }
 }
 
+/// F6
 #[tokio::test]
 async fn the_systems_hand_is_automation_only_where_an_admin_listed_it() {
     let w = World::start().await;
@@ -177,13 +178,13 @@ async fn agents_are_found_by_mail_address_or_number_and_one_is_nobody() {
         assert_eq!(w.halo.member(nobody).await.unwrap(), None, "{nobody}");
     }
     let id = |n: i64| MemberId::parse(n.to_string()).unwrap();
-    assert_eq!(w.halo.member_by_id(&id(1)).await.unwrap(), None);
+    assert_eq!(w.halo.member_by_id(&id(1), Urgency::Ordinary).await.unwrap(), None);
     w.sim.set_agent_email(MAX, DANA_MAIL);
     assert_eq!(w.halo.member(DANA_MAIL).await.unwrap(), None, "two of one address are none");
     w.sim.change_agent(MAX, true, false);
     assert_eq!(w.halo.member(DANA_MAIL).await.unwrap().unwrap().id.as_str(), "17", "a disabled double is nobody");
     let gone = w.halo.inactive_members(&[id(DANA), id(MAX), id(999), id(1)]).await.unwrap();
     assert_eq!(gone, [id(MAX), id(999), id(1)]);
-    let (ids, member) = (w.halo.catalogue().await.unwrap().members, w.halo.member_by_id(&id(MAX)).await.unwrap());
+    let (ids, member) = (w.halo.catalogue().await.unwrap().members, w.halo.member_by_id(&id(MAX), Urgency::Ordinary).await.unwrap());
     assert!(!member.unwrap().is_active && ids.len() == 3);
 }

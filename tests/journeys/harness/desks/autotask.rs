@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use latchkey::rulebook::ConnectionKind;
 use latchkey_simulators::{
     autotask::{API_USER, Actor, Autotask, Options, PERSON, SIGNATURE_HEADER, Signature, signature},
     fault::{Act, Fault, Fired},
 };
 use serde_json::{Value, json};
 
-use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, without_marker};
 use crate::harness::TestApp;
 
 const KEY: &str = "a-webhook-key-of-32-characters-00";
@@ -164,6 +165,10 @@ impl super::Desk for Desk {
         .unwrap();
     }
 
+    fn hears_in_anothers_name(&self) -> bool {
+        true
+    }
+
     fn stands(&self, ticket: i64) -> Standing {
         STATUSES.of(&self.sim.ticket(ticket).unwrap()["status"])
     }
@@ -222,20 +227,48 @@ impl super::Desk for Desk {
     }
 
     fn proven(&self) -> Message {
-        let body = self.sim.deliveries().pop().unwrap().body;
+        self.proves(self.sim.deliveries().pop().unwrap().body)
+    }
+
+    fn proves(&self, body: Vec<u8>) -> Message {
         Message { header: (SIGNATURE_HEADER, signature(KEY, &body)), body }
+    }
+
+    fn largest(&self) -> usize {
+        256 * 1024
     }
 
     fn fails(&self, how: Act) -> Fired {
         self.sim.faults().add(Fault::always(how))
     }
 
+    fn lists_no_saves(&self, how: Act) -> Fired {
+        self.sim.faults().add(Fault::on("POST /Tickets/query", how))
+    }
+
+    /// By other integrations: the vendor counts the hour's calls of all of them together.
+    fn spends(&self) {
+        self.sim.spend(9_100);
+    }
+
+    fn refuses_credentials(&self) -> Fired {
+        let body = json!({"errors": ["description must be less than or equal to 3200 characters."]});
+        let act = Act::Answer { status: 500, retry_after: None, body };
+        self.sim.faults().add(Fault::when(has_credentials, act))
+    }
+
     fn recovers(&self) {
+        self.sim.spend(0);
         self.sim.faults().clear();
     }
 
     fn automation(&self) -> &'static str {
         PROGRAM_NAME
+    }
+
+    fn set_automation(&self, kind: &mut ConnectionKind) {
+        let ConnectionKind::Autotask(settings) = kind else { panic!("another vendor's connection") };
+        settings.automation = vec![self.automation().to_owned()];
     }
 
     fn automates(&self, ticket: i64) {

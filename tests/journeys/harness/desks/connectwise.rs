@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use latchkey::rulebook::ConnectionKind;
 use latchkey_simulators::{
     connectwise::{Actor, FieldKind, NewTicket, SIGNATURE_HEADER, Signature, Tab},
     fault::{Act, Fault, Fired},
 };
 use serde_json::json;
 
-use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, without_marker};
 use crate::harness::{Psa, TestApp};
 
 pub(super) struct Desk {
@@ -70,6 +71,11 @@ impl Desk {
 impl super::Desk for Desk {
     fn connection(&self) -> &'static str {
         self.id
+    }
+
+    /// The usual installation's has a name of its own.
+    fn mapping(&self) -> String {
+        if self.id == "cw" { "projects".to_owned() } else { format!("{}-desk", self.id) }
     }
 
     fn ticket(&self, of: Whose) -> i64 {
@@ -194,12 +200,37 @@ impl super::Desk for Desk {
     }
 
     fn proven(&self) -> Message {
-        let body = self.psa.sim.deliveries().pop().unwrap().body;
+        self.proves(self.psa.sim.deliveries().pop().unwrap().body)
+    }
+
+    fn proves(&self, body: Vec<u8>) -> Message {
         Message { header: (SIGNATURE_HEADER, self.psa.tenant.sign(&body)), body }
+    }
+
+    fn largest(&self) -> usize {
+        256 * 1024
     }
 
     fn fails(&self, how: Act) -> Fired {
         self.psa.sim.faults().add(Fault::always(how))
+    }
+
+    fn lists_no_saves(&self, how: Act) -> Fired {
+        self.psa.sim.faults().add(Fault::on("GET /service/tickets", how))
+    }
+
+    fn spends(&self) {
+        self.psa.sim.faults().add(Fault::on("GET /service/tickets", Act::throttled(1_500)).once());
+    }
+
+    fn refuses_credentials(&self) -> Fired {
+        let body = json!({
+            "code": "InvalidObject",
+            "message": "ticketNote object is invalid",
+            "errors": [{"code": "InvalidField", "message": "The field text must be a string with a maximum length of 10000."}],
+        });
+        let act = Act::Answer { status: 400, retry_after: None, body };
+        self.psa.sim.faults().add(Fault::when(has_credentials, act))
     }
 
     fn recovers(&self) {
@@ -208,6 +239,11 @@ impl super::Desk for Desk {
 
     fn automation(&self) -> &'static str {
         "workflow"
+    }
+
+    fn set_automation(&self, kind: &mut ConnectionKind) {
+        let ConnectionKind::ConnectWise(settings) = kind else { panic!("another vendor's connection") };
+        settings.automation = vec![self.automation().to_owned()];
     }
 
     fn automates(&self, ticket: i64) {

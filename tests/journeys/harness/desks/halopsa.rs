@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use latchkey::rulebook::ConnectionKind;
 use latchkey_simulators::{
     fault::{Act, Fault, Fired},
     halopsa::{Actor, FieldKind, HaloPsa, NewTicket, Options, basic},
 };
 use serde_json::{Value, json};
 
-use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, without_marker};
+use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, without_marker};
 use crate::harness::TestApp;
 
 const PASSWORD: &str = "a-password-of-the-webhook-and-of-nobody-else";
@@ -156,6 +157,10 @@ impl super::Desk for Desk {
         .unwrap();
     }
 
+    fn tells_of_a_merge(&self) -> bool {
+        false
+    }
+
     fn stands(&self, ticket: i64) -> Standing {
         self.statuses.of(&self.sim.ticket(ticket).unwrap()["status_id"])
     }
@@ -217,12 +222,33 @@ impl super::Desk for Desk {
     }
 
     fn proven(&self) -> Message {
-        let body = self.sim.deliveries().pop().unwrap().body;
+        self.proves(self.sim.deliveries().pop().unwrap().body)
+    }
+
+    fn proves(&self, body: Vec<u8>) -> Message {
         Message { header: ("authorization", basic("latchkey", PASSWORD)), body }
+    }
+
+    fn largest(&self) -> usize {
+        2 * 1024 * 1024
     }
 
     fn fails(&self, how: Act) -> Fired {
         self.sim.faults().add(Fault::always(how))
+    }
+
+    fn lists_no_saves(&self, how: Act) -> Fired {
+        self.sim.faults().add(Fault::on("GET /Tickets", how))
+    }
+
+    fn spends(&self) {
+        self.sim.faults().add(Fault::on("GET /Tickets", Act::throttled(1_500)).once());
+    }
+
+    fn refuses_credentials(&self) -> Fired {
+        let body = json!({"ClassName": "System.Exception", "Message": "String or binary data would be truncated."});
+        let act = Act::Answer { status: 400, retry_after: None, body };
+        self.sim.faults().add(Fault::when(has_credentials, act))
     }
 
     fn recovers(&self) {
@@ -231,6 +257,11 @@ impl super::Desk for Desk {
 
     fn automation(&self) -> &'static str {
         "system"
+    }
+
+    fn set_automation(&self, kind: &mut ConnectionKind) {
+        let ConnectionKind::HaloPsa(settings) = kind else { panic!("another vendor's connection") };
+        settings.automation = vec![self.automation().to_owned()];
     }
 
     fn automates(&self, ticket: i64) {

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use latchkey::{
     access::Grant,
-    rulebook::{Bound, Companies, Mapping, Members},
+    rulebook::{Bound, Companies, ConnectionKind, Mapping, Members},
 };
 use latchkey_contract::{Clock, ConnectionId, MemberId, TicketRef, Timestamp};
-use latchkey_simulators::fault::{Act, Fired};
+use latchkey_simulators::fault::{Act, Call, Fired};
 
 use super::TestApp;
 
@@ -22,6 +22,11 @@ use super::TestApp;
 pub(crate) trait Desk: Send + Sync {
     /// Its id in the records.
     fn connection(&self) -> &'static str;
+
+    /// The mapping of the board that its tickets are on.
+    fn mapping(&self) -> String {
+        format!("{}-desk", self.connection())
+    }
 
     /// A new ticket of this company.
     fn ticket(&self, of: Whose) -> i64;
@@ -49,6 +54,16 @@ pub(crate) trait Desk: Send + Sync {
 
     /// Somebody writes a note.
     fn writes(&self, who: Who, how: Writes, ticket: i64, text: &str);
+
+    /// Whether a note that a trusted program writes in somebody's name is heard as theirs.
+    fn hears_in_anothers_name(&self) -> bool {
+        false
+    }
+
+    /// Whether a message comes when a ticket is merged away.
+    fn tells_of_a_merge(&self) -> bool {
+        true
+    }
 
     /// Where the ticket stands.
     fn stands(&self, ticket: i64) -> Standing;
@@ -83,14 +98,32 @@ pub(crate) trait Desk: Send + Sync {
     /// The last message, with the header that proves it.
     fn proven(&self) -> Message;
 
+    /// A message of this vendor's with any body.
+    fn proves(&self, body: Vec<u8>) -> Message;
+
+    /// The largest body that this vendor sends.
+    fn largest(&self) -> usize;
+
     /// Whatever it is asked from now on, this happens instead; until [`Desk::recovers`].
     fn fails(&self, how: Act) -> Fired;
+
+    /// Its list of saves is this from now on, and everything else is as ever; until [`Desk::recovers`].
+    fn lists_no_saves(&self, how: Act) -> Fired;
+
+    /// The vendor's calls are spent: it lets nobody do more than take away, from the next poll on and for less than half an hour.
+    fn spends(&self);
+
+    /// The note with the credentials is refused, in the vendor's own words for one that is too long; until [`Desk::recovers`].
+    fn refuses_credentials(&self) -> Fired;
 
     /// It answers again.
     fn recovers(&self);
 
     /// What the settings call the PSA's own automation.
     fn automation(&self) -> &'static str;
+
+    /// Names it in the connection's settings.
+    fn set_automation(&self, kind: &mut ConnectionKind);
 
     /// A rule of the PSA's own asks for access on a ticket that is Jane's.
     fn automates(&self, ticket: i64);
@@ -236,6 +269,11 @@ struct Plan {
     gone: i64,
     board: i64,
     statuses: Statuses,
+}
+
+/// A call that writes credentials into a ticket.
+fn has_credentials(call: &Call) -> bool {
+    call.method == "POST" && call.body_json.as_ref().is_some_and(|body| body.to_string().contains("Password:"))
 }
 
 fn without_marker(text: &str) -> String {
