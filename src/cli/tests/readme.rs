@@ -1,5 +1,7 @@
 //! What the README files show is what is accepted.
 
+use std::{collections::BTreeSet, fs, path::Path};
+
 use crate::rulebook::{Records, Rulebook};
 
 const README: &str = include_str!("../../../README.md");
@@ -28,5 +30,49 @@ fn the_settings_of_the_connectors_readmes_are_accepted() {
         assert_eq!(blocks.len(), 1, "{kind}");
         let record = format!("[[connection]]\nid = \"it\"\nkind = \"{kind}\"\n{}", blocks[0]);
         assert_eq!(Records::parse(&record).unwrap().connections.len(), 1);
+    }
+}
+
+/// How a connector's source names a line of the doctor; the name goes on to the next quotation mark or placeholder.
+const NAMED_BY: [&str; 11] = [
+    "const WHAT: &str = \"",
+    "const EVENTS: &str = \"",
+    "Check::ok(\"",
+    "Check::note(\"",
+    "Check::red(\"",
+    "Check::failed(\"",
+    "Check::red(format!(\"",
+    "what = format!(\"",
+    "kind: \"",
+    "kind(\"",
+    "read(\"",
+];
+
+/// The names of the doctor's lines in one file and in the folder beside it.
+fn lines_named(file: &str) -> BTreeSet<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors").join(file);
+    let beside = fs::read_dir(file.with_extension("")).unwrap().map(|entry| entry.unwrap().path());
+    let sources: Vec<String> = beside.chain([file]).map(|path| fs::read_to_string(path).unwrap()).collect();
+    let names = sources.iter().flat_map(|source| {
+        NAMED_BY.iter().flat_map(move |by| source.split(by).skip(1)).filter_map(|rest| rest.split(['"', '{']).next())
+    });
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_line_of_the_doctor_about_a_connection_stands_under_its_vendor() {
+    let table = README.split("\n## Troubleshooting\n").nth(1).unwrap();
+    for (vendor, file, at_least) in [
+        ("ConnectWise", "connectwise/src/checks.rs", 11),
+        ("Autotask", "autotask/src/checks.rs", 13),
+        ("HaloPSA", "halopsa/src/checks.rs", 20),
+        ("Entra", "entra/src/preflight.rs", 11),
+    ] {
+        let block = table.split(&format!("\n| `connection ID` ({vendor}) ")).nth(1).expect("the vendor has its lines");
+        let block = block.split("\n| `").next().unwrap();
+        let names = lines_named(file);
+        assert!(names.len() >= at_least, "{vendor}: {names:?}");
+        let untold: Vec<_> = names.iter().filter(|name| !block.contains(&format!("`{name}"))).collect();
+        assert!(untold.is_empty(), "{vendor}: {untold:?}");
     }
 }
