@@ -5,8 +5,12 @@ use std::{collections::BTreeSet, fs, path::Path};
 use crate::rulebook::{Records, Rulebook};
 
 const README: &str = include_str!("../../../README.md");
-const CONNECTWISE: &str = include_str!("../../../connectors/connectwise/README.md");
-const ENTRA: &str = include_str!("../../../connectors/entra/README.md");
+const CONNECTORS: [(&str, &str); 4] = [
+    ("connectwise", include_str!("../../../connectors/connectwise/README.md")),
+    ("autotask", include_str!("../../../connectors/autotask/README.md")),
+    ("halopsa", include_str!("../../../connectors/halopsa/README.md")),
+    ("entra", include_str!("../../../connectors/entra/README.md")),
+];
 
 fn toml_blocks(text: &str) -> Vec<&str> {
     text.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("\n```").map(|(block, _)| block)).collect()
@@ -25,12 +29,40 @@ fn the_documents_of_the_readme_are_accepted() {
 
 #[test]
 fn the_settings_of_the_connectors_readmes_are_accepted() {
-    for (kind, text) in [("connectwise", CONNECTWISE), ("entra", ENTRA)] {
+    for (kind, text) in CONNECTORS {
         let blocks = toml_blocks(text);
         assert_eq!(blocks.len(), 1, "{kind}");
-        let record = format!("[[connection]]\nid = \"it\"\nkind = \"{kind}\"\n{}", blocks[0]);
-        assert_eq!(Records::parse(&record).unwrap().connections.len(), 1);
+        for block in [blocks[0].to_owned(), with_what_is_optional(blocks[0])] {
+            let record = format!("[[connection]]\nid = \"it\"\nkind = \"{kind}\"\n{block}");
+            assert_eq!(Records::parse(&record).unwrap().connections.len(), 1, "{kind}");
+        }
     }
+}
+
+/// The block with its optional settings in force, which stand there as comments.
+fn with_what_is_optional(block: &str) -> String {
+    let lines = block.lines().map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_setting_of_a_connector_stands_in_its_readme() {
+    for (kind, text) in CONNECTORS {
+        let settings = settings_of(kind);
+        assert!(settings.len() > 5, "{kind}: {settings:?}");
+        let is_told = |key: &&String| text.contains(&format!("{key} = ")) || text.contains(&format!("`{key}`"));
+        let untold: Vec<_> = settings.iter().filter(|key| !is_told(key)).collect();
+        assert!(untold.is_empty(), "{kind}: {untold:?}");
+    }
+}
+
+/// The fields of a connector's `Settings`.
+fn settings_of(kind: &str) -> Vec<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors").join(kind).join("src/settings.rs");
+    let source = fs::read_to_string(file).unwrap();
+    let fields = source.split("pub struct Settings {").nth(1).unwrap().split("\n}").next().unwrap();
+    let names = fields.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next());
+    names.map(str::to_owned).collect()
 }
 
 /// How a connector's source names a line of the doctor; the name goes on to the next quotation mark or placeholder.
