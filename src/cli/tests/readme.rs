@@ -23,7 +23,7 @@ fn the_documents_of_the_readme_are_accepted() {
     let records = Records::parse(records).unwrap();
     assert_eq!((records.connections.len(), records.customers.len(), records.people.len()), (2, 1, 1));
     let rulebook = Rulebook::parse(rulebook).unwrap();
-    assert_eq!((rulebook.policies.len(), rulebook.mappings.len(), rulebook.brakes.len()), (1, 1, 1));
+    assert_eq!((rulebook.policies.len(), rulebook.mappings.len(), rulebook.brakes.len()), (1, 3, 1));
     assert!(records.connection(&rulebook.mappings[0].connection).is_some());
 }
 
