@@ -114,8 +114,8 @@ impl Pages for Desk {
     }
 }
 
-/// What the form says, each as a save of its own, what asks after the length. What is not in the form, or stands there already,
-/// stays; an empty choice clears its field.
+/// What the form says, each as a save of its own, what asks after the length. What is not in the form, or stands there
+/// already, stays; an empty choice clears its field.
 fn save(psa: &Desk, ticket: i64, form: &Request) -> Result<(), Refused> {
     let jane = psa.msp.acting(psa.jane.identifier);
     let said = |name: &str| form.form().into_iter().find(|(n, _)| n == name).map(|(_, value)| value);
