@@ -12,8 +12,8 @@ use super::{
 use crate::psas::{
     LENGTHS, Psa as _, Standing,
     autotask::{
-        ACCESS_FIELD, ACME, COMPLETE, Desk, GLOBEX, HELP_DESK, INTERNAL, JANE, LENGTH_FIELD, MAX, MINUTES, NAMES,
-        NEW, PROJECTS, QUEUES, WANTED,
+        ACCESS_FIELD, ACME, COMPLETE, Desk, GLOBEX, HELP_DESK, INTERNAL, JANE, LENGTH_FIELD, MAX, MINUTES, NAMES, NEW,
+        PROJECTS, QUEUES, WANTED,
     },
 };
 

@@ -119,8 +119,7 @@ impl Pages for Desk {
 fn save(psa: &Desk, ticket: i64, form: &Request) -> Result<(), Refused> {
     let jane = psa.msp.acting(psa.jane.identifier);
     let said = |name: &str| form.form().into_iter().find(|(n, _)| n == name).map(|(_, value)| value);
-    for (name, field, offers) in
-        [("length", psa.length_field, &LENGTHS[..]), ("access", psa.access_field, &WANTED[..])]
+    for (name, field, offers) in [("length", psa.length_field, &LENGTHS[..]), ("access", psa.access_field, &WANTED[..])]
     {
         let Some(value) = said(name) else { continue };
         if !value.is_empty() && !offers.contains(&value.as_str()) {
