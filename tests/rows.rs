@@ -1,4 +1,5 @@
 //! Which rows of the feature ledger are claimed, and by which test: `tests/rows.toml` held against the tests themselves.
+//! And the tables of vendor facts in the connectors' README files, whose tests must be there, too.
 
 use std::{
     collections::BTreeMap,
@@ -87,10 +88,54 @@ fn check(row: &str, test: &str) -> Result<(), String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let source = fs::read_to_string(path).map_err(|_| format!("{row}: there is no file {file}"))?;
     let head = head_of(&source, name).ok_or(format!("{row}: there is no test {name} in {file}"))?;
-    let is_test = head.contains("#[test]") || head.contains("::test");
-    if !is_test || head.contains("#[ignore") {
+    if !runs(&head) {
         return Err(format!("{row}: {name} in {file} is not a test that runs"));
     }
     let carries = head.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == row);
     carries.then_some(()).ok_or(format!("{row}: the doc comment of {name} in {file} does not name the row"))
+}
+
+/// Whether what stands above a function makes it a test that is not left out.
+fn runs(head: &str) -> bool {
+    (head.contains("#[test]") || head.contains("::test")) && !head.contains("#[ignore")
+}
+
+/// The sources below a folder.
+fn sources(folder: &Path, into: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            into.push(fs::read_to_string(&path).expect("it can be read"));
+        }
+    }
+}
+
+/// What stands in backticks in the tables and can only be a test by its shape: four words or more. One that is abbreviated
+/// counts, and is not found.
+fn tests_named(readme: &str) -> Vec<String> {
+    let rows = readme.lines().filter(|line| line.starts_with('|'));
+    let quoted = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    let is_of_a_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_…".contains(c);
+    let is_test = |word: &&str| word.matches('_').count() >= 3 && word.chars().all(is_of_a_name);
+    quoted.filter(is_test).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_tests_that_the_tables_of_vendor_facts_name_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (connector, at_least) in [("connectwise", 40), ("autotask", 60), ("halopsa", 40)] {
+        let folder = root.join("connectors").join(connector);
+        let mut all = Vec::new();
+        for place in [folder.clone(), root.join("connectors/simulators"), root.join("tests/journeys")] {
+            sources(&place, &mut all);
+        }
+        let readme = fs::read_to_string(folder.join("README.md")).expect("the connector has one");
+        let named = tests_named(&readme);
+        assert!(named.len() >= at_least, "{connector}: {}", named.len());
+        let is_there = |name: &&String| all.iter().any(|source| head_of(source, name).is_some_and(|head| runs(&head)));
+        let missing: Vec<_> = named.iter().filter(|name| !is_there(name)).collect();
+        assert!(missing.is_empty(), "{connector}: {missing:#?}");
+    }
 }

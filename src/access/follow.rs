@@ -53,7 +53,7 @@ impl Departure {
     #[must_use]
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::Deleted => "the ticket was deleted",
+            Self::Deleted => "the ticket was deleted, or can no longer be seen",
             Self::Company => "the ticket was moved to another company",
             Self::Merged => "the ticket was merged into another one",
             Self::Closed => "the ticket was closed",

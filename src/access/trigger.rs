@@ -90,7 +90,7 @@ pub fn look(sight: &Sight<'_>) -> Look {
         return doubtful("somebody else saved the ticket after it was set", key);
     }
     if sight.signed_actor.is_some_and(|actor| !same(actor, &change.by)) {
-        return doubtful("the PSA's message and its audit trail name different people", key);
+        return doubtful("the PSA's message and its history name different people", key);
     }
     Look::Fired { by: change.by.clone(), at: change.at, change: change.key.clone() }
 }

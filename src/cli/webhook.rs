@@ -75,8 +75,10 @@ pub(super) async fn list(desk: &Desk, terminal: &mut Terminal, connection: &Conn
 
 pub(super) async fn remove(desk: &Desk, terminal: &mut Terminal, connection: &ConnectionId) -> anyhow::Result<()> {
     let system = system(desk, connection).await?;
-    terminal
-        .confirm(format_args!("{connection} will ring no more: new requests are not heard until: webhook sync."))?;
+    terminal.confirm(format_args!(
+        "{connection} will ring no more: new requests are heard late, by the poll alone, until you run \
+         latchkey webhook sync {connection}."
+    ))?;
     // Ours are known by host and path; the secret only makes the address whole.
     let seal = desk.seal().await?;
     let secret = HookPath::new(&*desk.store, &seal, connection).secret().await?.unwrap_or_else(random::token);

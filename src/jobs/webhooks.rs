@@ -74,7 +74,7 @@ impl Jobs {
     ) -> Result<(), JobError> {
         let what = "a request was found by the poll alone: no webhook told of it".to_owned();
         let target = target(&self.public_url, connection);
-        let remedy = format!("See whether the PSA reaches {target}, and what its log of callbacks says.");
+        let remedy = format!("See whether the PSA reaches {target}, and what its own log of webhooks says.");
         let found = Found { connection, kind: TroubleKind::Webhooks, what, remedy, is_loss: true };
         self.in_trouble(transition, found).await
     }

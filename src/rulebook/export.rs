@@ -40,8 +40,9 @@ actor: \"technician\", or \"automation\": the PSA's own too.
 policy: what it asks for. policy_field, with policies to choose from; length_field, reason_field, user_name_field (optional):
 custom fields to read. max_length (optional): nothing asked for here lasts longer.
 statuses (optional): granted, refused, ended: what Latchkey sets.
-ends_with (optional): { closed, merged, deleted, company, board, reassigned = false } lets access outlive that; grace_minutes: from
-seeing it to the end, told in a note, 5 unless said otherwise; deleted and company end at once.";
+ends_with (optional): { closed, merged, deleted, company, board, reassigned = false } lets access outlive that; merged: and the
+closing of what is merged. grace_minutes: from seeing it to the end, told in a note, 5 unless said otherwise; deleted and
+company end at once.";
 
 const BRAKE: &str = "\
 Limits on how much is given in a time: the request that would go beyond it waits for two approvers.

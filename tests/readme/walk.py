@@ -193,7 +193,7 @@ def be_the_technician(terminal):
     """Asks for access in the PSA, claims it, and finds it good."""
     pretend, service = Browser("http://127.0.0.1:8090"), Browser("http://127.0.0.1:8080")
     ticket = re.search(r"/connectwise/tickets/(\d+)", pretend.get("/connectwise").split("Shared mailbox")[0].rsplit("<li>", 1)[1])[1]
-    pretend.post(f"/connectwise/tickets/{ticket}/request", length="1 hour")
+    pretend.post(f"/connectwise/tickets/{ticket}/save", length="1 hour", status="JIT Requested")
     granted = eventually("the note with the link", lambda: re.search(r"127.0.0.1:8080(/claim/\w+)", pretend.get(f"/connectwise/tickets/{ticket}")))
     claim = granted[1]
     service.post("/sign-in", person="jane", password=PASSWORD, code=terminal.code(), next=claim)

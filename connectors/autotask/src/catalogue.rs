@@ -18,6 +18,7 @@ const COMPANIES: &str = "POST /Companies/query";
 
 pub(crate) async fn read(tenant: &Tenant) -> Result<Catalogue, CallError> {
     Ok(Catalogue {
+        board_noun: crate::BOARD_NOUN.to_owned(),
         boards: queues(tenant).await?,
         companies: companies(tenant).await?,
         members: tenant.resources.all(&tenant.api, &tenant.meta).await?,

@@ -43,6 +43,9 @@ use latchkey_contract::{
 pub use settings::{Callouts, Secrets, Settings, SetupError};
 use url::Url;
 
+/// What this PSA calls a board.
+const BOARD_NOUN: &str = "queue";
+
 /// One Autotask tenant, as one connection uses it.
 #[derive(Debug)]
 pub struct Autotask {
@@ -176,7 +179,7 @@ impl TicketSystem for Autotask {
     }
 
     fn board_noun(&self) -> &'static str {
-        "queue"
+        BOARD_NOUN
     }
 
     async fn catalogue(&self) -> Result<Catalogue, CallError> {

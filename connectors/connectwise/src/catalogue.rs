@@ -22,6 +22,7 @@ const FIELDS: &str = "GET /system/userDefinedFields";
 
 pub(crate) async fn read(api: &Api) -> Result<Catalogue, CallError> {
     Ok(Catalogue {
+        board_noun: crate::BOARD_NOUN.to_owned(),
         boards: boards(api).await?,
         companies: companies(api).await?,
         members: all_members(api).await?,

@@ -42,6 +42,9 @@ pub use settings::{Settings, SetupError};
 use std::sync::Arc;
 use url::Url;
 
+/// What this PSA calls a board.
+const BOARD_NOUN: &str = "board";
+
 /// One ConnectWise instance, as one connection uses it.
 #[derive(Debug)]
 pub struct ConnectWise {
@@ -170,7 +173,7 @@ impl TicketSystem for ConnectWise {
     }
 
     fn board_noun(&self) -> &'static str {
-        "board"
+        BOARD_NOUN
     }
 
     async fn catalogue(&self) -> Result<Catalogue, CallError> {

@@ -29,6 +29,7 @@ const MAX_SELECTS: usize = 60;
 pub(crate) async fn read(api: &Api, tables: &Tables, agents: Agents<'_>) -> Result<Catalogue, CallError> {
     let known = tables.look(api, Urgency::Ordinary).await?;
     Ok(Catalogue {
+        board_noun: crate::BOARD_NOUN.to_owned(),
         boards: boards(&known, &types(api).await?)?,
         companies: companies(api).await?,
         members: agents.all().await?,

@@ -43,6 +43,9 @@ use latchkey_contract::{
 pub use settings::{HookAuth, NoteFormat, Settings, SetupError};
 use url::Url;
 
+/// What this PSA calls a board.
+const BOARD_NOUN: &str = "team";
+
 /// One Halo instance, as one connection uses it.
 #[derive(Debug)]
 pub struct HaloPsa {
@@ -178,7 +181,7 @@ impl TicketSystem for HaloPsa {
     }
 
     fn board_noun(&self) -> &'static str {
-        "team"
+        BOARD_NOUN
     }
 
     async fn catalogue(&self) -> Result<Catalogue, CallError> {

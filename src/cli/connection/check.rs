@@ -79,7 +79,7 @@ async fn ticket_system(report: &mut Report<'_>, system: &dyn TicketSystem) -> an
 
 fn list(report: &mut Report<'_>, catalogue: &Catalogue) -> anyhow::Result<()> {
     for board in &catalogue.boards {
-        list_board(report, board)?;
+        list_board(report, board, &catalogue.board_noun)?;
     }
     report.title("ticket fields: id, name, choices (length_field of a mapping)")?;
     for field in &catalogue.fields {
@@ -96,9 +96,9 @@ fn list(report: &mut Report<'_>, catalogue: &Catalogue) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn list_board(report: &mut Report<'_>, board: &Board) -> anyhow::Result<()> {
+fn list_board(report: &mut Report<'_>, board: &Board, noun: &str) -> anyhow::Result<()> {
     let state = if board.is_active { "" } else { "inactive" };
-    report.title("board: id, name; then its statuses: id, name")?;
+    report.title(&format!("{noun}: id, name (boards of a mapping); then its statuses: id, name"))?;
     report.row(&board.id, &[&board.name, state])?;
     for status in &board.statuses {
         let closing = if status.is_closing { "closes the ticket" } else { "" };

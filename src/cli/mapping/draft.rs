@@ -60,7 +60,7 @@ impl Draft<'_> {
                     // Without a policy to ask for it would be refused.
                     text.push_str(&if is_whole { mapping } else { commented(&mapping) });
                 }
-                None => lacking(&mut text, board),
+                None => lacking(&mut text, board, &self.psa.board_noun),
             }
         }
         text
@@ -161,7 +161,7 @@ impl Draft<'_> {
         );
         listed(&mut text, "sources", self.psa.sources.iter().map(|s| (s.id.as_str(), s.name.as_str())));
         let statuses = board.statuses.iter().filter(|s| s.is_active).map(|s| (s.id.as_str(), s.name.as_str()));
-        listed(&mut text, "statuses of this board", statuses);
+        listed(&mut text, &format!("statuses of this {}", self.psa.board_noun), statuses);
         listed(&mut text, "ticket fields", self.psa.fields.iter().map(|f| (f.id.as_str(), f.name.as_str())));
         text
     }
@@ -203,12 +203,12 @@ fn ours(board: &Board) -> Option<Ours<'_>> {
     })
 }
 
-fn lacking(text: &mut String, board: &Board) {
+fn lacking(text: &mut String, board: &Board, noun: &str) {
     text.push('\n');
     let board = one_line(&format!("{} ({})", board.id, board.name), LONGEST_NAME);
     comment(
         text,
-        format_args!("Board {board} has no status whose name says that JIT is requested. To ask for access there,"),
+        format_args!("No status of {noun} {board} says by its name that JIT is requested. To ask for access there,"),
     );
     comment(text, "add statuses to it in the PSA, such as JIT Requested, JIT Active, JIT Refused and JIT Done,");
     comment(text, "and run this again; or name one of its statuses in trigger_statuses of a mapping.");

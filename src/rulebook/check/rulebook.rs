@@ -33,7 +33,7 @@ pub(in crate::rulebook) fn rulebook(book: &Rulebook) -> Result<(), Faults> {
         asked_for(&mut found, book, mapping);
         for other in book.mappings[..n].iter().filter(|other| mapping.collides(other)) {
             let at = format!("mapping.{}.{}", mapping.id, trigger_key(mapping));
-            found.say(at, format!("mapping {} already asks by this on this board", other.id));
+            found.say(at, format!("mapping {} already asks by this there", other.id));
         }
     }
     groups(&mut found, book);
@@ -148,7 +148,7 @@ const fn trigger_key(mapping: &Mapping) -> &'static str {
 fn trigger(found: &mut Found, mapping: &Mapping) {
     let at = |field: &str| format!("mapping.{}.{field}", mapping.id);
     if mapping.boards.is_empty() {
-        found.say(at("boards"), "name at least one board");
+        found.say(at("boards"), "name at least one board, queue or team");
     }
     let ways = [!mapping.trigger_statuses.is_empty(), mapping.trigger_field.is_some(), mapping.trigger_board];
     match ways.into_iter().filter(|way| *way).count() {

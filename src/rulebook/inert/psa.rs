@@ -15,12 +15,13 @@ use crate::{
 pub(super) fn mapping(found: &mut Found, book: &Rulebook, mapping: &Mapping, catalogue: &Catalogue) {
     let boards = boards(found, mapping, catalogue);
     if boards.is_empty() {
-        let what = "none of its boards is in use at the PSA, so this mapping does nothing";
+        let what = format!("none of its {}s is in use at the PSA, so this mapping does nothing", catalogue.board_noun);
         return found.say(Gravity::Inert, path(mapping, "boards"), what);
     }
-    triggers(found, mapping, &boards);
-    set(found, mapping, &boards);
-    kinds(found, mapping, &boards);
+    let noun = &catalogue.board_noun;
+    triggers(found, mapping, &boards, noun);
+    set(found, mapping, &boards, noun);
+    kinds(found, mapping, &boards, noun);
     sources(found, mapping, catalogue);
     fields(found, book, mapping, catalogue);
 }
@@ -31,15 +32,16 @@ fn path(mapping: &Mapping, key: &str) -> String {
 
 /// The boards that are there; what is said of the others.
 fn boards<'a>(found: &mut Found, mapping: &Mapping, catalogue: &'a Catalogue) -> Vec<&'a Board> {
-    let mut alive = Vec::new();
+    let (mut alive, noun) = (Vec::new(), &catalogue.board_noun);
     for id in &mapping.boards {
         match catalogue.boards.iter().find(|b| b.id == *id) {
             None => {
-                let what = format!("the PSA {} lists no board {id}, so nothing is asked for there", mapping.connection);
+                let what =
+                    format!("the PSA {} lists no {noun} {id}, so nothing is asked for there", mapping.connection);
                 found.say(Gravity::Warning, path(mapping, "boards"), what);
             }
             Some(board) if !board.is_active => {
-                let what = format!("board {} is inactive at the PSA", called(id, &board.name));
+                let what = format!("{noun} {} is inactive at the PSA", called(id, &board.name));
                 found.say(Gravity::Warning, path(mapping, "boards"), what);
             }
             Some(board) => alive.push(board),
@@ -52,7 +54,7 @@ fn status<'a>(boards: &[&'a Board], id: &StatusId) -> Option<&'a Status> {
     boards.iter().flat_map(|b| &b.statuses).find(|s| s.id == *id)
 }
 
-fn triggers(found: &mut Found, mapping: &Mapping, boards: &[&Board]) {
+fn triggers(found: &mut Found, mapping: &Mapping, boards: &[&Board], noun: &str) {
     if mapping.trigger_field.is_some() || mapping.trigger_board {
         return;
     }
@@ -60,7 +62,10 @@ fn triggers(found: &mut Found, mapping: &Mapping, boards: &[&Board]) {
     let mut alive = 0;
     for id in &mapping.trigger_statuses {
         match status(boards, id) {
-            None => found.say(Gravity::Warning, at(), format!("none of its boards has a status {id}; it never asks")),
+            None => {
+                let what = format!("none of its {noun}s has a status {id}; it never asks");
+                found.say(Gravity::Warning, at(), what);
+            }
             Some(status) if !status.is_active => {
                 found.say(
                     Gravity::Warning,
@@ -83,12 +88,12 @@ fn triggers(found: &mut Found, mapping: &Mapping, boards: &[&Board]) {
     }
     for board in boards.iter().filter(|b| b.statuses.iter().all(|s| !mapping.trigger_statuses.contains(&s.id))) {
         let what =
-            format!("board {} has none of these statuses, so nothing asks there", called(&board.id, &board.name));
+            format!("{noun} {} has none of these statuses, so nothing asks there", called(&board.id, &board.name));
         found.say(Gravity::Warning, at(), what);
     }
 }
 
-fn set(found: &mut Found, mapping: &Mapping, boards: &[&Board]) {
+fn set(found: &mut Found, mapping: &Mapping, boards: &[&Board], noun: &str) {
     let ours = [
         ("granted", &mapping.statuses.granted),
         ("refused", &mapping.statuses.refused),
@@ -96,7 +101,7 @@ fn set(found: &mut Found, mapping: &Mapping, boards: &[&Board]) {
     ];
     for (key, id) in ours.into_iter().filter_map(|(key, id)| Some((key, id.as_ref()?))) {
         let what = match status(boards, id) {
-            None => format!("none of its boards has a status {id}; tickets keep the one they have"),
+            None => format!("none of its {noun}s has a status {id}; tickets keep the one they have"),
             Some(status) if !status.is_active => {
                 format!("status {} is inactive at the PSA; tickets keep the one they have", called(id, &status.name))
             }
@@ -113,11 +118,11 @@ fn set(found: &mut Found, mapping: &Mapping, boards: &[&Board]) {
     }
 }
 
-fn kinds(found: &mut Found, mapping: &Mapping, boards: &[&Board]) {
+fn kinds(found: &mut Found, mapping: &Mapping, boards: &[&Board], noun: &str) {
     let known =
         |id: &&latchkey_contract::TypeId| boards.iter().flat_map(|b| &b.types).any(|t| t.id == **id && t.is_active);
     for id in mapping.types.iter().filter(|id| !known(id)) {
-        let what = format!("none of its boards has a ticket type {id} that is in use");
+        let what = format!("none of its {noun}s has a ticket type {id} that is in use");
         found.say(Gravity::Warning, path(mapping, "types"), what);
     }
     if !mapping.types.is_empty() && !mapping.types.iter().any(|id| known(&id)) {

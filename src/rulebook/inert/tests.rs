@@ -107,6 +107,7 @@ fn catalogues() -> Catalogues {
         options: options.iter().map(|&o| o.to_owned()).collect(),
     };
     let psa = Catalogue {
+        board_noun: "board".into(),
         boards: vec![Board {
             id: "1".parse().unwrap(),
             name: "Help\u{1b}[2J Desk".into(),
@@ -169,6 +170,21 @@ impl Case {
         let records = Records::parse(&self.records).unwrap();
         book.warnings(&records, &self.catalogues).iter().map(ToString::to_string).collect()
     }
+}
+
+#[test]
+fn a_board_is_called_what_its_psa_calls_it() {
+    let queues = || Case::new().psa(|c| c.board_noun = "queue".into());
+    let said = [
+        queues().book("boards = [\"1\"]", "boards = [\"9\"]").said(),
+        queues().psa(|c| c.boards[0].is_active = false).said(),
+        queues().book("trigger_statuses = [\"101\"]", "trigger_statuses = [\"999\"]").said(),
+        queues().book("granted = \"102\"", "granted = \"7\"").said(),
+    ]
+    .concat();
+    assert!(said.iter().any(|line| line.contains("lists no queue 9")), "{said:?}");
+    assert!(said.len() > 4, "{said:?}");
+    assert!(said.iter().all(|line| !line.split('\t').next_back().unwrap().contains("board")), "{said:?}");
 }
 
 #[test]

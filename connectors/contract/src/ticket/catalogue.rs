@@ -8,6 +8,8 @@ use crate::{BoardId, CompanyId, FieldId, SourceId, StatusId, TypeId};
 /// What admins map from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalogue {
+    /// What this PSA calls a board, for people: `board`, `queue`, `team`.
+    pub board_noun: String,
     /// Boards with their statuses and types.
     pub boards: Vec<Board>,
     /// Companies.

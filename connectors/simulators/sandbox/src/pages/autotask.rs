@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::{
     page,
-    psa::{Change, Note, Pages, Refused, Row, Shown, Words, own_page, text},
-    show::{self, Piece},
+    psa::{Change, Note, Pages, Refused, Row, Shown, Way, Words, own_page, text},
+    show::{self, Choice, Piece, choices, optional},
 };
 use crate::psas::{
     LENGTHS, Psa as _, Standing,
     autotask::{
-        ACCESS_FIELD, ACME, COMPLETE, Desk, GLOBEX, HELP_DESK, INTERNAL, JANE, LENGTH_FIELD, MINUTES, NAMES, NEW,
+        ACCESS_FIELD, ACME, COMPLETE, Desk, GLOBEX, HELP_DESK, INTERNAL, JANE, LENGTH_FIELD, MAX, MINUTES, NAMES, NEW,
         PROJECTS, QUEUES, WANTED,
     },
 };
@@ -31,14 +31,6 @@ struct Ticket {
     queues: Vec<Choice>,
     accesses: Vec<Choice>,
     lengths: Vec<Choice>,
-}
-
-/// One value of a list.
-#[derive(Debug)]
-struct Choice {
-    value: String,
-    label: String,
-    is_chosen: bool,
 }
 
 impl Pages for Desk {
@@ -115,6 +107,17 @@ impl Pages for Desk {
         Some(done.map_err(Refused::from))
     }
 
+    fn take_away(&self, ticket: i64, way: Way) -> Result<(), Refused> {
+        let jane = self.jane();
+        let done = match way {
+            Way::Assign => jane.assign(ticket, Some(MAX)),
+            Way::Move => jane.change(ticket, &json!({ "companyID": GLOBEX })),
+            Way::Merge(into) => jane.merge(ticket, into),
+            Way::Delete => jane.delete(ticket),
+        };
+        done.map_err(Refused::from)
+    }
+
     fn write_note(&self, ticket: i64, text: &str) -> Result<(), Refused> {
         self.jane().add_note(ticket, text, INTERNAL)?;
         Ok(())
@@ -137,17 +140,6 @@ fn saved(form: &Request) -> Value {
     }
     change["userDefinedFields"] = json!(udfs);
     change
-}
-
-fn choices(offered: impl IntoIterator<Item = (String, String)>, present: &str) -> Vec<Choice> {
-    let choice = |(value, label): (String, String)| Choice { is_chosen: value == present, value, label };
-    offered.into_iter().map(choice).collect()
-}
-
-/// With nothing as the first choice.
-fn optional(offered: &[(&str, &str)], present: &str) -> Vec<Choice> {
-    let offered = [("", "")].iter().chain(offered);
-    choices(offered.map(|(value, label)| ((*value).to_owned(), (*label).to_owned())), present)
 }
 
 fn label(offered: &[(&str, &str)], present: &str) -> String {

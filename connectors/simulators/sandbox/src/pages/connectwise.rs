@@ -1,4 +1,4 @@
-//! The pretend ConnectWise PSA's pages: a board's status asks, and a custom field says for how long.
+//! The pretend ConnectWise PSA's pages: a ticket is edited and saved, and its status or a custom field asks.
 
 use askama::Template;
 use latchkey_simulators::connectwise::Tab;
@@ -6,24 +6,27 @@ use latchkey_simulators::server::{Request, Response};
 use serde_json::Value;
 
 use super::{
-    field, page,
-    psa::{Change, Note, Pages, Refused, Row, Shown, Words, own_page, text},
-    show::{self, Piece},
+    page,
+    psa::{Change, Note, Pages, Refused, Row, Shown, Way, Words, own_page, text},
+    show::{self, Choice, Piece, choices, optional},
 };
 use crate::psas::{
     LENGTHS, Psa as _, Standing,
-    connectwise::{Desk, NAMES},
+    connectwise::{Desk, NAMES, STATUSES, WANTED},
 };
 
 #[derive(Debug, Template)]
 #[template(path = "connectwise.html")]
 struct Ticket {
     shown: Shown,
+    access: String,
     length: String,
     updated: String,
     updated_by: String,
-    lengths: &'static [&'static str],
-    asks: bool,
+    /// What the form offers; the present value is chosen.
+    statuses: Vec<Choice>,
+    accesses: Vec<Choice>,
+    lengths: Vec<Choice>,
 }
 
 impl Pages for Desk {
@@ -52,8 +55,8 @@ impl Pages for Desk {
     fn ticket(&self, row: Row, stands_still: bool) -> Response {
         let ticket = self.msp.ticket(row.id).unwrap_or_default();
         let standing = self.standing(row.id);
-        let fields = ticket["customFields"].as_array();
-        let length = fields.into_iter().flatten().find(|f| f["id"] == self.length_field);
+        let (access, length) = (self.value_of(row.id, self.access_field), self.value_of(row.id, self.length_field));
+        let statuses = STATUSES.map(|name| (name.to_owned(), name.to_owned()));
         let shown = Shown {
             names: &NAMES,
             words: self.words(),
@@ -67,11 +70,13 @@ impl Pages for Desk {
             200,
             &Ticket {
                 shown,
-                length: length.map(|f| text(&f["value"])).unwrap_or_default(),
+                statuses: choices(statuses, &text(&ticket["status"]["name"])),
+                accesses: optional(&WANTED.map(|value| (value, value)), &access),
+                lengths: optional(&LENGTHS.map(|value| (value, value)), &length),
+                access,
+                length,
                 updated: show::moment_of(&text(&ticket["_info"]["lastUpdated"])),
                 updated_by: text(&ticket["_info"]["updatedBy"]),
-                lengths: &LENGTHS,
-                asks: matches!(standing, Some(Standing::Requested | Standing::Active)),
             },
         )
     }
@@ -85,20 +90,51 @@ impl Pages for Desk {
     fn act(&self, ticket: i64, act: &str, form: &Request) -> Option<Result<(), Refused>> {
         let jane = self.msp.acting(self.jane.identifier);
         Some(match act {
-            "request" => match field(form, "length") {
-                Some(other) if !LENGTHS.contains(&other.as_str()) => Err("The field offers no such length.".into()),
-                length => self.request_access(ticket, length.as_deref()).map_err(Refused::from),
-            },
+            "save" => save(self, ticket, form),
             "close" => jane.close(ticket).map_err(Refused::from),
             "reopen" => jane.reopen(ticket).map_err(Refused::from),
             _ => return None,
         })
     }
 
+    fn take_away(&self, ticket: i64, way: Way) -> Result<(), Refused> {
+        let jane = self.msp.acting(self.jane.identifier);
+        let done = match way {
+            Way::Assign => jane.assign(ticket, Some(self.max.identifier)),
+            Way::Move => jane.move_company(ticket, self.globex),
+            Way::Merge(into) => jane.merge(into, &[ticket]),
+            Way::Delete => jane.delete(ticket),
+        };
+        done.map_err(Refused::from)
+    }
+
     fn write_note(&self, ticket: i64, text: &str) -> Result<(), Refused> {
         self.msp.acting(self.jane.identifier).add_note(ticket, text, Tab::Internal)?;
         Ok(())
     }
+}
+
+/// What the form says, each as a save of its own, what asks after the length. What is not in the form, or stands there
+/// already, stays; an empty choice clears its field.
+fn save(psa: &Desk, ticket: i64, form: &Request) -> Result<(), Refused> {
+    let jane = psa.msp.acting(psa.jane.identifier);
+    let said = |name: &str| form.form().into_iter().find(|(n, _)| n == name).map(|(_, value)| value);
+    for (name, field, offers) in [("length", psa.length_field, &LENGTHS[..]), ("access", psa.access_field, &WANTED[..])]
+    {
+        let Some(value) = said(name) else { continue };
+        if !value.is_empty() && !offers.contains(&value.as_str()) {
+            return Err("The field offers no such choice.".into());
+        }
+        if value != psa.value_of(ticket, field) {
+            jane.set_field(ticket, field, Some(value).filter(|value| !value.is_empty()))?;
+        }
+    }
+    if let Some(status) = said("status")
+        && psa.row(ticket).is_some_and(|row| row.status != status)
+    {
+        psa.choose_status(ticket, &status)?;
+    }
+    Ok(())
 }
 
 fn note(psa: &Desk, note: &Value) -> Note {

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::{
     field, page,
-    psa::{Change, Note, Pages, Refused, Row, Shown, Words, own_page, text},
+    psa::{Change, Note, Pages, Refused, Row, Shown, Way, Words, own_page, text},
     show::{self, Piece},
 };
 use crate::psas::{
     LENGTHS, Psa as _, Standing,
-    halopsa::{BUTTON, Desk, JANE, LENGTH_FIELD, NAMES},
+    halopsa::{BUTTON, Desk, JANE, LENGTH_FIELD, MAX, NAMES},
 };
 
 #[derive(Debug, Template)]
@@ -94,6 +94,17 @@ impl Pages for Desk {
             "reopen" => self.jane().reopen(ticket).map_err(Refused::from),
             _ => return None,
         })
+    }
+
+    fn take_away(&self, ticket: i64, way: Way) -> Result<(), Refused> {
+        let jane = self.jane();
+        let done = match way {
+            Way::Assign => jane.assign(ticket, MAX),
+            Way::Move => jane.move_client(ticket, self.globex),
+            Way::Merge(into) => jane.merge(into, ticket),
+            Way::Delete => jane.delete(ticket),
+        };
+        done.map_err(Refused::from)
     }
 
     fn write_note(&self, ticket: i64, text: &str) -> Result<(), Refused> {

@@ -27,11 +27,41 @@ pub(super) trait Pages: Psa {
     /// Jane opens a ticket of ACME, or of the company that is no customer.
     fn open(&self, summary: &str, board: &str, is_acme: bool) -> Result<i64, Refused>;
 
-    /// What Jane does beside writing notes; `None` when the vendor has no such button.
+    /// What Jane does beside writing notes and taking a ticket away; `None` when the vendor has no such button.
     fn act(&self, ticket: i64, act: &str, form: &Request) -> Option<Result<(), Refused>>;
+
+    /// Jane takes a ticket away from what it asked for.
+    fn take_away(&self, ticket: i64, way: Way) -> Result<(), Refused>;
 
     /// Jane writes a note that no customer sees.
     fn write_note(&self, ticket: i64, text: &str) -> Result<(), Refused>;
+}
+
+/// How a ticket leaves, beside being closed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way {
+    /// To Max.
+    Assign,
+    /// To the company that is no customer.
+    Move,
+    /// Into this ticket.
+    Merge(i64),
+    Delete,
+}
+
+impl Way {
+    /// What a button says. A ticket is merged into the first other one that is open.
+    fn of(psa: &dyn Pages, ticket: i64, button: &str) -> Option<Self> {
+        let is_other = |row: &Row| row.id != ticket && !row.is_closed;
+        let other = || psa.ticket_ids().into_iter().filter_map(|id| psa.row(id)).find(is_other);
+        match button {
+            "assign" => Some(Self::Assign),
+            "move" => Some(Self::Move),
+            "merge" => other().map(|row| Self::Merge(row.id)),
+            "delete" => Some(Self::Delete),
+            _ => None,
+        }
+    }
 }
 
 /// What the vendor calls things.
@@ -136,16 +166,20 @@ fn open(psa: &dyn Pages, request: &Request) -> Response {
     }
 }
 
-/// Jane does something to a ticket; then the ticket is shown.
+/// Jane does something to a ticket; then the ticket is shown, or what is left without it.
 fn acted(psa: &dyn Pages, row: &Row, act: &str, request: &Request) -> Response {
     let done = match act {
         "note" => {
             let Some(text) = field(request, "text") else { return trouble(400, "Write something.") };
             Some(psa.write_note(row.id, &text.chars().take(NOTE).collect::<String>()))
         }
-        act => psa.act(row.id, act, request),
+        act => match Way::of(psa, row.id, act) {
+            Some(way) => Some(psa.take_away(row.id, way)),
+            None => psa.act(row.id, act, request),
+        },
     };
     match done {
+        Some(Ok(())) if psa.row(row.id).is_none() => see_other(&format!("/{}", psa.names().kind)),
         Some(Ok(())) => see_other(&address(psa, row.id)),
         Some(Err(Refused(said))) => trouble(400, &said),
         None => trouble(404, "There is no such button."),
@@ -209,7 +243,7 @@ mod tests {
     async fn each_psa_says_that_it_is_pretended_and_asks_in_its_own_words() {
         let vendors = vendors().await;
         let clicks = [
-            ("connectwise", "request", "length=1+hour", ["Request access", "Board", "Audit trail"]),
+            ("connectwise", "save", "status=JIT+Requested&length=1+hour", ["JIT Access", "Board", "Audit trail"]),
             ("autotask", "save", "status=21&length=60", ["User-Defined", "Queue", "Ticket history"]),
             ("halopsa", "request", "length=1+hour", ["Request JIT access", "Team", "Client"]),
         ];
@@ -246,6 +280,39 @@ mod tests {
         assert!(field().contains("60"), "{}", field());
         assert_eq!(save("status=nonsense"), 400);
         assert_eq!(save("status=77"), 400, "the PSA has no such status");
+    }
+
+    #[tokio::test]
+    async fn a_custom_field_of_connectwise_is_set_and_cleared_and_takes_only_what_it_offers() {
+        let vendors = vendors().await;
+        let psa = &vendors.connectwise;
+        let ticket = psa.ticket_ids()[0];
+        let save = |form| asked(&vendors, &format!("/connectwise/tickets/{ticket}/save"), Some(form)).0;
+        let access = || psa.value_of(ticket, psa.access_field);
+        assert_eq!((save("access=Wanted"), access().as_str()), (303, "Wanted"));
+        assert_eq!((save("status=Closed"), access().as_str()), (303, "Wanted"), "what is not in the form stays");
+        assert!(psa.row(ticket).unwrap().is_closed);
+        assert_eq!((save("status=New&access="), access().as_str()), (303, ""));
+        assert!(!psa.row(ticket).unwrap().is_closed);
+        assert_eq!((save("length=a+year"), save("status=nonsense")), (400, 400));
+    }
+
+    #[tokio::test]
+    async fn a_ticket_can_be_assigned_moved_merged_and_deleted_in_each_psa() {
+        let vendors = vendors().await;
+        for psa in vendors.psas(Psas::All) {
+            let at = |n: usize| format!("/{}/tickets/{}", psa.names().kind, psa.ticket_ids()[n]);
+            let (first, second) = (at(0), at(1));
+            let press = |ticket: &str, button: &str| asked(&vendors, &format!("{ticket}/{button}"), Some("")).0;
+            let page = || asked(&vendors, &first, None);
+            assert_eq!(press(&first, "assign"), 303, "{first}");
+            assert!(page().1.contains("Max Smith</dd>"), "{}", page().1);
+            assert_eq!(press(&first, "move"), 303, "{first}");
+            assert!(page().1.contains("Globex GmbH</dd>"), "{}", page().1);
+            assert_eq!(press(&second, "merge"), 303, "{second}");
+            assert_eq!(press(&first, "delete"), 303, "{first}");
+            assert_eq!(page().0, 404, "{first}");
+        }
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! How values are shown: times, and texts with links in them.
+//! How values are shown: times, texts with links in them, and what a list offers.
 
 use latchkey_contract::Timestamp;
 use latchkey_simulators::clock;
@@ -30,6 +30,26 @@ pub(super) fn pieces(text: &str, instead: impl Fn(&str) -> Option<String>) -> Ve
         out.push(Piece::Plain(rest.to_owned()));
     }
     out
+}
+
+/// One value of a list that a form offers.
+#[derive(Debug)]
+pub(super) struct Choice {
+    pub(super) value: String,
+    pub(super) label: String,
+    pub(super) is_chosen: bool,
+}
+
+/// Values with their labels; the present one is chosen.
+pub(super) fn choices(offered: impl IntoIterator<Item = (String, String)>, present: &str) -> Vec<Choice> {
+    let choice = |(value, label): (String, String)| Choice { is_chosen: value == present, value, label };
+    offered.into_iter().map(choice).collect()
+}
+
+/// The same with nothing as the first choice.
+pub(super) fn optional(offered: &[(&str, &str)], present: &str) -> Vec<Choice> {
+    let offered = [("", "")].iter().chain(offered);
+    choices(offered.map(|(value, label)| ((*value).to_owned(), (*label).to_owned())), present)
 }
 
 /// `2026-06-09 21:59:47`, in UTC.

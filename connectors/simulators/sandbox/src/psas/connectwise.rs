@@ -15,6 +15,18 @@ pub(crate) const LOGIN_COMPANY: &str = "examplemsp";
 
 pub(crate) const NAMES: Names = Names { connection: "cw", kind: "connectwise", product: "ConnectWise PSA" };
 
+/// A board's statuses, in the order in which they are offered. In the first a ticket is new, in the last it is closed.
+pub(crate) const STATUSES: [&str; 6] = [NEW, REQUESTED, ACTIVE, DONE, REFUSED, CLOSED];
+const NEW: &str = "New";
+pub(crate) const REQUESTED: &str = "JIT Requested";
+const ACTIVE: &str = "JIT Active";
+const DONE: &str = "JIT Done";
+const REFUSED: &str = "JIT Refused";
+const CLOSED: &str = "Closed";
+
+/// What the field that asks offers.
+pub(crate) const WANTED: [&str; 1] = ["Wanted"];
+
 /// Who the service's notes are by.
 const API_MEMBER: &str = "LatchkeyApi";
 
@@ -32,6 +44,8 @@ pub(crate) struct Desk {
     /// Bound to no customer.
     pub(crate) globex: i64,
     pub(crate) length_field: i64,
+    /// It asks on the Help Desk, beside the status.
+    pub(crate) access_field: i64,
     pub(crate) jane: Member,
     pub(crate) max: Member,
     pub(crate) crowd: Vec<Technician>,
@@ -77,6 +91,7 @@ impl Desk {
             acme: msp.add_company_of_types("ACME", "ACME Ltd", &["Managed"]),
             globex: msp.add_company("GLOBEX", "Globex GmbH"),
             length_field: msp.add_field("JIT Duration", FieldKind::List, &LENGTHS),
+            access_field: msp.add_field("JIT Access", FieldKind::List, &WANTED),
             jane: JANE,
             max: MAX,
             crowd,
@@ -107,12 +122,27 @@ impl Desk {
         self.msp.add_ticket(new.entered_by(JANE.identifier).owner(owner.identifier))
     }
 
-    /// What the button does: the wanted length into the field, if one is wanted, then the status.
-    pub(crate) fn request_access(&self, ticket: i64, length: Option<&str>) -> Result<(), Refused> {
+    /// Jane chooses one of [`STATUSES`].
+    pub(crate) fn choose_status(&self, ticket: i64, name: &str) -> Result<(), Refused> {
         let board = self.board_of(ticket).ok_or_else(|| Refused(format!("Ticket {ticket} not found")))?;
         let jane = self.msp.acting(JANE.identifier);
-        jane.set_field(ticket, self.length_field, length)?;
-        jane.set_status(ticket, board.requested)
+        match name {
+            NEW => jane.reopen(ticket),
+            REQUESTED => jane.set_status(ticket, board.requested),
+            ACTIVE => jane.set_status(ticket, board.active),
+            DONE => jane.set_status(ticket, board.done),
+            REFUSED => jane.set_status(ticket, board.refused),
+            CLOSED => jane.close(ticket),
+            other => Err(Refused(format!("{other} is no status of the ticket's board"))),
+        }
+    }
+
+    /// What a custom field of a ticket holds; nothing where it is not set.
+    pub(crate) fn value_of(&self, ticket: i64, field: i64) -> String {
+        let ticket = self.msp.ticket(ticket).unwrap_or_default();
+        let fields = ticket["customFields"].as_array();
+        let found = fields.into_iter().flatten().find(|f| f["id"] == field);
+        found.and_then(|f| f["value"].as_str()).unwrap_or_default().to_owned()
     }
 
     /// The board a ticket is on; `None` when there is no such ticket.
@@ -134,10 +164,11 @@ impl Psa for Desk {
     }
 
     fn connected(&self) -> Connected {
-        let mapping = |id, board, policy| {
+        let mapping = |id, board, trigger, policy| {
             let length_field = self.length_field;
-            Mapping { id, board, trigger: Trigger::Status, length_field, policy }
+            Mapping { id, board, trigger, length_field, policy }
         };
+        let by_field = Trigger::Field(self.access_field, WANTED[0]);
         Connected {
             settings: vec![
                 ("site", self.sim.base_url()),
@@ -151,8 +182,9 @@ impl Psa for Desk {
             max: self.max.id,
             crowd: self.crowd.iter().map(|technician| technician.id).collect(),
             mappings: vec![
-                mapping("help-desk", self.help_desk, BY_LINK),
-                mapping("projects", self.projects, IN_TICKET),
+                mapping("help-desk", self.help_desk, Trigger::Status, BY_LINK),
+                mapping("help-desk-field", self.help_desk, by_field, BY_LINK),
+                mapping("projects", self.projects, Trigger::Status, IN_TICKET),
             ],
         }
     }
@@ -217,14 +249,14 @@ impl Psa for Desk {
 fn board(msp: &Tenant, name: &str) -> Board {
     let id = msp.add_board(name);
     let status = |name, closed| msp.add_status(id, name, closed);
-    status("New", false);
+    status(NEW, false);
     let board = Board {
         id,
-        requested: status("JIT Requested", false),
-        active: status("JIT Active", false),
-        done: status("JIT Done", false),
-        refused: status("JIT Refused", false),
+        requested: status(REQUESTED, false),
+        active: status(ACTIVE, false),
+        done: status(DONE, false),
+        refused: status(REFUSED, false),
     };
-    status("Closed", true);
+    status(CLOSED, true);
     board
 }

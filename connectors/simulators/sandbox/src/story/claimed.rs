@@ -58,7 +58,7 @@ async fn ask(teller: &mut Teller<'_>, sandbox: &Sandbox, pages: &mut Browser, ti
         Act::Delay(SITS_ON_IT),
     ));
     teller
-        .step("Jane presses Request access on a Help Desk ticket", async {
+        .step("Jane sets a Help Desk ticket to JIT Requested", async {
             request_access(pages, ticket, "").await?;
             ensure!(psa.status_of(ticket) == Some(psa.help_desk.requested), "the status has not changed");
             Ok(((), format!("ticket {ticket} is in JIT Requested")))

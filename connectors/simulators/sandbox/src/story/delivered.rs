@@ -43,7 +43,7 @@ async fn delivered(
 ) -> anyhow::Result<Handed> {
     let psa = &sandbox.vendors.connectwise;
     teller
-        .step("Jane presses Request access on a Projects ticket, for an hour", async {
+        .step("Jane sets a Projects ticket to JIT Requested, for an hour", async {
             request_access(pages, ticket, "1 hour").await?;
             Ok(((), format!("ticket {ticket}, JIT Duration 1 hour")))
         })

@@ -19,7 +19,7 @@ use std::{
 
 use crate::{
     pages::{self, Site},
-    psas::{Psa, Told},
+    psas::{Psa, Told, connectwise},
     sandbox::{Plan, Sandbox},
     tenant::{Directory, TENANT},
 };
@@ -98,9 +98,10 @@ async fn close_the_doors(teller: &mut Teller<'_>, sandbox: &Sandbox, secrets: &S
         .await
 }
 
-/// Presses *Request access* on the PSA's page, as Jane would.
+/// Saves a ticket on the PSA's page with the length and the status that asks, as Jane would.
 async fn request_access(pages: &mut Browser, ticket: i64, length: &str) -> anyhow::Result<()> {
-    press(pages, &format!("/connectwise/tickets/{ticket}/request"), &[("length", length)]).await
+    let form = [("length", length), ("status", connectwise::REQUESTED)];
+    press(pages, &format!("/connectwise/tickets/{ticket}/save"), &form).await
 }
 
 /// Presses a button of a PSA's page.
