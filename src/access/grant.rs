@@ -59,6 +59,9 @@ pub struct Grant {
     /// The ticket has left, and access ends with it unless that is put right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving: Option<Leaving>,
+    /// The end that the ticket and the person were warned of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warned_of: Option<Timestamp>,
     /// Where it stands.
     pub state: State,
 }
@@ -290,6 +293,8 @@ pub enum Telling {
     Leaving,
     /// That was put right in time.
     GoesOn,
+    /// Its time is over soon.
+    EndsSoon,
     /// What a command in a note comes to.
     Answered,
 }
@@ -488,6 +493,22 @@ impl Grant {
             Some((how, since)) if since <= now && is_sooner(since) => Event::Left { how, since },
             _ => Event::Due,
         }
+    }
+
+    /// When its end is to be warned of. `None` where it was, where nobody wants that, where so little time was given that a
+    /// warning would come with it, and where the ticket that has left ends it sooner, which it was told.
+    #[must_use]
+    pub fn warn_at(&self) -> Option<Timestamp> {
+        let State::Active { since, until, .. } = &self.state else { return None };
+        let before = self.policy.warns().filter(|before| until.since(*since) > *before)?;
+        let is_told = self.is_warned() || self.leaving.as_ref().is_some_and(|l| l.ends_at <= *until);
+        (!is_told).then(|| *until - before)
+    }
+
+    /// The end that it has now is the one that was warned of.
+    #[must_use]
+    pub fn is_warned(&self) -> bool {
+        matches!(self.state, State::Active { until, .. } if self.warned_of == Some(until))
     }
 
     fn grace_end(&self) -> Option<(Departure, Timestamp)> {

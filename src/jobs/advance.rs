@@ -48,6 +48,7 @@ pub fn write(
         let work = Work::Due { grant: grant.id.clone() };
         transition.tasks.push(NewTask::new(work, due, Priority::Removal).of(risk(&grant.policy)));
     }
+    transition.tasks.extend(warning(grant, now));
     for effect in effects {
         match effect {
             Effect::Converge => transition.tasks.push(converge(grant, now)),
@@ -120,6 +121,12 @@ fn owe(transition: &mut Transition, grant: &Grant, kind: NoticeKind, random: &dy
     });
     let work = Work::Tell { ticket: grant.ticket.clone() };
     transition.tasks.push(NewTask::new(work, now, Priority::Telling));
+}
+
+/// What warns of the grant's end, where there is still time for that.
+pub fn warning(grant: &Grant, now: Timestamp) -> Option<NewTask> {
+    let at = grant.warn_at().filter(|at| now < *at)?;
+    Some(NewTask::new(Work::Warn { grant: grant.id.clone() }, at, Priority::Telling))
 }
 
 fn converge(grant: &Grant, now: Timestamp) -> NewTask {

@@ -228,6 +228,18 @@ impl Words<'_> {
         )
     }
 
+    /// Its time is over soon.
+    #[must_use]
+    pub fn ends_soon(&self, until: Timestamp) -> String {
+        format!(
+            "Latchkey: access ends soon.\n\nThe access of {} ends at {}.\n\
+             If you are done sooner, end it by an internal note whose first line is /jit end.\n\n{}",
+            self.person,
+            exact(until),
+            self.foot()
+        )
+    }
+
     /// What a command comes to.
     #[must_use]
     pub fn answered(&self, text: &str) -> String {
@@ -336,6 +348,7 @@ mod tests {
             words.overdue(ACCOUNT),
             words.leaving(&Leaving { how: Departure::Closed, since: now, ends_at: now + Duration::from_secs(300) }),
             words.goes_on(due),
+            words.ends_soon(due),
             words.answered(&standing(
                 &[Grant { state: samples::active(now), ..grant.clone() }, grant.clone()],
                 &|grant| grant.person.to_string(),
@@ -345,7 +358,7 @@ mod tests {
             words.answered(NO_COMMAND),
             TIDIED.to_owned(),
         ];
-        for note in &all[..14] {
+        for note in &all[..15] {
             assert!(note.lines().all(|l| l.chars().count() <= 240), "a line is too long: {note}");
         }
         insta::assert_snapshot!(all.join("\n\n────────\n\n"));

@@ -5,6 +5,7 @@ use crate::harness::*;
 const STANDS: &str = "Latchkey: access of this ticket.";
 const ENDS: &str = "Latchkey: access ends now";
 const UNKNOWN: &str = "Latchkey: this is no command.";
+const SOON: &str = "Latchkey: access ends soon.";
 const ENDED: &str = "Latchkey: access has ended, proven off.";
 
 fn ours(desk: &dyn Desk, ticket: i64) -> Vec<String> {
@@ -89,6 +90,49 @@ async fn whoever_is_not_verified_and_whatever_is_not_plainly_said_is_not_heard()
         assert_eq!(count(desk, ticket, STANDS), usize::from(at == "at"), "{at}: {:?}", ours(desk, ticket));
         app.minutes(10).await;
         assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
+    }
+    app.end().await;
+}
+
+/// F122: ten minutes before the end, in the ticket and to whoever asked, once, though the service was away meanwhile; not where
+/// the policy wants none, nor for what lasts no longer than that.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_is_told_before_it_comes() {
+    let mut app = TestApp::with_three_psas().await;
+    app.change_rules(|rules| {
+        let jane = rules.records.people.iter_mut().find(|person| person.id.as_str() == "jane").unwrap();
+        jane.mail = Some("jane@msp.example".parse().unwrap());
+    })
+    .await;
+    let mails = async |app: &TestApp| {
+        let mails = app.store().mails(1000).await.unwrap();
+        mails.iter().filter(|mail| mail.words.write().subject.contains("ends soon")).count()
+    };
+    let desks = app.desks.clone();
+    for (n, desk) in desks.iter().enumerate() {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        app.minutes(49).await;
+        assert_eq!((count(desk, ticket, SOON), mails(&app).await), (0, n), "{at}");
+        app.down().await;
+        app.up().await;
+        app.minutes(1).await;
+        let told = ours(desk, ticket);
+        let soon = told.last().filter(|note| note.starts_with(SOON)).unwrap_or_else(|| panic!("{at}: {told:?}"));
+        let end = app.grants_at(desk, ticket).await[0].state.end().unwrap().rfc3339();
+        assert!(soon.contains(&end[11..19]) && soon.contains("/jit end"), "{at}: {soon}");
+        assert_eq!(mails(&app).await, n + 1, "{at}");
+        app.minutes(9).await;
+        assert_eq!((count(desk, ticket, SOON), mails(&app).await), (1, n + 1), "{at}: once");
+        app.minutes(2).await;
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
+    }
+    for (warn_minutes, told) in [(0, false), (60, false), (59, true)] {
+        app.change_rules(|rules| rules.rulebook.policies.iter_mut().for_each(|p| p.warn_minutes = warn_minutes)).await;
+        let ticket = app.active_at(&*desks[0]).await;
+        app.minutes(61).await;
+        assert_eq!(app.state_at(&*desks[0], ticket).await, "ended");
+        assert_eq!(count(&*desks[0], ticket, SOON), usize::from(told), "{warn_minutes}");
     }
     app.end().await;
 }
