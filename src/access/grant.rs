@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Length, Proof,
+    extend::Extending,
     follow::{Departure, Leaving, Stood},
 };
 use crate::rulebook::{Policy, Role};
@@ -59,6 +60,9 @@ pub struct Grant {
     /// The ticket has left, and access ends with it unless that is put right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving: Option<Leaving>,
+    /// More time that was allowed: it is had when the directory's own end was moved, and until then the end stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extending: Option<Extending>,
     /// The end that the ticket and the person were warned of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warned_of: Option<Timestamp>,
@@ -295,6 +299,10 @@ pub enum Telling {
     GoesOn,
     /// Its time is over soon.
     EndsSoon,
+    /// It goes on for longer.
+    Extended,
+    /// It was to go on for longer, and does not.
+    NotExtended,
     /// What a command in a note comes to.
     Answered,
 }
@@ -493,6 +501,19 @@ impl Grant {
             Some((how, since)) if since <= now && is_sooner(since) => Event::Left { how, since },
             _ => Event::Due,
         }
+    }
+
+    /// With the end that was on its way. `None` where none was, and where the end that stands has come.
+    #[must_use]
+    pub fn extended(&self, now: Timestamp) -> Option<Self> {
+        let extending = self.extending.as_ref()?;
+        let State::Active { secret, since, .. } = &self.state else { return None };
+        if self.due_at().is_none_or(|due| due <= now) {
+            return None;
+        }
+        let Extending { until, latest_end } = *extending;
+        let state = State::Active { secret: secret.clone(), since: *since, until, latest_end };
+        Some(Self { state, extending: None, ..self.clone() })
     }
 
     /// When its end is to be warned of. `None` where it was, where nobody wants that, where so little time was given that a

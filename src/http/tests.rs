@@ -201,6 +201,7 @@ impl Site {
             length: crate::access::Length::FOUR_HOURS,
             stood: None,
             leaving: None,
+            extending: None,
             warned_of: None,
             state: state(secret.clone(), now),
         };

@@ -11,6 +11,7 @@ pub mod backoff;
 pub mod converge;
 mod due;
 mod end;
+mod extend;
 mod follow;
 mod inert;
 pub mod intake;

@@ -295,6 +295,8 @@ impl Jobs {
             | Telling::Leaving
             | Telling::GoesOn
             | Telling::EndsSoon
+            | Telling::Extended
+            | Telling::NotExtended
             | Telling::Answered => &None,
         };
         let Some(status) = status else { return Ok(false) };
@@ -355,6 +357,8 @@ impl Jobs {
             (Telling::Overdue, _) => words.overdue(&name),
             (Telling::GoesOn, State::Active { until, .. }) => words.goes_on(*until),
             (Telling::EndsSoon, State::Active { until, .. }) => words.ends_soon(*until),
+            (Telling::Extended, State::Active { until, .. }) => words.extended(*until),
+            (Telling::NotExtended, State::Active { until, .. }) => words.not_extended(why.unwrap_or_default(), *until),
             (Telling::Answered, _) => words.answered(why.unwrap_or_default()),
             (Telling::Leaving, _) => grant.leaving.as_ref().map_or_else(|| words.received(), |l| words.leaving(l)),
             (
@@ -364,7 +368,9 @@ impl Jobs {
                 | Telling::Ended
                 | Telling::Granted
                 | Telling::GoesOn
-                | Telling::EndsSoon,
+                | Telling::EndsSoon
+                | Telling::Extended
+                | Telling::NotExtended,
                 _,
             ) => words.received(),
         })
@@ -455,6 +461,7 @@ fn is_overtaken(telling: Telling, grant: Option<&Grant>) -> bool {
         Telling::Leaving => active.is_none_or(|g| g.leaving.is_none()),
         Telling::GoesOn => active.is_none_or(|g| g.leaving.is_some()),
         Telling::EndsSoon => active.is_none_or(|g| !g.is_warned()),
+        Telling::Extended | Telling::NotExtended => active.is_none(),
         _ => false,
     }
 }

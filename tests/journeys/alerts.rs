@@ -37,7 +37,7 @@ fn is(mails: &[(String, String)], wanted: &[(&str, &str)]) {
 /// that it is over.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_requester_is_told_and_nobody_else() {
-    let app = TestApp::start_with(&[JANES_MAIL, MARK_OWNS]).await;
+    let app = TestApp::start_with(&[JANES_MAIL, MARK_OWNS, ("warn_minutes = 0", "warn_minutes = 10")]).await;
     app.active().await;
     app.minutes(61).await;
     is(

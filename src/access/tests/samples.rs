@@ -69,6 +69,7 @@ pub(crate) fn grant(id: &str, roles: &[u8], state: State) -> Grant {
         length: hour(),
         stood: None,
         leaving: None,
+        extending: None,
         warned_of: None,
         state,
     }

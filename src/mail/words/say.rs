@@ -189,8 +189,9 @@ fn access_ends_soon((about, account): (&About, &str), until: Timestamp, page: &s
     let letter = Letter::new(Tone::Care, "Your access ends soon", &format!("your access ends soon, ticket {ticket}"))
         .says(&format!("Your access at {} ends at {}, by itself.", about.customer.name, until.for_people()))
         .says(
-            "Bring what you are doing to a place where it can stop. If you are done sooner, end the access on its page, or \
-             by an internal note in the ticket whose first line is /jit end.",
+            "Bring what you are doing to a place where it can stop. If you are done sooner, end the access on its page; \
+             if you need longer, ask for that there. Or by an internal note in the ticket whose first line is /jit end, or \
+             /jit extend 30m.",
         )
         .fact("User name", account)
         .time("Ends", until)

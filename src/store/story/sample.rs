@@ -82,6 +82,7 @@ pub(crate) fn grant(id: &str, account: &str, number: &str, state: State) -> Gran
         length: Length::FOUR_HOURS,
         stood: None,
         leaving: None,
+        extending: None,
         warned_of: None,
         state,
     }
