@@ -50,9 +50,21 @@ mod tests {
         for (text, minutes) in [("/jit extend 30m", 30), (" /JIT Extend 2H\n\nNot done yet.", 120)] {
             assert_eq!(read(text), Some(Command::Extend(Length::minutes(minutes).unwrap())), "{text:?}");
         }
-        for text in
-            ["/jit", "/jit end now", "/jit end please, Ann", "/jit give me access", "/jit /jit end", "/jit end.", "/jit extend", "/jit extend 30", "/jit extend 1m", "/jit extend 31d", "/jit extend 30 m", "/jit extend -30m", "/jit extend 30m please"]
-        {
+        for text in [
+            "/jit",
+            "/jit end now",
+            "/jit end please, Ann",
+            "/jit give me access",
+            "/jit /jit end",
+            "/jit end.",
+            "/jit extend",
+            "/jit extend 30",
+            "/jit extend 1m",
+            "/jit extend 31d",
+            "/jit extend 30 m",
+            "/jit extend -30m",
+            "/jit extend 30m please",
+        ] {
             assert_eq!(read(text), Some(Command::Unknown), "{text:?}");
         }
         for text in [

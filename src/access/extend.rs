@@ -70,7 +70,8 @@ pub fn extend(
         }
     };
     if !is_same(grant, &terms) {
-        let sentence = "what this access gives has changed since it was given; ask anew with the ticket when it has ended";
+        let sentence =
+            "what this access gives has changed since it was given; ask anew with the ticket when it has ended";
         return Err(refuse("access-changed", format!("policy {}", grant.policy.id), sentence));
     }
     let most = since + longest(rules, &terms).unwrap_or(grant.length).duration();

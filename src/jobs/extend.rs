@@ -2,7 +2,7 @@
 //! Until then the old end stands, and whoever removes at it finds nothing changed.
 
 use latchkey_contract::{
-    GrantId, PersonId, TicketRef,
+    GrantId, MemberId, PersonId, TicketRef,
     outside::Urgency,
     text::one_line,
     ticket::{Member, Ticket},
@@ -56,7 +56,8 @@ impl Jobs {
         let (now, rules) = (transition.now, &wish.world.rules);
         transition.revision = Some(rules.revision);
         let Some(mapping) = rules.rulebook.mapping(&grant.mapping) else {
-            let gone = refuse("policy-missing", format!("mapping {}", grant.mapping), "the mapping is gone; ask an admin");
+            let gone =
+                refuse("policy-missing", format!("mapping {}", grant.mapping), "the mapping is gone; ask an admin");
             return Ok(Err(gone));
         };
         let asker = Asker { actor: Ok(wish.actor.clone()), is_by_automation: false };
@@ -99,7 +100,8 @@ impl Jobs {
     /// What stands in the way of giving anything, whatever the rules say.
     async fn cannot_give(&self, world: &InForce, grant: &Grant) -> Result<Option<Refusal>, StoreError> {
         if self.store.generation().await?.comparing.is_some() {
-            let why = "the database is compared with the directories first, and nothing more is given before that is over";
+            let why =
+                "the database is compared with the directories first, and nothing more is given before that is over";
             return Ok(Some(refuse("database-compared", "an older copy of the database", why)));
         }
         Ok(world.registry.directory(&grant.directory).is_err().then(|| unusable(&grant.directory)))
@@ -144,8 +146,10 @@ impl Jobs {
         let (records, at) = (&world.rules.records, &grant.ticket.connection);
         let psa = world.registry.ticket_system(at)?;
         let bound = records.person(&grant.person).into_iter().flat_map(|person| &person.members);
+        let here = bound.filter(|members| members.connection == *at);
+        let ids: Vec<MemberId> = here.flat_map(|members| members.ids.iter().cloned()).collect();
         let mut found: Option<Member> = None;
-        for id in bound.filter(|members| members.connection == *at).flat_map(|members| &members.ids) {
+        for id in &ids {
             let member = psa.member_by_id(id).await?;
             let is_better = found.as_ref().is_none_or(|found| !(found.is_active && found.is_human));
             found = if is_better { member.or(found) } else { found };
@@ -175,7 +179,9 @@ impl Jobs {
         let why = one_line(why, 300);
         let next = Grant { extending: None, ..grant.clone() };
         let detail = json!({ "ticket_link": next.ticket_link, "state": next.state, "why": why });
-        transition.audit.push(AuditEntry::new(Code::GrantNotExtended, transition.now, By::Service, detail).about(&next));
+        transition
+            .audit
+            .push(AuditEntry::new(Code::GrantNotExtended, transition.now, By::Service, detail).about(&next));
         tracing::warn!(grant.id = %next.id, ticket.r#ref = %next.ticket, why, "not extended");
         tell_why(transition, &next, Telling::NotExtended, Some(why), self.random.as_ref());
         transition.grants.push(next);

@@ -13,9 +13,7 @@ use latchkey_contract::{
     ticket::{Said, Ticket},
 };
 
-use super::{
-    JobError, Jobs, advance::advance, asked::actor, extend::Wish, intake::Reading, queue::LeaseHandle, words,
-};
+use super::{JobError, Jobs, advance::advance, asked::actor, extend::Wish, intake::Reading, queue::LeaseHandle, words};
 use crate::{
     access::{Cause, Event, Grant, command::Command, grant::Telling},
     audit::By,

@@ -238,10 +238,9 @@ impl Words {
             Self::ConnectorTrouble { .. } => AlertKind::ConnectorTrouble,
             Self::WebhookTrouble { .. } => AlertKind::WebhookTrouble,
             Self::AuditHead { .. } => AlertKind::AuditHead,
-            Self::AccessActive { .. }
-            | Self::AccessEndsSoon { .. }
-            | Self::AccessEnded { .. }
-            | Self::Test { .. } => return None,
+            Self::AccessActive { .. } | Self::AccessEndsSoon { .. } | Self::AccessEnded { .. } | Self::Test { .. } => {
+                return None;
+            }
         })
     }
 }

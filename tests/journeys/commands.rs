@@ -156,7 +156,8 @@ async fn end_of(app: &TestApp, desk: &dyn Desk, ticket: i64) -> Timestamp {
 /// When the tenant takes the first of the account's roles by its own clock, as the tenant tells.
 fn tenants_end(app: &TestApp) -> Timestamp {
     let held = app.entra.sim.assignments(TENANT, &app.entra.object());
-    let ends = held.iter().filter(|role| role["is_active"] == true).map(|role| role["end_ms"].as_i64().expect("an end"));
+    let ends =
+        held.iter().filter(|role| role["is_active"] == true).map(|role| role["end_ms"].as_i64().expect("an end"));
     Timestamp::from_millis(ends.min().expect("a role is held"))
 }
 
@@ -289,11 +290,19 @@ async fn the_new_end_is_believed_when_the_tenant_has_it() {
     app.entra.fail(gives, Act::ResetBefore);
     extend(ticket, "/jit extend 1h");
     app.minutes(85).await;
-    assert_eq!(app.state_at(desk, ticket).await, "ending", "the tenant is away for every role: {:?}", ours(desk, ticket));
+    assert_eq!(
+        app.state_at(desk, ticket).await,
+        "ending",
+        "the tenant is away for every role: {:?}",
+        ours(desk, ticket)
+    );
     app.entra.sim.faults().clear();
     app.minutes(10).await;
     let state = serde_json::to_value(&app.grants_at(desk, ticket).await[0].state).unwrap();
-    assert_eq!((state["state"].clone(), state["due"].clone()), ("ended".into(), serde_json::to_value(end + minutes(30)).unwrap()));
+    assert_eq!(
+        (state["state"].clone(), state["due"].clone()),
+        ("ended".into(), serde_json::to_value(end + minutes(30)).unwrap())
+    );
 
     let within = PimPolicy { is_expiration_required: true, maximum_duration: "PT2H".into(), ..PimPolicy::default() };
     app.entra.sim.set_pim_policy(TENANT, HELPDESK_ROLE, within);
@@ -305,7 +314,12 @@ async fn the_new_end_is_believed_when_the_tenant_has_it() {
     assert_eq!((count(desk, ticket, NOT_EXTENDED), app.state_at(desk, ticket).await), (1, "active"));
     extend(ticket, "/jit extend 30m");
     app.minutes(6).await;
-    assert_eq!(end_of(&app, desk, ticket).await, end + minutes(30), "a shorter time is asked for anew: {:?}", ours(desk, ticket));
+    assert_eq!(
+        end_of(&app, desk, ticket).await,
+        end + minutes(30),
+        "a shorter time is asked for anew: {:?}",
+        ours(desk, ticket)
+    );
     assert!(tenants_end(&app) > end + minutes(39));
     app.minutes(90).await;
     assert_eq!(app.state_at(desk, ticket).await, "ended");

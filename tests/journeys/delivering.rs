@@ -158,7 +158,11 @@ async fn the_person_gets_more_time_by_the_page() {
     assert_eq!(app.state(ticket).await.end().unwrap(), end);
     let too_long = jane.post(&extend, &[("form_token", &token), ("length", "61m")]).await;
     assert_eq!(too_long.status, StatusCode::CONFLICT);
-    assert!(too_long.text.contains("Not extended: 61m more would be longer in all than policy helpdesk"), "{}", too_long.text);
+    assert!(
+        too_long.text.contains("Not extended: 61m more would be longer in all than policy helpdesk"),
+        "{}",
+        too_long.text
+    );
     let page = jane.post(&extend, &[("form_token", &token), ("length", "1h")]).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
     app.pass(Duration::from_secs(30)).await;

@@ -115,12 +115,8 @@ fn all_of_it_counts_from_the_first_giving() {
     strict.by = "61m";
     assert_eq!(strict.asked(), Err("length-not-allowed".to_owned()));
     strict.by = "2m";
-    strict.grant.state = State::Active {
-        secret: secret("s1"),
-        since: START,
-        until: after(7200),
-        latest_end: after(7200),
-    };
+    strict.grant.state =
+        State::Active { secret: secret("s1"), since: START, until: after(7200), latest_end: after(7200) };
     assert_eq!(strict.asked(), Err("length-not-allowed".to_owned()), "extended before");
 }
 
