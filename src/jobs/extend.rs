@@ -20,7 +20,7 @@ use crate::{
     access::{
         Grant, Holds, Length, Refusal,
         decide::{Living, refuse},
-        extend::{anew, extend},
+        extend::{Extending, anew, extend},
         grant::Telling,
         request::Actor,
         risk,
@@ -52,7 +52,7 @@ impl Jobs {
         transition: &mut Transition,
         grant: &Grant,
         wish: &Wish<'_>,
-    ) -> Result<Result<Grant, Refusal>, JobError> {
+    ) -> Result<Result<Extending, Refusal>, JobError> {
         let (now, rules) = (transition.now, &wish.world.rules);
         transition.revision = Some(rules.revision);
         let Some(mapping) = rules.rulebook.mapping(&grant.mapping) else {
@@ -83,9 +83,9 @@ impl Jobs {
                 transition.name = CommitName::Decided;
                 transition.audit.push(entry(Code::GrantExtending, json!(extending)));
                 transition.tasks.push(converge(&next, now));
-                transition.grants.push(next.clone());
+                transition.grants.push(next);
                 tracing::info!(grant.id = %grant.id, ticket.r#ref = %grant.ticket, length = %wish.by, "an extension was allowed");
-                Ok(next)
+                Ok(extending)
             }
             Err(refusal) => {
                 transition.audit.push(entry(Code::GrantNotExtended, json!(refusal)));

@@ -1,8 +1,7 @@
 //! Commands in notes: whoever is verified says it, where no customer reads it, and is answered there.
 //!
 //! A command takes away, tells, or asks for more time for what its author has already; that needs a note whose author is
-//! certain. Each is obeyed once: its answer is owed in the same transaction, and
-//! remembers the note.
+//! certain. Each is obeyed once: its answer is owed in the same transaction, and remembers the note.
 
 use std::collections::BTreeSet;
 
@@ -146,11 +145,7 @@ impl Jobs {
         let mut asked = Vec::new();
         for grant in grants {
             let decided = self.ask_for_more(&mut transition, grant, wish).await?;
-            let comes = match decided {
-                Ok(Grant { extending: Some(extending), .. }) => Ok(extending.until),
-                Ok(next) => Err(format!("grant {} is as it was", next.id)),
-                Err(refusal) => Err(refusal.sentence),
-            };
+            let comes = decided.map(|more| more.until).map_err(|refusal| refusal.sentence);
             asked.push(((*grant).clone(), comes));
         }
         self.owe_answer(&mut transition, newest, said, words::extends(&asked));
