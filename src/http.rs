@@ -25,6 +25,7 @@ use latchkey_contract::{Clock, GrantId, PersonId};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
+    access::Length,
     config::Config,
     people::People,
     registry::Live,
@@ -54,7 +55,7 @@ pub struct Web {
     told: Told,
 }
 
-/// Ends a grant because its own person says so.
+/// Ends a grant, or lets it last longer, because its own person says so.
 #[async_trait::async_trait]
 pub trait Ending: Send + Sync + fmt::Debug {
     /// Commits that removal is owed, and the task that does it. The caller has checked that `by` is the grant's person.
@@ -62,6 +63,26 @@ pub trait Ending: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`EndError::NotLiving`] when there is nothing left to end.
     async fn end(&self, grant: &GrantId, by: &PersonId) -> Result<(), EndError>;
+
+    /// Decides by the rules of a request, and commits that more time is on its way, with the task that gets it.
+    ///
+    /// # Errors
+    /// [`ExtendError::Refused`] when the rules, or what became of the grant, do not let it last longer.
+    async fn extend(&self, grant: &GrantId, by: &PersonId, length: Length) -> Result<(), ExtendError>;
+}
+
+/// Why a grant does not last longer. Its end stands.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtendError {
+    /// A sentence for whoever asked.
+    #[error("{0}")]
+    Refused(String),
+    /// The PSA was asked who they are and how the ticket stands, and did not answer.
+    #[error("the PSA did not answer")]
+    Unanswered,
+    /// It could not be recorded; nothing was changed.
+    #[error("the extension could not be recorded")]
+    Store(#[from] StoreError),
 }
 
 /// Why a grant was not ended.

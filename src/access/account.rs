@@ -7,7 +7,7 @@ use std::{
 
 use latchkey_contract::{
     AccountId, ConnectionId, CustomerId, EntitlementId, PersonId, SecretId, Timestamp,
-    directory::{AccountRef, Known, Marked, Mode, Observation, Password, Step, Target, step_key},
+    directory::{AccountRef, How, Known, Marked, Mode, Observation, Password, Step, Target, step_key},
 };
 use serde::{Deserialize, Serialize};
 
@@ -273,12 +273,25 @@ fn lives(grant: &Grant, holds: &Holds, now: Timestamp) -> bool {
     grant.state.end().is_some_and(|end| now < end) && holds.stops(&grant.customer, &grant.person).is_none()
 }
 
-/// The native end does not move when Granting becomes Active: it is counted from the latest end.
+/// The native end does not move when Granting becomes Active: it is counted from the latest end, and moves before ours does.
 fn native_end(grant: &Grant) -> Option<Timestamp> {
-    match &grant.state {
+    let latest_end = match &grant.state {
         State::Granting { latest_end, .. }
         | State::Delivering { latest_end, .. }
-        | State::Active { latest_end, .. } => Some(*latest_end + NATIVE_MARGIN),
-        _ => None,
-    }
+        | State::Active { latest_end, .. } => *latest_end,
+        _ => return None,
+    };
+    Some(grant.extending.as_ref().map_or(latest_end, |more| more.latest_end) + NATIVE_MARGIN)
+}
+
+/// Whether the directory, as it was seen, lets the grant have what it wants for as long as it wants it.
+#[must_use]
+pub fn lasts(grant: &Grant, seen: &Observation) -> bool {
+    let Some(end) = native_end(grant) else { return false };
+    let held = seen.account.iter().flat_map(|account| &account.held);
+    let mut bound = held.filter(|held| grant.policy.entitlements.contains(&held.entitlement));
+    bound.all(|held| match held.how {
+        How::TimeBound { end: Some(has) } => has.seconds() >= end.seconds(),
+        _ => true,
+    })
 }

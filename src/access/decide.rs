@@ -67,7 +67,7 @@ pub struct Refusal {
 }
 
 /// Every code a refusal may carry.
-pub const CODES: [&str; 24] = [
+pub const CODES: [&str; 29] = [
     "clock-in-doubt",
     "ticket-closed",
     "locked",
@@ -92,6 +92,11 @@ pub const CODES: [&str; 24] = [
     "user-name-unusable",
     "already-living",
     "account-name-taken",
+    "not-active",
+    "extending-already",
+    "access-changed",
+    "brake-pulled",
+    "database-compared",
 ];
 
 /// Decides. Reads nothing but its arguments.

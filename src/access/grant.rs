@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Length, Proof,
+    extend::Extending,
     follow::{Departure, Leaving, Stood},
 };
 use crate::rulebook::{Policy, Role};
@@ -59,6 +60,12 @@ pub struct Grant {
     /// The ticket has left, and access ends with it unless that is put right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving: Option<Leaving>,
+    /// More time that was allowed: it is had when the directory's own end was moved, and until then the end stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extending: Option<Extending>,
+    /// The end that the ticket and the person were warned of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warned_of: Option<Timestamp>,
     /// Where it stands.
     pub state: State,
 }
@@ -290,6 +297,12 @@ pub enum Telling {
     Leaving,
     /// That was put right in time.
     GoesOn,
+    /// Its time is over soon.
+    EndsSoon,
+    /// It goes on for longer.
+    Extended,
+    /// It was to go on for longer, and does not.
+    NotExtended,
     /// What a command in a note comes to.
     Answered,
 }
@@ -488,6 +501,35 @@ impl Grant {
             Some((how, since)) if since <= now && is_sooner(since) => Event::Left { how, since },
             _ => Event::Due,
         }
+    }
+
+    /// With the end that was on its way. `None` where none was, and where the end that stands has come.
+    #[must_use]
+    pub fn extended(&self, now: Timestamp) -> Option<Self> {
+        let extending = self.extending.as_ref()?;
+        let State::Active { secret, since, .. } = &self.state else { return None };
+        if self.due_at().is_none_or(|due| due <= now) {
+            return None;
+        }
+        let Extending { until, latest_end } = *extending;
+        let state = State::Active { secret: secret.clone(), since: *since, until, latest_end };
+        Some(Self { state, extending: None, ..self.clone() })
+    }
+
+    /// When its end is to be warned of. `None` where it was, where nobody wants that, where so little time was given that a
+    /// warning would come with it, and where the ticket that has left ends it sooner, which it was told.
+    #[must_use]
+    pub fn warn_at(&self) -> Option<Timestamp> {
+        let State::Active { since, until, .. } = &self.state else { return None };
+        let before = self.policy.warns().filter(|before| until.since(*since) > *before)?;
+        let is_told = self.is_warned() || self.leaving.as_ref().is_some_and(|l| l.ends_at <= *until);
+        (!is_told).then(|| *until - before)
+    }
+
+    /// The end that it has now is the one that was warned of.
+    #[must_use]
+    pub fn is_warned(&self) -> bool {
+        matches!(self.state, State::Active { until, .. } if self.warned_of == Some(until))
     }
 
     fn grace_end(&self) -> Option<(Departure, Timestamp)> {

@@ -8,6 +8,7 @@ pub mod account;
 mod choose;
 pub mod command;
 pub mod decide;
+pub mod extend;
 pub mod follow;
 pub mod grant;
 pub mod length;

@@ -50,6 +50,9 @@ codes! {
     GrantLapsed = "grant.lapsed", "nobody approved it in time; nothing was ever given";
     GrantLeaving = "grant.leaving", "the ticket has left what it asked for: access ends when the grace is over";
     GrantGoesOn = "grant.goes-on", "the ticket was put right in time: access goes on";
+    GrantExtending = "grant.extending", "more time was allowed; the directory's own end is being moved first; the decision's whole input";
+    GrantExtended = "grant.extended", "access ends later, and no later than the directory lets it";
+    GrantNotExtended = "grant.not-extended", "more time was refused or could not be had, and why: the end stands";
     StepIntent = "step.intent", "a step in a directory is about to be taken";
     StepDone = "step.done", "the step was taken";
     StepNotBefore = "step.not-before", "the directory takes the step later";

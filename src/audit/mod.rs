@@ -26,6 +26,9 @@
 //! | `grant.lapsed` | nobody approved it in time; nothing was ever given |
 //! | `grant.leaving` | the ticket has left what it asked for: access ends when the grace is over |
 //! | `grant.goes-on` | the ticket was put right in time: access goes on |
+//! | `grant.extending` | more time was allowed; the directory's own end is being moved first; the decision's whole input |
+//! | `grant.extended` | access ends later, and no later than the directory lets it |
+//! | `grant.not-extended` | more time was refused or could not be had, and why: the end stands |
 //! | `step.intent` | a step in a directory is about to be taken |
 //! | `step.done` | the step was taken |
 //! | `step.not-before` | the directory takes the step later |

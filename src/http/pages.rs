@@ -42,6 +42,7 @@ pub(super) fn routes(app: &mut web::ServiceConfig) {
         .service(resource(enroll::DONE).route(web::get().to(enroll::done)))
         .service(resource("/claim/{grant}").route(web::get().to(claim::show)))
         .service(resource("/claim/{grant}/reveal").route(web::post().to(claim::reveal)))
+        .service(resource("/claim/{grant}/extend").route(web::post().to(claim::extend)))
         .service(resource("/claim/{grant}/end").route(web::post().to(claim::end)))
         .default_service(web::to(async || Refusal::NotFound.error_response()));
 }

@@ -201,6 +201,8 @@ impl Site {
             length: crate::access::Length::FOUR_HOURS,
             stood: None,
             leaving: None,
+            extending: None,
+            warned_of: None,
             state: state(secret.clone(), now),
         };
         let row = self.seal.seal(secret, None, "account password", &Secret::new(SECRET.to_owned()));

@@ -28,7 +28,7 @@ pub fn advance(
 ) -> Option<Grant> {
     let now = transition.now;
     let Step { state, effects } = step(&grant.state, grant.length, event, now).ok()?;
-    let next = Grant { state, ..grant.clone() };
+    let next = Grant { state, extending: None, ..grant.clone() };
     write(transition, &next, &effects, others, by, random);
     Some(next)
 }
@@ -48,6 +48,7 @@ pub fn write(
         let work = Work::Due { grant: grant.id.clone() };
         transition.tasks.push(NewTask::new(work, due, Priority::Removal).of(risk(&grant.policy)));
     }
+    transition.tasks.extend(warning(grant, now));
     for effect in effects {
         match effect {
             Effect::Converge => transition.tasks.push(converge(grant, now)),
@@ -103,7 +104,18 @@ pub fn alert(transition: &mut Transition, what: Happening, random: &dyn Random) 
 
 /// Owes the ticket a note about a grant.
 pub fn tell(transition: &mut Transition, grant: &Grant, telling: Telling, random: &dyn Random) {
-    owe(transition, grant, NoticeKind::Note { telling, mapping: grant.mapping.clone(), why: None }, random);
+    tell_why(transition, grant, telling, None, random);
+}
+
+/// The same, with a sentence that the grant itself does not hold.
+pub fn tell_why(
+    transition: &mut Transition,
+    grant: &Grant,
+    telling: Telling,
+    why: Option<String>,
+    random: &dyn Random,
+) {
+    owe(transition, grant, NoticeKind::Note { telling, mapping: grant.mapping.clone(), why }, random);
 }
 
 fn owe(transition: &mut Transition, grant: &Grant, kind: NoticeKind, random: &dyn Random) {
@@ -122,7 +134,13 @@ fn owe(transition: &mut Transition, grant: &Grant, kind: NoticeKind, random: &dy
     transition.tasks.push(NewTask::new(work, now, Priority::Telling));
 }
 
-fn converge(grant: &Grant, now: Timestamp) -> NewTask {
+/// What warns of the grant's end, where there is still time for that.
+pub fn warning(grant: &Grant, now: Timestamp) -> Option<NewTask> {
+    let at = grant.warn_at().filter(|at| now < *at)?;
+    Some(NewTask::new(Work::Warn { grant: grant.id.clone() }, at, Priority::Telling))
+}
+
+pub(super) fn converge(grant: &Grant, now: Timestamp) -> NewTask {
     let work = Work::Converge { account: grant.account.clone(), directory: grant.directory.clone() };
     if grant.state.is_living() {
         return NewTask::new(work, now, Priority::Giving);

@@ -75,6 +75,7 @@ const fn of_grant(what: &Happening) -> Option<&latchkey_contract::GrantId> {
         Happening::Created { grant, .. }
         | Happening::Enabled { grant, .. }
         | Happening::Active { grant, .. }
+        | Happening::EndsSoon { grant, .. }
         | Happening::FailedToDisable { grant, .. }
         | Happening::Ended { grant }
         | Happening::Waiting { grant, .. } => Some(grant),
@@ -144,7 +145,7 @@ impl Scene<'_> {
                 let (entries, given_up) = (u64::try_from(*entries).unwrap_or(0), *given_up);
                 Words::AuditHead { entries, head: head.clone(), at, given_up }
             }
-            Happening::Active { .. } => return None,
+            Happening::Active { .. } | Happening::EndsSoon { .. } => return None,
         })
     }
 
@@ -153,8 +154,11 @@ impl Scene<'_> {
         let grant = self.grant.filter(|_| self.rules.rulebook.alerts.requester)?;
         let words = match &self.alert.what {
             Happening::Active { until, .. } => {
-                let page = self.jobs.public_url.join(&format!("claim/{}", grant.id)).ok()?;
-                Words::AccessActive { about: self.about()?, account: self.name(), until: *until, page: page.into() }
+                Words::AccessActive { about: self.about()?, account: self.name(), until: *until, page: self.page()? }
+            }
+            // What is over, or ends at another time, is not told to end soon.
+            Happening::EndsSoon { until, .. } if grant.is_warned() && grant.state.end() == Some(*until) => {
+                Words::AccessEndsSoon { about: self.about()?, account: self.name(), until: *until, page: self.page()? }
             }
             Happening::Ended { .. } => {
                 let State::Ended { cause, proof, .. } = &grant.state else { return None };
@@ -176,6 +180,12 @@ impl Scene<'_> {
             person: self.person(&grant.person),
             policy: grant.policy.name.clone(),
         })
+    }
+
+    /// The requester's page of it, behind a sign-in.
+    fn page(&self) -> Option<String> {
+        let page = self.jobs.public_url.join(&format!("claim/{}", self.grant?.id)).ok()?;
+        Some(page.into())
     }
 
     fn name(&self) -> String {

@@ -35,6 +35,7 @@ pub fn is_given_up(task: &Task) -> bool {
         Work::Intake { .. } | Work::Look { .. } | Work::Converge { .. } => task.priority != Priority::Removal,
         Work::Missing { .. }
         | Work::Due { .. }
+        | Work::Warn { .. }
         | Work::Tell { .. }
         | Work::Alert { .. }
         | Work::Mail { .. }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     access::{
         Account, Cause, Event, Grant, Holds, Proof, State,
-        account::{looks_after, owed, target},
+        account::{lasts, looks_after, owed, target},
         grant::Telling,
         proof::NotOff,
     },
@@ -30,6 +30,9 @@ use crate::{
     registry::InForce,
     store::{CommitName, Finish, Happening, Transition},
 };
+
+/// Why an extension comes to nothing where the directory is as it can be, and takes access sooner.
+const KEEPS_ITS_END: &str = "the directory ends this access by its own clock, and does not let that be later";
 
 /// One account as this run found it.
 pub(super) struct Scene {
@@ -137,6 +140,15 @@ impl Jobs {
                     alert(&mut transition, what, self.random.as_ref());
                 }
                 advance(&mut transition, grant, &Event::Reached, &scene.grants, &By::Service, self.random.as_ref());
+            }
+            for grant in scene.grants.iter().filter(|g| g.extending.is_some()) {
+                if lasts(grant, &seen) {
+                    self.extended(&mut transition, grant);
+                } else {
+                    // That it would not be given for so long says nothing about a shorter time.
+                    scene.account.known.no_way.retain(|key, _| !key.starts_with("give "));
+                    self.not_extended(&mut transition, grant, KEEPS_ITS_END);
+                }
             }
         }
         let again = self.prove(&mut transition, &mut scene, &seen).await?;
@@ -259,6 +271,14 @@ impl Jobs {
         transition.audit.push(act(&scene, Code::AccountImpossible, gives, now, json!({ "why": why })));
         let nothing_sent = nothing_sent(&scene);
         let is_hit = |g: &&Grant| g.state.is_living() && of.is_none_or(|of| g.policy.entitlements.contains(of));
+        let extending: Vec<&Grant> = scene.grants.iter().filter(is_hit).filter(|g| g.extending.is_some()).collect();
+        if !extending.is_empty() {
+            // What stood before may still be had: that is seen without what was to be added.
+            extending.into_iter().for_each(|grant| self.not_extended(&mut transition, grant, &why));
+            transition.lease = Some((lease.lease(), Finish::At(now)));
+            self.save(transition, &mut scene.account).await?;
+            return Ok(Ran::Committed);
+        }
         for grant in scene.grants.iter().filter(is_hit) {
             let event = match grant.state {
                 State::Granting { .. } => Event::GrantingFailed { why: why.clone(), nothing_sent },

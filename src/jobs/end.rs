@@ -4,9 +4,9 @@ use latchkey_contract::{GrantId, PersonId, text::one_line};
 
 use super::{Jobs, advance::advance};
 use crate::{
-    access::{Cause, Event, Grant},
+    access::{Cause, Event, Grant, Length},
     audit::By,
-    http::{EndError, Ending},
+    http::{EndError, Ending, ExtendError},
     store::{CommitName, StoreError, Transition},
 };
 
@@ -14,6 +14,10 @@ use crate::{
 impl Ending for Jobs {
     async fn end(&self, id: &GrantId, by: &PersonId) -> Result<(), EndError> {
         self.end_if(id, |grant| grant.person == *by, &Cause::EndedByPerson, &By::Person(by.clone())).await
+    }
+
+    async fn extend(&self, id: &GrantId, by: &PersonId, length: Length) -> Result<(), ExtendError> {
+        self.extend_by_page(id, by, length).await
     }
 }
 

@@ -11,6 +11,7 @@ pub mod backoff;
 pub mod converge;
 mod due;
 mod end;
+mod extend;
 mod follow;
 mod inert;
 pub mod intake;
@@ -25,6 +26,7 @@ pub mod sweep;
 pub mod task;
 mod tell;
 mod trouble;
+mod warn;
 mod watch;
 mod webhooks;
 pub mod words;
@@ -106,6 +108,7 @@ impl Run for Jobs {
             Work::Look { ticket } => self.look(ticket, &lease).await,
             Work::Missing { ticket, .. } => self.look_again(ticket, &lease).await,
             Work::Due { grant } => self.due(grant, &lease).await,
+            Work::Warn { grant } => self.warn(grant, &lease).await,
             Work::Converge { account, .. } => self.converge(account, &task, &lease).await,
             Work::Alert { alert } => self.alert(alert, &lease).await,
             Work::Mail { mail } => self.mail(mail, &lease).await,

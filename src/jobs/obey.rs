@@ -1,7 +1,7 @@
 //! Commands in notes: whoever is verified says it, where no customer reads it, and is answered there.
 //!
-//! A command takes away or tells, and gives nothing. Each is obeyed once: its answer is owed in the same transaction, and
-//! remembers the note.
+//! A command takes away, tells, or asks for more time for what its author has already; that needs a note whose author is
+//! certain. Each is obeyed once: its answer is owed in the same transaction, and remembers the note.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use latchkey_contract::{
     ticket::{Said, Ticket},
 };
 
-use super::{JobError, Jobs, advance::advance, intake::Reading, queue::LeaseHandle, words};
+use super::{JobError, Jobs, advance::advance, asked::actor, extend::Wish, intake::Reading, queue::LeaseHandle, words};
 use crate::{
     access::{Cause, Event, Grant, command::Command, grant::Telling},
     audit::By,
@@ -71,11 +71,8 @@ impl Jobs {
         if !is_verified {
             return Ok(());
         }
-        let member = reading.psa.member_by_id(&said.by, Urgency::Removal).await?;
-        let Some(command) = Command::read(&said.line).filter(|_| member.is_some_and(|m| m.is_active && m.is_human))
-        else {
-            return Ok(());
-        };
+        let member = reading.psa.member_by_id(&said.by, Urgency::Removal).await?.filter(|m| m.is_active && m.is_human);
+        let (Some(command), Some(member)) = (Command::read(&said.line), member) else { return Ok(()) };
         let mut grants = self.store.grants_of_ticket(&reading.at).await?;
         grants.retain(|grant| grant.state.is_wanted() && grant.asked_at <= said.at);
         let Some(newest) = grants.first() else { return Ok(()) };
@@ -87,6 +84,18 @@ impl Jobs {
         let text = match command {
             Command::Status => words::standing(&grants, &name),
             Command::Unknown => words::NO_COMMAND.to_owned(),
+            Command::Extend(_) if !said.is_certain => words::NOT_CERTAIN.to_owned(),
+            Command::Extend(by) => {
+                let mine: Vec<&Grant> = grants.iter().filter(|grant| grant.person == person.id).collect();
+                if let Some(newest) = mine.first() {
+                    let login = member.name.clone();
+                    let actor = actor(&rules.records, &reading.at.connection, &login, Some(member));
+                    let (world, at, ticket) = (&reading.world, &reading.at, &reading.ticket);
+                    let wish = Wish { world, at, ticket, actor, by };
+                    return self.extend_by_note(&mine, newest, &wish, (said, lease)).await;
+                }
+                words::only_they_extend(&name(newest))
+            }
             Command::End => {
                 let mine: Vec<&Grant> = grants.iter().filter(|grant| may_end(grant, person)).collect();
                 if let Some(last) = mine.last() {
@@ -129,6 +138,26 @@ impl Jobs {
             self.store.commit(transition).await?;
         }
         Ok(())
+    }
+
+    /// All in one transaction: of a command that was obeyed in part, what was done would be done once more.
+    async fn extend_by_note(
+        &self,
+        grants: &[&Grant],
+        newest: &Grant,
+        wish: &Wish<'_>,
+        (said, lease): (&Said, &LeaseHandle),
+    ) -> Result<(), JobError> {
+        let mut transition = Transition::new(CommitName::Seen, self.clock.now());
+        let mut asked = Vec::new();
+        for grant in grants {
+            let decided = self.ask_for_more(&mut transition, grant, wish).await?;
+            let comes = decided.map(|more| more.until).map_err(|refusal| refusal.sentence);
+            asked.push(((*grant).clone(), comes));
+        }
+        self.owe_answer(&mut transition, newest, said, words::extends(&asked));
+        transition.lease = Some((lease.lease(), Finish::Keep));
+        Ok(self.store.commit(transition).await?)
     }
 
     fn owe_answer(&self, transition: &mut Transition, grant: &Grant, said: &Said, text: String) {

@@ -350,6 +350,8 @@ fn grant(reading: &Reading, request: &Request, terms: &Terms, id: GrantId, accou
         length: terms.length,
         stood: Some(Stood::of(&reading.ticket)),
         leaving: None,
+        extending: None,
+        warned_of: None,
         state,
     }
 }

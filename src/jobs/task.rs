@@ -35,6 +35,11 @@ pub enum Work {
         /// The grant.
         grant: GrantId,
     },
+    /// A grant's end is near.
+    Warn {
+        /// The grant.
+        grant: GrantId,
+    },
     /// Bring an account one step nearer to its target.
     Converge {
         /// The account.
@@ -163,6 +168,7 @@ impl Work {
             // A slot of its own for each: who misses it again in between puts off no look that is owed.
             Self::Missing { ticket, since } => format!("missing:{ticket}:{}", since.millis()),
             Self::Due { grant } => format!("due:{grant}"),
+            Self::Warn { grant } => format!("warn:{grant}"),
             Self::Converge { account, .. } => format!("converge:{account}"),
             Self::Tell { ticket } => format!("tell:{ticket}"),
             Self::Alert { alert } => format!("alert:{alert}"),
@@ -185,7 +191,8 @@ impl Work {
             Self::Intake { delivery, ticket: None, .. } => format!("delivery:{delivery}"),
             Self::Due { grant } => format!("grant:{grant}"),
             Self::Converge { account, .. } => format!("account:{account}"),
-            Self::Tell { .. }
+            Self::Warn { .. }
+            | Self::Tell { .. }
             | Self::Alert { .. }
             | Self::Mail { .. }
             | Self::AuditHead
@@ -207,7 +214,7 @@ impl Work {
             | Self::Recheck { connection } => Some(connection),
             Self::Converge { directory, .. } => Some(directory),
             Self::Tell { ticket } | Self::Look { ticket } | Self::Missing { ticket, .. } => Some(&ticket.connection),
-            Self::Due { .. } | Self::Alert { .. } | Self::Mail { .. } | Self::AuditHead => None,
+            Self::Due { .. } | Self::Warn { .. } | Self::Alert { .. } | Self::Mail { .. } | Self::AuditHead => None,
         }
     }
 
@@ -219,6 +226,7 @@ impl Work {
             Self::Look { .. } => "look",
             Self::Missing { .. } => "missing",
             Self::Due { .. } => "due",
+            Self::Warn { .. } => "warn",
             Self::Converge { .. } => "converge",
             Self::Tell { .. } => "tell",
             Self::Poll { .. } => "poll",

@@ -316,6 +316,9 @@ impl Jobs {
             | Telling::Overdue
             | Telling::Leaving
             | Telling::GoesOn
+            | Telling::EndsSoon
+            | Telling::Extended
+            | Telling::NotExtended
             | Telling::Answered => &None,
         };
         let Some(status) = status else { return Ok(false) };
@@ -375,6 +378,9 @@ impl Jobs {
             (Telling::CutAgain, _) => words.cut_again(&name),
             (Telling::Overdue, _) => words.overdue(&name),
             (Telling::GoesOn, State::Active { until, .. }) => words.goes_on(*until),
+            (Telling::EndsSoon, State::Active { until, .. }) => words.ends_soon(*until),
+            (Telling::Extended, State::Active { until, .. }) => words.extended(*until),
+            (Telling::NotExtended, State::Active { until, .. }) => words.not_extended(why.unwrap_or_default(), *until),
             (Telling::Answered, _) => words.answered(why.unwrap_or_default()),
             (Telling::Leaving, _) => grant.leaving.as_ref().map_or_else(|| words.received(), |l| words.leaving(l)),
             (
@@ -383,7 +389,10 @@ impl Jobs {
                 | Telling::Failed
                 | Telling::Ended
                 | Telling::Granted
-                | Telling::GoesOn,
+                | Telling::GoesOn
+                | Telling::EndsSoon
+                | Telling::Extended
+                | Telling::NotExtended,
                 _,
             ) => words.received(),
         })
@@ -467,12 +476,14 @@ const fn is_final(error: &CallError) -> bool {
     matches!(error, CallError::Refused { .. } | CallError::Protected { .. })
 }
 
-/// What is said of an end to come is not said any more once it has come, or was called off.
+/// What is said of an end to come is not said any more once it has come, was called off, or is another.
 fn is_overtaken(telling: Telling, grant: Option<&Grant>) -> bool {
     let active = grant.filter(|g| matches!(g.state, State::Active { .. }));
     match telling {
         Telling::Leaving => active.is_none_or(|g| g.leaving.is_none()),
         Telling::GoesOn => active.is_none_or(|g| g.leaving.is_some()),
+        Telling::EndsSoon => active.is_none_or(|g| !g.is_warned()),
+        Telling::Extended | Telling::NotExtended => active.is_none(),
         _ => false,
     }
 }

@@ -16,7 +16,11 @@ pub const TIDIED: &str = "Latchkey: this access has ended; the credentials that 
 
 /// The answer to what is no command.
 pub const NO_COMMAND: &str =
-    "this is no command.\n\nThe first line of an internal note may be /jit status or /jit end.";
+    "this is no command.\n\nThe first line of an internal note may be /jit status, /jit extend 30m or /jit end.";
+
+/// The answer to `/jit extend` where a program may have said it.
+pub const NOT_CERTAIN: &str = "nothing was extended.\n\nThe PSA does not tell for certain who wrote this note: a program \
+     that may act as somebody wrote it. Ask on the page of the access.";
 
 /// The answer to `/jit status`: how everything stands that the ticket asked for and that is not over.
 #[must_use]
@@ -47,6 +51,32 @@ pub fn ends_as_asked(by: &str) -> String {
 #[must_use]
 pub fn only_they_end(requester: &str) -> String {
     format!("nothing was ended.\n\nOnly {requester}, or an admin, ends this access early.")
+}
+
+/// The answer to `/jit extend`: what comes of it, for each access that whoever asked has.
+#[must_use]
+pub fn extends(asked: &[(Grant, Result<Timestamp, String>)]) -> String {
+    let line = |(grant, comes): &(Grant, Result<Timestamp, String>)| {
+        let name = &grant.policy.name;
+        match (comes, &grant.state) {
+            (Ok(until), State::Active { until: stands, .. }) => format!(
+                "- \"{name}\" is to end at {}. Until the directory has taken that, the end stands at {}; a note says when.",
+                exact(*until),
+                exact(*stands)
+            ),
+            (Ok(until), _) => format!("- \"{name}\" is to end at {}.", exact(*until)),
+            (Err(why), _) => format!("- \"{name}\" is not extended: {}.", unstopped(why)),
+        }
+    };
+    let is_any = asked.iter().any(|(_, comes)| comes.is_ok());
+    let first = if is_any { "access is being extended." } else { "nothing was extended." };
+    format!("{first}\n\n{}", asked.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+/// The answer to `/jit extend` by somebody else.
+#[must_use]
+pub fn only_they_extend(requester: &str) -> String {
+    format!("nothing was extended.\n\nOnly {requester} asks for more time for this access.")
 }
 
 /// What a note is made from.
@@ -228,6 +258,41 @@ impl Words<'_> {
         )
     }
 
+    /// Its time is over soon.
+    #[must_use]
+    pub fn ends_soon(&self, until: Timestamp) -> String {
+        format!(
+            "Latchkey: access ends soon.\n\nThe access of {} ends at {}.\n\
+             If you are done sooner, end it by an internal note whose first line is /jit end. If you need longer, ask by one whose \
+             first line is /jit extend 30m.\n\n{}",
+            self.person,
+            exact(until),
+            self.foot()
+        )
+    }
+
+    /// It goes on for longer.
+    #[must_use]
+    pub fn extended(&self, until: Timestamp) -> String {
+        format!(
+            "Latchkey: access was extended.\n\nThe access of {} ends at {} now.\n\n{}",
+            self.person,
+            exact(until),
+            self.foot()
+        )
+    }
+
+    /// It was to go on for longer, and does not.
+    #[must_use]
+    pub fn not_extended(&self, why: &str, until: Timestamp) -> String {
+        format!(
+            "Latchkey: access was not extended.\n\nWhy: {}.\nIt ends at {} as before.\n\n{}",
+            unstopped(why),
+            exact(until),
+            self.foot()
+        )
+    }
+
     /// What a command comes to.
     #[must_use]
     pub fn answered(&self, text: &str) -> String {
@@ -336,6 +401,15 @@ mod tests {
             words.overdue(ACCOUNT),
             words.leaving(&Leaving { how: Departure::Closed, since: now, ends_at: now + Duration::from_secs(300) }),
             words.goes_on(due),
+            words.ends_soon(due),
+            words.extended(due),
+            words.not_extended("the directory ends this access by its own clock, and does not let that be later", due),
+            words.answered(&extends(&[
+                (Grant { state: samples::active(now), ..grant.clone() }, Ok(due)),
+                (grant.clone(), Err("2h more would be longer in all than policy helpdesk lets it be".to_owned())),
+            ])),
+            words.answered(&only_they_extend("Jane Doe")),
+            words.answered(NOT_CERTAIN),
             words.answered(&standing(
                 &[Grant { state: samples::active(now), ..grant.clone() }, grant.clone()],
                 &|grant| grant.person.to_string(),
@@ -345,7 +419,7 @@ mod tests {
             words.answered(NO_COMMAND),
             TIDIED.to_owned(),
         ];
-        for note in &all[..14] {
+        for note in &all[..20] {
             assert!(note.lines().all(|l| l.chars().count() <= 240), "a line is too long: {note}");
         }
         insta::assert_snapshot!(all.join("\n\n────────\n\n"));

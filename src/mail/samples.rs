@@ -135,6 +135,12 @@ pub(super) fn words(free: &Free<'_>, ticket_link: &str) -> Vec<Words> {
             until: at("23:00:00"),
             page: "https://latchkey.example.com/claim/01JZ5GQ2ZP3M8T0V6WXYZ12345".to_owned(),
         },
+        Words::AccessEndsSoon {
+            about: about.clone(),
+            account: account.clone(),
+            until: at("23:00:00"),
+            page: "https://latchkey.example.com/claim/01JZ5GQ2ZP3M8T0V6WXYZ12345".to_owned(),
+        },
         Words::AccessEnded { about, account, why: cause, seen_off: at("23:00:02") },
         Words::AuditHead {
             entries: 10_482,

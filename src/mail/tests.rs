@@ -155,7 +155,10 @@ fn each_alert_has_a_switch_of_its_own() {
         assert!(words(&BENIGN, TICKET_LINK).iter().any(|words| words.alert() == Some(kind)), "{kind:?} has no mail");
     }
     let without: Vec<Words> = words(&BENIGN, TICKET_LINK).into_iter().filter(|words| words.alert().is_none()).collect();
-    assert!(matches!(without[..], [Words::AccessActive { .. }, Words::AccessEnded { .. }, Words::Test { .. }]));
+    assert!(matches!(
+        without[..],
+        [Words::AccessActive { .. }, Words::AccessEndsSoon { .. }, Words::AccessEnded { .. }, Words::Test { .. }]
+    ));
 }
 
 #[test]

@@ -150,6 +150,17 @@ pub enum Words {
         /// Our page that shows it, behind a sign-in.
         page: String,
     },
+    /// To the requester: it is over soon.
+    AccessEndsSoon {
+        /// The access.
+        about: About,
+        /// The user name.
+        account: String,
+        /// When.
+        until: Timestamp,
+        /// Our page that shows it, behind a sign-in.
+        page: String,
+    },
     /// To the requester: it is over.
     AccessEnded {
         /// The access.
@@ -227,7 +238,9 @@ impl Words {
             Self::ConnectorTrouble { .. } => AlertKind::ConnectorTrouble,
             Self::WebhookTrouble { .. } => AlertKind::WebhookTrouble,
             Self::AuditHead { .. } => AlertKind::AuditHead,
-            Self::AccessActive { .. } | Self::AccessEnded { .. } | Self::Test { .. } => return None,
+            Self::AccessActive { .. } | Self::AccessEndsSoon { .. } | Self::AccessEnded { .. } | Self::Test { .. } => {
+                return None;
+            }
         })
     }
 }

@@ -30,6 +30,7 @@ What may be given. Where several limits on a length meet, the strictest wins.
 mode: \"standard\", the account stays, disabled; \"burner\", it is deleted. entitlements: role:ID or group:ID.
 technicians: \"admins\" (owners too), or technician groups. customers: \"all\" that a technician has, or customer groups.
 lengths: what may be asked for; default_length: where nothing is asked; max_length: nothing exceeds it.
+warn_minutes: so long before the end ticket and requester are warned, where access lasts longer; 10 unless said otherwise, 0 is never.
 reason: \"optional\" or \"required\". delivery: \"claim-link\", or \"ticket\" with ticket_readers_may_use_it = true.
 user_name: of new accounts, before the @, with {person} and, if wanted, {customer} and {grant}.";
 

@@ -1,6 +1,6 @@
 //! Policies: what may be given, to whom, where, for how long.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use latchkey_contract::{
     CustomerId, EntitlementId, GroupId, PersonId, PolicyId,
@@ -40,6 +40,9 @@ pub struct Policy {
     pub default_length: Length,
     /// The hard maximum; a policy without one cannot be saved.
     pub max_length: Length,
+    /// So many minutes before the end the ticket and the requester are warned, where access lasts longer than that; 0 is never.
+    #[serde(default = "ten_minutes")]
+    pub warn_minutes: u32,
     /// Whether a reason must be given.
     #[serde(default)]
     pub reason: Reason,
@@ -57,7 +60,23 @@ const fn four_hours() -> Length {
     Length::FOUR_HOURS
 }
 
+const fn ten_minutes() -> u32 {
+    Policy::USUAL_WARNING
+}
+
 impl Policy {
+    /// Minutes before the end, where a policy names none.
+    pub const USUAL_WARNING: u32 = 10;
+
+    /// Minutes: a day. More would be no warning.
+    pub const EARLIEST_WARNING: u32 = 24 * 60;
+
+    /// So long before the end a warning is owed; `None` where none is wanted.
+    #[must_use]
+    pub fn warns(&self) -> Option<Duration> {
+        (self.warn_minutes > 0).then(|| Duration::from_secs(u64::from(self.warn_minutes) * 60))
+    }
+
     /// True when a ticket's field that holds this text means this policy: by id or name, letter case aside.
     #[must_use]
     pub fn answers_to(&self, text: &str) -> bool {

@@ -46,6 +46,13 @@ pub enum Happening {
         /// Until when.
         until: Timestamp,
     },
+    /// Its time is over soon.
+    EndsSoon {
+        /// Which grant.
+        grant: GrantId,
+        /// When.
+        until: Timestamp,
+    },
     /// Access could not be taken away yet.
     FailedToDisable {
         /// Which account.
@@ -128,7 +135,7 @@ impl Happening {
             Self::ConnectorTrouble { .. } => AlertKind::ConnectorTrouble,
             Self::WebhookTrouble { .. } => AlertKind::WebhookTrouble,
             Self::AuditHead { .. } => AlertKind::AuditHead,
-            Self::Active { .. } => return None,
+            Self::Active { .. } | Self::EndsSoon { .. } => return None,
         })
     }
 }

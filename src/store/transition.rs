@@ -88,6 +88,8 @@ pub enum CommitName {
     Delivered,
     /// A grant's time came.
     Due,
+    /// A grant's end is near: it was told.
+    Warned,
     /// A person, a ticket or a hold ended a grant.
     EndAsked,
     /// An approver said yes or no to a request that waits.
@@ -108,7 +110,7 @@ pub enum CommitName {
 
 impl CommitName {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Seen,
         Self::Refused,
         Self::Decided,
@@ -124,6 +126,7 @@ impl CommitName {
         Self::Mailed,
         Self::Delivered,
         Self::Due,
+        Self::Warned,
         Self::EndAsked,
         Self::Approved,
         Self::Revealed,

@@ -33,17 +33,21 @@ fn is(mails: &[(String, String)], wanted: &[(&str, &str)]) {
     assert_eq!(got, wanted_to, "{mails:?}");
 }
 
-/// F132, F136: with every switch as it is at first, the requester alone is told: that it is there, and that it is over.
+/// F122, F132, F136: with every switch as it is at first, the requester alone is told: that it is there, that it ends soon, and
+/// that it is over.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_requester_is_told_and_nobody_else() {
-    let app = TestApp::start_with(&[JANES_MAIL, MARK_OWNS]).await;
+    let app = TestApp::start_with(&[JANES_MAIL, MARK_OWNS, ("warn_minutes = 0", "warn_minutes = 10")]).await;
     app.active().await;
     app.minutes(61).await;
-    is(&mails(&app).await, &[("jane@msp.example", "access"), ("jane@msp.example", "ended")]);
+    is(
+        &mails(&app).await,
+        &[("jane@msp.example", "active"), ("jane@msp.example", "ends soon"), ("jane@msp.example", "ended")],
+    );
     app.change_rules(|rules| rules.rulebook.alerts.requester = false).await;
     app.active().await;
     app.minutes(61).await;
-    assert_eq!(mails(&app).await.len(), 2, "switched off");
+    assert_eq!(mails(&app).await.len(), 3, "switched off");
     app.end().await;
 }
 

@@ -1,12 +1,23 @@
 //! Commands in notes, at each PSA: who is heard, what it comes to, and what is not heard.
 
 use latchkey::access::Length;
+use latchkey::rulebook::{Rulebook, Technicians};
+use latchkey_contract::Timestamp;
+use latchkey_simulators::{
+    fault::{Act, Call},
+    graph::{Licence, PimPolicy},
+};
 
 use crate::harness::*;
 
 const STANDS: &str = "Latchkey: access of this ticket.";
 const ENDS: &str = "Latchkey: access ends now";
 const UNKNOWN: &str = "Latchkey: this is no command.";
+const EXTENDING: &str = "Latchkey: access is being extended.";
+const EXTENDED: &str = "Latchkey: access was extended.";
+const NOT_EXTENDED: &str = "Latchkey: access was not extended.";
+const NOTHING_EXTENDED: &str = "Latchkey: nothing was extended.";
+const SOON: &str = "Latchkey: access ends soon.";
 const ENDED: &str = "Latchkey: access has ended, proven off.";
 
 fn ours(desk: &dyn Desk, ticket: i64) -> Vec<String> {
@@ -106,5 +117,226 @@ async fn whoever_is_not_verified_and_whatever_is_not_plainly_said_is_not_heard()
         app.minutes(50).await;
         assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
     }
+    app.end().await;
+}
+
+/// F122: ten minutes before the end, in the ticket and to whoever asked, once, though the service was away meanwhile; not where
+/// the policy wants none, nor for what lasts no longer than that.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_is_told_before_it_comes() {
+    let mut app = TestApp::with_three_psas().await;
+    app.change_rules(|rules| {
+        let jane = rules.records.people.iter_mut().find(|person| person.id.as_str() == "jane").unwrap();
+        jane.mail = Some("jane@msp.example".parse().unwrap());
+        rules.rulebook.policies.iter_mut().for_each(|policy| policy.warn_minutes = 10);
+    })
+    .await;
+    let mails = async |app: &TestApp| {
+        let mails = app.store().mails(1000).await.unwrap();
+        mails.iter().filter(|mail| mail.words.write().subject.contains("ends soon")).count()
+    };
+    let desks = app.desks.clone();
+    for (n, desk) in desks.iter().enumerate() {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        app.minutes(49).await;
+        assert_eq!((count(desk, ticket, SOON), mails(&app).await), (0, n), "{at}");
+        app.down().await;
+        app.up().await;
+        app.minutes(1).await;
+        let told = ours(desk, ticket);
+        let soon = told.last().filter(|note| note.starts_with(SOON)).unwrap_or_else(|| panic!("{at}: {told:?}"));
+        let end = app.grants_at(desk, ticket).await[0].state.end().unwrap().rfc3339();
+        assert!(soon.contains(&end[11..19]) && soon.contains("/jit end"), "{at}: {soon}");
+        assert_eq!(mails(&app).await, n + 1, "{at}");
+        app.minutes(9).await;
+        assert_eq!((count(desk, ticket, SOON), mails(&app).await), (1, n + 1), "{at}: once");
+        app.minutes(2).await;
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
+    }
+    for (warn_minutes, told) in [(0, false), (60, false), (59, true)] {
+        app.change_rules(|rules| rules.rulebook.policies.iter_mut().for_each(|p| p.warn_minutes = warn_minutes)).await;
+        let ticket = app.active_at(&*desks[0]).await;
+        app.minutes(61).await;
+        assert_eq!(app.state_at(&*desks[0], ticket).await, "ended");
+        assert_eq!(count(&*desks[0], ticket, SOON), usize::from(told), "{warn_minutes}");
+    }
+    app.end().await;
+}
+
+async fn end_of(app: &TestApp, desk: &dyn Desk, ticket: i64) -> Timestamp {
+    app.grants_at(desk, ticket).await[0].state.end().expect("it lives")
+}
+
+/// When the tenant takes the first of the account's roles by its own clock, as the tenant tells.
+fn tenants_end(app: &TestApp) -> Timestamp {
+    let held = app.entra.sim.assignments(TENANT, &app.entra.object());
+    let ends =
+        held.iter().filter(|role| role["is_active"] == true).map(|role| role["end_ms"].as_i64().expect("an end"));
+    Timestamp::from_millis(ends.min().expect("a role is held"))
+}
+
+const fn minutes(n: u64) -> std::time::Duration {
+    std::time::Duration::from_secs(n * 60)
+}
+
+/// F121, F18, F7, F130: more time without a gap. The tenant's own end is later before ours is; the ticket is told of the new one,
+/// and warned of that one too; and at the old one nothing is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_technician_gets_more_time_by_a_note() {
+    let app = TestApp::with_three_psas().await;
+    app.entra.sim.set_licence(TENANT, Licence::P2);
+    app.change_rules(|rules| rules.rulebook.policies.iter_mut().for_each(|p| p.warn_minutes = 10)).await;
+    for (n, desk) in app.desks.iter().enumerate() {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        let (end, tenants) = (end_of(&app, desk, ticket).await, tenants_end(&app));
+        assert!(tenants > end, "{at}: ours comes first");
+        app.minutes(51).await;
+        assert_eq!(count(desk, ticket, SOON), 1, "{at}");
+        desk.writes(Who::Jane, Writes::Internal, ticket, "/jit extend 30m\n\nOne more mailbox.");
+        app.minutes(6).await;
+        let later = end_of(&app, desk, ticket).await;
+        assert_eq!(later, end + minutes(30), "{at}: {:?}", ours(desk, ticket));
+        assert!(tenants_end(&app) > later + minutes(9), "{at}: the tenant lets it");
+        assert_eq!((count(desk, ticket, EXTENDING), count(desk, ticket, EXTENDED)), (1, 1), "{at}");
+        let told = ours(desk, ticket).into_iter().find(|note| note.starts_with(EXTENDED)).unwrap_or_default();
+        assert!(told.contains(&later.rfc3339()[11..19]), "{at}: {told}");
+        assert_eq!((app.audited("grant.extending").await, app.audited("grant.extended").await), (n + 1, n + 1), "{at}");
+        app.minutes(12).await;
+        assert_eq!(app.state_at(desk, ticket).await, "active", "{at}: past the old end");
+        assert!(app.entra.is_enabled() && !app.entra.roles().is_empty(), "{at}");
+        assert_eq!((count(desk, ticket, SOON), count(desk, ticket, EXTENDED)), (1, 1), "{at}: each was told once");
+        app.minutes(12).await;
+        assert_eq!(count(desk, ticket, SOON), 2, "{at}: of the new end too");
+        app.minutes(11).await;
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
+        let state = serde_json::to_value(&app.grants_at(desk, ticket).await[0].state).unwrap();
+        assert_eq!(state["due"], serde_json::to_value(later).unwrap(), "{at}: at the new end");
+        assert!(!app.entra.is_enabled() && app.entra.roles().is_empty(), "{at}");
+        desk.writes(Who::Jane, Writes::Internal, ticket, "/jit extend 30m");
+        app.minutes(60).await;
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}: what is over stays over");
+    }
+    app.end().await;
+}
+
+/// F121, F18: decided like a request, by the rules that are in force; never for longer in all than they let it be; and never on
+/// the strength of a note that a program may have written in a technician's name. The end stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_time_that_the_rules_do_not_give_is_refused_and_the_end_stands() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        let end = end_of(&app, desk, ticket).await;
+        let mut refused = 0;
+        let asks = async |text: &str| {
+            desk.writes(Who::Jane, Writes::Internal, ticket, text);
+            app.minutes(6).await;
+            assert_eq!(end_of(&app, desk, ticket).await, end, "{at}: {text}");
+        };
+        let mut says = |why: &str| {
+            refused += 1;
+            let told: Vec<_> = ours(desk, ticket).into_iter().filter(|n| n.starts_with(NOTHING_EXTENDED)).collect();
+            assert_eq!(told.len(), refused, "{at}: {told:?}");
+            assert!(told.last().is_some_and(|note| note.contains(why)), "{at}: {told:?}");
+        };
+        asks("/jit extend 421m").await;
+        says("it can last until ");
+        let rules = app.store().rules().await.unwrap();
+        app.change_rules(|rules| {
+            rules.rulebook.policies.iter_mut().for_each(|policy| policy.technicians = Technicians::default());
+        })
+        .await;
+        asks("/jit extend 30m").await;
+        says("this access is not open to you");
+        let brake = "[[brake]]\nid = \"busy\"\nper = \"technician\"\ngrants = 1\nwithin = \"8h\"\n";
+        let brakes = Rulebook::parse(brake).unwrap().brakes;
+        app.change_rules(|now| {
+            now.rulebook = rules.rulebook.clone();
+            now.rulebook.brakes = brakes;
+        })
+        .await;
+        asks("/jit extend 30m").await;
+        says("approvers would have to let it pass");
+        app.change_rules(|now| now.rulebook = rules.rulebook.clone()).await;
+        desk.writes(Who::Program, Writes::AsJane, ticket, "/jit extend 30m");
+        desk.writes(Who::Program, Writes::Internal, ticket, "/jit extend 30m");
+        desk.writes(Who::Jane, Writes::Shown, ticket, "/jit extend 30m");
+        app.minutes(6).await;
+        assert_eq!(end_of(&app, desk, ticket).await, end, "{at}");
+        if at == "at" {
+            says("does not tell for certain who wrote this note");
+        }
+        assert_eq!(count(desk, ticket, NOTHING_EXTENDED), refused, "{at}: and nothing else was heard");
+        app.minutes(37).await;
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
+        assert_eq!(count(desk, ticket, EXTENDED), 0, "{at}");
+        app.minutes(8 * 60).await;
+    }
+    assert_eq!((app.audited("grant.not-extended").await, app.audited("grant.extended").await), (9, 0));
+    app.end().await;
+}
+
+/// F121, F126: until the tenant has taken the later end the old one stands: access ends by it while the tenant is away; what the
+/// tenant refuses comes to nothing, and is told; what it takes at last, after a death of the service too, is had.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_new_end_is_believed_when_the_tenant_has_it() {
+    let mut app = TestApp::with_three_psas().await;
+    app.entra.sim.set_licence(TENANT, Licence::P2);
+    let desks = app.desks.clone();
+    let desk = &*desks[0];
+    let gives = |call: &Call| call.op.starts_with("POST /roleManagement/directory/roleAssignment");
+    let extend = |ticket: i64, text: &str| desk.writes(Who::Jane, Writes::Internal, ticket, text);
+
+    let ticket = app.active_at(desk).await;
+    let end = end_of(&app, desk, ticket).await;
+    app.entra.fail(gives, Act::ResetBefore);
+    extend(ticket, "/jit extend 30m");
+    app.minutes(6).await;
+    assert_eq!((end_of(&app, desk, ticket).await, count(desk, ticket, EXTENDING)), (end, 1));
+    app.down().await;
+    app.entra.sim.faults().clear();
+    app.up().await;
+    app.minutes(6).await;
+    assert_eq!(end_of(&app, desk, ticket).await, end + minutes(30), "{:?}", ours(desk, ticket));
+
+    app.entra.fail(gives, Act::ResetBefore);
+    extend(ticket, "/jit extend 1h");
+    app.minutes(85).await;
+    assert_eq!(
+        app.state_at(desk, ticket).await,
+        "ending",
+        "the tenant is away for every role: {:?}",
+        ours(desk, ticket)
+    );
+    app.entra.sim.faults().clear();
+    app.minutes(10).await;
+    let state = serde_json::to_value(&app.grants_at(desk, ticket).await[0].state).unwrap();
+    assert_eq!(
+        (state["state"].clone(), state["due"].clone()),
+        ("ended".into(), serde_json::to_value(end + minutes(30)).unwrap())
+    );
+
+    let within = PimPolicy { is_expiration_required: true, maximum_duration: "PT2H".into(), ..PimPolicy::default() };
+    app.entra.sim.set_pim_policy(TENANT, HELPDESK_ROLE, within);
+    let ticket = app.active_at(desk).await;
+    let end = end_of(&app, desk, ticket).await;
+    extend(ticket, "/jit extend 2h");
+    app.minutes(6).await;
+    assert_eq!(end_of(&app, desk, ticket).await, end, "{:?}", ours(desk, ticket));
+    assert_eq!((count(desk, ticket, NOT_EXTENDED), app.state_at(desk, ticket).await), (1, "active"));
+    extend(ticket, "/jit extend 30m");
+    app.minutes(6).await;
+    assert_eq!(
+        end_of(&app, desk, ticket).await,
+        end + minutes(30),
+        "a shorter time is asked for anew: {:?}",
+        ours(desk, ticket)
+    );
+    assert!(tenants_end(&app) > end + minutes(39));
+    app.minutes(90).await;
+    assert_eq!(app.state_at(desk, ticket).await, "ended");
     app.end().await;
 }

@@ -135,6 +135,48 @@ async fn the_person_ends_their_access_by_the_page() {
     app.end().await;
 }
 
+/// F121: by the page, too, as often as the rules let it; nobody else does, and what is too long is refused with a sentence.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_person_gets_more_time_by_the_page() {
+    let app = TestApp::start_with(&[("max_length = \"8h\"", "max_length = \"2h\"")]).await;
+    let ticket = app.active().await;
+    let path = claim_path(&app, ticket);
+    let end = app.state(ticket).await.end().unwrap();
+    let mut mark = signed_in(&app, "mark", &app.mark).await;
+    let marks = mark.get("/").await.input("form_token").unwrap();
+    let extend = format!("{path}/extend");
+    assert_eq!(
+        mark.post(&extend, &[("form_token", &marks), ("length", "1h")]).await.status,
+        StatusCode::NOT_FOUND,
+        "somebody else's"
+    );
+    let mut jane = signed_in(&app, "jane", &app.jane).await;
+    let page = jane.get(&path).await;
+    assert!(page.text.contains("<option>1h</option>"), "{}", page.text);
+    let token = page.input("form_token").unwrap();
+    assert_eq!(jane.get(&extend).await.status, StatusCode::METHOD_NOT_ALLOWED, "never by a link");
+    assert_eq!(app.state(ticket).await.end().unwrap(), end);
+    let too_long = jane.post(&extend, &[("form_token", &token), ("length", "61m")]).await;
+    assert_eq!(too_long.status, StatusCode::CONFLICT);
+    assert!(
+        too_long.text.contains("Not extended: 61m more would be longer in all than policy helpdesk"),
+        "{}",
+        too_long.text
+    );
+    let page = jane.post(&extend, &[("form_token", &token), ("length", "1h")]).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    app.pass(Duration::from_secs(30)).await;
+    assert_eq!(app.state(ticket).await.end().unwrap(), end + Duration::from_secs(3600), "{:?}", app.psa.notes(ticket));
+    assert!(app.psa.told(ticket).contains(&"Latchkey: access was extended.".to_owned()));
+    let page = jane.get(&path).await;
+    assert!(!page.text.contains("/extend"), "there is no room for more");
+    app.minutes(65).await;
+    assert_eq!(app.state(ticket).await.name(), "active");
+    app.minutes(55).await;
+    assert_eq!(app.state(ticket).await.name(), "ended");
+    app.end().await;
+}
+
 /// F106, F107: a workflow of the PSA shows the internal note to the customer: taken back, and the password is dead.
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_the_psa_shows_to_the_customer_are_taken_back() {

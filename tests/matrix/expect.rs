@@ -62,6 +62,7 @@ impl Run<'_> {
             "impossible" => self.moved("granting", about),
             "delivered" => self.delivered(),
             "told" => self.told(about),
+            "warned" => self.warned(),
             "due" | "end-asked" => self.moved("active", about),
             "off-seen" => self.off_seen(),
             "off-proven" => self.moved("ending", about),
@@ -251,6 +252,7 @@ impl Run<'_> {
             "granted" => "note access granted",
             "ended" => "note access has ended",
             "failed" => "note access could not be given",
+            "endssoon" => "note access ends soon",
             "refused" => "note access was not granted",
             "held" | "waiting" => "note request is waiting",
             "tidy" => "note this access has ended",
@@ -267,6 +269,14 @@ impl Run<'_> {
     fn looked(&self) -> String {
         assert!(self.death.has_task("converge", if self.is_before() { "leased" } else { "pending" }));
         "looking again changed nothing".to_owned()
+    }
+
+    fn warned(&self) -> String {
+        assert_eq!(self.death.grant(), "active", "it goes on until its end");
+        let owed = self.death.notices.iter().filter(|(telling, _)| telling == "endssoon").count();
+        assert_eq!(owed, self.point.nth - usize::from(self.is_before()), "{:?}", self.death.notices);
+        assert_eq!(self.death.has_task("warn", "leased"), self.is_before(), "{:?}", self.death.tasks);
+        "the warning was owed with the commit, and given once".to_owned()
     }
 
     fn off_seen(&self) -> String {

@@ -50,8 +50,8 @@ impl Notes<'_> {
         self.change(note, &change, TAKEN_BACK).await.map(|_| ())
     }
 
-    /// Where a program acts as somebody, the note names that somebody as its creator: nothing is given on its word. What the
-    /// vendor writes by itself, of mails and of its portal too, has a type of its own.
+    /// Where a program acts as somebody, the note names that somebody as its creator, and the program beside it: nothing is
+    /// given on its word. What the vendor writes by itself, of mails and of its portal too, has a type of its own.
     pub(crate) async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError> {
         let me = self.tenant.resources.me(&self.tenant.api, urgency).await?;
         let mut said = Vec::new();
@@ -67,7 +67,8 @@ impl Notes<'_> {
             }
             let by = MemberId::parse(by.to_string()).map_err(|e| CallError::malformed(LIST, e))?;
             let place = place(id, note.ticket_id, note.id, 0)?;
-            said.push(Said { note: place.note, by, at, line: line.to_owned() });
+            let is_certain = note.impersonator_creator_resource_id.is_none();
+            said.push(Said { note: place.note, by, is_certain, at, line: line.to_owned() });
         }
         said.sort_by_key(|said| (said.at, said.note.as_str().len(), said.note.clone()));
         Ok(said)

@@ -81,7 +81,7 @@ impl<'c> Notes<'c> {
             }
             let note = place(id, note.ticket_id, note.id, 0)?;
             if note.ticket == *id {
-                said.push(Said { note: note.note, by: member.id, at, line: line.to_owned() });
+                said.push(Said { note: note.note, by: member.id, is_certain: true, at, line: line.to_owned() });
             }
         }
         said.sort_by_key(|said| number(said.note.as_str()));

@@ -84,8 +84,8 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     ///
     /// Only of notes that no customer sees and no e-mail brought, that hang on this very ticket, and that somebody wrote who
     /// is not us: never judged by an author that any caller of the API may name for himself. Where the PSA lets a trusted
-    /// caller act as a member it may have been that caller: nothing is given on the strength of a note. In doubt it is left
-    /// out.
+    /// caller act as a member it may have been that caller: then it is not [`Said::is_certain`], and nothing is given on its
+    /// strength. In doubt it is left out.
     async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError>;
 
     /// Sets a status by id. `Ok(false)` when the status does not belong to the ticket's board now, the ticket is
@@ -326,6 +326,9 @@ pub struct Said {
     pub note: NoteId,
     /// Who wrote it.
     pub by: MemberId,
+    /// The PSA answers for it that they did so themselves: no program that may act as somebody wrote it. Only then may
+    /// anything be given on its strength.
+    pub is_certain: bool,
     /// When, by the PSA's clock.
     pub at: Timestamp,
     /// Its first line. Free text of a member.

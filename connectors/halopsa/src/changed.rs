@@ -40,9 +40,8 @@ pub(crate) async fn since(
     }
     let known = tables.known(api, Urgency::Ordinary, |_| true).await?;
     // One whose team cannot be told is looked at rather than lost.
-    let is_here = |row: &&wire::Ticket| {
-        known.team(row.team_id, row.team.as_deref()).is_none_or(|team| teams.contains(&team))
-    };
+    let is_here =
+        |row: &&wire::Ticket| known.team(row.team_id, row.team.as_deref()).is_none_or(|team| teams.contains(&team));
     let saved = |row: &wire::Ticket| Some((TicketId::parse(row.id.to_string()).ok()?, saved_at(row)?));
     let mut found = BTreeMap::new();
     for (id, at) in saved::dated(LIST, rows.iter().filter(is_here), saved)? {

@@ -211,3 +211,46 @@ proptest! {
         prop_assert!(state.is_final());
     }
 }
+
+/// F122: so long before the end as the policy says, where access lasts longer than that; once for each end, and not where the
+/// ticket was told already that it ends sooner.
+#[test]
+fn an_end_is_warned_of_once_and_where_there_is_time_for_it() {
+    let lasting = |minutes: u64| State::Active {
+        secret: secret("s1"),
+        since: START,
+        until: after(minutes * 60),
+        latest_end: after(minutes * 60 + 900),
+    };
+    let warned_at = |state: State, warn_minutes: u32, change: &dyn Fn(&mut Grant)| {
+        let mut grant = grant("g1", &[1], state);
+        grant.policy.warn_minutes = warn_minutes;
+        change(&mut grant);
+        grant.warn_at()
+    };
+    let as_it_is = |_: &mut Grant| {};
+    for (minutes, warn_minutes, at) in [
+        (60, 10, Some(after(50 * 60))),
+        (60, 59, Some(after(60))),
+        (60, 60, None),
+        (60, 61, None),
+        (10, 10, None),
+        (11, 10, Some(after(60))),
+        (60, 0, None),
+    ] {
+        assert_eq!(warned_at(lasting(minutes), warn_minutes, &as_it_is), at, "{warn_minutes} of {minutes}");
+    }
+    for state in states().into_iter().filter(|state| state.name() != "active") {
+        assert_eq!(warned_at(state.clone(), 10, &as_it_is), None, "{state:?}");
+    }
+    let of = |end: u64| move |grant: &mut Grant| grant.warned_of = Some(after(end));
+    assert_eq!(warned_at(lasting(60), 10, &of(3600)), None, "it was");
+    assert_eq!(warned_at(lasting(60), 10, &of(1800)), Some(after(3000)), "of another end");
+    let left = |ends_at: u64| {
+        move |grant: &mut Grant| {
+            grant.leaving = Some(Leaving { how: Departure::Closed, since: START, ends_at: after(ends_at) });
+        }
+    };
+    assert_eq!(warned_at(lasting(60), 10, &left(3300)), None);
+    assert_eq!(warned_at(lasting(60), 10, &left(3601)), Some(after(3000)));
+}

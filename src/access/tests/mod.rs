@@ -2,6 +2,7 @@
 
 mod decisions;
 mod earlier;
+mod extensions;
 mod life;
 mod proofs;
 mod replays;

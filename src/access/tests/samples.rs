@@ -43,6 +43,7 @@ pub(crate) fn policy(roles: &[u8]) -> Policy {
         customers: Where::default(),
         reason: Reason::default(),
         user_name: NameTemplate::default(),
+        warn_minutes: Policy::USUAL_WARNING,
     }
 }
 
@@ -68,6 +69,8 @@ pub(crate) fn grant(id: &str, roles: &[u8], state: State) -> Grant {
         length: hour(),
         stood: None,
         leaving: None,
+        extending: None,
+        warned_of: None,
         state,
     }
 }

@@ -13,8 +13,8 @@ use super::{
     when,
 };
 use crate::{
-    access::{Grant, Proof, State},
-    http::EndError,
+    access::{Grant, Length, Proof, State},
+    http::{EndError, ExtendError},
     people::CodeError,
 };
 
@@ -29,6 +29,13 @@ pub(super) struct RevealForm {
 #[serde(deny_unknown_fields)]
 pub(super) struct EndForm {
     form_token: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExtendForm {
+    form_token: String,
+    length: String,
 }
 
 #[derive(Template)]
@@ -47,6 +54,8 @@ struct ClaimPage {
     ended: Option<Ended>,
     can_reveal: bool,
     can_end: bool,
+    /// By how much it may be asked to last longer.
+    longer: Vec<String>,
     refreshes: bool,
 }
 
@@ -120,6 +129,25 @@ pub(super) async fn end(
     Ok(go(&format!("/claim/{}", grant.id)))
 }
 
+pub(super) async fn extend(
+    request: HttpRequest,
+    id: web::Path<String>,
+    form: web::Form<ExtendForm>,
+    web: web::Data<Web>,
+) -> Result<HttpResponse, Refusal> {
+    let visitor = Visitor::posting(&request, &web, &form.form_token).await?;
+    let grant = own_grant(&web, &id, &visitor).await?;
+    let length = Length::parse(&form.length).map_err(|_| Refusal::Form)?;
+    let message = match web.ending.extend(&grant.id, visitor.person(), length).await {
+        Ok(()) => return Ok(go(&format!("/claim/{}", grant.id))),
+        Err(ExtendError::Refused(why)) => format!("Not extended: {}.", say(&why)),
+        Err(ExtendError::Unanswered) => "Not extended: the ticket's PSA does not answer now. Try again.".to_owned(),
+        Err(ExtendError::Store(error)) => return Err(error.into()),
+    };
+    let shown = ClaimPage { message: Some(message), ..claim_page(&web, &visitor, &grant) };
+    Ok(page(StatusCode::CONFLICT, &shown))
+}
+
 /// Somebody else's grant is answered like one that does not exist, whoever asks.
 async fn own_grant(web: &Web, id: &str, visitor: &Visitor) -> Result<Grant, Refusal> {
     let id = GrantId::parse(id).map_err(|_| Refusal::NotFound)?;
@@ -139,7 +167,13 @@ fn claim_page(web: &Web, visitor: &Visitor, grant: &Grant) -> ClaimPage {
         visitor: visitor.frame(),
         form_token: visitor.session.form_token.clone(),
         grant: GrantLine::of(grant, &live.rules.records, now),
-        sentence: sentence(&grant.state),
+        sentence: match &grant.extending {
+            Some(more) => format!(
+                "You have this access. It is being extended until {}; until that is done, the end stands.",
+                more.until.for_people()
+            ),
+            None => sentence(&grant.state),
+        },
         ticket_link: web_link(&grant.ticket_link),
         reason: one_line(&grant.reason, 300),
         asked_at: grant.asked_at.for_people(),
@@ -152,8 +186,20 @@ fn claim_page(web: &Web, visitor: &Visitor, grant: &Grant) -> ClaimPage {
         },
         can_reveal: is_ready && end.is_some_and(|end| now < end),
         can_end: grant.state.is_living(),
-        refreshes: is_moving(&grant.state, now),
+        longer: longer(grant, now),
+        refreshes: is_moving(&grant.state, now) || grant.extending.is_some(),
     }
+}
+
+/// What the policy lets be asked for and still leaves room for. Whether it may be had is decided when it is asked for.
+fn longer(grant: &Grant, now: Timestamp) -> Vec<String> {
+    let State::Active { since, until, .. } = &grant.state else { return Vec::new() };
+    if grant.extending.is_some() || grant.leaving.is_some() || *until <= now {
+        return Vec::new();
+    }
+    let most = *since + grant.policy.max_length.duration();
+    let fits = |length: &&Length| *until + length.duration() <= most;
+    grant.policy.lengths.iter().filter(fits).map(Length::to_string).collect()
 }
 
 /// States that pass soon are looked at again by the page itself: where there is nothing to type, and not for ever, since

@@ -73,6 +73,7 @@ async fn nobody_but_the_requester_learns_that_the_grant_exists() {
     assert_eq!(theirs, browser.get("/claim/not%20an%20id").await.1);
     let (status, page) = browser.post("/claim/g1/reveal", &[("code", &site.fresh_code("msmith"))]).await;
     assert_eq!((status, page), (404, theirs.clone()));
+    assert_eq!(browser.post("/claim/g1/extend", &[("length", "1h")]).await, (404, theirs.clone()));
     assert_eq!(browser.post("/claim/g1/end", &[]).await, (404, theirs));
     assert!(site.ends.0.lock().unwrap().is_empty());
     assert!(site.audit_codes().await.is_empty());
@@ -86,9 +87,13 @@ async fn without_a_session_a_form_token_or_our_origin_nothing_is_revealed_or_end
     site.active("g1", "jdoe").await;
     let browser = site.sign_in("jdoe").await;
     let code = site.fresh_code("jdoe");
-    for path in ["/claim/g1/reveal", "/claim/g1/end"] {
-        let fields = [("form_token", browser.form_token.as_str()), ("code", code.as_str())];
-        let fields = if path.ends_with("end") { &fields[..1] } else { &fields[..] };
+    let own = |name, value| vec![("form_token", browser.form_token.as_str()), (name, value)];
+    for (path, fields) in [
+        ("/claim/g1/reveal", own("code", code.as_str())),
+        ("/claim/g1/extend", own("length", "1h")),
+        ("/claim/g1/end", own("", "")[..1].to_vec()),
+    ] {
+        let fields = &fields[..];
         assert_eq!(site.form(path, fields).send().await.unwrap().status(), 303, "no session");
         let foreign = site.request(Method::POST, path).header("cookie", &browser.cookie).form(fields);
         assert_eq!(foreign.send().await.unwrap().status(), 403, "no origin");
@@ -227,4 +232,19 @@ async fn a_block_that_falls_while_revealing_wins() {
     assert!(page.contains("Nothing is shown: jdoe is blocked."), "{page}");
     assert!(site.audit_codes().await.iter().all(|code| code != "secret.revealed"));
     assert_eq!(browser.get("/claim/g1").await.0, 303, "and is signed out");
+}
+
+/// F121: what the rules say to more time is shown as text; what is no length is not asked for.
+#[tokio::test]
+async fn why_there_is_no_more_time_is_told_on_the_page() {
+    let mut site = Site::start().await;
+    site.enroll("jdoe").await;
+    site.active("g1", "jdoe").await;
+    let browser = site.sign_in("jdoe").await;
+    let (status, page) = browser.post("/claim/g1/extend", &[("length", "1h")]).await;
+    assert_eq!(status, 409, "{page}");
+    assert!(page.contains("Not extended: 1h is ") && !page.contains("<b>too"), "{page}");
+    for length in ["for ever", "", "31d", "-1h"] {
+        assert_eq!(browser.post("/claim/g1/extend", &[("length", length)]).await.0, 400, "{length:?}");
+    }
 }

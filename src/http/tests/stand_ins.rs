@@ -24,6 +24,7 @@ use latchkey_contract::{
 
 use super::*;
 use crate::{
+    access::Length,
     registry::{Assemble, Connector, HookSecret},
     store::StoreError,
 };
@@ -69,6 +70,9 @@ impl Ending for Ends {
     async fn end(&self, grant: &GrantId, by: &PersonId) -> Result<(), EndError> {
         self.0.lock().unwrap().push((grant.clone(), by.clone()));
         Ok(())
+    }
+    async fn extend(&self, _: &GrantId, _: &PersonId, length: Length) -> Result<(), ExtendError> {
+        Err(ExtendError::Refused(format!("{length} is <b>too</b> long")))
     }
 }
 

@@ -75,6 +75,7 @@ impl Words {
                     .time("Since", *since)
             }
             Self::AccessActive { about, account, until, page } => access_active((about, account), *until, page),
+            Self::AccessEndsSoon { about, account, until, page } => access_ends_soon((about, account), *until, page),
             Self::AccessEnded { about, account, why, seen_off } => access_ended((about, account), why, *seen_off),
             Self::AuditHead { entries, head, at, given_up } => audit_head(*entries, head, *at, *given_up),
             Self::Test { by, at } => Letter::new(Tone::Calm, "Mail works", "test mail")
@@ -178,6 +179,22 @@ fn access_active((about, account): (&About, &str), until: Timestamp, page: &str)
         .says("This mail holds no password. If you are done sooner, end the access on its page.")
         .fact("User name", account)
         .time("Until", until)
+        .action("Open the page of this access", page)
+        .because("you asked for this access.");
+    facts_of(about, letter)
+}
+
+fn access_ends_soon((about, account): (&About, &str), until: Timestamp, page: &str) -> Letter {
+    let ticket = &about.ticket.ticket;
+    let letter = Letter::new(Tone::Care, "Your access ends soon", &format!("your access ends soon, ticket {ticket}"))
+        .says(&format!("Your access at {} ends at {}, by itself.", about.customer.name, until.for_people()))
+        .says(
+            "Bring what you are doing to a place where it can stop. If you are done sooner, end the access on its page; \
+             if you need longer, ask for that there. Or by an internal note in the ticket whose first line is /jit end, or \
+             /jit extend 30m.",
+        )
+        .fact("User name", account)
+        .time("Ends", until)
         .action("Open the page of this access", page)
         .because("you asked for this access.");
     facts_of(about, letter)

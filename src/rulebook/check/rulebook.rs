@@ -100,6 +100,10 @@ fn lengths(found: &mut Found, policy: &Policy) {
     for length in policy.lengths.iter().filter(|l| **l > policy.max_length) {
         found.say(at("lengths"), format!("{length} is above the policy's max_length of {}", policy.max_length));
     }
+    if policy.warn_minutes > Policy::EARLIEST_WARNING {
+        let what = format!("a warning comes at most {} minutes before the end; 10 is usual", Policy::EARLIEST_WARNING);
+        found.say(at("warn_minutes"), what);
+    }
     if !policy.lengths.contains(&policy.default_length) {
         let default = policy.default_length;
         found.say(at("default_length"), format!("{default} is not among the policy's lengths; name one of them"));

@@ -54,6 +54,7 @@ fn every_fault_is_named_with_its_path() {
             "policy.helpdesk.entitlements",
         ),
         (("role:729827e3-9c14-49f7-bb1b-9608f156bbb8", "Helpdesk Administrator"), "role:ID"),
+        (("max_length = \"8h\"", "max_length = \"8h\"\nwarn_minutes = 1441"), "policy.helpdesk.warn_minutes"),
         (("policy = \"helpdesk\"", "policy = \"gone\""), "mapping.helpdesk.policy: there is no policy gone"),
         (("boards = [\"63\"]", "boards = []"), "mapping.helpdesk.boards"),
         (("source = \"entra\"", "source = \"local\""), "expected `entra`"),

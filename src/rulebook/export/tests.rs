@@ -117,6 +117,7 @@ fn policy() -> BoxedStrategy<Policy> {
         prop_oneof![Just(Delivery::ClaimLink), Just(Delivery::Ticket)],
         any::<bool>(),
         prop_oneof![Just("jit-{person}"), Just("{customer}.{person}_{grant}")],
+        any::<u32>(),
     );
     (who, what, how)
         .prop_map(|((id, name, description, technicians, customers), what, how)| Policy {
@@ -135,6 +136,7 @@ fn policy() -> BoxedStrategy<Policy> {
             delivery: how.1,
             ticket_readers_may_use_it: how.2,
             user_name: NameTemplate::parse(how.3).unwrap(),
+            warn_minutes: how.4,
         })
         .boxed()
 }

@@ -73,6 +73,7 @@ pub(crate) fn grant(id: &str, account: &str, number: &str, state: State) -> Gran
             customers: Where::default(),
             reason: Reason::default(),
             user_name: NameTemplate::default(),
+            warn_minutes: Policy::USUAL_WARNING,
         },
         reason: "mailbox migration".into(),
         asked_at: START,
@@ -81,6 +82,8 @@ pub(crate) fn grant(id: &str, account: &str, number: &str, state: State) -> Gran
         length: Length::FOUR_HOURS,
         stood: None,
         leaving: None,
+        extending: None,
+        warned_of: None,
         state,
     }
 }

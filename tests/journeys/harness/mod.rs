@@ -456,8 +456,10 @@ max_length = "8h"
 "#
         )
     };
-    let link =
-        format!("entitlements = [\"role:{HELPDESK_ROLE}\", \"group:{}\"]\ndelivery = \"claim-link\"", entra.group);
+    let link = format!(
+        "entitlements = [\"role:{HELPDESK_ROLE}\", \"group:{}\"]\ndelivery = \"claim-link\"\nwarn_minutes = 0",
+        entra.group
+    );
     let ticket =
         format!("entitlements = [\"role:{EXCHANGE_ROLE}\"]\ndelivery = \"ticket\"\nticket_readers_may_use_it = true");
     let everybody =

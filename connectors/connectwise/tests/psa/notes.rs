@@ -274,6 +274,9 @@ async fn a_note_whose_author_cannot_be_told_hides_no_other() {
     let body = json!([{"id": 176, "identifier": "jdoe"}, {"id": 9176, "identifier": "JDoe"}]);
     w.sim.faults().add(Fault::on("GET /system/members", Act::Answer { status: 200, retry_after: None, body }).once());
     let said = w.cw.commands(&id, Urgency::Removal).await.unwrap();
-    assert_eq!(said.iter().map(|said| (said.by.as_str(), said.line.as_str())).collect::<Vec<_>>(), [("177", "/jit end")]);
+    assert_eq!(
+        said.iter().map(|said| (said.by.as_str(), said.line.as_str())).collect::<Vec<_>>(),
+        [("177", "/jit end")]
+    );
     assert_eq!(w.cw.commands(&id, Urgency::Removal).await.unwrap().len(), 2);
 }

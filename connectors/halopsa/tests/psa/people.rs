@@ -185,6 +185,7 @@ async fn agents_are_found_by_mail_address_or_number_and_one_is_nobody() {
     assert_eq!(w.halo.member(DANA_MAIL).await.unwrap().unwrap().id.as_str(), "17", "a disabled double is nobody");
     let gone = w.halo.inactive_members(&[id(DANA), id(MAX), id(999), id(1)]).await.unwrap();
     assert_eq!(gone, [id(MAX), id(999), id(1)]);
-    let (ids, member) = (w.halo.catalogue().await.unwrap().members, w.halo.member_by_id(&id(MAX), Urgency::Ordinary).await.unwrap());
+    let (ids, member) =
+        (w.halo.catalogue().await.unwrap().members, w.halo.member_by_id(&id(MAX), Urgency::Ordinary).await.unwrap());
     assert!(!member.unwrap().is_active && ids.len() == 3);
 }

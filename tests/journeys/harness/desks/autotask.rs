@@ -9,7 +9,9 @@ use latchkey_simulators::{
 };
 use serde_json::{Value, json};
 
-use super::{Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, without_marker};
+use super::{
+    Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, without_marker,
+};
 use crate::harness::TestApp;
 
 const KEY: &str = "a-webhook-key-of-32-characters-00";
