@@ -22,6 +22,42 @@ pub struct Sighting {
     pub covers: Option<Timestamp>,
 }
 
+/// What is to be remembered. Looks and our own status changes run side by side, so each says what it goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sighted {
+    /// A look, judged by what was remembered when it began. Where that has changed since, it has to look again.
+    Looked {
+        /// What was remembered then.
+        before: Option<Sighting>,
+        /// What is to be remembered now.
+        now: Sighting,
+    },
+    /// Our own status has taken the ticket out of the trigger: armed, and what was consumed meanwhile stays so.
+    Left(Sighting),
+}
+
+impl Sighted {
+    /// What is remembered from now on where `stored` is; `None` where the look went by something else.
+    #[must_use]
+    pub fn over(&self, stored: Option<&Sighting>) -> Option<Sighting> {
+        match self {
+            Self::Looked { before, now } => (before.as_ref() == stored).then(|| now.clone()),
+            Self::Left(seen) => {
+                let consumed = stored.map_or_else(|| seen.consumed.clone(), |stored| stored.consumed.clone());
+                Some(Sighting { consumed, ..seen.clone() })
+            }
+        }
+    }
+
+    /// The sighting as it is to be.
+    #[must_use]
+    pub const fn sighting(&self) -> &Sighting {
+        match self {
+            Self::Looked { now, .. } | Self::Left(now) => now,
+        }
+    }
+}
+
 /// What a look at a ticket means for one mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
@@ -126,6 +162,25 @@ mod tests {
             seen_at: WATCHED,
             covers: None,
         }
+    }
+
+    #[test]
+    fn a_look_that_went_by_something_else_does_not_count_and_what_was_left_is_armed() {
+        let (consumed, armed) = (sighting(false, Some("jdoe@1")), sighting(true, Some("jdoe@1")));
+        let look = |before: &Sighting| Sighted::Looked { before: Some(before.clone()), now: consumed.clone() };
+        assert_eq!(look(&consumed).over(Some(&consumed)), Some(consumed.clone()));
+        assert_eq!(look(&consumed).over(Some(&armed)), None, "armed meanwhile by our own status");
+        assert_eq!(look(&consumed).over(None), None);
+        let first = Sighted::Looked { before: None, now: consumed.clone() };
+        assert_eq!((first.over(None), first.over(Some(&armed))), (Some(consumed.clone()), None));
+        let newer = sighting(false, Some("jdoe@2"));
+        let left = Sighted::Left(armed.clone());
+        assert_eq!(
+            left.over(Some(&newer)),
+            Some(sighting(true, Some("jdoe@2"))),
+            "what was consumed meanwhile asks once"
+        );
+        assert_eq!(left.over(None), Some(armed));
     }
 
     fn sight<'a>(before: Option<&'a Sighting>, change: Option<&'a Change>) -> Sight<'a> {

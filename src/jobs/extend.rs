@@ -150,7 +150,7 @@ impl Jobs {
         let ids: Vec<MemberId> = here.flat_map(|members| members.ids.iter().cloned()).collect();
         let mut found: Option<Member> = None;
         for id in &ids {
-            let member = psa.member_by_id(id).await?;
+            let member = psa.member_by_id(id, Urgency::Ordinary).await?;
             let is_better = found.as_ref().is_none_or(|found| !(found.is_active && found.is_human));
             found = if is_better { member.or(found) } else { found };
         }

@@ -20,7 +20,7 @@ use crate::{
         Decision, Holds, Refusal, Request,
         decide::{Living, decide},
         grant::Telling,
-        trigger::{Look, Sight, Sighting, look},
+        trigger::{Look, Sight, Sighted, Sighting, look},
     },
     audit::{AuditEntry, By, Code},
     clock_guard::Doubt,
@@ -162,7 +162,10 @@ impl Jobs {
         }
         if is_about_another {
             // The save that asks has not been judged: a poll may have to come back to it.
-            transition.sightings.iter_mut().for_each(|sighting| sighting.covers = None);
+            for sighted in &mut transition.sightings {
+                let (Sighted::Looked { now, .. } | Sighted::Left(now)) = sighted;
+                now.covers = None;
+            }
         }
         if matches!(reading.hint, Hint::Poll) && matches!(outcome, "granted" | "refused" | "waiting") {
             self.lost_delivery(&mut transition, &reading.at).await?;
@@ -198,13 +201,16 @@ impl Jobs {
             is_of_another_save: is_of_another_save(mapping, reading, signed.as_deref()),
             watched_since: mapping.watched_since.unwrap_or(now),
         });
-        let sighting = |is_armed, consumed: Option<String>| Sighting {
-            ticket: reading.at.clone(),
-            mapping: mapping.id.clone(),
-            is_armed,
-            consumed: consumed.or_else(|| before.as_ref().and_then(|s| s.consumed.clone())),
-            seen_at: now,
-            covers: reading.covers(),
+        let sighting = |is_armed, consumed: Option<String>| Sighted::Looked {
+            now: Sighting {
+                ticket: reading.at.clone(),
+                mapping: mapping.id.clone(),
+                is_armed,
+                consumed: consumed.or_else(|| before.as_ref().and_then(|s| s.consumed.clone())),
+                seen_at: now,
+                covers: reading.covers(),
+            },
+            before: before.clone(),
         };
         let (asker, asked_at, change) = match seen {
             Look::Armed => {

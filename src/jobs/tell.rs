@@ -22,7 +22,7 @@ use crate::{
         Cause, Event, Grant, Holds, State,
         follow::{Closing, is_closed},
         grant::Telling,
-        trigger::Sighting,
+        trigger::{Sighted, Sighting},
     },
     audit::{AuditEntry, By, Code},
     jobs::queue::{LeaseHandle, Ran},
@@ -335,15 +335,14 @@ impl Jobs {
             }
         };
         if is_set {
-            let before = self.store.sighting(&one.notice.ticket, &mapping.id).await?;
-            transition.sightings.push(Sighting {
+            transition.sightings.push(Sighted::Left(Sighting {
                 ticket: one.notice.ticket.clone(),
                 mapping: mapping.id.clone(),
                 is_armed: true,
-                consumed: before.and_then(|s| s.consumed),
+                consumed: None,
                 seen_at: transition.now,
                 covers: None,
-            });
+            }));
         }
         Ok(is_set)
     }

@@ -4,7 +4,7 @@ use latchkey_contract::{GrantId, MappingId, NoteId, SecretId, TicketRef, Timesta
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{Account, Grant, State, follow::Closing, grant::Telling, trigger::Sighting},
+    access::{Account, Grant, State, follow::Closing, grant::Telling, trigger::Sighted},
     audit::AuditEntry,
     jobs::task::{Lease, NewTask},
     store::{Alert, OwedMail, Scope, Watched},
@@ -33,8 +33,8 @@ pub struct Transition {
     pub seal: Vec<SealedRow>,
     /// Sealed secrets whose data key is destroyed.
     pub destroy: Vec<SecretId>,
-    /// Sightings to set.
-    pub sightings: Vec<Sighting>,
+    /// Sightings to set. One that went by another than is stored is [`StoreError::Conflict`](super::StoreError::Conflict).
+    pub sightings: Vec<Sighted>,
     /// Notices to add or replace, by id.
     pub notices: Vec<Notice>,
     /// What happened and may have to be told by mail. Each gets its task.

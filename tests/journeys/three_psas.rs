@@ -186,7 +186,8 @@ async fn two_of_each_kind_work_side_by_side_though_their_numbers_are_the_same() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_or_a_queue_asks_in_the_name_of_whoever_set_it() {
     let app = TestApp::with_three_psas().await;
-    for (desk, mapping) in app.desks.iter().zip(MAPPINGS) {
+    for desk in &app.desks {
+        let mapping = desk.mapping();
         for way in desk.other_ways() {
             let (desk, at) = (&**desk, format!("{}, {way:?}", desk.connection()));
             app.change_rules(|rules| {

@@ -40,7 +40,9 @@ pub(super) fn commit(db: &mut Db, t: &Transition, is_broken: bool) -> Result<(),
         people::seal(db, sealed)?;
     }
     for sighting in &t.sightings {
-        db.put(|t| &mut t.sightings, (sighting.ticket.to_string(), sighting.mapping.clone()), sighting.clone());
+        let at = (sighting.sighting().ticket.to_string(), sighting.sighting().mapping.clone());
+        let next = sighting.over(db.rows.sightings.get(&at)).ok_or(StoreError::Conflict)?;
+        db.put(|t| &mut t.sightings, at, next);
     }
     for notice in &t.notices {
         put_notice(db, notice);

@@ -10,7 +10,10 @@ use super::{
     write::{Class, Room, Write},
 };
 use crate::{
-    access::{Account, Grant, risk, trigger::Sighting},
+    access::{
+        Account, Grant, risk,
+        trigger::{Sighted, Sighting},
+    },
     jobs::task::{NewTask, Priority, Work},
     store::{Alert, MailState, Notice, OwedMail, Transition, row},
 };
@@ -182,18 +185,36 @@ pub(super) const fn mode_name(mode: Mode) -> &'static str {
     }
 }
 
-async fn put_sighting(conn: &mut Conn, sighting: &Sighting) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO sightings (ticket, mapping, doc) VALUES ($1, $2, $3)
-         ON CONFLICT (ticket, mapping) DO UPDATE SET doc = excluded.doc",
-    )
-    .bind(sighting.ticket.to_string())
-    .bind(sighting.mapping.as_str())
-    .bind(row::encode(sighting)?)
-    .execute(conn)
-    .await
-    .map_err(engine)?;
-    Ok(())
+/// How often a sighting is read again that another writer set between our reading and our writing.
+const READ_AGAIN: usize = 3;
+
+async fn put_sighting(conn: &mut Conn, sighted: &Sighted) -> Result<(), StoreError> {
+    let (ticket, mapping) = (sighted.sighting().ticket.to_string(), sighted.sighting().mapping.as_str());
+    for _ in 0..READ_AGAIN {
+        let doc: Option<String> = sqlx::query_scalar("SELECT doc FROM sightings WHERE ticket = $1 AND mapping = $2")
+            .bind(&ticket)
+            .bind(mapping)
+            .fetch_optional(&mut *conn)
+            .await
+            .map_err(engine)?;
+        let stored: Option<Sighting> = doc.as_deref().map(|doc| row::decode("sightings", &ticket, doc)).transpose()?;
+        let next = sighted.over(stored.as_ref()).ok_or(StoreError::Conflict)?;
+        let put = sqlx::query(
+            "INSERT INTO sightings (ticket, mapping, doc) VALUES ($1, $2, $3)
+             ON CONFLICT (ticket, mapping) DO UPDATE SET doc = excluded.doc WHERE sightings.doc = $4",
+        )
+        .bind(&ticket)
+        .bind(mapping)
+        .bind(row::encode(&next)?)
+        .bind(doc.unwrap_or_default())
+        .execute(&mut *conn)
+        .await
+        .map_err(engine)?;
+        if put.rows_affected() == 1 {
+            return Ok(());
+        }
+    }
+    Err(StoreError::Conflict)
 }
 
 async fn put_notice(conn: &mut Conn, notice: &Notice) -> Result<(), StoreError> {

@@ -4,7 +4,11 @@ use latchkey_contract::{Timestamp, directory::Mode};
 
 use super::sample::*;
 use crate::{
-    access::{Grant, State, grant::Waiting, trigger::Sighting},
+    access::{
+        Grant, State,
+        grant::Waiting,
+        trigger::{Sighted, Sighting},
+    },
     audit::{By, Code},
     jobs::task::Priority,
     random::ulid_floor,
@@ -347,10 +351,21 @@ pub(crate) async fn sightings_and_notices_are_replaced(store: &dyn Store) {
         seen_at: START,
         covers: None,
     };
-    store.commit(Transition { sightings: vec![seen.clone()], ..transition() }).await.unwrap();
-    seen.is_armed = false;
-    store.commit(Transition { sightings: vec![seen.clone()], ..transition() }).await.unwrap();
+    let looked = |before: Option<&Sighting>, now: &Sighting| {
+        let sighted = Sighted::Looked { before: before.cloned(), now: now.clone() };
+        Transition { sightings: vec![sighted], ..transition() }
+    };
+    store.commit(looked(None, &seen)).await.unwrap();
+    let armed = seen.clone();
+    (seen.is_armed, seen.consumed) = (false, Some("jdoe@1".to_owned()));
+    assert!(matches!(store.commit(looked(None, &seen)).await, Err(StoreError::Conflict)), "it went by none");
+    store.commit(looked(Some(&armed), &seen)).await.unwrap();
     assert_eq!(store.sighting(&ticket("4711"), &mapping).await.unwrap().unwrap(), seen);
+    store.commit(Transition { sightings: vec![Sighted::Left(armed)], ..transition() }).await.unwrap();
+    let standing = store.commit(looked(Some(&seen), &seen)).await;
+    assert!(matches!(standing, Err(StoreError::Conflict)), "it went by what was before our own status");
+    let left = Sighting { is_armed: true, ..seen };
+    assert_eq!(store.sighting(&ticket("4711"), &mapping).await.unwrap().unwrap(), left);
 
     let open = notice("n1", "4711", "g1", NoticeState::Open);
     store.commit(Transition { notices: vec![open.clone()], ..transition() }).await.unwrap();

@@ -4,7 +4,7 @@ use latchkey_contract::{Timestamp, ticket::TicketChanged};
 
 use super::{one, people::enrolled, sample::*};
 use crate::{
-    access::trigger::Sighting,
+    access::trigger::{Sighted, Sighting},
     audit::{By, Code},
     jobs::task::{Priority, Work},
     rulebook::{Hold, HoldCause, HoldOn, Records, Rulebook, Rules},
@@ -60,13 +60,16 @@ pub(crate) async fn trouble_begins_once_and_ends_once(store: &dyn Store) {
 
 /// F10: what was seen since, or will be, is not looked at again; what runs may have read too early.
 pub(crate) async fn a_save_that_nobody_saw_is_found(store: &dyn Store) {
-    let sighting = |number: &str, covers| Sighting {
-        ticket: ticket(number),
-        mapping: "helpdesk".parse().unwrap(),
-        is_armed: true,
-        consumed: None,
-        seen_at: START,
-        covers,
+    let sighting = |number: &str, covers| Sighted::Looked {
+        before: None,
+        now: Sighting {
+            ticket: ticket(number),
+            mapping: "helpdesk".parse().unwrap(),
+            is_armed: true,
+            consumed: None,
+            seen_at: START,
+            covers,
+        },
     };
     let sightings = vec![sighting("1", Some(after(10))), sighting("2", Some(after(9))), sighting("3", None)];
     store.commit(Transition { sightings, ..transition() }).await.unwrap();
