@@ -4,7 +4,8 @@ use latchkey::rulebook::{FieldTrigger, Mapping};
 
 use crate::harness::*;
 
-const SOON: &str = "Latchkey: access ends soon.";
+/// By the ticket, not by its time.
+const SOON: &str = "Latchkey: access ends soon.\n\nAccess ends at";
 
 fn told(desk: &dyn Desk, ticket: i64, first: &str) -> usize {
     desk.notes(ticket).iter().filter(|note| note.text.starts_with(first)).count()

@@ -320,7 +320,7 @@ async fn the_new_end_is_believed_when_the_tenant_has_it() {
     );
 
     let within = PimPolicy { is_expiration_required: true, maximum_duration: "PT2H".into(), ..PimPolicy::default() };
-    app.entra.sim.set_pim_policy(TENANT, HELPDESK_ROLE, within);
+    app.entra.sim.set_pim_policy(TENANT, EXCHANGE_ROLE, within);
     let ticket = app.active_at(desk).await;
     let end = end_of(&app, desk, ticket).await;
     extend(ticket, "/jit extend 2h");

@@ -12,6 +12,7 @@ const RECEIVED: &str = "Latchkey: request received.";
 const GRANTED: &str = "Latchkey: access granted.";
 const FAILED: &str = "Latchkey: access could not be given.";
 const ENDED: &str = "Latchkey: access has ended, proven off.";
+const SOON: &str = "Latchkey: access ends soon.";
 
 fn unavailable() -> Act {
     Act::Answer { status: 503, retry_after: None, body: Value::Null }
@@ -164,11 +165,11 @@ async fn a_note_whose_answer_was_lost_is_found_again() {
     app.minutes(5).await;
     assert_eq!(app.state(ticket).await.name(), "active", "{:?}", app.psa.told(ticket));
     app.minutes(61).await;
-    assert_eq!(fired.count(), 3, "one POST a note, and each answer lost");
-    assert_eq!(calls(&app, POST_NOTE).len(), 3);
+    assert_eq!(fired.count(), 4, "one POST a note, and each answer lost");
+    assert_eq!(calls(&app, POST_NOTE).len(), 4);
     let told = app.psa.told(ticket);
-    assert_eq!(told.len(), 3, "{told:?}");
-    assert_eq!((told[0].as_str(), told[2].as_str()), (RECEIVED, ENDED));
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!((told[0].as_str(), told[2].as_str(), told[3].as_str()), (RECEIVED, SOON, ENDED));
     assert!(told[1].contains("were removed"), "the found note is overwritten too: {told:?}");
     app.end().await;
 }

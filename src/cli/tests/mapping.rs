@@ -30,7 +30,7 @@ async fn a_draft_is_accepted_as_it_stands_and_gives_nothing_privileged() {
         "# JIT Duration\n",
         "# Directory Readers\n",
         "Global Administrator, privileged\n",
-        "(Projects) has no status",
+        "No status of board 64 (Projects) says by its name",
     ] {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
