@@ -123,7 +123,7 @@ impl Connections {
         };
         let record = self.live.rules.records.connection(id);
         let is_by_hand = record.is_some_and(|record| record.kind.sets_hooks_by_hand());
-        let line = |kind| {
+        let line = |kind: SecretKind| {
             let name = SecretName::new(id.clone(), kind);
             let by_hand = if is_by_hand && kind == SecretKind::HookPassword {
                 " --credential-is-set, once the present one is set at the PSA by hand"
