@@ -244,6 +244,10 @@ enum Secret {
     Set {
         /// CONNECTION/KIND, such as cw/private-key or contoso/client-secret.
         name: SecretName,
+        /// Where it leaked: accept no former webhook-key or hook-password from now on, though the PSA does not have the new
+        /// one yet.
+        #[arg(long)]
+        at_once: bool,
     },
     /// Try a new value at the vendor, and put it in force only if it works. The certificate is the one that
     /// `certificate make --next` made; a hook-secret is made by Latchkey itself.
@@ -267,6 +271,10 @@ enum Webhook {
         /// Give the webhooks a new path secret first; the old one is accepted for an hour after the move.
         #[arg(long)]
         new_path: bool,
+        /// HaloPSA with another hook_auth than basic: the present hook-password has been set at the PSA by hand, and the
+        /// former one is accepted for another hour.
+        #[arg(long)]
+        credential_is_set: bool,
     },
     /// List our webhooks as they are at the PSA.
     List {
@@ -427,15 +435,15 @@ async fn at_the_desk(command: Command, desk: &Desk, terminal: &mut Terminal) -> 
         | Command::Migrate { .. } => {
             bail!("this is run by itself, not through a service that runs")
         }
-        Command::Secret(Secret::Set { name }) => secret::set(desk, terminal, name).await,
+        Command::Secret(Secret::Set { name, at_once }) => secret::set(desk, terminal, name, at_once).await,
         Command::Secret(Secret::Rotate { name, public_key }) => secret::rotate(desk, terminal, name, public_key).await,
         Command::Secret(Secret::List) => secret::list(desk, terminal).await,
         Command::Records(command) => records::run(command, desk, terminal).await,
         Command::Rulebook(command) => rulebook::run(command, desk, terminal).await,
         Command::Mapping(command) => mapping::run(command, desk, terminal).await,
         Command::Connection(command) => connection::run(command, desk, terminal).await,
-        Command::Webhook(Webhook::Sync { connection, new_path }) => {
-            webhook::sync(desk, terminal, connection, new_path).await
+        Command::Webhook(Webhook::Sync { connection, new_path, credential_is_set }) => {
+            webhook::sync(desk, terminal, connection, webhook::Wanted { new_path, credential_is_set }).await
         }
         Command::Webhook(Webhook::List { connection }) => webhook::list(desk, terminal, &connection).await,
         Command::Webhook(Webhook::Remove { connection }) => webhook::remove(desk, terminal, &connection).await,

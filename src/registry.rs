@@ -16,7 +16,7 @@ use latchkey_contract::{ConnectionId, Directory, TicketSystem, Timestamp};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-pub use former::{end_formers, kept_beside};
+pub use former::{end_formers, kept_beside, without_end};
 pub use hook_path::{FORMER_LIVES, HookPath, PathError, Renewed};
 pub use live::{Assemble, InForce, Live};
 pub(crate) use secrets::Change;

@@ -12,12 +12,14 @@ use crate::{
     rulebook::{Connection, ConnectionKind},
 };
 
-pub(super) async fn set(desk: &Desk, terminal: &mut Terminal, name: SecretName) -> anyhow::Result<()> {
+pub(super) async fn set(desk: &Desk, terminal: &mut Terminal, name: SecretName, at_once: bool) -> anyhow::Result<()> {
+    let mut is_by_hand = false;
     if let SecretName::Connection { connection, kind } = &name {
         if !kind.is_set_by_hand() {
             bail!("{}", made_by_itself(connection, *kind));
         }
         let record = desk.connection(connection).await?;
+        is_by_hand = record.kind.sets_hooks_by_hand();
         if !kind.belongs_to(&record.kind) {
             let takes =
                 SecretKind::ALL.into_iter().filter(|kind| kind.belongs_to(&record.kind) && kind.is_set_by_hand());
@@ -29,17 +31,35 @@ pub(super) async fn set(desk: &Desk, terminal: &mut Terminal, name: SecretName) 
             );
         }
     }
-    let value = value(terminal, &name, "set")?;
-    let mut secrets = vec![(name.clone(), value)];
-    if let SecretName::Connection { connection, kind } = &name {
-        secrets.extend(kept_beside(&*desk.store, &*desk.seal().await?, connection, *kind).await?);
+    let former = former(&name);
+    if at_once && former.is_none() {
+        bail!("no former {name} is ever accepted: a new one is in force at once. Leave out --at-once");
     }
-    desk.set(&secrets).await?;
+    let mut secrets = vec![(name.clone(), value(terminal, &name, "set")?)];
+    let mut forget = Vec::new();
+    match (&name, former) {
+        (_, Some(former)) if at_once => {
+            let is_there = desk.store.sealed_named(&former.to_string()).await?.is_some();
+            forget.extend(is_there.then_some(former));
+        }
+        (SecretName::Connection { connection, kind }, Some(_)) => {
+            let (seal, now) = (desk.seal().await?, desk.clock.now());
+            secrets.extend(kept_beside(&*desk.store, &seal, connection, *kind, now).await?);
+        }
+        _ => {}
+    }
+    let change = Change { secrets: &secrets, forget: &forget, reason: &format!("set {name}") };
+    desk.change(change, |_| ()).await?;
     terminal.say(format!("{name} is set."))?;
-    if let (SecretName::Connection { connection, .. }, 2..) = (&name, secrets.len()) {
-        terminal.hint(format!(
-            "The former one is accepted as well. Bring the new one to the PSA with: latchkey webhook sync {connection}"
-        ))?;
+    if let SecretName::Connection { connection, .. } = &name {
+        let bring = webhook::bring(connection, is_by_hand);
+        if at_once {
+            terminal.hint(format!(
+                "No former one is accepted, and what the PSA sends until it has this one is refused. {bring}"
+            ))?;
+        } else if secrets.len() > 1 {
+            terminal.hint(format!("The former one is accepted as well. {bring}"))?;
+        }
     }
     match &name {
         SecretName::Connection { connection, .. } => say_what_is_missing(desk, terminal, connection).await,
@@ -47,13 +67,29 @@ pub(super) async fn set(desk: &Desk, terminal: &mut Terminal, name: SecretName) 
     }
 }
 
+/// Where the one before this is kept.
+fn former(name: &SecretName) -> Option<SecretName> {
+    match name {
+        SecretName::Connection { connection, kind } => {
+            kind.former().map(|kept| SecretName::new(connection.clone(), kept))
+        }
+        SecretName::MailPassword => None,
+    }
+}
+
 fn made_by_itself(connection: &ConnectionId, kind: SecretKind) -> String {
     match kind {
         SecretKind::FormerWebhookKey => {
-            format!("former keys are kept by Latchkey itself; run: latchkey secret rotate {connection}/webhook-key")
+            format!(
+                "former keys are kept by Latchkey itself; run: latchkey secret rotate {connection}/webhook-key, or, to accept \
+                 none of them any more: latchkey secret set {connection}/webhook-key --at-once"
+            )
         }
         SecretKind::FormerHookPassword => {
-            format!("former passwords are kept by Latchkey itself; run: latchkey secret set {connection}/hook-password")
+            format!(
+                "former passwords are kept by Latchkey itself; run: latchkey secret set {connection}/hook-password, with \
+                 --at-once to accept none of them any more"
+            )
         }
         _ => format!("path secrets are made by Latchkey itself; run: latchkey secret rotate {connection}/hook-secret"),
     }
@@ -75,12 +111,13 @@ pub(super) async fn rotate(
     }
     match *kind {
         SecretKind::HookSecret | SecretKind::FormerHookSecret => {
-            webhook::sync(desk, terminal, connection.id, true).await
+            let wanted = webhook::Wanted { new_path: true, ..Default::default() };
+            webhook::sync(desk, terminal, connection.id, wanted).await
         }
         // Nothing but the webhook itself can try it.
         SecretKind::HookPassword => bail!(
-            "{name} is not tried before it is used; set it with: latchkey secret set {name}, then: latchkey webhook sync {}",
-            connection.id
+            "{name} is not tried before it is used; set it with: latchkey secret set {name}. {}",
+            webhook::bring(&connection.id, connection.kind.sets_hooks_by_hand())
         ),
         SecretKind::Certificate
         | SecretKind::CertificateKey
@@ -116,11 +153,12 @@ async fn webhook_key(desk: &Desk, terminal: &mut Terminal, connection: &Connecti
     let instead = BTreeMap::from([(SecretKind::WebhookKey, value.clone())]);
     desk.vendors().await?.try_out(connection, instead).await.map_err(|error| not_accepted(&name, &error))?;
     let mut secrets = vec![(name.clone(), value)];
-    secrets.extend(kept_beside(&*desk.store, &*desk.seal().await?, &connection.id, SecretKind::WebhookKey).await?);
+    let (seal, now) = (desk.seal().await?, desk.clock.now());
+    secrets.extend(kept_beside(&*desk.store, &seal, &connection.id, SecretKind::WebhookKey, now).await?);
     let change = Change { secrets: &secrets, forget: &[], reason: &format!("rotated {name}") };
     desk.change(change, |_| ()).await?;
     terminal.say(format!("{name} is in force, and the former one is accepted as well."))?;
-    webhook::sync(desk, terminal, connection.id.clone(), false).await
+    webhook::sync(desk, terminal, connection.id.clone(), webhook::Wanted::default()).await
 }
 
 async fn one(desk: &Desk, connection: &Connection, kind: SecretKind, value: Secret<String>) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod binding;
 mod connection;
+mod credential;
 mod customer;
 mod doctor;
 mod init;

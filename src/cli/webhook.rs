@@ -11,15 +11,27 @@ use super::{Desk, Terminal};
 use crate::{
     audit::Code,
     doctor, random,
-    registry::{HookPath, Renewed, SecretKind, SecretName, end_formers},
+    registry::{HookPath, Renewed, SecretKind, SecretName, end_formers, without_end},
 };
+
+/// What [`sync`] does besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wanted {
+    pub(super) new_path: bool,
+    /// An admin has set at the PSA what the webhooks show.
+    pub(super) credential_is_set: bool,
+}
 
 pub(super) async fn sync(
     desk: &Desk,
     terminal: &mut Terminal,
     connection: ConnectionId,
-    new_path: bool,
+    Wanted { new_path, credential_is_set }: Wanted,
 ) -> anyhow::Result<()> {
+    let is_by_hand = desk.connection(&connection).await?.kind.sets_hooks_by_hand();
+    if credential_is_set && !is_by_hand {
+        bail!("what the webhooks of {connection} need is set by this command itself; leave out --credential-is-set");
+    }
     let system = system(desk, &connection).await?;
     let want = doctor::wanted_of_psa(&desk.store.rules().await?, &connection);
     if want.boards.is_empty() {
@@ -56,13 +68,28 @@ pub(super) async fn sync(
         "{} created, {} repaired, {} removed, {} right as they were.",
         done.created, done.repaired, done.removed, done.kept
     ))?;
-    if let Some(until) = end_formers(&*desk.store, &seal, &connection, &desk.by(), desk.clock.now()).await? {
+    let (has_new, now) = (credential_is_set || !is_by_hand, desk.clock.now());
+    if let Some(until) = end_formers(&*desk.store, &seal, &connection, has_new, &desk.by(), now).await? {
         terminal.hint(format!(
             "Deliveries that are under way to the former path are accepted until {}.",
             until.for_people()
         ))?;
     }
+    if !has_new && !without_end(&*desk.store, &seal, &connection).await?.is_empty() {
+        let name = SecretName::new(connection.clone(), SecretKind::HookPassword);
+        terminal
+            .hint(format!("This does not set {name}, and a former one is accepted. {}", bring(&connection, true)))?;
+    }
     Ok(())
+}
+
+/// How the PSA gets what its webhooks are to show.
+pub(super) fn bring(connection: &ConnectionId, is_by_hand: bool) -> String {
+    if is_by_hand {
+        format!("Set the new one at the PSA by hand; then run: latchkey webhook sync {connection} --credential-is-set")
+    } else {
+        format!("Bring the new one to the PSA with: latchkey webhook sync {connection}")
+    }
 }
 
 pub(super) async fn list(desk: &Desk, terminal: &mut Terminal, connection: &ConnectionId) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use super::{Line, rulebook, wants, within};
 use crate::{
     config::Config,
     jobs::chain,
-    registry::{Connector, InForce, NoConnector, SecretKind, SecretName},
+    registry::{Connector, InForce, NoConnector, SecretKind, SecretName, without_end},
     rulebook::Catalogues,
     seal::Seal,
     store::Store,
@@ -99,6 +99,7 @@ impl Connections {
                     Ok(hook) => want.hook = hook,
                     Err(why) => lines.push(Line::red(&area, "path secret", why)),
                 }
+                lines.extend(self.formers(id, &area).await);
                 system.checks(&want).await
             }
         };
@@ -111,6 +112,29 @@ impl Connections {
         let Some(row) = self.store.sealed_named(&name).await.map_err(|error| chain(&error))? else { return Ok(None) };
         let secret = self.seal.open_text(&row).map_err(|error| error.to_string())?;
         Ok(Some(self.config.public(&format!("/hooks/{id}/{}", secret.expose()))))
+    }
+
+    /// Those that are accepted as well until somebody does something.
+    async fn formers(&self, id: &ConnectionId, area: &str) -> Vec<Line> {
+        const WHAT: &str = "former credential";
+        let waiting = match without_end(&*self.store, &self.seal, id).await {
+            Ok(waiting) => waiting,
+            Err(error) => return vec![Line::red(area, WHAT, chain(&error))],
+        };
+        let record = self.live.rules.records.connection(id);
+        let is_by_hand = record.is_some_and(|record| record.kind.sets_hooks_by_hand());
+        let line = |kind: SecretKind| {
+            let name = SecretName::new(id.clone(), kind);
+            let by_hand = if is_by_hand && kind == SecretKind::HookPassword {
+                " --credential-is-set, once the present one is set at the PSA by hand"
+            } else {
+                ""
+            };
+            let know =
+                format!("a former {name} is accepted as well, until you run: latchkey webhook sync {id}{by_hand}");
+            Line::note(area, WHAT, know)
+        };
+        waiting.into_iter().map(line).collect()
     }
 
     async fn listed(&self, id: &ConnectionId, is_well: bool) -> Listed {

@@ -30,6 +30,13 @@ pub enum PathError {
     /// The database.
     #[error("the path secret could not be read")]
     Store(#[from] StoreError),
+    /// Too many former ones are believed already.
+    #[error(
+        "{0} was changed {most} times, and it is not known that the PSA has the present one, so all of them are accepted. \
+         First run: latchkey webhook sync {1}; or, to accept the new one alone: latchkey secret set {0} --at-once",
+        most = former::MOST
+    )]
+    Waiting(SecretName, ConnectionId),
 }
 
 /// What [`HookPath::renew`] came to.
@@ -76,7 +83,10 @@ impl<'a> HookPath<'a> {
     pub async fn former(&self) -> Result<Option<FormerHook>, StoreError> {
         let Some(row) = self.row(SecretKind::FormerHookSecret).await? else { return Ok(None) };
         match self.seal.open_text(&row) {
-            Ok(text) => Ok(former::read(&text).map(|former| FormerHook::of(former.value.expose(), former.until))),
+            Ok(text) => {
+                let former = former::read(&text).into_iter().next();
+                Ok(former.map(|former| FormerHook::of(former.value.expose(), former.until)))
+            }
             Err(error) => {
                 tracing::error!(connection = %self.connection, %error, "the former path secret cannot be used");
                 Ok(None)
@@ -100,7 +110,7 @@ impl<'a> HookPath<'a> {
         let former = Former { value: present, until: None };
         let secrets = [
             (self.name(SecretKind::HookSecret), random::token()),
-            (self.name(SecretKind::FormerHookSecret), former::text(&former)),
+            (self.name(SecretKind::FormerHookSecret), former::text(&[former])),
         ];
         self.save(by, &secrets, &format!("rotated {}", secrets[0].0), now).await?;
         Ok(Renewed::Another)
@@ -123,7 +133,7 @@ impl<'a> HookPath<'a> {
         };
         let until = now + FORMER_LIVES;
         let ending = Former { until: Some(until), ..former };
-        let secrets = [(self.name(SecretKind::FormerHookSecret), former::text(&ending))];
+        let secrets = [(self.name(SecretKind::FormerHookSecret), former::text(&[ending]))];
         self.save(by, &secrets, &format!("the webhooks of {} were moved", self.connection), now).await?;
         Ok(Some(until))
     }
@@ -131,7 +141,7 @@ impl<'a> HookPath<'a> {
     /// The former one, while it has no end yet.
     async fn moving(&self) -> Result<Option<Former>, PathError> {
         let Some(row) = self.row(SecretKind::FormerHookSecret).await? else { return Ok(None) };
-        Ok(former::read(&self.seal.open_text(&row)?).filter(|former| former.until.is_none()))
+        Ok(former::read(&self.seal.open_text(&row)?).into_iter().next().filter(|former| former.until.is_none()))
     }
 
     async fn row(&self, kind: SecretKind) -> Result<Option<SealedRow>, StoreError> {

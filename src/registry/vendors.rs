@@ -114,7 +114,9 @@ impl Vendors {
                 let secrets = Secrets {
                     api: take(SecretKind::ApiSecret)?,
                     webhook_key: take(SecretKind::WebhookKey)?,
-                    former_webhook_key: take(SecretKind::FormerWebhookKey).ok().and_then(|text| former::read(&text)),
+                    former_webhook_keys: take(SecretKind::FormerWebhookKey)
+                        .map(|text| former::read(&text))
+                        .unwrap_or_default(),
                     callout_password: take(SecretKind::CalloutPassword).ok(),
                     marker_key: self.seal.derive(MARKER_LABEL),
                 };
@@ -124,9 +126,9 @@ impl Vendors {
             ConnectionKind::HaloPsa(settings) => {
                 let (secret, password) = (take(SecretKind::ClientSecret)?, take(SecretKind::HookPassword)?);
                 let marker = self.seal.derive(MARKER_LABEL);
-                let former = take(SecretKind::FormerHookPassword).ok().and_then(|text| former::read(&text));
+                let formers = take(SecretKind::FormerHookPassword).map(|text| former::read(&text)).unwrap_or_default();
                 let system = HaloPsa::new(id, settings.clone(), secret, password, ca_pem, marker, clock);
-                let system = system.map(|s| former.into_iter().fold(s, HaloPsa::believing));
+                let system = system.map(|s| formers.into_iter().fold(s, HaloPsa::believing));
                 system.map(|s| Connector::TicketSystem(Arc::new(s))).map_err(|e| Stop::Fault(e.to_string()))
             }
             ConnectionKind::Entra(settings) => {

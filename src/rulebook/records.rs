@@ -87,6 +87,12 @@ impl ConnectionKind {
         }
     }
 
+    /// A PSA whose webhooks are given what they show by an admin, not by us.
+    #[must_use]
+    pub fn sets_hooks_by_hand(&self) -> bool {
+        matches!(self, Self::HaloPsa(settings) if settings.hook_is_set_by_hand())
+    }
+
     /// A PSA that records who moved a ticket to another board.
     #[must_use]
     pub const fn records_moves(&self) -> bool {

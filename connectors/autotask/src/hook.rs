@@ -30,7 +30,7 @@ pub(crate) const LARGEST: usize = 256 * 1024;
 #[derive(Debug)]
 pub(crate) struct Hook {
     key: Secret<String>,
-    former: Option<Former>,
+    formers: Vec<Former>,
     callouts: Callouts,
     password: Option<Secret<String>>,
     bell: bell::Bell,
@@ -40,7 +40,7 @@ impl Hook {
     pub(crate) fn new(plan: &Plan, clock: Arc<dyn Clock>) -> Self {
         Self {
             key: plan.webhook_key.clone(),
-            former: plan.former_webhook_key.clone(),
+            formers: plan.former_webhook_keys.clone(),
             callouts: plan.settings.callouts.clone(),
             password: plan.callout_password.clone(),
             bell: bell::Bell::new(clock),
@@ -63,11 +63,11 @@ impl Hook {
         self.callout(delivery, tenant).await
     }
 
-    /// The registered key, or for a time the one before it: what was queued may still carry the former signature. [facts 1.2]
+    /// The registered key, or for a time one before it: what was queued may still carry a former signature. [facts 1.2]
     fn prove(&self, delivery: &Delivery, claimed: &[u8]) -> Result<SenderProof, Rejected> {
         let check = |key: &Secret<String>| SenderProof::hmac_sha1(key.expose().as_bytes(), &delivery.body, claimed);
-        let former = self.former.as_ref().and_then(|former| former.at(delivery.received_at));
-        check(&self.key).or_else(|wrong| former.map_or(Err(wrong), check))
+        let mut formers = self.formers.iter().filter_map(|former| former.at(delivery.received_at));
+        check(&self.key).or_else(|wrong| formers.find_map(|key| check(key).ok()).ok_or(wrong))
     }
 
     /// What a workflow rule sends: a form, without signature or actor. [facts 2.2]
@@ -207,12 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn the_key_before_is_believed_until_its_end() {
+    fn each_key_before_is_believed_until_its_end() {
         let sent = delivery(V1, &[(HEADER, S1)]);
         let until = |millis: i64| Some(Timestamp::from_millis(sent.received_at.millis() + millis));
         for (until, is_believed) in [(None, true), (until(1), true), (until(0), false), (until(-1), false)] {
-            let former = Some(Former { value: secrets().webhook_key, until });
-            let hook = Hook { key: Secret::new("the-key-that-is-registered-now".into()), former, ..hook() };
+            let older = Former { value: Secret::new("the-key-that-nobody-signed-with".into()), until: None };
+            let formers = vec![older, Former { value: secrets().webhook_key, until }];
+            let hook = Hook { key: Secret::new("the-key-that-is-registered-now".into()), formers, ..hook() };
             assert_eq!(hook.prove(&sent, &signature(&sent).unwrap()).is_ok(), is_believed, "{until:?}");
         }
     }

@@ -138,11 +138,10 @@ const fn timeout_s() -> u64 {
 pub struct Secrets {
     /// The API user's secret.
     pub api: Secret<String>,
-    /// The key that webhooks are signed with, and before it those that may still be under way: the first one is
-    /// registered, each one is accepted.
+    /// The key that webhooks are registered with.
     pub webhook_key: Secret<String>,
-    /// The one before it.
-    pub former_webhook_key: Option<Former>,
+    /// Those before it that may still be under way, or registered: each is accepted in its time.
+    pub former_webhook_keys: Vec<Former>,
     /// The password of [`Callouts::Basic`].
     pub callout_password: Option<Secret<String>>,
     /// Signs the markers in our notes: with another key, older notes are no longer found. At least 32 bytes.
@@ -179,7 +178,7 @@ pub(crate) struct Plan {
     pub(crate) user: HeaderValue,
     pub(crate) secret: HeaderValue,
     pub(crate) webhook_key: Secret<String>,
-    pub(crate) former_webhook_key: Option<Former>,
+    pub(crate) former_webhook_keys: Vec<Former>,
     pub(crate) callout_password: Option<Secret<String>>,
     ca_pem: Option<String>,
 }
@@ -224,7 +223,7 @@ impl Settings {
             user: plain(&self.user, "user must be the API user's key, which looks like a mail address")?,
             secret,
             webhook_key: secrets.webhook_key,
-            former_webhook_key: secrets.former_webhook_key,
+            former_webhook_keys: secrets.former_webhook_keys,
             callout_password: secrets.callout_password,
             ca_pem,
             settings: self,
@@ -298,7 +297,7 @@ pub(crate) mod tests {
         Secrets {
             api: Secret::new("a$cret~#*@".into()),
             webhook_key: Secret::new("jit-demo-Secret-0123456789".into()),
-            former_webhook_key: None,
+            former_webhook_keys: Vec::new(),
             callout_password: None,
             marker_key: Secret::new(vec![7; 32]),
         }

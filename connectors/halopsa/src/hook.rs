@@ -33,7 +33,7 @@ const ENVELOPE: &[&str] =
 pub(crate) struct Door {
     key: Key,
     /// What fitted before, and until when it still does.
-    former: Option<(Key, Option<Timestamp>)>,
+    formers: Vec<(Key, Option<Timestamp>)>,
     webhook: Option<Uuid>,
 }
 
@@ -104,14 +104,14 @@ impl Door {
                 HookAuth::Header => Key::Header { name, value: password },
                 HookAuth::Hmac => Key::Hmac { name, key: password },
             },
-            former: None,
+            formers: Vec::new(),
             webhook: webhook.map_err(|_| SetupError::NotAGuid(id.clone(), "hook_id"))?,
         })
     }
 
-    /// Lets in by the password before this one as well, in its time.
+    /// Lets in by a password before this one as well, in its time.
     pub(crate) fn believing(mut self, former: Former) -> Self {
-        self.former = Some((self.key.with(former.value), former.until));
+        self.formers.push((self.key.with(former.value), former.until));
         self
     }
 
@@ -130,9 +130,8 @@ impl Door {
 
     fn prove(&self, delivery: &Delivery) -> Result<SenderProof, Rejected> {
         let is_in_time = |until: Option<Timestamp>| until.is_none_or(|until| delivery.received_at < until);
-        let former = self.former.as_ref().filter(|(_, until)| is_in_time(*until));
-        let by_former = |wrong| former.map_or(Err(wrong), |(key, _)| key.prove(delivery));
-        self.key.prove(delivery).or_else(by_former)
+        let mut formers = self.formers.iter().filter(|(_, until)| is_in_time(*until));
+        self.key.prove(delivery).or_else(|wrong| formers.find_map(|(key, _)| key.prove(delivery).ok()).ok_or(wrong))
     }
 
     fn event(&self, delivery: &Delivery) -> Result<TicketEvent, Rejected> {
@@ -309,7 +308,7 @@ mod tests {
         let vector = &vectors["hmac"];
         let key = Secret::new(vector["key"].as_str().unwrap().to_owned());
         // The vector's key is shorter than a password of ours may be.
-        let door = Door { key: Key::Hmac { name: "x-signature".into(), key }, former: None, webhook: None };
+        let door = Door { key: Key::Hmac { name: "x-signature".into(), key }, formers: Vec::new(), webhook: None };
         let fits = |value: &str, body: &[u8]| door.verify(&delivery(&[("x-signature", value)], body)).is_ok();
         let (hex, base64) = (vector["sha256_hex"].as_str().unwrap(), vector["sha256_base64"].as_str().unwrap());
         assert!(fits(hex, VECTOR) && fits(&format!("sha256={hex}"), VECTOR) && fits(base64, VECTOR));
@@ -387,12 +386,13 @@ mod tests {
     }
 
     #[test]
-    fn the_password_before_is_believed_until_its_end() {
+    fn each_password_before_is_believed_until_its_end() {
         let sent = delivery(&[("authorization", &credentials("latchkey", PASSWORD))], VECTOR);
         let until = |millis: i64| Some(Timestamp::from_millis(sent.received_at.millis() + millis));
         for (until, is_believed) in [(None, true), (until(1), true), (until(0), false)] {
             let former = Former { value: Secret::new(PASSWORD.into()), until };
-            let door = door("another-password-of-the-webhook-and-of-nobody", |_| {}).believing(former);
+            let older = Former { value: Secret::new("a-password-that-nobody-shows-any-more".into()), until: None };
+            let door = door("another-password-of-the-webhook-and-of-nobody", |_| {}).believing(older).believing(former);
             assert_eq!(door.verify(&sent).is_ok(), is_believed, "{until:?}");
         }
     }

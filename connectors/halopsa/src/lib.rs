@@ -100,7 +100,7 @@ impl HaloPsa {
 }
 
 impl HaloPsa {
-    /// Believes the hook password before the present one as well, in its time.
+    /// Believes a hook password before the present one as well, in its time.
     #[must_use]
     pub fn believing(mut self, former: Former) -> Self {
         self.door = self.door.believing(former);

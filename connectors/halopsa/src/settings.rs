@@ -214,6 +214,12 @@ impl fmt::Debug for Plan {
 }
 
 impl Settings {
+    /// What the webhook shows is set at the instance by hand: its API is known to take user and password alone.
+    #[must_use]
+    pub fn hook_is_set_by_hand(&self) -> bool {
+        self.hook_auth != HookAuth::Basic
+    }
+
     pub(crate) fn checked(
         self,
         id: &ConnectionId,

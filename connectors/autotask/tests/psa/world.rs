@@ -155,7 +155,10 @@ fn connector(
     let secrets = Secrets {
         api: Secret::new(api.secret.clone()),
         webhook_key: Secret::new(keys[0].to_owned()),
-        former_webhook_key: keys.get(1).map(|key| Former { value: Secret::new((*key).to_owned()), until: None }),
+        former_webhook_keys: keys[1..]
+            .iter()
+            .map(|key| Former { value: Secret::new((*key).to_owned()), until: None })
+            .collect(),
         callout_password: Some(Secret::new("callout-password".to_owned())),
         marker_key: Secret::new(vec![7; 32]),
     };
