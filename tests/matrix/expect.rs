@@ -73,6 +73,15 @@ impl Run<'_> {
             "command" => self.command(),
             "touch" => self.touched(),
             "resolved" => self.resolved(),
+            "save-rules" => self.operated("rules.saved"),
+            "set-hold" => self.operated("hold.set"),
+            "lift-hold" => self.operated("hold.lifted"),
+            "invite" => self.operated("person.invited"),
+            "enroll" => self.operated("person.enrolled"),
+            "choose" => self.chosen(),
+            "uninvite" => self.uninvited(),
+            "rewrap" => self.rewrapped(),
+            "retire-key" => self.retired(),
             _ => panic!("no expectation is written for {}", self.point),
         }
     }

@@ -19,8 +19,10 @@ use table::Row;
 mod bench;
 mod child;
 mod clean;
+mod commands;
 mod expect;
 mod expect_calls;
+mod expect_chores;
 mod expect_end;
 mod globals;
 mod ground;
@@ -45,6 +47,7 @@ mod still;
 mod storm;
 mod story;
 mod table;
+mod verbs;
 mod view;
 mod watched;
 mod weather;
@@ -74,6 +77,7 @@ fn whatever_breaks_wherever_everything_comes_out_as_it_should() {
     for on in ground::engines() {
         let cleans = clean::record(on);
         kills::everything_is_reached(&cleans);
+        verbs::every_verb_that_writes_is_come_by(&cleans);
         reach::every_call_is_come_by(&cleans);
         cells.extend(kills::cells(on, &cleans));
         let (lived, never) = lives::cells(on, &cleans);

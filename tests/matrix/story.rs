@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::{
     bench::{Bench, OTHER_CLIENT_SECRET},
+    commands::Command,
     harness::{EXCHANGE_ROLE, HELPDESK_ROLE, TENANT},
     people::{approve, ask, credentials_note, ended, granted, has_link, is_told, off, reveal, try_end},
 };
@@ -44,6 +45,8 @@ pub(crate) enum Story {
     Held,
     /// The tenant keeps an end of its own for each role.
     Pim,
+    /// An operator does what is done now and then, one thing after another, and then somebody asks.
+    Chores,
 }
 
 /// What became of a request.
@@ -58,7 +61,7 @@ pub(crate) enum Fate {
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::ClaimLink,
         Self::InTheTicket,
         Self::Burner,
@@ -70,6 +73,7 @@ impl Story {
         Self::Mail,
         Self::Held,
         Self::Pim,
+        Self::Chores,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -85,6 +89,7 @@ impl Story {
             Self::Mail => "mail",
             Self::Held => "held",
             Self::Pim => "pim",
+            Self::Chores => "chores",
         }
     }
 
@@ -111,7 +116,12 @@ impl Story {
     /// Plays it to its end.
     pub(crate) async fn play(self, bench: &mut Bench) -> Fate {
         if self == Self::Command {
-            bench.set_client_secret(OTHER_CLIENT_SECRET).await;
+            bench.operate(&Command::Secret(OTHER_CLIENT_SECRET.to_owned())).await;
+        }
+        if self == Self::Chores {
+            for command in Command::CHORES {
+                bench.operate(&command).await;
+            }
         }
         if self == Self::Burner {
             bench.app.entra.sim.knobs(|knobs| knobs.permanent_delete_app_allowed = true);
@@ -122,7 +132,7 @@ impl Story {
         bench.up().await;
         bench.idle().await;
         let fate = match self {
-            Self::ClaimLink => claim_link(bench).await,
+            Self::ClaimLink | Self::Chores => claim_link(bench).await,
             Self::InTheTicket => in_the_ticket(bench).await,
             Self::Burner => burner(bench).await,
             Self::EndNow => end_now(bench).await,
