@@ -8,7 +8,7 @@
 //! - [`lives`]: a vendor, the store or the PSA misbehaves, and the service lives through it.
 //!
 //! `LATCHKEY_MATRIX_CELLS=…` runs those cells alone whose name has this in it, `LATCHKEY_MATRIX_SHARE=2/8` the second of
-//! eight shares of all of them.
+//! eight shares of all of them. When all eight of one build were run, their tables are joined.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says where it fails")]
 
@@ -31,6 +31,7 @@ mod ground;
 mod harness;
 mod here;
 mod invariants;
+mod join;
 mod kills;
 mod lives;
 #[allow(dead_code, reason = "the tests of the mailer itself need more")]
@@ -87,10 +88,11 @@ fn whatever_breaks_wherever_everything_comes_out_as_it_should() {
     }
     let live: Vec<Row> = cells.iter().map(|cell| cell.row.clone()).collect();
     rows.extend(globals::rows(&live));
+    let build = join::build(live.iter().chain(&rows).map(Row::name).collect());
     cells.retain(|cell| cell.row.is_wanted());
     rows.retain(|row| row.is_wanted());
     rows.extend(pool::run(cells));
     assert!(!rows.is_empty(), "no cell has such a name");
-    let failed = table::report(rows, start.elapsed());
+    let failed = table::report(&rows, &build, start.elapsed());
     assert!(failed.is_empty(), "{} cells failed:\n{}", failed.len(), failed.join("\n"));
 }
