@@ -82,6 +82,8 @@ impl Run<'_> {
             "uninvite" => self.uninvited(),
             "rewrap" => self.rewrapped(),
             "retire-key" => self.retired(),
+            "count-failure" => self.counted(),
+            "close-session" => self.signed_out(),
             _ => panic!("no expectation is written for {}", self.point),
         }
     }

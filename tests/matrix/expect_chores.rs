@@ -1,4 +1,5 @@
-//! What is expected where an operator's command dies around a commit of its own: the operator types it once more.
+//! What is expected where the chores of an operator, or of who signs in and out, are broken off around a commit of their own:
+//! they are done once more.
 
 use crate::{expect::Run, view::View};
 
@@ -36,6 +37,16 @@ impl Run<'_> {
         assert_eq!(self.death.retired_keys, usize::from(!self.is_before()));
         self.keys_in_the_end();
         "it took secrets or it did not, and none needed it; it went from the file at the next try".to_owned()
+    }
+
+    pub(super) fn counted(&self) -> String {
+        assert_eq!(self.death.failures, self.point.nth - usize::from(self.is_before()));
+        "counted or not, and whoever was not answered has learnt nothing of the code".to_owned()
+    }
+
+    pub(super) fn signed_out(&self) -> String {
+        assert_eq!(self.death.sessions, usize::from(self.is_before()));
+        "signed in still or signed out, which the next page shows; signed out at the next try".to_owned()
     }
 
     fn keys_in_the_end(&self) {

@@ -13,7 +13,9 @@ use crate::{
     bench::{Bench, OTHER_CLIENT_SECRET},
     commands::Command,
     harness::{EXCHANGE_ROLE, HELPDESK_ROLE, TENANT},
-    people::{approve, ask, credentials_note, ended, granted, has_link, is_told, off, reveal, try_end},
+    people::{
+        approve, ask, credentials_note, ended, granted, has_link, is_told, off, reveal, sign_in_and_out, try_end,
+    },
 };
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -45,7 +47,7 @@ pub(crate) enum Story {
     Held,
     /// The tenant keeps an end of its own for each role.
     Pim,
-    /// An operator does what is done now and then, one thing after another, and then somebody asks.
+    /// An operator does what is done now and then, one thing after another; somebody signs in and out, and then asks.
     Chores,
 }
 
@@ -132,7 +134,7 @@ impl Story {
         bench.up().await;
         bench.idle().await;
         let fate = match self {
-            Self::ClaimLink | Self::Chores => claim_link(bench).await,
+            Self::ClaimLink => claim_link(bench).await,
             Self::InTheTicket => in_the_ticket(bench).await,
             Self::Burner => burner(bench).await,
             Self::EndNow => end_now(bench).await,
@@ -143,6 +145,7 @@ impl Story {
             Self::Mail => mail(bench).await,
             Self::Held => held(bench).await,
             Self::Pim => pim(bench).await,
+            Self::Chores => chores(bench).await,
         };
         bench.over().await;
         fate
@@ -337,4 +340,9 @@ async fn pim(bench: &mut Bench) -> Fate {
     off(bench, &user, &password);
     assert!(bench.app.entra.sim.assignments(TENANT, &user).is_empty(), "it is not even eligible");
     fate
+}
+
+async fn chores(bench: &mut Bench) -> Fate {
+    sign_in_and_out(bench).await;
+    claim_link(bench).await
 }

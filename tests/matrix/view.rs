@@ -46,6 +46,9 @@ pub(crate) struct View {
     pub(crate) retired_keys: usize,
     /// Of each invitation, whether something was chosen under it.
     pub(crate) invitations: Vec<bool>,
+    /// Who is signed in, and what was counted of failed sign-ins.
+    pub(crate) sessions: usize,
+    pub(crate) failures: usize,
     /// Calls so far, by name; those of a dead service too.
     pub(crate) calls: BTreeMap<String, usize>,
     /// Lines about commits, oldest first.
@@ -103,6 +106,8 @@ impl View {
         for (_, chosen) in pairs(&mut database, "SELECT person, totp FROM invitations").await? {
             self.invitations.push(chosen.is_some());
         }
+        self.sessions = pairs(&mut database, "SELECT person, NULL FROM sessions").await?.len();
+        self.failures = pairs(&mut database, "SELECT key, NULL FROM failures").await?.len();
         Ok(())
     }
 
