@@ -10,15 +10,11 @@ use std::{
 
 use latchkey::{
     app::{App, Parts},
-    audit::By,
-    config::Config,
     random::SystemRandom,
-    registry::{SecretKind, SecretName, set_secrets},
-    seal,
-    store::{Engine, Store, StoreError, sqlite::Options},
+    store::{Store, StoreError},
     telemetry::{LogFormat, LogLevel, subscriber},
 };
-use latchkey_contract::{Clock as _, Secret, Timestamp};
+use latchkey_contract::{Clock as _, Timestamp};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -27,6 +23,7 @@ use tokio::{
 };
 
 use crate::{
+    commands::Command,
     harness::{TestClock, config},
     point::Point,
     watched::Watched,
@@ -47,8 +44,8 @@ pub(crate) struct Orders {
     pub(crate) elapsed_ms: u64,
     /// The commit around which it kills itself.
     pub(crate) kill: Option<Point>,
-    /// Not the service but a command: set the tenant's client secret to this.
-    pub(crate) command: Option<String>,
+    /// Not the service but a command.
+    pub(crate) command: Option<Command>,
 }
 
 /// Where the lines about commits are, and where the log is.
@@ -82,24 +79,6 @@ pub(crate) async fn rest(store: &Watched) -> String {
     "busy -".to_owned()
 }
 
-/// What `latchkey secret set` does; whether it could.
-pub(crate) async fn command(
-    config: &Config,
-    value: &str,
-    now: Timestamp,
-    wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
-) -> bool {
-    let engine = Engine::open(&config.database, Options::default()).await.unwrap();
-    let store = wrap(engine.store());
-    let seal = seal::unlock(&config.key_file, store.as_ref(), now).await.unwrap();
-    let name = SecretName::new("acme-entra".parse().unwrap(), SecretKind::ClientSecret);
-    let secret = [(name, Secret::new(value.to_owned()))];
-    let done = set_secrets(store.as_ref(), &seal, &By::operator("test"), &secret, now).await;
-    drop(store);
-    engine.close().await;
-    done.is_ok()
-}
-
 /// Runs the service until told to stop.
 pub(crate) async fn serve(orders: &Orders) {
     let log = File::options().create(true).append(true).open(orders.dir.join(LOG)).unwrap();
@@ -115,8 +94,8 @@ pub(crate) async fn serve(orders: &Orders) {
         keep.set(Arc::clone(&store)).unwrap();
         store
     };
-    if let Some(value) = &orders.command {
-        let done = command(&config(&orders.dir, orders.port), value, clock.now(), wrap).await;
+    if let Some(command) = &orders.command {
+        let done = command.is_done(&config(&orders.dir, orders.port), clock.now(), wrap).await;
         return say(if done { "stopped" } else { "failed" });
     }
     let parts = Parts {

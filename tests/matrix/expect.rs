@@ -73,6 +73,17 @@ impl Run<'_> {
             "command" => self.command(),
             "touch" => self.touched(),
             "resolved" => self.resolved(),
+            "save-rules" => self.operated("rules.saved"),
+            "set-hold" => self.operated("hold.set"),
+            "lift-hold" => self.operated("hold.lifted"),
+            "invite" => self.operated("person.invited"),
+            "enroll" => self.operated("person.enrolled"),
+            "choose" => self.chosen(),
+            "uninvite" => self.uninvited(),
+            "rewrap" => self.rewrapped(),
+            "retire-key" => self.retired(),
+            "count-failure" => self.counted(),
+            "close-session" => self.signed_out(),
             _ => panic!("no expectation is written for {}", self.point),
         }
     }

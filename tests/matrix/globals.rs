@@ -1,7 +1,11 @@
 //! Cells that are tests of their own: `globals.toml` says which, and is held against their sources, so that no cell is
 //! empty and none is named that is not there.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use serde::Deserialize;
 
@@ -21,7 +25,11 @@ const ENGINES: [&str; 2] = ["sqlite", "postgres"];
 struct List {
     fault: Vec<Entry>,
     call: Vec<Entry>,
+    verb: Vec<Entry>,
 }
+
+/// What may be wrong with a verb of the store that no story comes by.
+const VERB_FAULTS: [&str; 2] = ["killed around it", "refused, or the answer is lost"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,9 +50,18 @@ impl Entry {
     }
 }
 
+fn list() -> List {
+    toml::from_str(&fs::read_to_string(root().join(LIST)).unwrap()).unwrap()
+}
+
+/// The verbs that have rows there.
+pub(crate) fn verbs() -> BTreeSet<String> {
+    list().verb.into_iter().map(|verb| verb.name).collect()
+}
+
 /// The rows for what is tested elsewhere or never happens. `live` are the cells that this program runs by itself.
 pub(crate) fn rows(live: &[Row]) -> Vec<Row> {
-    let list: List = toml::from_str(&fs::read_to_string(root().join(LIST)).unwrap()).unwrap();
+    let list = list();
     let mut rows = Vec::new();
     let here = ground::engines().into_iter().map(ground::name);
     let here: Vec<&str> = here.collect();
@@ -61,6 +78,15 @@ pub(crate) fn rows(live: &[Row]) -> Vec<Row> {
                 let value = said.get(phase).or_else(|| said.get("all"));
                 let value = value.unwrap_or_else(|| panic!("{} is an empty cell", row.name()));
                 rows.extend(resolve(row, value, live));
+            }
+        }
+        for verb in &list.verb {
+            let said = verb.on(engine);
+            let is_whole = said.len() == VERB_FAULTS.len() && VERB_FAULTS.iter().all(|fault| said.contains_key(*fault));
+            assert!(is_whole, "{} has other faults than {VERB_FAULTS:?}", verb.name);
+            for (fault, value) in said {
+                let place = format!("commit {}", verb.name);
+                rows.extend(resolve(Row::new("commits", engine, "-", &place, fault), value, live));
             }
         }
         for call in &list.call {
@@ -100,11 +126,15 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Whether `path/of/file.rs::name` is a test that runs.
+/// Whether `path/of/file.rs::name` is a test that runs, or what every engine or every PSA makes a test of.
 pub(crate) fn look_up(test: &str) -> Result<(), String> {
     let (file, name) = test.split_once("::").ok_or(format!("{test} is not file::test"))?;
     let source = fs::read_to_string(root().join(file)).map_err(|_| format!("there is no file {file}"))?;
     let lines: Vec<&str> = source.lines().collect();
+    if is_told_by_all(file, name) && lines.iter().any(|line| line.starts_with(&format!("pub(crate) async fn {name}(")))
+    {
+        return Ok(());
+    }
     let is_it = |line: &&str| line.trim_start().trim_start_matches("async ").starts_with(&format!("fn {name}("));
     let at = lines.iter().position(is_it).ok_or(format!("there is no test {name} in {file}"))?;
     let above = lines[..at]
@@ -118,11 +148,20 @@ pub(crate) fn look_up(test: &str) -> Result<(), String> {
     runs.then_some(()).ok_or(format!("{name} in {file} is not a test that runs"))
 }
 
+/// Whether it is in the list that a macro beside that file makes tests of.
+fn is_told_by_all(file: &str, name: &str) -> bool {
+    let beside = root().join(file).with_file_name("mod.rs");
+    let list = fs::read_to_string(beside).unwrap_or_default();
+    list.contains("macro_rules!") && list.lines().any(|line| line.trim() == format!("{name},"))
+}
+
 /// A name that is nowhere, and a function that is no test, are noticed.
 #[test]
 fn what_is_named_and_not_there_is_noticed() {
     assert!(look_up("tests/matrix/globals.rs::what_is_named_and_not_there_is_noticed").is_ok());
     assert!(look_up("tests/matrix/globals.rs::resolve").unwrap_err().contains("is not a test"));
+    assert!(look_up("src/store/story/people.rs::a_one_time_code_works_once").is_ok());
+    assert!(look_up("src/store/story/sample.rs::claim").unwrap_err().contains("there is no test"));
     assert!(look_up("tests/matrix/globals.rs::nobody").unwrap_err().contains("there is no test"));
     assert!(look_up("tests/matrix/nowhere.rs::nobody").unwrap_err().contains("there is no file"));
 }

@@ -70,9 +70,22 @@ fn is_senseless_call(name: &str, fault: CallFault) -> Option<&'static str> {
 }
 
 fn is_senseless_commit(name: &str, fault: CommitFault) -> Option<&'static str> {
-    const COMPARED: [&str; 9] =
-        ["claim/", "finish/", "record-delivery", "open-session", "use-step", "touch", "invite", "enroll", "set-hold"];
-    let compares_nothing = COMPARED.iter().any(|verb| name.contains(verb));
+    const COMPARES_NOTHING: [&str; 13] = [
+        "claim/",
+        "finish/",
+        "record-delivery",
+        "open-session",
+        "use-step",
+        "touch",
+        "invite",
+        "set-hold",
+        "lift-hold",
+        "rewrap",
+        "retire-key",
+        "count-failure",
+        "close-session",
+    ];
+    let compares_nothing = COMPARES_NOTHING.iter().any(|verb| name.contains(verb));
     match fault {
         CommitFault::Conflict if compares_nothing => Some("this verb compares no version: it never says so"),
         _ if name.starts_with("commit claim/") && fault != CommitFault::UnheardDone => {

@@ -8,7 +8,7 @@
 //! - [`lives`]: a vendor, the store or the PSA misbehaves, and the service lives through it.
 //!
 //! `LATCHKEY_MATRIX_CELLS=…` runs those cells alone whose name has this in it, `LATCHKEY_MATRIX_SHARE=2/8` the second of
-//! eight shares of all of them.
+//! eight shares of all of them. When all eight of one build were run, their tables are joined.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says where it fails")]
 
@@ -19,8 +19,10 @@ use table::Row;
 mod bench;
 mod child;
 mod clean;
+mod commands;
 mod expect;
 mod expect_calls;
+mod expect_chores;
 mod expect_end;
 mod globals;
 mod ground;
@@ -29,6 +31,7 @@ mod ground;
 mod harness;
 mod here;
 mod invariants;
+mod join;
 mod kills;
 mod lives;
 #[allow(dead_code, reason = "the tests of the mailer itself need more")]
@@ -45,6 +48,7 @@ mod still;
 mod storm;
 mod story;
 mod table;
+mod verbs;
 mod view;
 mod watched;
 mod weather;
@@ -74,6 +78,7 @@ fn whatever_breaks_wherever_everything_comes_out_as_it_should() {
     for on in ground::engines() {
         let cleans = clean::record(on);
         kills::everything_is_reached(&cleans);
+        verbs::every_verb_that_writes_is_come_by(&cleans);
         reach::every_call_is_come_by(&cleans);
         cells.extend(kills::cells(on, &cleans));
         let (lived, never) = lives::cells(on, &cleans);
@@ -83,10 +88,11 @@ fn whatever_breaks_wherever_everything_comes_out_as_it_should() {
     }
     let live: Vec<Row> = cells.iter().map(|cell| cell.row.clone()).collect();
     rows.extend(globals::rows(&live));
+    let build = join::build(live.iter().chain(&rows).map(Row::name).collect());
     cells.retain(|cell| cell.row.is_wanted());
     rows.retain(|row| row.is_wanted());
     rows.extend(pool::run(cells));
     assert!(!rows.is_empty(), "no cell has such a name");
-    let failed = table::report(rows, start.elapsed());
+    let failed = table::report(&rows, &build, start.elapsed());
     assert!(failed.is_empty(), "{} cells failed:\n{}", failed.len(), failed.join("\n"));
 }

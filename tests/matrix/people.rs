@@ -123,6 +123,21 @@ async fn sign_in(bench: &mut Bench) -> Option<Browser> {
     Some(browser)
 }
 
+/// Jane mistypes her code, signs in with the next one, and signs out; where that fails she tries again.
+pub(crate) async fn sign_in_and_out(bench: &mut Bench) {
+    let form = [("person", "jane"), ("password", PASSWORD), ("code", "000000"), ("next", "/")];
+    drop(bench.app.browser().try_post("/sign-in", &form).await);
+    bench.rest().await;
+    let mut browser = sign_in(bench).await.expect("Jane signs in");
+    for _ in 0..3 {
+        let page = browser.try_get("/").await.expect("the service is there");
+        let Some(form_token) = page.input("form_token") else { return };
+        drop(browser.try_post("/sign-out", &[("form_token", &form_token)]).await);
+        bench.rest().await;
+    }
+    panic!("Jane is still signed in");
+}
+
 /// An approver lets a request pass at the command line, and looks whether it did if the service fails them.
 pub(crate) async fn approve(bench: &mut Bench, ticket: i64, person: &str, codes: &OneTime) {
     for _ in 0..4 {

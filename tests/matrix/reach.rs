@@ -3,12 +3,33 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use serde::Deserialize;
+
 use crate::{
     clean::Cleans,
     globals::{look_up, root},
 };
 
 const CONNECTORS: [(&str, &str); 2] = [("entra", "connectors/entra/src"), ("psa", "connectors/connectwise/src")];
+
+/// Those whose calls no story asks: every story is played at the first PSA.
+const PSAS: [(&str, &str); 2] = [("autotask", "connectors/autotask/src"), ("halopsa", "connectors/halopsa/src")];
+
+const PSAS_LIST: &str = "tests/matrix/psas.toml";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Psas {
+    calls: Vec<PutToFault>,
+}
+
+/// Calls, and by which test one of them is put to a fault.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PutToFault {
+    by: String,
+    of: Vec<String>,
+}
 
 /// In no story: what an operator asks for by a command, what is done before access is given, and what needs somebody else's
 /// hand; and where it is tested, or `none: ` and why it is not.
@@ -80,10 +101,7 @@ pub(crate) fn every_call_is_come_by(cleans: &Cleans) {
     let reached: BTreeSet<String> = calls.map(|name| template(name)).collect();
     let mut missing = BTreeSet::new();
     for (vendor, sources) in CONNECTORS {
-        let mut named = BTreeSet::new();
-        collect(&root().join(sources), &mut named);
-        assert!(named.len() > 10, "{sources} names no calls any more");
-        missing.extend(named.iter().map(|op| template(&format!("{vendor} {op}"))).filter(|op| !reached.contains(op)));
+        missing.extend(written(vendor, sources).into_iter().filter(|op| !reached.contains(op)));
     }
     let elsewhere: BTreeSet<String> = ELSEWHERE.iter().map(|(op, _)| template(op)).collect();
     let unnamed: Vec<&String> = missing.difference(&elsewhere).collect();
@@ -93,6 +111,34 @@ pub(crate) fn every_call_is_come_by(cleans: &Cleans) {
     for (op, test) in ELSEWHERE.iter().filter(|(_, test)| !test.starts_with("none: ")) {
         look_up(test).unwrap_or_else(|why| panic!("{op}: {why}"));
     }
+}
+
+/// The calls of the other PSAs, each in the list once, and no other there.
+#[test]
+fn the_calls_of_the_other_psas_are_put_to_faults_by_tests_of_their_own() {
+    let list: Psas = toml::from_str(&fs::read_to_string(root().join(PSAS_LIST)).unwrap()).unwrap();
+    let (mut listed, mut missing) = (BTreeSet::new(), Vec::new());
+    for calls in &list.calls {
+        for op in &calls.of {
+            assert!(listed.insert(template(op)), "{op} is listed twice");
+        }
+        if !calls.by.starts_with("none: ") {
+            look_up(&calls.by).unwrap_or_else(|why| panic!("{:?}: {why}", calls.of));
+        }
+    }
+    for (psa, sources) in PSAS {
+        missing.extend(written(psa, sources).into_iter().filter(|op| !listed.remove(op)));
+    }
+    assert!(missing.is_empty(), "in no test, and not said why: {missing:#?}");
+    assert!(listed.is_empty(), "in no source: {listed:#?}");
+}
+
+/// The calls of one vendor that its connector's sources name.
+fn written(vendor: &str, sources: &str) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    collect(&root().join(sources), &mut named);
+    assert!(named.len() > 10, "{sources} names no calls any more");
+    named.iter().map(|op| template(&format!("{vendor} {op}"))).collect()
 }
 
 /// Whose it is, method and path; parameters without their names, and without what is said about it.
@@ -108,7 +154,7 @@ fn template(name: &str) -> String {
     template + &rest
 }
 
-/// Whatever is written as a method and a path, outside of tests.
+/// Whatever is written as a method and a path, outside of tests; what begins every path is none.
 fn collect(at: &Path, named: &mut BTreeSet<String>) {
     for entry in fs::read_dir(at).unwrap().map(Result::unwrap) {
         let (path, name) = (entry.path(), entry.file_name());
@@ -120,7 +166,9 @@ fn collect(at: &Path, named: &mut BTreeSet<String>) {
             for method in ["GET", "POST", "PATCH", "PUT", "DELETE"] {
                 for (at, _) in code.match_indices(&format!("\"{method} /")) {
                     let written = code[at + 1..].split('"').next().unwrap_or_default();
-                    named.insert(written.to_owned());
+                    if !written.ends_with(" /") {
+                        named.insert(written.to_owned());
+                    }
                 }
             }
         }

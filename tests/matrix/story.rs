@@ -11,8 +11,11 @@ use serde_json::json;
 
 use crate::{
     bench::{Bench, OTHER_CLIENT_SECRET},
+    commands::Command,
     harness::{EXCHANGE_ROLE, HELPDESK_ROLE, TENANT},
-    people::{approve, ask, credentials_note, ended, granted, has_link, is_told, off, reveal, try_end},
+    people::{
+        approve, ask, credentials_note, ended, granted, has_link, is_told, off, reveal, sign_in_and_out, try_end,
+    },
 };
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -44,6 +47,8 @@ pub(crate) enum Story {
     Held,
     /// The tenant keeps an end of its own for each role.
     Pim,
+    /// An operator does what is done now and then, one thing after another; somebody signs in and out, and then asks.
+    Chores,
 }
 
 /// What became of a request.
@@ -58,7 +63,7 @@ pub(crate) enum Fate {
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::ClaimLink,
         Self::InTheTicket,
         Self::Burner,
@@ -70,6 +75,7 @@ impl Story {
         Self::Mail,
         Self::Held,
         Self::Pim,
+        Self::Chores,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -85,6 +91,7 @@ impl Story {
             Self::Mail => "mail",
             Self::Held => "held",
             Self::Pim => "pim",
+            Self::Chores => "chores",
         }
     }
 
@@ -111,7 +118,12 @@ impl Story {
     /// Plays it to its end.
     pub(crate) async fn play(self, bench: &mut Bench) -> Fate {
         if self == Self::Command {
-            bench.set_client_secret(OTHER_CLIENT_SECRET).await;
+            bench.operate(&Command::Secret(OTHER_CLIENT_SECRET.to_owned())).await;
+        }
+        if self == Self::Chores {
+            for command in Command::CHORES {
+                bench.operate(&command).await;
+            }
         }
         if self == Self::Burner {
             bench.app.entra.sim.knobs(|knobs| knobs.permanent_delete_app_allowed = true);
@@ -133,6 +145,7 @@ impl Story {
             Self::Mail => mail(bench).await,
             Self::Held => held(bench).await,
             Self::Pim => pim(bench).await,
+            Self::Chores => chores(bench).await,
         };
         bench.over().await;
         fate
@@ -327,4 +340,9 @@ async fn pim(bench: &mut Bench) -> Fate {
     off(bench, &user, &password);
     assert!(bench.app.entra.sim.assignments(TENANT, &user).is_empty(), "it is not even eligible");
     fate
+}
+
+async fn chores(bench: &mut Bench) -> Fate {
+    sign_in_and_out(bench).await;
+    claim_link(bench).await
 }

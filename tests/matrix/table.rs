@@ -1,11 +1,13 @@
 //! The table of all cells and what came of them: printed, and kept beside what was built.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
+
+use crate::join;
 
 /// What came of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,12 +68,7 @@ impl Row {
     /// Which share a cell is in depends on its name alone, so that all shares are the whole, and each has something of every
     /// part.
     fn is_in(&self, (share, of): (u64, u64)) -> bool {
-        // FNV-1a.
-        let hash = self
-            .name()
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-        (hash >> 32) % of == share - 1
+        (join::hash(self.name().as_bytes()) >> 32) % of == share - 1
     }
 
     fn cells(&self) -> [String; 7] {
@@ -92,6 +89,28 @@ impl Row {
             time,
         ]
     }
+
+    fn line(&self) -> Line {
+        let cells = self.cells();
+        let [mark, engine, phase, place, fault, ..] = cells.clone();
+        let ms = u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX);
+        let text = format!("| {} |", cells.join(" | "));
+        Line { part: self.part.to_owned(), place, fault, engine, phase, mark, ms, text }
+    }
+}
+
+/// A cell as it stands in a table, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Line {
+    pub(crate) part: String,
+    pub(crate) place: String,
+    pub(crate) fault: String,
+    pub(crate) engine: String,
+    pub(crate) phase: String,
+    pub(crate) mark: String,
+    pub(crate) ms: u64,
+    /// The whole of it.
+    pub(crate) text: String,
 }
 
 /// `LATCHKEY_MATRIX_SHARE=2/8`: the second of eight. Without it, all.
@@ -101,34 +120,52 @@ fn share() -> (u64, u64) {
     parts.filter(|(share, of)| (1..=*of).contains(share)).expect("LATCHKEY_MATRIX_SHARE is written like 2/8")
 }
 
-/// Prints it, and answers what failed.
-pub(crate) fn report(mut rows: Vec<Row>, time: Duration) -> Vec<String> {
-    rows.sort_by(|a, b| {
-        (a.part, &a.place, &a.fault, a.engine, &a.phase).cmp(&(b.part, &b.place, &b.fault, b.engine, &b.phase))
-    });
-    let mut parts: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
-    for row in &rows {
-        parts.entry(row.part).or_default().push(row);
-    }
-    let sums = sums(&parts, time);
-    let mut table = format!("# The fault matrix\n\n{sums}");
-    for (part, rows) in &parts {
-        let _ = write!(
-            table,
-            "\n## {part}\n\n| result | engine | during | where | fault | seen | ms |\n|---|---|---|---|---|---|---:|\n"
-        );
-        for row in rows {
-            let _ = writeln!(table, "| {} |", row.cells().join(" | "));
+/// Prints it, keeps it beside what was built, and answers what failed. `build` is of which build the cells are.
+pub(crate) fn report(rows: &[Row], build: &str, time: Duration) -> Vec<String> {
+    let mut lines: Vec<Line> = rows.iter().map(Row::line).collect();
+    lines.sort();
+    let (share, of) = share();
+    let head = format!("{}{build}; {} cells in {} s, share {share} of {of}.", join::BUILD, lines.len(), time.as_secs());
+    let table = compose(&head, &lines);
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in what was built");
+    let is_chosen = std::env::var_os("LATCHKEY_MATRIX_CELLS").is_some();
+    let path = target.join(if is_chosen { "fault-matrix-some.md".to_owned() } else { file_name(share, of) });
+    std::fs::write(&path, &table).unwrap();
+    say(&format!("{table}\n{head}\n\n{}\nThe table lies in {}\n", sums(&lines), path.display()));
+    if of > 1 && !is_chosen {
+        match join::join(target, of, build) {
+            Ok(whole) => say(&format!("\nAll {of} shares are there, and joined:\n{whole}")),
+            Err(why) => say(&format!("The shares are not joined: {why}\n")),
         }
     }
-    let path = path();
-    std::fs::write(&path, &table).unwrap();
-    say(&format!("{table}\n{sums}\nThe table lies in {}\n", path.display()));
     let failed = rows.iter().filter_map(|row| match &row.outcome {
         Outcome::Failed(why) => Some(format!("{}\n    {why}", row.name())),
         _ => None,
     });
     failed.collect()
+}
+
+/// One for each share, and another for cells that somebody chose: none takes the place of the whole.
+pub(crate) fn file_name(share: u64, of: u64) -> String {
+    if of == 1 { join::WHOLE.to_owned() } else { format!("fault-matrix-{share}-of-{of}.md") }
+}
+
+/// A whole table of lines that are in order.
+pub(crate) fn compose(head: &str, lines: &[Line]) -> String {
+    let mut table = format!("# The fault matrix\n\n{head}\n\n{}", sums(lines));
+    let mut part = "";
+    for line in lines {
+        if line.part != part {
+            part = &line.part;
+            let _ = write!(
+                table,
+                "\n## {part}\n\n| result | engine | during | where | fault | seen | ms |\n|---|---|---|---|---|---|---:|\n"
+            );
+        }
+        table.push_str(&line.text);
+        table.push('\n');
+    }
+    table
 }
 
 /// What failed is said at once as well: whoever breaks off a long run knows it then.
@@ -138,44 +175,22 @@ pub(crate) fn say_if_failed(row: &Row) {
     }
 }
 
-fn sums(parts: &BTreeMap<&str, Vec<&Row>>, time: Duration) -> String {
+/// How many cells of each part came out in which way on each engine, and how long they took.
+pub(crate) fn sums(lines: &[Line]) -> String {
     let mut text =
         String::from("| part | engine | ok | FAILED | n/a | test | s |\n|---|---|---:|---:|---:|---:|---:|\n");
-    let mut all = 0;
-    for (part, rows) in parts {
-        let mut engines: Vec<&str> = rows.iter().map(|row| row.engine).collect();
-        engines.sort_unstable();
-        engines.dedup();
-        for engine in engines {
-            let own: Vec<&&Row> = rows.iter().filter(|row| row.engine == engine).collect();
-            let count = |is: fn(&Outcome) -> bool| own.iter().filter(|row| is(&row.outcome)).count();
-            let spent: Duration = own.iter().map(|row| row.time).sum();
-            let _ = writeln!(
-                text,
-                "| {part} | {engine} | {} | {} | {} | {} | {} |",
-                count(|o| matches!(o, Outcome::Held(_))),
-                count(|o| matches!(o, Outcome::Failed(_))),
-                count(|o| matches!(o, Outcome::Never(_))),
-                count(|o| matches!(o, Outcome::Elsewhere(_))),
-                spent.as_secs()
-            );
-            all += own.len();
+    let kinds: BTreeSet<(&str, &str)> = lines.iter().map(|line| (line.part.as_str(), line.engine.as_str())).collect();
+    for (part, engine) in kinds {
+        let own = lines.iter().filter(|line| line.part == part && line.engine == engine);
+        let (mut counts, mut ms) = (BTreeMap::new(), 0);
+        for line in own {
+            *counts.entry(line.mark.as_str()).or_insert(0) += 1;
+            ms += line.ms;
         }
+        let counts = ["ok", "FAILED", "n/a", "test"].map(|mark| counts.get(mark).copied().unwrap_or(0).to_string());
+        let _ = writeln!(text, "| {part} | {engine} | {} | {} |", counts.join(" | "), ms / 1000);
     }
-    let (share, of) = share();
-    let _ = writeln!(text, "\n{all} cells in {} s, share {share} of {of}.", time.as_secs());
     text
-}
-
-/// One for each share, and another for cells that somebody chose: none takes the place of the whole.
-fn path() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in what was built");
-    let name = match (std::env::var_os("LATCHKEY_MATRIX_CELLS"), share()) {
-        (Some(_), _) => "fault-matrix-some.md".to_owned(),
-        (None, (1, 1)) => "fault-matrix.md".to_owned(),
-        (None, (share, of)) => format!("fault-matrix-{share}-of-{of}.md"),
-    };
-    target.join(name)
 }
 
 pub(crate) fn say(text: &str) {

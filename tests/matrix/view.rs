@@ -40,6 +40,15 @@ pub(crate) struct View {
     pub(crate) audit: Vec<String>,
     /// The row that holds the tenant's client secret.
     pub(crate) client_secret: String,
+    /// The master keys under which there are secrets.
+    pub(crate) keys: Vec<String>,
+    /// How many of them take no secrets any more.
+    pub(crate) retired_keys: usize,
+    /// Of each invitation, whether something was chosen under it.
+    pub(crate) invitations: Vec<bool>,
+    /// Who is signed in, and what was counted of failed sign-ins.
+    pub(crate) sessions: usize,
+    pub(crate) failures: usize,
     /// Calls so far, by name; those of a dead service too.
     pub(crate) calls: BTreeMap<String, usize>,
     /// Lines about commits, oldest first.
@@ -89,6 +98,16 @@ impl View {
         for (id, _) in pairs(&mut database, secret).await? {
             self.client_secret = text(id);
         }
+        for (key, _) in pairs(&mut database, "SELECT DISTINCT key_id, NULL FROM sealed ORDER BY key_id").await? {
+            self.keys.push(text(key));
+        }
+        let retired = "SELECT name, NULL FROM meta WHERE name LIKE 'retired-key:%'";
+        self.retired_keys = pairs(&mut database, retired).await?.len();
+        for (_, chosen) in pairs(&mut database, "SELECT person, totp FROM invitations").await? {
+            self.invitations.push(chosen.is_some());
+        }
+        self.sessions = pairs(&mut database, "SELECT person, NULL FROM sessions").await?.len();
+        self.failures = pairs(&mut database, "SELECT key, NULL FROM failures").await?.len();
         Ok(())
     }
 

@@ -384,7 +384,7 @@ impl Store for Watched {
         self.around("commit use-step", self.inner.use_step(person, step)).await
     }
     async fn count_failure(&self, key: &str, at: Timestamp, since: Timestamp) -> Result<u32, StoreError> {
-        self.inner.count_failure(key, at, since).await
+        self.around("commit count-failure", self.inner.count_failure(key, at, since)).await
     }
     async fn failures(&self, key: &str, since: Timestamp) -> Result<u32, StoreError> {
         self.inner.failures(key, since).await
@@ -401,7 +401,7 @@ impl Store for Watched {
         self.inner.session(token_hash, now, idle_end).await
     }
     async fn close_session(&self, token_hash: &str) -> Result<(), StoreError> {
-        self.inner.close_session(token_hash).await
+        self.around("commit close-session", self.inner.close_session(token_hash)).await
     }
     async fn claim(&self, claim: &Claim) -> Result<Vec<Task>, StoreError> {
         let stirs = self.stirs.load(Ordering::SeqCst);

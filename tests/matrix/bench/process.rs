@@ -13,6 +13,7 @@ use latchkey_contract::Clock as _;
 use super::{Bench, PATIENCE, Running};
 use crate::{
     child::{self, Orders, TRACE},
+    commands::Command,
     here,
     service::{Said, Service},
     watched::Watched,
@@ -24,7 +25,7 @@ use crate::{
 const STOPPED_WITHIN: Duration = Duration::from_secs(12);
 
 impl Bench {
-    fn orders(&self, command: Option<String>) -> Orders {
+    fn orders(&self, command: Option<Command>) -> Orders {
         let (dir, port) = self.app.place();
         let elapsed_ms = u64::try_from(self.app.clock.monotonic().as_millis()).unwrap();
         let kill = match &self.wrong {
@@ -57,26 +58,31 @@ impl Bench {
         }
     }
 
-    /// An operator sets the tenant's client secret while the service is down; tries again when that fails.
-    pub(crate) async fn set_client_secret(&mut self, value: &str) {
+    /// An operator does something while the service is down, and tries again when that fails: but not to set a secret where
+    /// the command died, since the vendor takes both.
+    pub(crate) async fn operate(&mut self, command: &Command) {
         if self.wrong.is_of_a_process() {
-            let mut command = Service::spawn(&self.orders(Some(value.to_owned())));
-            match command.hear().await {
-                Said::Line(line) => assert_eq!(line, "stopped"),
-                Said::Gone(status) => self.died(status).await,
+            loop {
+                let mut process = Service::spawn(&self.orders(Some(command.clone())));
+                match process.hear().await {
+                    Said::Line(line) => return assert_eq!(line, "stopped", "{command:?}"),
+                    Said::Gone(status) => self.died(status).await,
+                }
+                if matches!(command, Command::Secret(_)) {
+                    return;
+                }
             }
-            return;
         }
         let trace = self.app.place().0.join(TRACE);
         for _ in 0..2 {
             let wrap = |inner: Arc<dyn Store>| -> Arc<dyn Store> {
                 Arc::new(Watched::new(inner, &trace, None).hindered(self.obstacle.clone()))
             };
-            if child::command(self.app.config(), value, self.app.clock.now(), wrap).await {
+            if command.is_done(self.app.config(), self.app.clock.now(), wrap).await {
                 return;
             }
         }
-        panic!("the secret could not be set");
+        panic!("it could not be done: {command:?}");
     }
 
     pub(super) async fn ask(&mut self, question: &str) -> Option<String> {
