@@ -138,10 +138,9 @@ const fn timeout_s() -> u64 {
 pub struct Secrets {
     /// The API user's secret.
     pub api: Secret<String>,
-    /// The key that webhooks are signed with, and before it those that may still be under way: the first one is
-    /// registered, each one is accepted.
+    /// The key that webhooks are signed with: the one that is registered.
     pub webhook_key: Secret<String>,
-    /// The one before it.
+    /// The one before it: what is still under way may be signed with it, so it is accepted in its time.
     pub former_webhook_key: Option<Former>,
     /// The password of [`Callouts::Basic`].
     pub callout_password: Option<Secret<String>>,
