@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use latchkey_contract::{
     CallError, Secret, TicketRef, TicketSystem,
     outside::Urgency,
-    ticket::{NoteAt, NoteKey, NoteText},
+    ticket::{NoteAt, NoteKey, NoteText, StatusSet},
 };
 use serde_json::json;
 
@@ -93,7 +93,7 @@ impl Jobs {
             // Latchkey may have closed it when other access of the same ticket ended.
             Some(ticket) if ticket.is_closed => {
                 let closings = self.closings(&self.store.grants_of_ticket(&grant.ticket).await?).await?;
-                let by_us: Vec<Closing> = closings.into_iter().map(|(_, closing)| closing).collect();
+                let by_us = self.believed(one.psa.as_ref(), ticket, closings).await;
                 is_closed(&grant, ticket, &by_us)
             }
             _ => false,
@@ -247,19 +247,18 @@ impl Jobs {
             }
         };
         let mut transition = Transition::new(CommitName::Told, self.clock.now());
-        let Some(mapping) = one.world.rules.rulebook.mapping(mapping) else {
-            return self.told(&one, NoticeState::Done { notes }, transition, lease).await;
-        };
         let mut notice = one.notice.clone();
-        if *telling == Telling::Ended {
-            notice.closes = self.about_to_close(&one, mapping, &notes, lease).await?;
-        }
-        let is_set = self.set_status(&one, mapping, *telling, &mut transition).await?;
-        if let Some(closing) = &mut notice.closes {
-            let read = one.psa.read(&notice.ticket.ticket, Urgency::Ordinary).await?;
-            let is_closed = read.is_some_and(|t| t.is_closed && t.status.as_ref() == Some(&closing.status));
-            closing.at = self.clock.now();
-            notice.closes = notice.closes.filter(|_| is_set && is_closed);
+        let set = match one.world.rules.rulebook.mapping(mapping) {
+            Some(mapping) => {
+                if *telling == Telling::Ended {
+                    notice.closes = self.about_to_close(&one, mapping, &notes, lease).await?;
+                }
+                self.set_status(&one, mapping, *telling, &mut transition).await?
+            }
+            None => StatusSet::Left,
+        };
+        if let Some(closing) = notice.closes.take() {
+            notice.closes = self.has_closed(&one, closing, set).await?;
         }
         let one = Errand { notice: &notice, ..one };
         self.told(&one, NoticeState::Done { notes }, transition, lease).await
@@ -292,20 +291,46 @@ impl Jobs {
         Ok(closes)
     }
 
+    /// That it was we who closed the ticket so. Where this very call changed nothing somebody else may have, while ours was
+    /// tried again: then the PSA has to say that it was us.
+    async fn has_closed(
+        &self,
+        one: &Errand<'_>,
+        closing: Closing,
+        set: StatusSet,
+    ) -> Result<Option<Closing>, JobError> {
+        let read = one.psa.read(&one.notice.ticket.ticket, Urgency::Ordinary).await?;
+        let is_ours = match read.filter(|t| t.is_closed && t.status.as_ref() == Some(&closing.status)) {
+            None => false,
+            Some(_) if set == StatusSet::Changed => true,
+            Some(ticket) => match one.psa.is_status_ours(&ticket).await {
+                Ok(is_ours) => is_ours,
+                Err(error) if error.is_transient() => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error,
+                        "who closed the ticket could not be found out; it counts as closed by somebody else");
+                    self.notice_refusal(&one.notice.ticket.connection, &error).await;
+                    false
+                }
+            },
+        };
+        Ok(is_ours.then(|| Closing { at: self.clock.now(), ..closing }))
+    }
+
     async fn exposed(&self, one: &Errand<'_>, notes: Vec<NoteAt>, lease: &LeaseHandle) -> Result<Ran, JobError> {
         tracing::error!(ticket.r#ref = %one.notice.ticket, "the PSA made an internal note visible to the customer; it is taken back");
         let state = NoticeState::Exposed { notes };
         self.told(one, state, Transition::new(CommitName::Told, self.clock.now()), lease).await
     }
 
-    /// Our own status change takes the ticket out of the trigger: seen outside, so armed again. `false` when none was set.
+    /// Our own status change takes the ticket out of the trigger: seen outside, so armed again.
     async fn set_status(
         &self,
         one: &Errand<'_>,
         mapping: &Mapping,
         telling: Telling,
         transition: &mut Transition,
-    ) -> Result<bool, JobError> {
+    ) -> Result<StatusSet, JobError> {
         let status = match telling {
             Telling::Granted => &mapping.statuses.granted,
             Telling::Refused | Telling::Denied | Telling::Lapsed | Telling::Failed => &mapping.statuses.refused,
@@ -321,9 +346,9 @@ impl Jobs {
             | Telling::NotExtended
             | Telling::Answered => &None,
         };
-        let Some(status) = status else { return Ok(false) };
-        let is_set = match one.psa.set_status(&one.notice.ticket.ticket, status).await {
-            Ok(is_set) => is_set,
+        let Some(status) = status else { return Ok(StatusSet::Left) };
+        let set = match one.psa.set_status(&one.notice.ticket.ticket, status).await {
+            Ok(set) => set,
             // A right that is missing for statuses alone holds up no later note.
             Err(error) if !is_final(&error) && !matches!(error, CallError::Unauthorized { .. }) => {
                 return Err(error.into());
@@ -331,10 +356,10 @@ impl Jobs {
             Err(error) => {
                 tracing::warn!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error, "the status was refused");
                 self.notice_refusal(&one.notice.ticket.connection, &error).await;
-                false
+                StatusSet::Left
             }
         };
-        if is_set {
+        if set.is_so() {
             transition.sightings.push(Sighted::Left(Sighting {
                 ticket: one.notice.ticket.clone(),
                 mapping: mapping.id.clone(),
@@ -344,7 +369,7 @@ impl Jobs {
                 covers: None,
             }));
         }
-        Ok(is_set)
+        Ok(set)
     }
 
     async fn note_text(&self, one: &Errand<'_>, telling: Telling, why: Option<&str>) -> Result<String, JobError> {

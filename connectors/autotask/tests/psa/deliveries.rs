@@ -241,7 +241,7 @@ async fn our_own_changes_ring_no_bell() {
     let (_, id) = w.ticket();
     w.sim.settled().await;
     let before = w.sim.deliveries().len();
-    assert!(w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap());
+    assert!(w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap().is_so());
     w.sim.settled().await;
     assert_eq!(w.sim.deliveries().len(), before);
 }
