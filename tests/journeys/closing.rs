@@ -12,7 +12,7 @@ fn told(desk: &dyn Desk, ticket: i64, first: &str) -> usize {
 }
 
 /// Tickets can ask in two ways, and the end of what the first one asked for closes the ticket.
-async fn closes_at_the_end(app: &TestApp, desk: &dyn Desk) -> Way {
+pub(crate) async fn closes_at_the_end(app: &TestApp, desk: &dyn Desk) -> Way {
     let mapping = desk.mapping();
     let way = desk.other_ways().into_iter().find(|way| matches!(way, Way::Field(..))).unwrap();
     let Way::Field(field, text) = way else { panic!("no field asks") };

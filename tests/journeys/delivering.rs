@@ -372,8 +372,8 @@ async fn credentials_that_were_copied_by_a_merge_are_overwritten_in_both_tickets
     app.end().await;
 }
 
-/// F106: at the end the PSA says for a while that there are no notes, as where a right is missing: that is believed a minute
-/// later, and not before.
+/// F106: at the end the PSA says once that there is no such note, as where a right is missing for a moment: that is believed
+/// when it is still so a minute later, and not before.
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_are_missed_once_are_looked_for_again() {
     let app = TestApp::start().await;
@@ -383,13 +383,11 @@ async fn credentials_that_are_missed_once_are_looked_for_again() {
     let password = app.password_in(ticket);
     let holds = || app.psa.notes(ticket).iter().any(|note| note.contains(&password));
     app.minutes(59).await;
-    let body = json!({ "code": "NotFound", "message": "Ticket not found" });
+    let body = json!({ "code": "NotFound", "message": "Note not found" });
     let act = Act::Answer { status: 404, retry_after: None, body };
-    let is_look = |call: &Call| call.op.starts_with("GET /service/tickets/{id}/") && call.op.contains("otes");
-    let fired = app.psa.fail(is_look, act);
+    let fired = app.psa.sim.faults().add(Fault::on("GET /service/tickets/{id}/notes/{noteId}", act).once());
     app.pass(Duration::from_secs(80)).await;
-    assert!(fired.count() > 0 && holds(), "{:?}", app.psa.notes(ticket));
-    app.psa.sim.faults().clear();
+    assert!(fired.count() == 1 && holds(), "{:?}", app.psa.notes(ticket));
     app.minutes(2).await;
     assert_eq!(app.state(ticket).await.name(), "ended");
     assert!(!holds(), "{:?}", app.psa.notes(ticket));
