@@ -71,8 +71,7 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     if web.unproven.is_spent(prover, now) {
         return Err(Problem::TooMany(Unproven::wait()));
     }
-    let system = web.live.known().registry.ticket_system(&connection);
-    let largest = system.map_or(LARGEST_FOR_NOBODY, |system| system.largest_delivery());
+    let largest = largest(web, &connection).await?;
     let body = body::read(request, payload, largest).await?;
     let delivery = Delivery { headers: headers(request), body, received_at: web.clock.now(), connection };
     // Proven by the rules as they are now, the path's secret among them.
@@ -101,11 +100,33 @@ async fn take(request: &HttpRequest, payload: web::Payload, web: &Web) -> Result
     record(web, &delivery, event).await
 }
 
-/// The largest delivery that is read for a connection that cannot be used.
+/// The largest delivery that is read for a connection that is no PSA.
 const LARGEST_FOR_NOBODY: usize = 256 * 1024;
 
 /// When a delivery without a verdict may come again.
 const LATER: Duration = Duration::from_secs(30);
+
+/// How much of a delivery is read. While the connection cannot be used nobody knows how large its PSA's may be: it is put off
+/// unread, since "too large" is the last word to most senders.
+async fn largest(web: &Web, connection: &ConnectionId) -> Result<usize, Problem> {
+    let system = match web.live.known().registry.ticket_system(connection) {
+        // It may have been mended since.
+        Err(NoConnector::Broken { .. }) => web.live.current().await.registry.ticket_system(connection),
+        known => known,
+    };
+    match system {
+        Ok(system) => Ok(system.largest_delivery()),
+        Err(NoConnector::Unknown(_)) => Ok(LARGEST_FOR_NOBODY),
+        Err(error @ NoConnector::Broken { .. }) => {
+            put_off(connection, &error);
+            Err(Problem::Busy(LATER))
+        }
+    }
+}
+
+fn put_off(connection: &ConnectionId, error: &NoConnector) {
+    tracing::error!(%connection, %error, "delivery put off: the connection cannot be used");
+}
 
 /// Why a delivery is not let in.
 enum NotProven {
@@ -123,7 +144,7 @@ async fn prove(web: &Web, live: &InForce, delivery: &Delivery) -> Result<Verifie
             return Err(NotProven::By(Shown::Path));
         }
         Err(error @ NoConnector::Broken { .. }) => {
-            tracing::error!(connection = %delivery.connection, %error, "delivery put off: the connection cannot be used");
+            put_off(&delivery.connection, &error);
             return Err(NotProven::Later);
         }
     };
@@ -131,7 +152,8 @@ async fn prove(web: &Web, live: &InForce, delivery: &Delivery) -> Result<Verifie
         rejected(web, Some(&delivery.connection), reason(&why), &Chain(&why));
         match why {
             _ if why.is_for_later() => NotProven::Later,
-            Rejected::NoSignature => NotProven::By(Shown::Path),
+            // Whoever proves themselves and speaks of something else guesses at no proof.
+            Rejected::NoSignature | Rejected::ForeignBody(_) => NotProven::By(Shown::Path),
             _ => NotProven::By(Shown::Proof),
         }
     })

@@ -40,9 +40,9 @@ pub(super) struct Source {
 pub(super) enum Shown {
     /// Not even the path secret.
     Nothing,
-    /// The path secret alone.
+    /// The path secret, and nothing that was to prove what the PSA signs; or a proof that fits, of what is not for us.
     Path,
-    /// A proof, too: a signature, or credentials.
+    /// A proof, too, that does not hold: a signature, or the credentials that stand for one.
     Proof,
 }
 

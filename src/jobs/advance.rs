@@ -54,7 +54,7 @@ pub fn write(
             Effect::Converge => transition.tasks.push(converge(grant, now)),
             Effect::Deliver => tell(transition, grant, Telling::Granted, random),
             Effect::Tell(telling) => tell(transition, grant, *telling, random),
-            Effect::TidyNote => owe(transition, grant, NoticeKind::Tidy, random),
+            Effect::TidyNote => owe(transition, grant, NoticeKind::Tidy { missed: None }, random),
             Effect::DestroySecret(id) => {
                 let is_used = others.iter().any(|o| o.id != grant.id && o.state.secret() == Some(id));
                 if !is_used {

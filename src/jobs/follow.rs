@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use latchkey_contract::{ConnectionId, TicketRef, Timestamp, ticket::Ticket};
+use latchkey_contract::{ConnectionId, TicketRef, TicketSystem, Timestamp, ticket::Ticket};
 use serde_json::json;
 
 use super::{
@@ -44,7 +44,8 @@ impl Jobs {
         let grants = self.store.grants_of_ticket(at).await?;
         let closed_by_us = match ticket {
             Some(ticket) if grants.iter().any(|g| g.state.is_wanted()) => {
-                self.closed_by_us(&grants, ticket, read_at, lease).await?
+                let psa = world.registry.ticket_system(&at.connection)?;
+                self.closed_by_us(psa.as_ref(), &grants, (ticket, read_at), lease).await?
             }
             _ => Vec::new(),
         };
@@ -82,9 +83,9 @@ impl Jobs {
     /// closes it next is somebody else.
     async fn closed_by_us(
         &self,
+        psa: &dyn TicketSystem,
         grants: &[Grant],
-        ticket: &Ticket,
-        read_at: Timestamp,
+        (ticket, read_at): (&Ticket, Timestamp),
         lease: &LeaseHandle,
     ) -> Result<Vec<Closing>, JobError> {
         let notices = self.closings(grants).await?;
@@ -97,7 +98,29 @@ impl Jobs {
             transition.lease = Some((lease.lease(), Finish::Keep));
             self.store.commit(transition).await?;
         }
-        Ok(stands.into_iter().map(|(_, closing)| closing).collect())
+        Ok(self.believed(psa, ticket, stands).await)
+    }
+
+    /// Which of these closed the ticket, as it was read. Before its status is seen to be set a closing is no more than meant,
+    /// and somebody may close the ticket with that very status while ours is tried again: it counts only where the PSA says
+    /// that it was us, and in doubt not, so that access ends with its ticket.
+    pub(super) async fn believed(
+        &self,
+        psa: &dyn TicketSystem,
+        ticket: &Ticket,
+        closings: Vec<(Notice, Closing)>,
+    ) -> Vec<Closing> {
+        let (done, meant): (Vec<_>, Vec<_>) = closings.into_iter().partition(|(notice, _)| notice.state.is_closed());
+        let stands = |(_, closing): &(Notice, Closing)| Some(&closing.status) == ticket.status.as_ref();
+        let is_ours = ticket.is_closed
+            && meant.iter().any(stands)
+            && psa.is_status_ours(ticket).await.unwrap_or_else(|error| {
+                tracing::warn!(ticket.id = %ticket.id, error = &error as &dyn std::error::Error,
+                    "who closed the ticket could not be found out; it counts as closed by somebody else");
+                false
+            });
+        let believed = done.into_iter().chain(meant.into_iter().filter(|_| is_ours));
+        believed.map(|(_, closing)| closing).collect()
     }
 
     /// What was told at the end of these grants, and closed their ticket.

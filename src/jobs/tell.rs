@@ -5,15 +5,15 @@
 use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
-    CallError, Secret, TicketRef, TicketSystem,
+    CallError, Secret, TicketRef, TicketSystem, Timestamp,
     outside::Urgency,
-    ticket::{NoteAt, NoteKey, NoteText},
+    ticket::{NoteAt, NoteKey, NoteText, StatusSet},
 };
 use serde_json::json;
 
 use super::{
     JobError, Jobs,
-    advance::advance,
+    advance::{advance, alert},
     chain,
     words::{self, Words},
 };
@@ -28,7 +28,7 @@ use crate::{
     jobs::queue::{LeaseHandle, Ran},
     registry::InForce,
     rulebook::{Delivery, Mapping},
-    store::{CommitName, Finish, Notice, NoticeKind, NoticeState, Transition},
+    store::{CommitName, Finish, Happening, Notice, NoticeKind, NoticeState, Transition},
 };
 
 /// Where no better sentence is at hand.
@@ -51,21 +51,26 @@ struct Errand<'a> {
 
 impl Jobs {
     pub(super) async fn tell(&self, ticket: &TicketRef, lease: &LeaseHandle) -> Result<Ran, JobError> {
-        let open = self.store.open_notices(ticket).await?;
+        let (all, now) = (self.store.open_notices(ticket).await?, self.clock.now());
+        let is_waiting = |notice: &&Notice| notice.waits_until().is_some_and(|until| now < until);
+        let open: Vec<&Notice> = all.iter().filter(|notice| !is_waiting(notice)).collect();
         // What takes a secret out waits for nothing that is only said: a vendor may let us do the one and not the other.
-        let is_seen = |notice: &&Notice| matches!(notice.state, NoticeState::Exposed { .. });
-        let tidies = |notice: &&Notice| matches!(notice.kind, NoticeKind::Tidy);
+        let is_seen = |notice: &&&Notice| matches!(notice.state, NoticeState::Exposed { .. });
+        let tidies = |notice: &&&Notice| matches!(notice.kind, NoticeKind::Tidy { .. });
         let urgent = open.iter().find(is_seen).or_else(|| open.iter().find(tidies));
-        let Some(notice) = urgent.or(open.first()) else { return Ok(Ran::Finish(Finish::Done)) };
+        let Some(notice) = urgent.or(open.first()).copied() else {
+            let next = all.iter().filter_map(Notice::waits_until).min();
+            return Ok(Ran::Finish(next.map_or(Finish::Done, Finish::At)));
+        };
         let world = self.live.current().await;
         let psa = world.registry.ticket_system(&ticket.connection)?;
         let grant = self.store.grant(&notice.grant).await?;
-        let one = Errand { world, psa, notice, grant, rest: open.len() > 1 };
+        let one = Errand { world, psa, notice, grant, rest: all.len() > 1 };
         if let NoticeState::Exposed { notes } = &notice.state {
             return self.take_back(&one, notes, lease).await;
         }
         match &notice.kind {
-            NoticeKind::Tidy => self.tidy(one, lease).await,
+            NoticeKind::Tidy { missed } => self.tidy(one, *missed, lease).await,
             NoticeKind::Note { telling: Telling::Granted, .. } if notice.state == NoticeState::Open => {
                 self.hand_over(one, lease).await
             }
@@ -93,7 +98,7 @@ impl Jobs {
             // Latchkey may have closed it when other access of the same ticket ended.
             Some(ticket) if ticket.is_closed => {
                 let closings = self.closings(&self.store.grants_of_ticket(&grant.ticket).await?).await?;
-                let by_us: Vec<Closing> = closings.into_iter().map(|(_, closing)| closing).collect();
+                let by_us = self.believed(one.psa.as_ref(), ticket, closings).await;
                 is_closed(&grant, ticket, &by_us)
             }
             _ => false,
@@ -116,6 +121,10 @@ impl Jobs {
             }
         }
         let text = self.granted_text(&one, &grant).await?;
+        // Before it is recorded, so that whoever waits for a longer lease records it once; and again, for it takes a while.
+        if let Some(later) = self.if_too_late(lease) {
+            return Ok(later);
+        }
         if grant.policy.delivery == Delivery::Ticket {
             self.record_handing_over(&one, &grant, lease).await?;
         }
@@ -247,19 +256,18 @@ impl Jobs {
             }
         };
         let mut transition = Transition::new(CommitName::Told, self.clock.now());
-        let Some(mapping) = one.world.rules.rulebook.mapping(mapping) else {
-            return self.told(&one, NoticeState::Done { notes }, transition, lease).await;
-        };
         let mut notice = one.notice.clone();
-        if *telling == Telling::Ended {
-            notice.closes = self.about_to_close(&one, mapping, &notes, lease).await?;
-        }
-        let is_set = self.set_status(&one, mapping, *telling, &mut transition).await?;
-        if let Some(closing) = &mut notice.closes {
-            let read = one.psa.read(&notice.ticket.ticket, Urgency::Ordinary).await?;
-            let is_closed = read.is_some_and(|t| t.is_closed && t.status.as_ref() == Some(&closing.status));
-            closing.at = self.clock.now();
-            notice.closes = notice.closes.filter(|_| is_set && is_closed);
+        let set = match one.world.rules.rulebook.mapping(mapping) {
+            Some(mapping) => {
+                if *telling == Telling::Ended {
+                    notice.closes = self.about_to_close(&one, mapping, &notes, lease).await?;
+                }
+                self.set_status(&one, mapping, *telling, &mut transition).await?
+            }
+            None => StatusSet::Left,
+        };
+        if let Some(closing) = notice.closes.take() {
+            notice.closes = self.has_closed(&one, closing, set).await?;
         }
         let one = Errand { notice: &notice, ..one };
         self.told(&one, NoticeState::Done { notes }, transition, lease).await
@@ -292,20 +300,46 @@ impl Jobs {
         Ok(closes)
     }
 
+    /// That it was we who closed the ticket so. Where this very call changed nothing somebody else may have, while ours was
+    /// tried again: then the PSA has to say that it was us.
+    async fn has_closed(
+        &self,
+        one: &Errand<'_>,
+        closing: Closing,
+        set: StatusSet,
+    ) -> Result<Option<Closing>, JobError> {
+        let read = one.psa.read(&one.notice.ticket.ticket, Urgency::Ordinary).await?;
+        let is_ours = match read.filter(|t| t.is_closed && t.status.as_ref() == Some(&closing.status)) {
+            None => false,
+            Some(_) if set == StatusSet::Changed => true,
+            Some(ticket) => match one.psa.is_status_ours(&ticket).await {
+                Ok(is_ours) => is_ours,
+                Err(error) if error.is_transient() => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error,
+                        "who closed the ticket could not be found out; it counts as closed by somebody else");
+                    self.notice_refusal(&one.notice.ticket.connection, &error).await;
+                    false
+                }
+            },
+        };
+        Ok(is_ours.then(|| Closing { at: self.clock.now(), ..closing }))
+    }
+
     async fn exposed(&self, one: &Errand<'_>, notes: Vec<NoteAt>, lease: &LeaseHandle) -> Result<Ran, JobError> {
         tracing::error!(ticket.r#ref = %one.notice.ticket, "the PSA made an internal note visible to the customer; it is taken back");
         let state = NoticeState::Exposed { notes };
         self.told(one, state, Transition::new(CommitName::Told, self.clock.now()), lease).await
     }
 
-    /// Our own status change takes the ticket out of the trigger: seen outside, so armed again. `false` when none was set.
+    /// Our own status change takes the ticket out of the trigger: seen outside, so armed again.
     async fn set_status(
         &self,
         one: &Errand<'_>,
         mapping: &Mapping,
         telling: Telling,
         transition: &mut Transition,
-    ) -> Result<bool, JobError> {
+    ) -> Result<StatusSet, JobError> {
         let status = match telling {
             Telling::Granted => &mapping.statuses.granted,
             Telling::Refused | Telling::Denied | Telling::Lapsed | Telling::Failed => &mapping.statuses.refused,
@@ -321,9 +355,9 @@ impl Jobs {
             | Telling::NotExtended
             | Telling::Answered => &None,
         };
-        let Some(status) = status else { return Ok(false) };
-        let is_set = match one.psa.set_status(&one.notice.ticket.ticket, status).await {
-            Ok(is_set) => is_set,
+        let Some(status) = status else { return Ok(StatusSet::Left) };
+        let set = match one.psa.set_status(&one.notice.ticket.ticket, status).await {
+            Ok(set) => set,
             // A right that is missing for statuses alone holds up no later note.
             Err(error) if !is_final(&error) && !matches!(error, CallError::Unauthorized { .. }) => {
                 return Err(error.into());
@@ -331,10 +365,10 @@ impl Jobs {
             Err(error) => {
                 tracing::warn!(ticket.r#ref = %one.notice.ticket, error = &error as &dyn std::error::Error, "the status was refused");
                 self.notice_refusal(&one.notice.ticket.connection, &error).await;
-                false
+                StatusSet::Left
             }
         };
-        if is_set {
+        if set.is_so() {
             transition.sightings.push(Sighted::Left(Sighting {
                 ticket: one.notice.ticket.clone(),
                 mapping: mapping.id.clone(),
@@ -344,7 +378,7 @@ impl Jobs {
                 covers: None,
             }));
         }
-        Ok(is_set)
+        Ok(set)
     }
 
     async fn note_text(&self, one: &Errand<'_>, telling: Telling, why: Option<&str>) -> Result<String, JobError> {
@@ -410,39 +444,79 @@ impl Jobs {
 
     /// Overwrites what the credentials note said, copies in merged tickets too. Tidying: rotation is the protection.
     /// A claim link is no secret, and leads to the proof: its note stays as it is.
-    async fn tidy(&self, one: Errand<'_>, lease: &LeaseHandle) -> Result<Ran, JobError> {
-        let now = self.clock.now();
+    async fn tidy(&self, one: Errand<'_>, missed: Option<Timestamp>, lease: &LeaseHandle) -> Result<Ran, JobError> {
         let has_secret = one.grant.as_ref().is_none_or(|grant| grant.policy.delivery == Delivery::Ticket);
         let notices = if has_secret { self.store.notices_of(&one.notice.grant).await? } else { Vec::new() };
-        for notice in notices {
-            if !matches!(notice.kind, NoticeKind::Note { telling: Telling::Granted, .. }) {
-                continue;
+        let (mut is_missing, mut is_unknown) = (false, false);
+        for notice in notices.iter().filter(|n| matches!(n.kind, NoticeKind::Note { telling: Telling::Granted, .. })) {
+            match self.tidy_up(&one, notice).await? {
+                Tidied::Done => {}
+                Tidied::Missing => is_missing = true,
+                Tidied::Unknown => is_unknown = true,
             }
-            let key = NoteKey(notice.id.clone());
-            let mut places: Vec<NoteAt> = match one.psa.find(&notice.ticket.ticket, &key).await {
-                Ok(places) => places,
+        }
+        if is_missing && missed.is_none() {
+            return self.tidy_again(&one, lease).await;
+        }
+        let mut transition = Transition::new(CommitName::Told, self.clock.now());
+        let state = match is_unknown {
+            true => {
+                alert(&mut transition, not_looked_through(&one.notice.ticket), self.random.as_ref());
+                NoticeState::GivenUp { why: "the ticket's notes could not be looked through".to_owned() }
+            }
+            false => NoticeState::Done { notes: vec![] },
+        };
+        self.told(&one, state, transition, lease).await
+    }
+
+    /// Every place where this note with credentials stands.
+    async fn tidy_up(&self, one: &Errand<'_>, notice: &Notice) -> Result<Tidied, JobError> {
+        let key = NoteKey(notice.id.clone());
+        let (mut places, is_listed): (Vec<NoteAt>, bool) = match one.psa.find(&notice.ticket.ticket, &key).await {
+            Ok(places) => (places, true),
+            Err(error) if !is_final(&error) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(ticket.r#ref = %notice.ticket, error = &error as &dyn std::error::Error,
+                    "the ticket's notes could not be looked through; the places that are known are overwritten");
+                (Vec::new(), false)
+            }
+        };
+        let posted = match &notice.state {
+            NoticeState::Posted { notes } | NoticeState::Done { notes } => Some(notes),
+            _ => None,
+        };
+        let known: Vec<NoteAt> = posted.into_iter().flatten().filter(|n| !places.contains(n)).cloned().collect();
+        places.extend(known);
+        if places.is_empty() && !is_listed {
+            return Ok(Tidied::Unknown);
+        }
+        let mut is_there = false;
+        for place in places {
+            match one.psa.overwrite(&place, words::TIDIED, &key).await {
+                Ok(was_there) => is_there |= was_there,
                 Err(error) if !is_final(&error) => return Err(error.into()),
                 Err(error) => {
+                    is_there = true;
                     tracing::warn!(ticket.r#ref = %notice.ticket, error = &error as &dyn std::error::Error,
-                        "the ticket's notes could not be looked through; the places that are known are overwritten");
-                    Vec::new()
-                }
-            };
-            if let NoticeState::Posted { notes } | NoticeState::Done { notes } = &notice.state {
-                places.extend(notes.iter().filter(|n| !places.contains(n)).cloned().collect::<Vec<_>>());
-            }
-            for place in places {
-                match one.psa.overwrite(&place, words::TIDIED, &key).await {
-                    Ok(_) => {}
-                    Err(error) if !is_final(&error) => return Err(error.into()),
-                    Err(error) => {
-                        tracing::warn!(ticket.r#ref = %notice.ticket, error = &error as &dyn std::error::Error,
                         "the credentials note could not be overwritten; the removal replaces the password in it")
-                    }
                 }
             }
         }
-        self.told(&one, NoticeState::Done { notes: vec![] }, Transition::new(CommitName::Told, now), lease).await
+        Ok(if is_there || posted.is_none() { Tidied::Done } else { Tidied::Missing })
+    }
+
+    /// The note was posted and is not to be found. That is believed when it is still so a minute later.
+    async fn tidy_again(&self, one: &Errand<'_>, lease: &LeaseHandle) -> Result<Ran, JobError> {
+        let now = self.clock.now();
+        tracing::warn!(ticket.r#ref = %one.notice.ticket, "the credentials note is not to be found; it is looked for once more");
+        let kind = NoticeKind::Tidy { missed: Some(now) };
+        let notice = Notice { kind, ..one.notice.clone() };
+        let again = notice.waits_until().unwrap_or(now);
+        let mut transition = Transition::new(CommitName::Told, now);
+        transition.notices.push(notice);
+        transition.lease = Some((lease.lease(), Finish::At(if one.rest { now } else { again })));
+        self.store.commit(transition).await?;
+        Ok(Ran::Committed)
     }
 
     async fn told(
@@ -467,6 +541,29 @@ impl Jobs {
         transition.lease = Some((lease.lease(), finish));
         self.store.commit(transition).await?;
         Ok(Ran::Committed)
+    }
+}
+
+/// What came of overwriting one note with credentials.
+enum Tidied {
+    /// Nothing of it is left that can be overwritten.
+    Done,
+    /// It was posted, and is not there.
+    Missing,
+    /// The PSA refuses to list the ticket's notes, and no place is known.
+    Unknown,
+}
+
+fn not_looked_through(ticket: &TicketRef) -> Happening {
+    Happening::ConnectorTrouble {
+        connection: ticket.connection.clone(),
+        what: format!(
+            "the notes of ticket {} could not be looked through when its access ended, so that credentials may still stand there",
+            ticket.ticket
+        ),
+        remedy: "Remove the note with the credentials by hand: the password in it is replaced and lets nobody in. Then see \
+                 latchkey doctor for the right to list notes."
+            .to_owned(),
     }
 }
 

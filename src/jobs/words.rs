@@ -53,6 +53,22 @@ pub fn only_they_end(requester: &str) -> String {
     format!("nothing was ended.\n\nOnly {requester}, or an admin, ends this access early.")
 }
 
+/// The answer to any command when all that the ticket asked for is over: `last` is how what it had last stands.
+#[must_use]
+pub fn over(last: &State) -> String {
+    let how = match last {
+        State::Ended { proof, .. } => {
+            format!("The last access of this ticket has ended: off was seen at {}.", exact(proof.seen_at()))
+        }
+        State::Ending { since, .. } => format!(
+            "The last access of this ticket has ended at {}, and is being taken away; a note with the proof follows.",
+            exact(*since)
+        ),
+        _ => "The last access of this ticket is over.".to_owned(),
+    };
+    format!("nothing is given here any more.\n\n{how}\nIf it is needed again, ask for it anew.")
+}
+
 /// The answer to `/jit extend`: what comes of it, for each access that whoever asked has.
 #[must_use]
 pub fn extends(asked: &[(Grant, Result<Timestamp, String>)]) -> String {
@@ -417,9 +433,10 @@ mod tests {
             words.answered(&ends_as_asked("Jane Doe")),
             words.answered(&only_they_end("Jane Doe")),
             words.answered(NO_COMMAND),
+            words.answered(&over(&State::Ended { cause: Cause::Expired, due, proof: proof() })),
             TIDIED.to_owned(),
         ];
-        for note in &all[..20] {
+        for note in &all[..21] {
             assert!(note.lines().all(|l| l.chars().count() <= 240), "a line is too long: {note}");
         }
         insta::assert_snapshot!(all.join("\n\n────────\n\n"));

@@ -1,5 +1,7 @@
 //! One transaction, described before it is run.
 
+use std::time::Duration;
+
 use latchkey_contract::{GrantId, MappingId, NoteId, SecretId, TicketRef, Timestamp, ticket::NoteAt};
 use serde::{Deserialize, Serialize};
 
@@ -249,7 +251,23 @@ pub enum NoticeKind {
         why: Option<String>,
     },
     /// Overwrite the credentials note of the grant, copies included.
-    Tidy,
+    Tidy {
+        /// When nothing was found of what had been posted: a right that was lost by mistake looks like a deletion.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        missed: Option<Timestamp>,
+    },
+}
+
+/// What was not to be found is looked for once more after this time.
+const LOOKS_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+impl Notice {
+    /// It waits until then; `None` where it does not.
+    #[must_use]
+    pub fn waits_until(&self) -> Option<Timestamp> {
+        let NoticeKind::Tidy { missed } = &self.kind else { return None };
+        missed.map(|missed| missed + LOOKS_AGAIN_AFTER)
+    }
 }
 
 /// How far a notice is.

@@ -1,6 +1,7 @@
 //! A ticket that closes while it has access: by Latchkey's own hand when other access of it ended, or by somebody's.
 
 use latchkey::rulebook::{FieldTrigger, Mapping};
+use latchkey_simulators::fault::Act;
 
 use crate::harness::*;
 
@@ -12,7 +13,7 @@ fn told(desk: &dyn Desk, ticket: i64, first: &str) -> usize {
 }
 
 /// Tickets can ask in two ways, and the end of what the first one asked for closes the ticket.
-async fn closes_at_the_end(app: &TestApp, desk: &dyn Desk) -> Way {
+pub(crate) async fn closes_at_the_end(app: &TestApp, desk: &dyn Desk) -> Way {
     let mapping = desk.mapping();
     let way = desk.other_ways().into_iter().find(|way| matches!(way, Way::Field(..))).unwrap();
     let Way::Field(field, text) = way else { panic!("no field asks") };
@@ -59,6 +60,60 @@ async fn the_status_that_latchkey_sets_at_an_end_ends_nothing_else() {
         assert_eq!(told(desk, ticket, SOON), 1, "{at}: somebody else closed it: {:?}", desk.notes(ticket));
         app.minutes(7).await;
         assert_eq!(states().await, ["ended", "ended"], "{at}");
+    }
+    app.end().await;
+}
+
+/// F11: a person closes the ticket with the very status that Latchkey is still trying to set.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closing_that_was_only_meant_is_somebodys_when_it_comes() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let way = closes_at_the_end(&app, desk).await;
+        let ticket = app.active_at(desk).await;
+        app.minutes(30).await;
+        desk.click_by(&way, Who::Jane, ticket);
+        app.minutes(20).await;
+        let away = Act::Answer { status: 503, retry_after: None, body: serde_json::Value::Null };
+        let fired = desk.sets_no_status(away);
+        app.minutes(13).await;
+        let states =
+            async || app.grants_at(desk, ticket).await.iter().map(|grant| grant.state.name()).collect::<Vec<_>>();
+        assert_eq!(states().await, ["active", "ended"], "{at}: {:?}", desk.notes(ticket));
+        assert!(fired.count() > 0 && desk.stands(ticket) == Standing::Active, "{at}: it was tried, and came to nothing");
+        desk.leaves(Leaves::Closed, ticket);
+        app.minutes(14).await;
+        assert_eq!(states().await, ["ended", "ended"], "{at}: {:?}", desk.notes(ticket));
+        let state = serde_json::to_value(&app.grants_at(desk, ticket).await[0].state).unwrap();
+        assert_eq!(state["cause"]["cause"], "ticket-left", "{at}: {state}");
+        desk.recovers();
+        app.minutes(10).await;
+    }
+    app.end().await;
+}
+
+/// F11: the status was set, and the PSA's answer was lost: that it stands already does not make it somebody's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closing_whose_answer_was_lost_is_still_latchkeys() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let way = closes_at_the_end(&app, desk).await;
+        let ticket = app.active_at(desk).await;
+        app.minutes(30).await;
+        desk.click_by(&way, Who::Jane, ticket);
+        app.minutes(20).await;
+        let fired = desk.sets_no_status(Act::ResetAfter);
+        app.minutes(25).await;
+        assert_eq!(fired.count(), 1, "{at}: it was set, and is not set again");
+        let grants = app.grants_at(desk, ticket).await;
+        assert_eq!([grants[0].state.name(), grants[1].state.name()], ["active", "ended"], "{at}");
+        assert_eq!((desk.stands(ticket), told(desk, ticket, SOON)), (Standing::Else, 0), "{at}");
+        desk.recovers();
+        app.minutes(20).await;
+        let state = serde_json::to_value(&app.grants_at(desk, ticket).await[0].state).unwrap();
+        assert_eq!(state["cause"]["cause"], "expired", "{at}: {state}");
     }
     app.end().await;
 }

@@ -8,10 +8,11 @@ use latchkey_simulators::{
     graph::{Licence, PimPolicy},
 };
 
-use crate::harness::*;
+use crate::{closing::closes_at_the_end, harness::*};
 
 const STANDS: &str = "Latchkey: access of this ticket.";
 const ENDS: &str = "Latchkey: access ends now";
+const OVER: &str = "Latchkey: nothing is given here any more.";
 const UNKNOWN: &str = "Latchkey: this is no command.";
 const EXTENDING: &str = "Latchkey: access is being extended.";
 const EXTENDED: &str = "Latchkey: access was extended.";
@@ -160,6 +161,66 @@ async fn the_end_is_told_before_it_comes() {
         app.minutes(61).await;
         assert_eq!(app.state_at(&*desks[0], ticket).await, "ended");
         assert_eq!(count(&*desks[0], ticket, SOON), usize::from(told), "{warn_minutes}");
+    }
+    app.end().await;
+}
+
+/// F18: whoever asks after access that has ended is told so, once for each note and for a day; somebody who is not verified is
+/// not, and where nothing was ever given nobody is.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_when_all_is_over_is_told_for_a_day() {
+    let app = TestApp::with_three_psas().await;
+    let mut over = Vec::new();
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let refused = desk.ticket(Whose::Acme);
+        desk.click(Who::Unbound, refused);
+        let ticket = app.active_at(desk).await;
+        app.minutes(70).await;
+        assert_eq!((app.state_at(desk, ticket).await, count(desk, ticket, OVER)), ("ended", 0), "{at}");
+        desk.writes(Who::Unbound, Writes::Internal, ticket, "/jit status");
+        desk.writes(Who::Jane, Writes::Internal, refused, "/jit status");
+        app.minutes(6).await;
+        assert_eq!((count(desk, ticket, OVER), count(desk, refused, OVER)), (0, 0), "{at}");
+        for (n, text) in ["/jit status", "/jit end"].into_iter().enumerate() {
+            desk.writes(Who::Jane, Writes::Internal, ticket, text);
+            app.minutes(12).await;
+            assert_eq!(count(desk, ticket, OVER), n + 1, "{at}: {text}: {:?}", ours(desk, ticket));
+        }
+        let told = ours(desk, ticket).into_iter().find(|note| note.starts_with(OVER)).unwrap_or_default();
+        assert!(told.contains("off was seen at "), "{at}: {told}");
+        assert_eq!((count(desk, ticket, ENDS), app.grants_at(desk, ticket).await.len()), (0, 1), "{at}");
+        over.push((desk, ticket));
+    }
+    app.minutes(24 * 60).await;
+    for (desk, ticket) in &over {
+        desk.writes(Who::Jane, Writes::Internal, *ticket, "/jit status");
+    }
+    app.minutes(6).await;
+    for (desk, ticket) in over {
+        assert_eq!(count(desk, ticket, OVER), 2, "{}: {:?}", desk.connection(), ours(desk, ticket));
+    }
+    app.end().await;
+}
+
+/// F18, F120: one word ends all that its author has by this ticket, and is answered once.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_note_ends_all_that_the_ticket_asked_for() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let way = closes_at_the_end(&app, desk).await;
+        let ticket = app.active_at(desk).await;
+        desk.click_by(&way, Who::Jane, ticket);
+        app.minutes(1).await;
+        let states =
+            async || app.grants_at(desk, ticket).await.iter().map(|grant| grant.state.name()).collect::<Vec<_>>();
+        assert_eq!(states().await, ["active", "active"], "{at}: {:?}", desk.notes(ticket));
+        desk.writes(Who::Jane, Writes::Internal, ticket, "/jit end");
+        app.minutes(12).await;
+        assert_eq!(states().await, ["ended", "ended"], "{at}: {:?}", desk.notes(ticket));
+        assert_eq!((count(desk, ticket, ENDS), count(desk, ticket, OVER)), (1, 0), "{at}: {:?}", ours(desk, ticket));
+        assert!(!app.entra.is_enabled() && app.entra.roles().is_empty(), "{at}");
     }
     app.end().await;
 }

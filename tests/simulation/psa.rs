@@ -10,8 +10,8 @@ use latchkey_contract::{
     Timestamp, Verified,
     outside::Urgency,
     ticket::{
-        Actor, Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, Scope, Ticket, TicketChanged,
-        TicketEvent, WantedChecks, WantedHooks, Webhook, WebhookChanges,
+        Actor, Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, Scope, StatusSet, Ticket,
+        TicketChanged, TicketEvent, WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
 
@@ -348,16 +348,21 @@ impl TicketSystem for Psa {
         .await
     }
 
-    async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {
+    async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<StatusSet, CallError> {
         let (world, at, status) = (Arc::clone(&self.world), number(id), status.to_string());
         self.ask("set-status", id.as_str(), move |desk| {
-            let may = desk.tickets.get(&at).is_some_and(|case| !case.is_closed && !case.is_deleted);
-            if may {
-                save(desk, &world, at, API, |case| case.status = status);
-            }
-            may
+            let present = desk.tickets.get(&at).filter(|case| !case.is_closed && !case.is_deleted);
+            let Some(present) = present.map(|case| case.status.clone()) else { return StatusSet::Left };
+            let is_new = present != status;
+            save(desk, &world, at, API, |case| case.status = status);
+            if is_new { StatusSet::Changed } else { StatusSet::Stood }
         })
         .await
+    }
+
+    async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError> {
+        let change = self.change(ticket, Part::Status).await?;
+        Ok(change.is_some_and(|change| change.by == API && change.later_by.is_none()))
     }
 
     fn board_noun(&self) -> &'static str {

@@ -8,6 +8,7 @@
 use latchkey_contract::{
     CallError, FieldId, Timestamp,
     outside::Urgency,
+    text::is_same_name,
     ticket::{Change, Part, Ticket},
     trail::{self, names},
 };
@@ -58,6 +59,14 @@ pub(crate) async fn change(tenant: &Tenant, ticket: &Ticket, of: Part<'_>) -> Re
     let after = tickets::read(tenant, &ticket.id, Urgency::Ordinary).await?;
     trail::still(LIST, after.is_some_and(|after| is_same(&after, ticket, of)))?;
     found(tenant, &entries, chosen, ticket).await
+}
+
+pub(crate) async fn is_status_ours(tenant: &Tenant, ticket: &Ticket) -> Result<bool, CallError> {
+    let Tenant { api, resources, .. } = tenant;
+    let me = resources.me(api, Urgency::Ordinary).await?;
+    let Some(mine) = resources.name(api, me, Urgency::Ordinary).await? else { return Ok(false) };
+    let change = change(tenant, ticket, Part::Status).await?;
+    Ok(change.is_some_and(|change| is_same_name(&change.by, &mine) && change.later_by.is_none()))
 }
 
 fn is_same(after: &Ticket, before: &Ticket, of: Part<'_>) -> bool {

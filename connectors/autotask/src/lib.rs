@@ -36,8 +36,8 @@ use latchkey_contract::{
     note::{self, Marks},
     outside::Urgency,
     ticket::{
-        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, Ticket, TicketChanged, TicketEvent,
-        WantedChecks, WantedHooks, Webhook, WebhookChanges,
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, StatusSet, Ticket, TicketChanged,
+        TicketEvent, WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
 pub use settings::{Callouts, Secrets, Settings, SetupError};
@@ -174,8 +174,12 @@ impl TicketSystem for Autotask {
         self.notes().commands(id, urgency).await
     }
 
-    async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {
+    async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<StatusSet, CallError> {
         tickets::set_status(&self.tenant, id, status).await
+    }
+
+    async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError> {
+        history::is_status_ours(&self.tenant, ticket).await
     }
 
     fn board_noun(&self) -> &'static str {

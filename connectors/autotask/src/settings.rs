@@ -138,7 +138,7 @@ const fn timeout_s() -> u64 {
 pub struct Secrets {
     /// The API user's secret.
     pub api: Secret<String>,
-    /// The key that webhooks are registered with.
+    /// The key that webhooks are signed with: the one that is registered.
     pub webhook_key: Secret<String>,
     /// Those before it that may still be under way, or registered: each is accepted in its time.
     pub former_webhook_keys: Vec<Former>,

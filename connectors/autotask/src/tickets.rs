@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use latchkey_contract::{
-    BoardId, CallError, CompanyId, FieldId, MemberId, SourceId, StatusId, TicketId, TypeId, outside::Urgency,
-    ticket::Ticket,
+    BoardId, CallError, CompanyId, FieldId, MemberId, SourceId, StatusId, TicketId, TypeId,
+    outside::Urgency,
+    ticket::{StatusSet, Ticket},
 };
 use serde_json::Value;
 
@@ -150,28 +151,28 @@ fn ticket_numbers(text: &str) -> Vec<String> {
 }
 
 /// Sets a status: only one that may be used, only while the ticket is open, and only the changed field is sent. [facts 6]
-pub(crate) async fn set_status(tenant: &Tenant, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {
+pub(crate) async fn set_status(tenant: &Tenant, id: &TicketId, status: &StatusId) -> Result<StatusSet, CallError> {
     const CHANGE: &str = "PATCH /Tickets";
     let wanted = crate::api::number_or_refused(CHANGE, status.as_str())?;
-    let Some(present) = fetch(&tenant.api, id, Urgency::Ordinary).await? else { return Ok(false) };
+    let Some(present) = fetch(&tenant.api, id, Urgency::Ordinary).await? else { return Ok(StatusSet::Left) };
     if present.status == Some(wanted) {
-        return Ok(true);
+        return Ok(StatusSet::Stood);
     }
     let known = tenant.meta.picks(&tenant.api, crate::metadata::TICKET, "status", Urgency::Ordinary).await?;
     let is_usable = known.iter().any(|pick| pick.value == status.as_str() && is_active(pick));
     if is_closed(tenant, &present) || !is_usable {
-        return Ok(false);
+        return Ok(StatusSet::Left);
     }
     // A change goes to the collection, with the number in the body. [facts 3.5]
     let change = serde_json::json!({"id": present.id, "status": wanted});
     if tenant.api.write(&Ask::new(CHANGE, ["Tickets"]).body(&change)).await?.is_none() {
-        return Ok(false);
+        return Ok(StatusSet::Left);
     }
     // Some accepted changes do not stick: a workflow rule was faster. [facts 3.5]
     match fetch(&tenant.api, id, Urgency::Ordinary).await? {
-        Some(after) if after.status == Some(wanted) => Ok(true),
+        Some(after) if after.status == Some(wanted) => Ok(StatusSet::Changed),
         Some(_) => Err(CallError::transient(CHANGE, "the PSA accepted the status but did not keep it")),
-        None => Ok(false),
+        None => Ok(StatusSet::Left),
     }
 }
 

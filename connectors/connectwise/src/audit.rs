@@ -9,6 +9,7 @@ mod field;
 use latchkey_contract::{
     CallError, FieldId, Timestamp,
     outside::Urgency,
+    text::is_same_name,
     ticket::{Change, Ticket},
     trail::{self, names},
 };
@@ -44,6 +45,12 @@ impl Audit<'_> {
         let after = tickets::read(self.api, &ticket.id, Urgency::Ordinary).await?;
         still(after.is_some_and(|after| after.status == ticket.status && after.updated_at == ticket.updated_at))?;
         self.change(&entries, chosen, ticket, &me).await
+    }
+
+    pub(crate) async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError> {
+        let me = self.me.name(self.api, Urgency::Ordinary).await?;
+        let change = self.status_change(ticket).await?;
+        Ok(change.is_some_and(|change| is_same_name(&change.by, &me) && change.later_by.is_none()))
     }
 
     pub(crate) async fn field_change(&self, ticket: &Ticket, field: &FieldId) -> Result<Option<Change>, CallError> {

@@ -34,8 +34,8 @@ use latchkey_contract::{
     note::{self, Marks},
     outside::Urgency,
     ticket::{
-        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, Ticket, TicketChanged, TicketEvent,
-        WantedChecks, WantedHooks, Webhook, WebhookChanges,
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, StatusSet, Ticket, TicketChanged,
+        TicketEvent, WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
 pub use settings::{Settings, SetupError};
@@ -168,8 +168,12 @@ impl TicketSystem for ConnectWise {
         self.notes().commands(id, urgency).await
     }
 
-    async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {
+    async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<StatusSet, CallError> {
         status::set(&self.api, id, status).await
+    }
+
+    async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError> {
+        self.audit().is_status_ours(ticket).await
     }
 
     fn board_noun(&self) -> &'static str {

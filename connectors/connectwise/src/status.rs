@@ -1,6 +1,10 @@
 //! Setting a ticket's status: only to one of its own board's, only while it is open.
 
-use latchkey_contract::{CallError, StatusId, TicketId, outside::Urgency, ticket};
+use latchkey_contract::{
+    CallError, StatusId, TicketId,
+    outside::Urgency,
+    ticket::{self, StatusSet},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -13,16 +17,16 @@ use crate::{
 const CHANGE: &str = "PATCH /service/tickets/{id}";
 const LIST: &str = "GET /service/boards/{id}/statuses";
 
-pub(crate) async fn set(api: &Api, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {
+pub(crate) async fn set(api: &Api, id: &TicketId, status: &StatusId) -> Result<StatusSet, CallError> {
     let wanted = number_or_refused(CHANGE, status.as_str())?;
-    let Some(ticket) = tickets::read(api, id, Urgency::Ordinary).await? else { return Ok(false) };
+    let Some(ticket) = tickets::read(api, id, Urgency::Ordinary).await? else { return Ok(StatusSet::Left) };
     if ticket.status.as_ref() == Some(status) {
-        return Ok(true);
+        return Ok(StatusSet::Stood);
     }
-    let Some(board) = ticket.board.filter(|_| !ticket.is_closed) else { return Ok(false) };
+    let Some(board) = ticket.board.filter(|_| !ticket.is_closed) else { return Ok(StatusSet::Left) };
     let own = of_board(api, board.as_str()).await?;
     if !own.iter().any(|s| s.id == *status && s.is_active) {
-        return Ok(false);
+        return Ok(StatusSet::Left);
     }
     change(api, id, wanted).await
 }
@@ -34,29 +38,29 @@ pub(crate) async fn of_board(api: &Api, board: &str) -> Result<Vec<ticket::Statu
     rows.into_iter().map(read).collect()
 }
 
-async fn change(api: &Api, id: &TicketId, wanted: u32) -> Result<bool, CallError> {
+async fn change(api: &Api, id: &TicketId, wanted: u32) -> Result<StatusSet, CallError> {
     let replace = json!({"op": "replace", "path": "status", "value": {"id": wanted}});
     let patch = |ops: Value| Ask::new(CHANGE, ["service", "tickets", id.as_str()]).body(&ops);
     let mut answer = api.send(&patch(json!([&replace]))).await?;
     if answer.status.as_u16() == 400 {
         if is_about_status(&answer.body) {
-            return Ok(false);
+            return Ok(StatusSet::Left);
         }
         // Some instances refuse a change that does not mention the custom fields; an empty list changes none.
         let fields = json!({"op": "replace", "path": "customFields", "value": []});
         answer = api.send(&patch(json!([&replace, fields]))).await?;
     }
     if errors::missing(&answer) == Some(Missing::Record) {
-        return Ok(false);
+        return Ok(StatusSet::Left);
     }
     if answer.status.as_u16() == 400 && is_about_status(&answer.body) {
-        return Ok(false);
+        return Ok(StatusSet::Left);
     }
     let unclear = |why| CallError::transient(CHANGE, why);
     let after: wire::Ticket =
         accepted(answer)?.json().map_err(|_| unclear("the status may be set: the answer could not be read"))?;
     match after.status {
-        Some(now) if now.id == i64::from(wanted) => Ok(true),
+        Some(now) if now.id == i64::from(wanted) => Ok(StatusSet::Changed),
         _ => Err(unclear("the PSA accepted the status but did not keep it")),
     }
 }

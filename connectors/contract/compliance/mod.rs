@@ -6,7 +6,7 @@
 use latchkey_contract::{
     BoardId, CallError, Delivery, Secret, StatusId, TicketId, TicketSystem, Timestamp,
     outside::Urgency,
-    ticket::{Actor, NoteAt, NoteKey, NoteText, Part},
+    ticket::{Actor, NoteAt, NoteKey, NoteText, Part, StatusSet},
 };
 use latchkey_simulators::fault::{Act, Fault, Faults};
 
@@ -63,6 +63,7 @@ macro_rules! complies {
             a_text_of_any_length_is_posted_in_parts_that_are_found_in_order,
             a_note_that_the_customer_can_see_is_told_and_can_be_taken_away,
             a_status_is_set_or_nothing_is,
+            a_status_is_ours_where_the_record_says_so,
             saves_are_listed_oldest_first_and_in_pages,
             a_row_without_a_time_hides_no_other_save,
             errors_say_what_to_do_next,
@@ -186,13 +187,31 @@ pub(crate) async fn a_note_that_the_customer_can_see_is_told_and_can_be_taken_aw
 pub(crate) async fn a_status_is_set_or_nothing_is(psa: &impl Psa) {
     let (ticket, unknown) = (psa.ticket(), "777777".parse().unwrap());
     let before = psa.system().read(&ticket, Urgency::Ordinary).await.unwrap().unwrap().status;
-    assert!(!psa.system().set_status(&ticket, &unknown).await.unwrap());
+    assert!(!psa.system().set_status(&ticket, &unknown).await.unwrap().is_so());
     assert_eq!(psa.system().read(&ticket, Urgency::Ordinary).await.unwrap().unwrap().status, before);
     for _ in 0..2 {
-        assert!(psa.system().set_status(&ticket, &psa.requested()).await.unwrap());
+        assert!(psa.system().set_status(&ticket, &psa.requested()).await.unwrap().is_so());
     }
     let after = psa.system().read(&ticket, Urgency::Ordinary).await.unwrap().unwrap();
     assert_eq!(after.status, Some(psa.requested()));
+}
+
+/// F11
+pub(crate) async fn a_status_is_ours_where_the_record_says_so(psa: &impl Psa) {
+    let (ours, theirs) = (psa.ticket(), psa.ticket());
+    let is_ours = async |ticket: &TicketId| {
+        let read = psa.system().read(ticket, Urgency::Ordinary).await.unwrap().unwrap();
+        psa.system().is_status_ours(&read).await.unwrap()
+    };
+    psa.advance(60);
+    psa.asks(&theirs);
+    let set = async |ticket: &TicketId| psa.system().set_status(ticket, &psa.requested()).await.unwrap();
+    assert_eq!((set(&ours).await, set(&ours).await), (StatusSet::Changed, StatusSet::Stood));
+    assert_eq!(set(&theirs).await, StatusSet::Stood);
+    assert!(is_ours(&ours).await && !is_ours(&theirs).await);
+    psa.advance(60);
+    psa.touches(&ours);
+    assert!(!is_ours(&ours).await, "somebody else saved it since");
 }
 
 /// F10
@@ -285,7 +304,7 @@ pub(crate) async fn a_deleted_ticket_is_gone_with_all_that_was_on_it(psa: &impl 
     assert!(psa.system().find(&ticket, &key("g1")).await.unwrap().is_empty());
     assert!(!psa.system().overwrite(&posted.notes[0], "Removed.", &key("g1")).await.unwrap());
     psa.system().take_back(&posted.notes[0]).await.unwrap();
-    assert!(!psa.system().set_status(&ticket, &psa.requested()).await.unwrap());
+    assert!(!psa.system().set_status(&ticket, &psa.requested()).await.unwrap().is_so());
     let refused = psa.system().post(&ticket, &NoteText::plain("x"), &key("g2")).await.unwrap_err();
     assert!(matches!(refused, CallError::Refused { .. }), "{refused:?}");
 }

@@ -137,8 +137,8 @@ impl<T> Verified<T> {
 /// Why a delivery was not proven. The sender learns none of it; the log does.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejected {
-    /// The signature header is missing, doubled or not of the right shape.
-    #[error("no usable signature header")]
+    /// The signature header is missing, doubled or not of the right shape; or what only rings has not the right credentials.
+    #[error("no usable signature header, and no credentials that let it ring")]
     NoSignature,
     /// The signature differs.
     #[error("the signature does not fit the body")]

@@ -88,9 +88,12 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// strength. In doubt it is left out.
     async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError>;
 
-    /// Sets a status by id. `Ok(false)` when the status does not belong to the ticket's board now, the ticket is
-    /// closed, or gone: nothing was changed. Setting the present status is success.
-    async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError>;
+    /// Sets a status by id. Setting the present status is success.
+    async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<StatusSet, CallError>;
+
+    /// Whether the ticket has its status from us, and nobody else saved it since, as far as the PSA's record of changes tells.
+    /// In doubt it has not.
+    async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError>;
 
     /// What this PSA calls a board, for people: `board`, `queue`, `team`.
     fn board_noun(&self) -> &'static str;
@@ -229,6 +232,25 @@ pub struct Change {
     pub key: String,
     /// Login name of somebody *else* who saved the ticket afterwards (our own API member does not count).
     pub later_by: Option<String>,
+}
+
+/// What came of setting a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusSet {
+    /// It was another one, and is this one now.
+    Changed,
+    /// It was this one already, whoever set it: an answer of ours may have been lost.
+    Stood,
+    /// Nothing was changed: the status does not belong to the ticket's board now, or the ticket is closed, or gone.
+    Left,
+}
+
+impl StatusSet {
+    /// The ticket has it.
+    #[must_use]
+    pub const fn is_so(self) -> bool {
+        matches!(self, Self::Changed | Self::Stood)
+    }
 }
 
 /// What kind of identity made a change, as far as the PSA's records and the connection's settings tell. Our own API

@@ -103,6 +103,12 @@ impl History<'_> {
         self.found(&entries, chosen).await
     }
 
+    pub(crate) async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError> {
+        let ours = [Who::Agent(self.agents.me), Who::Application(self.application.to_lowercase())];
+        let change = self.change(ticket, Part::Status).await?;
+        Ok(change.is_some_and(|c| ours.iter().any(|who| who.name() == c.by) && c.later_by.is_none()))
+    }
+
     async fn found(&self, entries: &[wire::Action], chosen: usize) -> Result<Option<Change>, CallError> {
         let Some(entry) = entries.get(chosen) else { return Ok(None) };
         let who = Who::of(entry);

@@ -36,8 +36,8 @@ use latchkey_contract::{
     note::{self, Marks},
     outside::Urgency,
     ticket::{
-        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, Ticket, TicketChanged, TicketEvent,
-        WantedChecks, WantedHooks, Webhook, WebhookChanges,
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, StatusSet, Ticket, TicketChanged,
+        TicketEvent, WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
 pub use settings::{HookAuth, NoteFormat, Settings, SetupError};
@@ -123,10 +123,7 @@ impl TicketSystem for HaloPsa {
     }
 
     async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
-        let (reader, agents) = (self.reader(), self.agents(Urgency::Ordinary).await?);
-        let history =
-            history::History { reader, agents, application: &self.application, automation: &self.settings.automation };
-        history.change(ticket, of).await
+        self.history().await?.change(ticket, of).await
     }
 
     async fn member(&self, name: &str) -> Result<Option<Member>, CallError> {
@@ -176,8 +173,12 @@ impl TicketSystem for HaloPsa {
         self.notes().commands(id, urgency).await
     }
 
-    async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {
+    async fn set_status(&self, id: &TicketId, status: &StatusId) -> Result<StatusSet, CallError> {
         status::set(&self.reader(), id, status).await
+    }
+
+    async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError> {
+        self.history().await?.is_status_ours(ticket).await
     }
 
     fn board_noun(&self) -> &'static str {
@@ -217,6 +218,11 @@ impl HaloPsa {
 
     async fn agents(&self, urgency: Urgency) -> Result<members::Agents<'_>, CallError> {
         Ok(members::Agents { api: &self.api, me: self.tables.me(&self.api, urgency).await?, urgency })
+    }
+
+    async fn history(&self) -> Result<history::History<'_>, CallError> {
+        let (reader, agents) = (self.reader(), self.agents(Urgency::Ordinary).await?);
+        Ok(history::History { reader, agents, application: &self.application, automation: &self.settings.automation })
     }
 
     fn notes(&self) -> notes::Notes<'_> {

@@ -1,6 +1,6 @@
 //! Setting a ticket's status, and believing it only when it is read back.
 
-use latchkey_contract::{CallError, StatusId, TicketId, outside::Urgency};
+use latchkey_contract::{CallError, StatusId, TicketId, outside::Urgency, ticket::StatusSet};
 use serde_json::json;
 
 use crate::{
@@ -13,20 +13,20 @@ use crate::{
 
 const CHANGE: &str = "POST /Tickets";
 
-pub(crate) async fn set(reader: &Reader<'_>, id: &TicketId, status: &StatusId) -> Result<bool, CallError> {
+pub(crate) async fn set(reader: &Reader<'_>, id: &TicketId, status: &StatusId) -> Result<StatusSet, CallError> {
     let wanted = number_or_refused(CHANGE, status.as_str())?;
-    let Some(row) = reader.fetch(id, Urgency::Ordinary).await? else { return Ok(false) };
+    let Some(row) = reader.fetch(id, Urgency::Ordinary).await? else { return Ok(StatusSet::Left) };
     // Some instances find no record where an update does not name its type and client, so both are said.
     let named = (real(row.tickettype_id), real(row.client_id));
     let is_frozen = row.status_change_frozen == Some(true);
     if row.status_id == Some(wanted) {
-        return Ok(true);
+        return Ok(StatusSet::Stood);
     }
     let ticket = reader.ticket(row, Urgency::Ordinary).await?;
     let has = |known: &Known| known.statuses.contains_key(&wanted);
     let known = reader.tables.known(reader.api, Urgency::Ordinary, has).await?;
     if ticket.is_closed || is_frozen || !known.statuses.contains_key(&wanted) {
-        return Ok(false);
+        return Ok(StatusSet::Left);
     }
     // `agent_id` is not said: it would assign the ticket.
     let mut change = json!({"id": number_or_refused(CHANGE, id.as_str())?, "status_id": wanted});
@@ -36,17 +36,17 @@ pub(crate) async fn set(reader: &Reader<'_>, id: &TicketId, status: &StatusId) -
     }
     let answer = reader.api.send(&Ask::new(CHANGE, ["Tickets"]).row(change)).await?;
     if errors::missing(&answer) == Some(Missing::Record) {
-        return Ok(false);
+        return Ok(StatusSet::Left);
     }
     let after: wire::Ticket = posted(&accepted(answer)?)?;
     if after.status_id == Some(wanted) {
-        return Ok(true);
+        return Ok(StatusSet::Changed);
     }
     // A closing rule may refuse in an answer that is a success. What the ticket says counts.
     let is_warned = after.warning.is_some_and(|warning| !warning.trim().is_empty());
     match reader.fetch(id, Urgency::Ordinary).await? {
-        None => Ok(false),
-        Some(row) if row.status_id == Some(wanted) => Ok(true),
+        None => Ok(StatusSet::Left),
+        Some(row) if row.status_id == Some(wanted) => Ok(StatusSet::Changed),
         Some(_) if is_warned => Err(CallError::Refused {
             op: CHANGE,
             status: 200,

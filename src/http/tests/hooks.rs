@@ -145,6 +145,9 @@ async fn no_verdict_is_an_invitation_to_come_again() {
     assert!(down.headers().contains_key("retry-after"));
     let broken = hook(&site, "broken", PATH_SECRET, EVENT).send().await.unwrap();
     assert_eq!(broken.status(), 503, "a connection that cannot be used has no verdict either");
+    let large = hook(&site, "broken", PATH_SECRET, vec![b' '; LARGEST + 1]).send().await.unwrap();
+    assert_eq!(large.status(), 503, "and how large its deliveries may be nobody knows");
+    assert!(large.headers().contains_key("retry-after"));
     assert_eq!(tasks(&site).await, 0);
 }
 
@@ -190,6 +193,17 @@ async fn what_is_not_signed_does_not_use_up_what_the_psa_signs() {
         assert_eq!(put_off.status(), 503);
         assert!(put_off.headers().contains_key("retry-after"));
     }
+    assert_eq!(hook(&site, "cw", PATH_SECRET, EVENT).send().await.unwrap().status(), 202);
+}
+
+/// What is proven and speaks of something else is refused, and does not stop what the same PSA signs.
+#[tokio::test]
+async fn a_proven_message_that_is_not_for_us_does_not_use_up_what_the_psa_signs() {
+    let site = Site::start().await;
+    for _ in 0..30 {
+        assert_eq!(hook(&site, "cw", PATH_SECRET, "{").send().await.unwrap().status(), 401);
+    }
+    assert_eq!(hook(&site, "cw", PATH_SECRET, "{").send().await.unwrap().status(), 429);
     assert_eq!(hook(&site, "cw", PATH_SECRET, EVENT).send().await.unwrap().status(), 202);
 }
 

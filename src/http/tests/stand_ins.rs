@@ -17,8 +17,8 @@ use latchkey_contract::{
     TicketSystem, Verified, directory as dir,
     outside::Urgency,
     ticket::{
-        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, Ticket, TicketChanged, TicketEvent,
-        WantedChecks, WantedHooks, Webhook, WebhookChanges,
+        Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, StatusSet, Ticket, TicketChanged,
+        TicketEvent, WantedChecks, WantedHooks, Webhook, WebhookChanges,
     },
 };
 
@@ -196,7 +196,10 @@ impl TicketSystem for Psa {
     async fn commands(&self, _: &TicketId, _: Urgency) -> Result<Vec<Said>, CallError> {
         unreachable!()
     }
-    async fn set_status(&self, _: &TicketId, _: &StatusId) -> Result<bool, CallError> {
+    async fn set_status(&self, _: &TicketId, _: &StatusId) -> Result<StatusSet, CallError> {
+        unreachable!()
+    }
+    async fn is_status_ours(&self, _: &Ticket) -> Result<bool, CallError> {
         unreachable!()
     }
     fn board_noun(&self) -> &'static str {

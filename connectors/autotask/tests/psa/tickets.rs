@@ -54,7 +54,7 @@ async fn a_ticket_that_is_gone_is_none_however_it_is_said() {
     w.sim.behave(|b| b.missing_is_404 = true);
     assert_eq!(w.at.read(&id, Urgency::Ordinary).await.unwrap(), None);
     assert_eq!(w.at.read(&"not-a-number".parse().unwrap(), Urgency::Ordinary).await.unwrap(), None);
-    assert!(!w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap());
+    assert!(!w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap().is_so());
 }
 
 /// F11: a proxy's page is no word about a ticket, nor about a note that must go.
@@ -118,11 +118,11 @@ async fn a_merged_ticket_is_told_by_the_systems_note() {
 async fn a_status_is_set_by_a_change_of_that_field_alone() {
     let w = World::start().await;
     let (n, id) = w.ticket();
-    assert!(w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap());
+    assert!(w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap().is_so());
     assert_eq!(w.sim.ticket(n).unwrap()["status"], REQUESTED);
     let sent = w.sim.faults().calls().into_iter().find(|c| c.op == "PATCH /Tickets").unwrap().body_json.unwrap();
     assert_eq!(sent, json!({"id": n, "status": REQUESTED}));
-    assert!(w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap());
+    assert!(w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap().is_so());
     assert_eq!(w.calls("PATCH /Tickets"), 1, "it stands already");
 }
 
@@ -130,11 +130,11 @@ async fn a_status_is_set_by_a_change_of_that_field_alone() {
 async fn a_status_that_cannot_be_set_changes_nothing() {
     let w = World::start().await;
     let (n, id) = w.ticket();
-    assert!(!w.at.set_status(&id, &status_id(999)).await.unwrap(), "a status that does not exist");
+    assert!(!w.at.set_status(&id, &status_id(999)).await.unwrap().is_so(), "a status that does not exist");
     w.sim.acting(JANE).set_status(n, COMPLETE).unwrap();
-    assert!(!w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap(), "a completed ticket");
+    assert!(!w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap().is_so(), "a completed ticket");
     assert_eq!(w.calls("PATCH /Tickets"), 0);
-    assert!(!w.at.set_status(&ticket_id(9_999_999), &status_id(REQUESTED)).await.unwrap());
+    assert!(!w.at.set_status(&ticket_id(9_999_999), &status_id(REQUESTED)).await.unwrap().is_so());
 }
 
 /// Some accepted changes do not stick.
@@ -145,12 +145,12 @@ async fn a_status_that_was_accepted_and_not_kept_is_tried_again() {
     let body = json!({ "itemId": n });
     w.sim.faults().add(Fault::on("PATCH /Tickets", Act::Answer { status: 200, retry_after: None, body }).once());
     assert!(w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap_err().is_transient());
-    assert!(w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap());
+    assert!(w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap().is_so());
     for act in [Act::ResetAfter, Act::Garbage] {
         let (_, id) = w.ticket();
         w.sim.faults().add(Fault::on("PATCH /Tickets", act).once());
         assert!(w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap_err().is_transient());
-        assert!(w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap());
+        assert!(w.at.set_status(&id, &status_id(REQUESTED)).await.unwrap().is_so());
     }
 }
 

@@ -87,8 +87,8 @@ async fn a_ticket_that_moves_while_its_history_is_read_is_looked_at_again() {
 async fn a_status_of_the_tickets_own_board_is_set_once() {
     let w = World::start().await;
     let (_, id) = w.ticket();
-    assert!(w.cw.set_status(&id, &status_id(w.requested)).await.unwrap());
-    assert!(w.cw.set_status(&id, &status_id(w.requested)).await.unwrap());
+    assert!(w.cw.set_status(&id, &status_id(w.requested)).await.unwrap().is_so());
+    assert!(w.cw.set_status(&id, &status_id(w.requested)).await.unwrap().is_so());
     assert_eq!(w.calls("PATCH /service/tickets/{id}"), 1);
     let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     assert_eq!(ticket.status, Some(status_id(w.requested)));
@@ -100,7 +100,7 @@ async fn an_instance_that_wants_the_custom_fields_named_gets_them() {
     w.sim.behave(|b| b.patch_needs_custom_fields = true);
     let new = NewTicket::new("x", w.board, w.acme).field(w.duration, "2 hours");
     let id = crate::world::ticket_id(w.msp.add_ticket(new).unwrap());
-    assert!(w.cw.set_status(&id, &status_id(w.requested)).await.unwrap());
+    assert!(w.cw.set_status(&id, &status_id(w.requested)).await.unwrap().is_so());
     let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     assert_eq!(ticket.fields.values().collect::<Vec<_>>(), ["2 hours"]);
 }
@@ -109,13 +109,13 @@ async fn an_instance_that_wants_the_custom_fields_named_gets_them() {
 async fn a_status_that_cannot_be_set_changes_nothing() {
     let w = World::start().await;
     let (n, id) = w.ticket();
-    assert!(!w.cw.set_status(&id, &status_id(w.triage)).await.unwrap());
-    assert!(!w.cw.set_status(&id, &status_id(9999)).await.unwrap());
+    assert!(!w.cw.set_status(&id, &status_id(w.triage)).await.unwrap().is_so());
+    assert!(!w.cw.set_status(&id, &status_id(9999)).await.unwrap().is_so());
     w.msp.acting("jdoe").close(n).unwrap();
-    assert!(!w.cw.set_status(&id, &status_id(w.requested)).await.unwrap());
-    assert!(w.cw.set_status(&id, &status_id(w.closed)).await.unwrap());
+    assert!(!w.cw.set_status(&id, &status_id(w.requested)).await.unwrap().is_so());
+    assert!(w.cw.set_status(&id, &status_id(w.closed)).await.unwrap().is_so());
     w.msp.acting("jdoe").delete(n).unwrap();
-    assert!(!w.cw.set_status(&id, &status_id(w.requested)).await.unwrap());
+    assert!(!w.cw.set_status(&id, &status_id(w.requested)).await.unwrap().is_so());
     assert_eq!(w.calls("PATCH /service/tickets/{id}"), 0);
 }
 
@@ -126,7 +126,7 @@ async fn a_ticket_that_moves_boards_under_the_change_is_left_alone() {
     let (msp, board, status) = (w.msp.clone(), w.other_board, w.triage);
     let moves = move |_: &_| msp.acting("msmith").move_board(n, board, status).unwrap();
     w.sim.faults().add(Fault::on("PATCH /service/tickets/{id}", Act::before(moves)).once());
-    assert!(!w.cw.set_status(&id, &status_id(w.requested)).await.unwrap());
+    assert!(!w.cw.set_status(&id, &status_id(w.requested)).await.unwrap().is_so());
     assert_eq!(w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap().status, Some(status_id(w.triage)));
 }
 
@@ -137,7 +137,7 @@ async fn a_lost_answer_to_a_change_is_no_second_change() {
     for act in [Act::ResetAfter, Act::Garbage] {
         w.sim.faults().add(Fault::on("PATCH /service/tickets/{id}", act).once());
         assert!(w.cw.set_status(&id, &status_id(w.requested)).await.unwrap_err().is_transient());
-        assert!(w.cw.set_status(&id, &status_id(w.requested)).await.unwrap());
-        assert!(w.cw.set_status(&id, &status_id(w.new)).await.unwrap());
+        assert!(w.cw.set_status(&id, &status_id(w.requested)).await.unwrap().is_so());
+        assert!(w.cw.set_status(&id, &status_id(w.new)).await.unwrap().is_so());
     }
 }

@@ -235,6 +235,10 @@ impl super::Desk for Desk {
         self.psa.sim.faults().add(Fault::when(has_credentials, act))
     }
 
+    fn sets_no_status(&self, how: Act) -> Fired {
+        self.psa.sim.faults().add(Fault::on("PATCH /service/tickets/{id}", how))
+    }
+
     fn recovers(&self) {
         self.psa.sim.faults().clear();
     }

@@ -253,6 +253,10 @@ impl super::Desk for Desk {
         self.sim.faults().add(Fault::when(has_credentials, act))
     }
 
+    fn sets_no_status(&self, how: Act) -> Fired {
+        self.sim.faults().add(Fault::on("POST /Tickets", how))
+    }
+
     fn recovers(&self) {
         self.sim.faults().clear();
     }

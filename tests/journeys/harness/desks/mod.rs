@@ -116,6 +116,9 @@ pub(crate) trait Desk: Send + Sync {
     /// The note with the credentials is refused, in the vendor's own words for one that is too long; until [`Desk::recovers`].
     fn refuses_credentials(&self) -> Fired;
 
+    /// Whenever a ticket's status is to be set through its API, this happens instead; until [`Desk::recovers`].
+    fn sets_no_status(&self, how: Act) -> Fired;
+
     /// It answers again.
     fn recovers(&self);
 
