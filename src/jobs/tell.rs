@@ -561,9 +561,10 @@ fn not_looked_through(ticket: &TicketRef) -> Happening {
             "the notes of ticket {} could not be looked through when its access ended, so that credentials may still stand there",
             ticket.ticket
         ),
-        remedy: "Remove the note with the credentials by hand: the password in it is replaced and lets nobody in. Then see \
+        remedy:
+            "Remove the note with the credentials by hand: the password in it is replaced and lets nobody in. Then see \
                  latchkey doctor for the right to list notes."
-            .to_owned(),
+                .to_owned(),
     }
 }
 

@@ -81,7 +81,10 @@ async fn a_closing_that_was_only_meant_is_somebodys_when_it_comes() {
         let states =
             async || app.grants_at(desk, ticket).await.iter().map(|grant| grant.state.name()).collect::<Vec<_>>();
         assert_eq!(states().await, ["active", "ended"], "{at}: {:?}", desk.notes(ticket));
-        assert!(fired.count() > 0 && desk.stands(ticket) == Standing::Active, "{at}: it was tried, and came to nothing");
+        assert!(
+            fired.count() > 0 && desk.stands(ticket) == Standing::Active,
+            "{at}: it was tried, and came to nothing"
+        );
         desk.leaves(Leaves::Closed, ticket);
         app.minutes(14).await;
         assert_eq!(states().await, ["ended", "ended"], "{at}: {:?}", desk.notes(ticket));

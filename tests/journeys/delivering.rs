@@ -414,17 +414,15 @@ async fn credentials_that_cannot_be_looked_for_are_told_to_an_admin() {
     app.psa.fail(is_handing_over, Act::ResetAfter);
     let body = json!({ "code": "InvalidObject", "message": "no", "errors": [] });
     let refused = Act::Answer { status: 400, retry_after: None, body };
-    app.psa.fail(
-        move |call| call.op == "GET /service/tickets/{id}/notes" && posted.load(Ordering::SeqCst),
-        refused,
-    );
+    app.psa.fail(move |call| call.op == "GET /service/tickets/{id}/notes" && posted.load(Ordering::SeqCst), refused);
     let ticket = app.psa.ticket_on(app.psa.projects);
     app.psa.ask(ticket);
     app.minutes(15).await;
     let grant = app.grant(ticket).await;
     assert_eq!(grant.state.name(), "ended");
     let notices = app.store().notices_of(&grant.id).await.unwrap();
-    let tidying: Vec<_> = notices.iter().filter(|n| matches!(n.kind, NoticeKind::Tidy { .. })).map(|n| &n.state).collect();
+    let tidying: Vec<_> =
+        notices.iter().filter(|n| matches!(n.kind, NoticeKind::Tidy { .. })).map(|n| &n.state).collect();
     assert!(matches!(tidying[..], [NoticeState::GivenUp { .. }]), "{tidying:?}");
     let mails = app.store().mails(100).await.unwrap();
     let texts = mails.iter().map(|mail| mail.words.write().text.split_whitespace().collect::<Vec<_>>().join(" "));
