@@ -104,6 +104,8 @@ async fn click(psa: &dyn Psa, told: &Told, n: usize) -> anyhow::Result<(i64, Ins
     // That the ticket was opened is told too, and worked off first: the click is what is measured.
     psa.settled().await;
     tokio::time::sleep(Duration::from_millis(20)).await;
+    // What another ticket was told meanwhile is not this one's.
+    told.take();
     let clicked = Instant::now();
     psa.ask(ticket, n)?;
     loop {
