@@ -1,6 +1,7 @@
 //! What the weather does.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -10,16 +11,19 @@ use latchkey_simulators::postgres::Server;
 
 use crate::{
     bench::Bench,
-    weather::{Storm, Weather},
+    weather::{Phase, Storm, Weather},
 };
 
 /// As many as a PSA that went mad sends.
 const REPLAYS: usize = 10_000;
 
+/// In the place of a status, where there was no answer.
+const NOBODY: u16 = 0;
+
 /// How many it sends at once.
 const AT_ONCE: usize = 8;
 
-pub(crate) fn of(weather: Weather, bench: &Bench, server: Option<Arc<Mutex<Server>>>) -> Storm {
+pub(crate) fn of(weather: Weather, bench: &Bench, phase: Phase, server: Option<Arc<Mutex<Server>>>) -> Storm {
     let own = move || Arc::clone(server.as_ref().expect("a server of its own"));
     match weather {
         Weather::ServerRestarts => {
@@ -53,38 +57,45 @@ pub(crate) fn of(weather: Weather, bench: &Bench, server: Option<Arc<Mutex<Serve
                 }
             })
         }
-        Weather::Replays => replays(bench),
+        Weather::Replays => replays(bench, phase),
     }
 }
 
-/// The newest delivery that was taken, again and again.
-fn replays(bench: &Bench) -> Storm {
+/// All deliveries that were taken, again and again.
+fn replays(bench: &Bench, phase: Phase) -> Storm {
     let (sim, url) = (bench.app.psa.sim.clone(), bench.app.hook());
     Storm::new(move || {
-        let newest = sim.deliveries().into_iter().rev().find(|delivery| delivery.status == Some(202));
-        let delivery = newest.expect("something was delivered");
-        let (body, signature) = (delivery.body, delivery.signature.unwrap_or_default());
+        let taken = sim.deliveries().into_iter().filter(|delivery| delivery.status == Some(202));
+        let taken: Arc<Vec<(Vec<u8>, String)>> =
+            Arc::new(taken.map(|delivery| (delivery.body, delivery.signature.unwrap_or_default())).collect());
+        assert!(!taken.is_empty(), "something was delivered");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let url = url.clone();
         thread::spawn(move || {
             runtime.block_on(async {
                 let client = reqwest::Client::new();
                 let mut senders = tokio::task::JoinSet::new();
-                for _ in 0..AT_ONCE {
-                    let (client, url, body, signature) = (client.clone(), url.clone(), body.clone(), signature.clone());
+                for sender in 0..AT_ONCE {
+                    let (client, url, taken) = (client.clone(), url.clone(), Arc::clone(&taken));
                     senders.spawn(async move {
-                        for _ in 0..REPLAYS / AT_ONCE {
+                        let mut answers: BTreeMap<u16, usize> = BTreeMap::new();
+                        for n in 0..REPLAYS / AT_ONCE {
+                            let (body, signature) = &taken[(n * AT_ONCE + sender) % taken.len()];
                             let sent = client.post(&url).header("content-type", "application/json");
-                            let sent = sent.header("x-content-signature", &signature).body(body.clone()).send().await;
-                            // While the service starts nobody answers.
-                            let Ok(status) = sent.map(|answer| answer.status().as_u16()) else { continue };
-                            assert!([200, 202, 409, 429, 503].contains(&status), "{status}");
+                            let sent = sent.header("x-content-signature", signature).body(body.clone()).send().await;
+                            *answers.entry(sent.map_or(NOBODY, |answer| answer.status().as_u16())).or_default() += 1;
                         }
+                        answers
                     });
                 }
+                let mut answers: BTreeMap<u16, usize> = BTreeMap::new();
                 while let Some(sent) = senders.join_next().await {
-                    sent.unwrap();
+                    sent.unwrap().into_iter().for_each(|(status, n)| *answers.entry(status).or_default() += n);
                 }
+                assert_eq!(answers.values().sum::<usize>(), REPLAYS);
+                // While the service starts nobody answers, or it asks to come again.
+                let may_be: &[u16] = if phase == Phase::Restart { &[200, 202, 503, NOBODY] } else { &[200, 202] };
+                assert!(answers.keys().all(|status| may_be.contains(status)), "{answers:?}");
             });
         })
         .join()

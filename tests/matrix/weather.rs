@@ -32,8 +32,8 @@ use crate::{
 
 pub(crate) const PART: &str = "global";
 
-/// How long it may take, in real time, until all is well again.
-const RECOVERY: Duration = Duration::from_secs(10);
+/// How long it may take, in real time, until all is well again; some of it is a machine's on which other cells run as well.
+const RECOVERY: Duration = Duration::from_secs(30);
 
 /// What happens to everything at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Storm {
     async fn is_over(&self) {
         let began = Instant::now();
         while self.struck.load(Ordering::SeqCst) == 0 {
-            assert!(began.elapsed() < RECOVERY * 6, "nothing happened");
+            assert!(began.elapsed() < RECOVERY * 4, "nothing happened");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -189,7 +189,7 @@ async fn live(on: On, weather: Weather, phase: Phase) -> String {
     let mut bench = Bench::start_in(dir, Story::ClaimLink, Wrong::Weather).await;
     bench.up().await;
     bench.rest().await;
-    let storm = storm::of(weather, &bench, server.clone());
+    let storm = storm::of(weather, &bench, phase, server.clone());
     // Somebody who may not has asked for something before.
     let refused = bench.app.psa.ticket();
     bench.app.psa.ask_as("unbound", refused);
@@ -260,7 +260,7 @@ fn ask_all(bench: &Bench) -> Vec<i64> {
     tickets
 }
 
-/// All is well within half a minute, or a person is asked and answers.
+/// All is well in time, or a person is asked and answers.
 async fn recovered(bench: &mut Bench) {
     let began = Instant::now();
     loop {
@@ -268,7 +268,7 @@ async fn recovered(bench: &mut Bench) {
         if status == 200 {
             return;
         }
-        assert!(began.elapsed() < RECOVERY * 3, "it is not well again: {failing:?}");
+        assert!(began.elapsed() < RECOVERY, "it is not well again: {failing:?}");
         if failing == ["reconcile"] {
             let said = bench.app.type_in(&["--yes", "reconcile", "--accept"], "").await;
             if said.is_err() {
