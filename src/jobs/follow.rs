@@ -1,8 +1,6 @@
 //! Access follows its ticket: what a look at a ticket means for the grants that it asked for, committed before anything
 //! else is decided on that ticket.
 
-use std::collections::BTreeSet;
-
 use latchkey_contract::{ConnectionId, TicketRef, TicketSystem, Timestamp, ticket::Ticket};
 use serde_json::json;
 
@@ -21,13 +19,11 @@ use crate::{
     },
     audit::{AuditEntry, By, Code},
     registry::InForce,
-    store::{CommitName, Finish, Notice, Scope, StoreError, Transition},
+    store::{CommitName, Finish, Notice, StoreError, Transition},
 };
 
 /// Tickets with living grants that one poll looks at: the rest has its turn at the next ones.
-const AT_ONCE: usize = 50;
-
-const PAGE: u32 = 500;
+const AT_ONCE: u32 = 50;
 
 impl Jobs {
     /// Each grant is a transaction of its own: of two that share a password the second must see that the first is over.
@@ -161,20 +157,8 @@ impl Jobs {
         turn: i64,
         is_seen_to: impl Fn(&TicketRef) -> bool + Send,
     ) -> Result<Vec<NewTask>, JobError> {
-        let (mut living, mut after) = (BTreeSet::new(), None);
-        loop {
-            let page = self.store.open_grants_in(&Scope::Everything, after.as_ref(), PAGE).await?;
-            after = page.last().map(|grant| grant.id.clone());
-            let is_last = page.len() < PAGE as usize;
-            let here = page.into_iter().filter(|g| g.state.is_wanted() && g.ticket.connection == *connection);
-            living.extend(here.map(|g| g.ticket));
-            if is_last {
-                break;
-            }
-        }
-        let turns = living.len().div_ceil(AT_ONCE).max(1);
-        let turn = usize::try_from(turn.rem_euclid(i64::try_from(turns).unwrap_or(i64::MAX))).unwrap_or(0);
-        let mine = living.into_iter().skip(turn * AT_ONCE).take(AT_ONCE).filter(|ticket| !is_seen_to(ticket));
+        let mine = self.store.tickets_with_access(connection, turn, AT_ONCE).await?;
+        let mine = mine.into_iter().filter(|ticket| !is_seen_to(ticket));
         Ok(mine.map(|ticket| NewTask::new(Work::Look { ticket }, now, Priority::Telling)).collect())
     }
 }

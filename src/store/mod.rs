@@ -37,7 +37,7 @@ pub use engine::{Database, Engine, OpenError};
 pub use transition::{
     BrakeCount, CommitName, Finish, Notice, NoticeKind, NoticeState, Rewrapped, SealedRow, Transition,
 };
-pub use watched::{Cursor, Trouble, TroubleKind, Watched};
+pub use watched::{Cursor, Trouble, TroubleKind, Watched, turn_begins};
 
 /// The engine behind which everything is remembered. Both tell the same story (`story`).
 #[async_trait::async_trait]
@@ -231,6 +231,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn unseen(&self, connection: &ConnectionId, changed: &[TicketChanged]) -> Result<Vec<TicketId>, StoreError>;
     /// How many looks of a PSA's tickets wait that nobody has begun.
     async fn looks_ahead(&self, connection: &ConnectionId) -> Result<u64, StoreError>;
+    /// Of the tickets of this PSA with access that is wanted: those whose turn it is, `at_once` of them, the first ones after
+    /// the last ones.
+    async fn tickets_with_access(
+        &self,
+        connection: &ConnectionId,
+        turn: i64,
+        at_once: u32,
+    ) -> Result<Vec<TicketRef>, StoreError>;
     /// Who has access, waits for it, or is signed in.
     async fn people_here(&self, now: Timestamp) -> Result<Vec<PersonId>, StoreError>;
 

@@ -83,3 +83,11 @@ pub enum Watched {
     /// It has ended. Where somebody else told of that meanwhile: a conflict.
     Ended(Trouble),
 }
+
+/// How many of `count` come before those whose turn it is, where `at_once` of them have it.
+#[must_use]
+pub fn turn_begins(count: i64, turn: i64, at_once: u32) -> i64 {
+    let at_once = i64::from(at_once).max(1);
+    let turns = (count.max(0) / at_once + i64::from(count.max(0) % at_once > 0)).max(1);
+    turn.rem_euclid(turns) * at_once
+}

@@ -459,6 +459,14 @@ impl Store for Watched {
     async fn looks_ahead(&self, connection: &ConnectionId) -> Result<u64, StoreError> {
         self.inner.looks_ahead(connection).await
     }
+    async fn tickets_with_access(
+        &self,
+        connection: &ConnectionId,
+        turn: i64,
+        at_once: u32,
+    ) -> Result<Vec<TicketRef>, StoreError> {
+        self.inner.tickets_with_access(connection, turn, at_once).await
+    }
     async fn people_here(&self, now: Timestamp) -> Result<Vec<PersonId>, StoreError> {
         self.inner.people_here(now).await
     }

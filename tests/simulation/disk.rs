@@ -292,6 +292,7 @@ disk! {
         troubles() -> Vec<Trouble>;
         unseen(connection: &ConnectionId, changed: &[TicketChanged]) -> Vec<TicketId>;
         looks_ahead(connection: &ConnectionId) -> u64;
+        tickets_with_access(connection: &ConnectionId, turn: i64, at_once: u32) -> Vec<TicketRef>;
         people_here(now: Timestamp) -> Vec<PersonId>;
         last_seen() -> Option<Timestamp>;
         counted_since() -> Option<Timestamp>;

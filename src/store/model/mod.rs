@@ -475,6 +475,15 @@ impl Store for Model {
         Ok(self.read(|t| watched::looks_ahead(t, connection)))
     }
 
+    async fn tickets_with_access(
+        &self,
+        connection: &ConnectionId,
+        turn: i64,
+        at_once: u32,
+    ) -> Result<Vec<TicketRef>, StoreError> {
+        Ok(self.read(|t| watched::tickets_with_access(t, connection, turn, at_once)))
+    }
+
     async fn people_here(&self, now: Timestamp) -> Result<Vec<PersonId>, StoreError> {
         Ok(self.read(|t| watched::people_here(t, now)))
     }

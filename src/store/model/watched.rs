@@ -1,6 +1,6 @@
 //! What the service sees by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use latchkey_contract::{ConnectionId, PersonId, TicketId, TicketRef, Timestamp, ticket::TicketChanged};
 
@@ -8,7 +8,7 @@ use super::tables::{Db, Is, Tables};
 use crate::{
     access::State,
     jobs::task::Work,
-    store::{StoreError, Trouble, Watched},
+    store::{StoreError, Trouble, Watched, turn_begins},
 };
 
 pub(super) fn put(db: &mut Db, watched: &Watched) -> Result<(), StoreError> {
@@ -48,6 +48,14 @@ pub(super) fn looks_ahead(rows: &Tables, connection: &ConnectionId) -> u64 {
         })
     };
     rows.slots.range("look:".to_owned().."look;".to_owned()).map(|(_, id)| id).filter(is_ahead).count() as u64
+}
+
+pub(super) fn tickets_with_access(rows: &Tables, connection: &ConnectionId, turn: i64, at_once: u32) -> Vec<TicketRef> {
+    let open = rows.open_grants.keys().filter_map(|row| rows.grants.get(row));
+    let wanted = open.filter(|g| !matches!(g.state, State::Ending { .. }) && g.ticket.connection == *connection);
+    let all: BTreeMap<String, TicketRef> = wanted.map(|g| (g.ticket.to_string(), g.ticket.clone())).collect();
+    let begins = turn_begins(i64::try_from(all.len()).unwrap_or(i64::MAX), turn, at_once);
+    all.into_values().skip(usize::try_from(begins).unwrap_or(usize::MAX)).take(at_once as usize).collect()
 }
 
 pub(super) fn people_here(rows: &Tables, now: Timestamp) -> Vec<PersonId> {

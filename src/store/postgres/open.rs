@@ -466,6 +466,7 @@ pub(super) fn migrator() -> Migrator {
     let all = [
         (10, "invitations", include_str!("../../../migrations/postgres/0010_invitations.sql")),
         (11, "risk", include_str!("../../../migrations/postgres/0011_risk.sql")),
+        (12, "access by ticket", include_str!("../../../migrations/postgres/0012_access_by_ticket.sql")),
     ];
     let migrations = all.into_iter().map(|(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

@@ -484,6 +484,15 @@ impl Store for Engine {
         watched::looks_ahead(&self.readers, connection).await
     }
 
+    async fn tickets_with_access(
+        &self,
+        connection: &ConnectionId,
+        turn: i64,
+        at_once: u32,
+    ) -> Result<Vec<TicketRef>, StoreError> {
+        watched::tickets_with_access(&self.readers, connection, turn, at_once).await
+    }
+
     async fn people_here(&self, now: Timestamp) -> Result<Vec<PersonId>, StoreError> {
         watched::people_here(&self.readers, now).await
     }

@@ -4,7 +4,7 @@ use latchkey_contract::{ConnectionId, PersonId, TicketId, TicketRef, Timestamp, 
 use serde::de::DeserializeOwned;
 
 use super::{Conn, Pool, StoreError, commit::one, dialect, engine};
-use crate::store::{Cursor, Trouble, TroubleKind, Watched, row};
+use crate::store::{Cursor, Trouble, TroubleKind, Watched, row, turn_begins};
 
 const POLL: &str = "poll";
 
@@ -111,6 +111,44 @@ pub(super) async fn looks_ahead(readers: &Pool, connection: &ConnectionId) -> Re
     let sql = "SELECT count(*) FROM tasks WHERE kind = 'look' AND attempts = 0 AND connection = $1";
     let count: i64 = sqlx::query_scalar(sql).bind(connection.as_str()).fetch_one(readers).await.map_err(engine)?;
     Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Both questions are answered by an index of nothing else.
+pub(super) async fn tickets_with_access(
+    readers: &Pool,
+    connection: &ConnectionId,
+    turn: i64,
+    at_once: u32,
+) -> Result<Vec<TicketRef>, StoreError> {
+    // Whatever is a ticket of this connection lies between these.
+    let (from, to) = (format!("{connection}/"), format!("{connection}0"));
+    let count: i64 = sqlx::query_scalar(
+        "SELECT count(DISTINCT ticket) FROM grants
+         WHERE is_open = 1 AND state <> 'ending' AND ticket >= $1 AND ticket < $2",
+    )
+    .bind(&from)
+    .bind(&to)
+    .fetch_one(readers)
+    .await
+    .map_err(engine)?;
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT ticket FROM grants
+         WHERE is_open = 1 AND state <> 'ending' AND ticket >= $1 AND ticket < $2
+         ORDER BY ticket LIMIT $3 OFFSET $4",
+    )
+    .bind(&from)
+    .bind(to)
+    .bind(i64::from(at_once))
+    .bind(turn_begins(count, turn, at_once))
+    .fetch_all(readers)
+    .await
+    .map_err(engine)?;
+    let read = |reference: &String| {
+        let number = reference.strip_prefix(&from).unwrap_or_default();
+        let ticket = row::parse("grants", reference, number)?;
+        Ok(TicketRef { connection: connection.clone(), ticket })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Who has access, waits for it, or is signed in.

@@ -379,6 +379,7 @@ pub(super) fn migrator_up_to(last: i64) -> Migrator {
         (9, "watch", include_str!("../../../migrations/sqlite/0009_watch.sql")),
         (10, "invitations", include_str!("../../../migrations/sqlite/0010_invitations.sql")),
         (11, "risk", include_str!("../../../migrations/sqlite/0011_risk.sql")),
+        (12, "access by ticket", include_str!("../../../migrations/sqlite/0012_access_by_ticket.sql")),
     ];
     let all = all.into_iter().filter(|(version, ..)| *version <= last);
     let migrations = all.map(|(version, name, sql)| {

@@ -79,6 +79,7 @@ macro_rules! tell_all {
             trouble_begins_once_and_ends_once,
             a_save_that_nobody_saw_is_found,
             who_is_held_is_not_here,
+            tickets_with_access_are_looked_at_in_turn,
             the_sweep_makes_who_watches,
             a_bad_write_never_fails_its_neighbours,
         );

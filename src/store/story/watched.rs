@@ -1,6 +1,6 @@
 //! What the service sees by itself.
 
-use latchkey_contract::{Timestamp, ticket::TicketChanged};
+use latchkey_contract::{TicketRef, Timestamp, ticket::TicketChanged};
 
 use super::{one, people::enrolled, sample::*};
 use crate::{
@@ -102,6 +102,38 @@ pub(crate) async fn a_save_that_nobody_saw_is_found(store: &dyn Store) {
 fn session(person: &str, until: Timestamp) -> Session {
     let (person, form_token) = (person.parse().unwrap(), "form".into());
     Session { token_hash: format!("{person}{until}"), person, form_token, until, idle_until: until }
+}
+
+/// F11: a ticket that is in no list of saves has its turn, and whose access is over, or whose PSA is another one, takes none.
+pub(crate) async fn tickets_with_access_are_looked_at_in_turn(store: &dyn Store) {
+    let referred = |at: &str| {
+        let (connection, number) = at.split_once('/').unwrap();
+        TicketRef { connection: connection.parse().unwrap(), ticket: number.parse().unwrap() }
+    };
+    let of = |id: &str, at: &str, state| crate::access::Grant { ticket: referred(at), ..grant(id, id, "1", state) };
+    let grants = vec![
+        of("a1", "cw/4711", granting()),
+        of("a2", "cw/4711", granting()),
+        of("a3", "cw/4712", granting()),
+        of("a4", "cw/4713", ending()),
+        of("a5", "cw/4714", refused()),
+        of("a6", "cw/4715", granting()),
+        of("b1", "cw-2/4711", granting()),
+        of("b2", "c/4711", granting()),
+        of("b3", "cwx/4711", granting()),
+    ];
+    store.commit(Transition { grants, ..transition() }).await.unwrap();
+    let asked = async |at: &str, turn| {
+        let found = store.tickets_with_access(&connection(at), turn, 2).await.unwrap();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for (turn, tickets) in
+        [(0, vec!["cw/4711", "cw/4712"]), (1, vec!["cw/4715"]), (2, vec!["cw/4711", "cw/4712"]), (-1, vec!["cw/4715"])]
+    {
+        assert_eq!(asked("cw", turn).await, tickets, "turn {turn}");
+    }
+    assert_eq!(asked("cw-2", 7).await, ["cw-2/4711"]);
+    assert!(asked("none", 3).await.is_empty());
 }
 
 /// F31: whoever is held is signed out at once, and neither let in nor enrolled.

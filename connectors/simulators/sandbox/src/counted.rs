@@ -144,6 +144,7 @@ counted! {
     troubles() -> Vec<Trouble>;
     unseen(connection: &ConnectionId, changed: &[TicketChanged]) -> Vec<TicketId>;
     looks_ahead(connection: &ConnectionId) -> u64;
+    tickets_with_access(connection: &ConnectionId, turn: i64, at_once: u32) -> Vec<TicketRef>;
     people_here(now: Timestamp) -> Vec<PersonId>;
     sweep(now: Timestamp) -> u64;
     heartbeat(now: Timestamp) -> ();
