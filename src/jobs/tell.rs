@@ -22,7 +22,7 @@ use crate::{
         Cause, Event, Grant, Holds, State,
         follow::{Closing, is_closed},
         grant::Telling,
-        trigger::{Sighted, Sighting},
+        trigger::{Sighted, Sighting, is_left_by},
     },
     audit::{AuditEntry, By, Code},
     jobs::queue::{LeaseHandle, Ran},
@@ -332,7 +332,7 @@ impl Jobs {
         self.told(one, state, Transition::new(CommitName::Told, self.clock.now()), lease).await
     }
 
-    /// Our own status change takes the ticket out of the trigger: seen outside, so armed again.
+    /// Our own status change takes the ticket out of a trigger that is a status: seen outside, so armed again.
     async fn set_status(
         &self,
         one: &Errand<'_>,
@@ -368,7 +368,7 @@ impl Jobs {
                 StatusSet::Left
             }
         };
-        if set.is_so() {
+        if set.is_so() && is_left_by(mapping, status) {
             transition.sightings.push(Sighted::Left(Sighting {
                 ticket: one.notice.ticket.clone(),
                 mapping: mapping.id.clone(),
