@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use latchkey_contract::{BoardId, CompanyId, CustomerId, MemberId, StatusId, Timestamp, ticket::Ticket};
+use latchkey_contract::{
+    BoardId, CompanyId, CustomerId, MemberId, StatusId, Timestamp,
+    ticket::{Actor, Change, Ticket},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Grant, State};
@@ -88,6 +91,20 @@ pub struct Closing {
     pub status: StatusId,
     /// When.
     pub at: Timestamp,
+    /// When the ticket, so closed, was saved last, by the PSA's clock; `None` where that was not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_at: Option<Timestamp>,
+}
+
+impl Closing {
+    /// Whether this change into the ticket's present status is another closing than this one: somebody opened the ticket in
+    /// between, and nobody looked. Latchkey's own member is never known as a person or as automation. A record that is behind
+    /// tells of what was before; PSAs count in whole seconds.
+    #[must_use]
+    pub fn is_undone_by(&self, change: &Change) -> bool {
+        let is_somebodys = matches!(change.actor, Actor::Member | Actor::Automation);
+        is_somebodys && self.saved_at.is_some_and(|saved_at| saved_at.seconds() <= change.at.seconds())
+    }
 }
 
 /// Whether the ticket is closed as far as this grant goes: what Latchkey closed after the grant was asked for, and what
@@ -280,7 +297,7 @@ mod tests {
     fn only_what_latchkey_closed_itself_is_no_departure_and_only_for_access_that_was_there() {
         let usual = mapping("ends_with = { grace_minutes = 0 }");
         let closed = |status: &str| changed(|t| (t.is_closed, t.status) = (true, Some(status.parse().unwrap())));
-        let closing = |at| [Closing { status: "12".parse().unwrap(), at }];
+        let closing = |at| [Closing { status: "12".parse().unwrap(), at, saved_at: None }];
         let judge = |state: State, ticket: &Ticket, by_us: &[Closing]| {
             let grant = grant(state);
             let seen = Seen {
@@ -299,6 +316,25 @@ mod tests {
         assert_eq!(judge(active(START), &closed("12"), &[]), left, "somebody closed it with that status");
         assert_eq!(judge(granting(), &closed("12"), &closing(after(50))), Follow::Stays);
         assert_eq!(judge(granting(), &closed("12"), &[]), Follow::Withdraw);
+    }
+
+    /// F11: the status is the same, and the PSA's record says that it is somebody else's now.
+    #[test]
+    fn a_closing_is_undone_by_a_later_one_that_is_somebodys() {
+        let saved_at = Some(Timestamp::from_millis(10_500));
+        for (saved_at, actor, at, is_undone) in [
+            (saved_at, Actor::Member, 63_000, true),
+            (saved_at, Actor::Automation, 63_000, true),
+            (saved_at, Actor::Unknown, 63_000, false),
+            (saved_at, Actor::Member, 10_000, true),
+            (saved_at, Actor::Member, 9_000, false),
+            (None, Actor::Member, 63_000, false),
+        ] {
+            let closing = Closing { status: "12".parse().unwrap(), at: START, saved_at };
+            let (at, key) = (Timestamp::from_millis(at), "c1".to_owned());
+            let change = Change { by: "jdoe".to_owned(), actor, at, key, later_by: None };
+            assert_eq!(closing.is_undone_by(&change), is_undone, "{saved_at:?} {actor:?} {at:?}");
+        }
     }
 
     /// F11: told once, called off in time, and never afterwards.

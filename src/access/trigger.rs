@@ -1,8 +1,10 @@
 //! The trigger is an edge, not a level: it fires when a ticket is seen to have come into it, is
 //! consumed by the decision it caused, and is armed again only when the ticket was seen outside it.
 
-use latchkey_contract::{MappingId, TicketRef, Timestamp, ticket::Change};
+use latchkey_contract::{MappingId, StatusId, TicketRef, Timestamp, ticket::Change};
 use serde::{Deserialize, Serialize};
+
+use crate::rulebook::Mapping;
 
 /// What is remembered of one ticket under one mapping.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,13 @@ impl Sighted {
             Self::Looked { now, .. } | Self::Left(now) => now,
         }
     }
+}
+
+/// Whether a status that Latchkey sets takes a ticket out of what asks under this mapping. A field or a queue stands as it
+/// did: whoever corrects it afterwards asks for nothing.
+#[must_use]
+pub fn is_left_by(mapping: &Mapping, status: &StatusId) -> bool {
+    mapping.trigger_field.is_none() && !mapping.trigger_board && !mapping.trigger_statuses.contains(status)
 }
 
 /// What a look at a ticket means for one mapping.
@@ -181,6 +190,22 @@ mod tests {
             "what was consumed meanwhile asks once"
         );
         assert_eq!(left.over(None), Some(armed));
+    }
+
+    /// F4, F12: what asks and is not the status stands as it did when Latchkey sets its own.
+    #[test]
+    fn our_own_status_leaves_no_trigger_but_another_status() {
+        let mapping = |asks: &str| -> Mapping {
+            toml::from_str(&format!("id = \"m\"\nconnection = \"cw\"\nboards = [\"1\"]\n{asks}\n")).unwrap()
+        };
+        for (asks, is_left) in [
+            ("trigger_statuses = [\"10\"]", true),
+            ("trigger_statuses = [\"10\", \"11\"]", false),
+            ("trigger_field = { field = \"33\", values = [\"yes\"] }", false),
+            ("trigger_board = true", false),
+        ] {
+            assert_eq!(is_left_by(&mapping(asks), &"11".parse().unwrap()), is_left, "{asks}");
+        }
     }
 
     fn sight<'a>(before: Option<&'a Sighting>, change: Option<&'a Change>) -> Sight<'a> {

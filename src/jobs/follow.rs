@@ -1,7 +1,10 @@
 //! Access follows its ticket: what a look at a ticket means for the grants that it asked for, committed before anything
 //! else is decided on that ticket.
 
-use latchkey_contract::{ConnectionId, TicketRef, TicketSystem, Timestamp, ticket::Ticket};
+use latchkey_contract::{
+    ConnectionId, TicketRef, TicketSystem, Timestamp,
+    ticket::{Part, Ticket},
+};
 use serde_json::json;
 
 use super::{
@@ -24,6 +27,9 @@ use crate::{
 
 /// Tickets with living grants that one poll looks at: the rest has its turn at the next ones.
 const AT_ONCE: u32 = 50;
+
+/// What Latchkey closed, each with the notice that tells of it.
+type Closings = Vec<(Notice, Closing)>;
 
 impl Jobs {
     /// Each grant is a transaction of its own: of two that share a password the second must see that the first is over.
@@ -75,8 +81,8 @@ impl Jobs {
         Ok(())
     }
 
-    /// How Latchkey closed this ticket while other access of it goes on. Once it was seen opened again, that is over: whoever
-    /// closes it next is somebody else.
+    /// How Latchkey closed this ticket while other access of it goes on. Once it was opened again, as a look or the PSA's record
+    /// tells, that is over: whoever closes it next is somebody else.
     async fn closed_by_us(
         &self,
         psa: &dyn TicketSystem,
@@ -86,10 +92,11 @@ impl Jobs {
     ) -> Result<Vec<Closing>, JobError> {
         let notices = self.closings(grants).await?;
         let is_left = |closing: &Closing| !ticket.is_closed || ticket.status.as_ref() != Some(&closing.status);
+        let (left, stands): (Closings, Closings) = notices.into_iter().partition(|(_, closing)| is_left(closing));
+        let (again, stands) = self.closed_again(psa, ticket, stands).await;
         let mut transition = Transition::new(CommitName::Seen, self.clock.now());
-        let (left, stands): (Vec<_>, Vec<_>) = notices.into_iter().partition(|(_, closing)| is_left(closing));
-        let over = left.into_iter().filter(|(notice, closing)| notice.state.is_closed() && closing.at < read_at);
-        transition.notices.extend(over.map(|(notice, _)| Notice { closes: None, ..notice }));
+        let left = left.into_iter().filter(|(notice, closing)| notice.state.is_closed() && closing.at < read_at);
+        transition.notices.extend(left.chain(again).map(|(notice, _)| Notice { closes: None, ..notice }));
         if !transition.notices.is_empty() {
             transition.lease = Some((lease.lease(), Finish::Keep));
             self.store.commit(transition).await?;
@@ -97,16 +104,35 @@ impl Jobs {
         Ok(self.believed(psa, ticket, stands).await)
     }
 
-    /// Which of these closed the ticket, as it was read. Before its status is seen to be set a closing is no more than meant,
-    /// and somebody may close the ticket with that very status while ours is tried again: it counts only where the PSA says
-    /// that it was us, and in doubt not, so that access ends with its ticket.
-    pub(super) async fn believed(
+    /// First those of these closings after which somebody opened the ticket and closed it with the same status, and nobody
+    /// looked in between; then the others. What the PSA's record does not tell changes nothing.
+    pub(super) async fn closed_again(
         &self,
         psa: &dyn TicketSystem,
         ticket: &Ticket,
-        closings: Vec<(Notice, Closing)>,
-    ) -> Vec<Closing> {
-        let (done, meant): (Vec<_>, Vec<_>) = closings.into_iter().partition(|(notice, _)| notice.state.is_closed());
+        closings: Closings,
+    ) -> (Closings, Closings) {
+        let is_done = |(notice, closing): &(Notice, Closing)| {
+            notice.state.is_closed() && Some(&closing.status) == ticket.status.as_ref()
+        };
+        if !closings.iter().any(is_done) {
+            return (Vec::new(), closings);
+        }
+        let change = psa.change(ticket, Part::Status).await.unwrap_or_else(|error| {
+            tracing::warn!(ticket.id = %ticket.id, error = &error as &dyn std::error::Error,
+                "whether the ticket was closed again could not be found out; it counts as closed by Latchkey");
+            None
+        });
+        let is_undone = |closing: &Closing| change.as_ref().is_some_and(|change| closing.is_undone_by(change));
+        closings.into_iter().partition(|one| is_done(one) && is_undone(&one.1))
+    }
+
+    /// Which of these closed the ticket, as it was read. Before its status is seen to be set a closing is no more than meant,
+    /// and somebody may close the ticket with that very status while ours is tried again: it counts only where the PSA says
+    /// that it was us, and in doubt not, so that access ends with its ticket.
+    pub(super) async fn believed(&self, psa: &dyn TicketSystem, ticket: &Ticket, closings: Closings) -> Vec<Closing> {
+        let (done, meant): (Closings, Closings) =
+            closings.into_iter().partition(|(notice, _)| notice.state.is_closed());
         let stands = |(_, closing): &(Notice, Closing)| Some(&closing.status) == ticket.status.as_ref();
         let is_ours = ticket.is_closed
             && meant.iter().any(stands)
@@ -120,7 +146,7 @@ impl Jobs {
     }
 
     /// What was told at the end of these grants, and closed their ticket.
-    pub(super) async fn closings(&self, grants: &[Grant]) -> Result<Vec<(Notice, Closing)>, StoreError> {
+    pub(super) async fn closings(&self, grants: &[Grant]) -> Result<Closings, StoreError> {
         let mut closings = Vec::new();
         for grant in grants.iter().filter(|g| matches!(g.state, State::Ended { .. })) {
             let notices = self.store.notices_of(&grant.id).await?;

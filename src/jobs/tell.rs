@@ -22,7 +22,7 @@ use crate::{
         Cause, Event, Grant, Holds, State,
         follow::{Closing, is_closed},
         grant::Telling,
-        trigger::{Sighted, Sighting},
+        trigger::{Sighted, Sighting, is_left_by},
     },
     audit::{AuditEntry, By, Code},
     jobs::queue::{LeaseHandle, Ran},
@@ -98,6 +98,7 @@ impl Jobs {
             // Latchkey may have closed it when other access of the same ticket ended.
             Some(ticket) if ticket.is_closed => {
                 let closings = self.closings(&self.store.grants_of_ticket(&grant.ticket).await?).await?;
+                let (_, closings) = self.closed_again(one.psa.as_ref(), ticket, closings).await;
                 let by_us = self.believed(one.psa.as_ref(), ticket, closings).await;
                 is_closed(&grant, ticket, &by_us)
             }
@@ -291,7 +292,7 @@ impl Jobs {
             return Ok(one.notice.closes.clone());
         }
         let now = self.clock.now();
-        let closes = Some(Closing { status: status.clone(), at: now });
+        let closes = Some(Closing { status: status.clone(), at: now, saved_at: None });
         let mut intent = Transition::new(CommitName::Told, now);
         let state = NoticeState::Posted { notes: notes.to_vec() };
         intent.notices.push(Notice { state, closes: closes.clone(), ..one.notice.clone() });
@@ -309,10 +310,10 @@ impl Jobs {
         set: StatusSet,
     ) -> Result<Option<Closing>, JobError> {
         let read = one.psa.read(&one.notice.ticket.ticket, Urgency::Ordinary).await?;
-        let is_ours = match read.filter(|t| t.is_closed && t.status.as_ref() == Some(&closing.status)) {
-            None => false,
-            Some(_) if set == StatusSet::Changed => true,
-            Some(ticket) => match one.psa.is_status_ours(&ticket).await {
+        let read = read.filter(|t| t.is_closed && t.status.as_ref() == Some(&closing.status));
+        let Some(ticket) = read else { return Ok(None) };
+        let is_ours = set == StatusSet::Changed
+            || match one.psa.is_status_ours(&ticket).await {
                 Ok(is_ours) => is_ours,
                 Err(error) if error.is_transient() => return Err(error.into()),
                 Err(error) => {
@@ -321,9 +322,8 @@ impl Jobs {
                     self.notice_refusal(&one.notice.ticket.connection, &error).await;
                     false
                 }
-            },
-        };
-        Ok(is_ours.then(|| Closing { at: self.clock.now(), ..closing }))
+            };
+        Ok(is_ours.then(|| Closing { at: self.clock.now(), saved_at: ticket.updated_at, ..closing }))
     }
 
     async fn exposed(&self, one: &Errand<'_>, notes: Vec<NoteAt>, lease: &LeaseHandle) -> Result<Ran, JobError> {
@@ -332,7 +332,7 @@ impl Jobs {
         self.told(one, state, Transition::new(CommitName::Told, self.clock.now()), lease).await
     }
 
-    /// Our own status change takes the ticket out of the trigger: seen outside, so armed again.
+    /// Our own status change takes the ticket out of a trigger that is a status: seen outside, so armed again.
     async fn set_status(
         &self,
         one: &Errand<'_>,
@@ -368,7 +368,7 @@ impl Jobs {
                 StatusSet::Left
             }
         };
-        if set.is_so() {
+        if set.is_so() && is_left_by(mapping, status) {
             transition.sightings.push(Sighted::Left(Sighting {
                 ticket: one.notice.ticket.clone(),
                 mapping: mapping.id.clone(),

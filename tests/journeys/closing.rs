@@ -64,6 +64,35 @@ async fn the_status_that_latchkey_sets_at_an_end_ends_nothing_else() {
     app.end().await;
 }
 
+/// F11: opened and closed again before anybody looks, the ticket stands as Latchkey left it, and somebody has closed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_closing_that_nobody_saw_coming_is_somebodys() {
+    let app = TestApp::with_three_psas().await;
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let way = closes_at_the_end(&app, desk).await;
+        let ticket = app.active_at(desk).await;
+        app.minutes(30).await;
+        desk.click_by(&way, Who::Jane, ticket);
+        app.minutes(33).await;
+        let states =
+            async || app.grants_at(desk, ticket).await.iter().map(|grant| grant.state.name()).collect::<Vec<_>>();
+        assert_eq!(states().await, ["active", "ended"], "{at}: {:?}", desk.notes(ticket));
+        assert_eq!(desk.stands(ticket), Standing::Else, "{at}: the end closed it");
+        desk.goes_wrong(Wrong::Lost);
+        desk.leaves(Leaves::Reopened, ticket);
+        desk.leaves(Leaves::Closed, ticket);
+        app.minutes(7).await;
+        assert_eq!(told(desk, ticket, SOON), 1, "{at}: somebody else closed it: {:?}", desk.notes(ticket));
+        app.minutes(7).await;
+        assert_eq!(states().await, ["ended", "ended"], "{at}");
+        let state = serde_json::to_value(&app.grants_at(desk, ticket).await[0].state).unwrap();
+        assert_eq!(state["cause"]["cause"], "ticket-left", "{at}: {state}");
+        desk.is_honest();
+    }
+    app.end().await;
+}
+
 /// F11: a person closes the ticket with the very status that Latchkey is still trying to set.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closing_that_was_only_meant_is_somebodys_when_it_comes() {

@@ -22,6 +22,7 @@ mod canary;
 mod clock;
 mod closing;
 mod commands;
+mod correcting;
 mod delivering;
 mod directory_trouble;
 mod doctor;

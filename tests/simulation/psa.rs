@@ -227,9 +227,10 @@ impl TicketSystem for Psa {
             let case = desk.tickets.get(&number(&read.id))?;
             let is_same = read.status.as_ref().is_some_and(|status| status.as_str() == case.status);
             let (by, at, nth) = case.set.clone();
+            let actor = if by == API { Actor::Unknown } else { Actor::Member };
             let change = Change {
                 by,
-                actor: Actor::Member,
+                actor,
                 at: world.at(second(at)),
                 key: format!("change-{nth}"),
                 later_by: case.later_by.clone(),

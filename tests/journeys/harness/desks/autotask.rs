@@ -129,6 +129,18 @@ impl super::Desk for Desk {
         }
     }
 
+    fn another_text(&self) -> Way {
+        Way::Field(FIELD, "2")
+    }
+
+    fn clears(&self, who: Who, ticket: i64) {
+        self.actor(who).set_udf(ticket, FIELD_NAME, None).unwrap();
+    }
+
+    fn unbound(&self) -> i64 {
+        UNBOUND
+    }
+
     fn touch(&self, ticket: i64) {
         self.sim.acting(JANE).set_title(ticket, "Mailbox migration, urgent").unwrap();
     }

@@ -102,6 +102,18 @@ impl super::Desk for Desk {
         }
     }
 
+    fn another_text(&self) -> Way {
+        Way::Field(self.field, "Helpdesk")
+    }
+
+    fn clears(&self, who: Who, ticket: i64) {
+        self.actor(who).set_field(ticket, self.field, json!(null)).unwrap();
+    }
+
+    fn unbound(&self) -> i64 {
+        179
+    }
+
     fn touch(&self, ticket: i64) {
         self.psa.tenant.acting("jdoe").touch(ticket).unwrap();
     }

@@ -113,10 +113,25 @@ impl super::Desk for Desk {
 
     fn click_by(&self, way: &Way, who: Who, ticket: i64) {
         match way {
-            // The first of its options.
-            Way::Field(field, _) => self.actor(who).set_field(ticket, *field, "1").unwrap(),
+            // Its options are numbered.
+            Way::Field(field, text) => {
+                let option = if *text == "Exchange" { "1" } else { "2" };
+                self.actor(who).set_field(ticket, *field, option).unwrap();
+            }
             Way::Board(_) => panic!("nothing tells who moved a ticket"),
         }
+    }
+
+    fn another_text(&self) -> Way {
+        Way::Field(self.field, "Helpdesk")
+    }
+
+    fn clears(&self, who: Who, ticket: i64) {
+        self.actor(who).set_field(ticket, self.field, json!(null)).unwrap();
+    }
+
+    fn unbound(&self) -> i64 {
+        UNBOUND
     }
 
     fn touch(&self, ticket: i64) {

@@ -40,6 +40,15 @@ pub(crate) trait Desk: Send + Sync {
     /// The click that asks in one of these ways.
     fn click_by(&self, way: &Way, who: Who, ticket: i64);
 
+    /// The field that can ask here, with another text.
+    fn another_text(&self) -> Way;
+
+    /// Somebody empties that field.
+    fn clears(&self, who: Who, ticket: i64);
+
+    /// The member whom the records bind to nobody.
+    fn unbound(&self) -> i64;
+
     /// Jane saves the ticket, and changes nothing that asks.
     fn touch(&self, ticket: i64);
 
