@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use latchkey_contract::{ConnectionId, TicketRef, TicketSystem, Timestamp, ticket::Ticket};
+use latchkey_contract::{ConnectionId, MemberId, PersonId, TicketRef, TicketSystem, Timestamp, ticket::Ticket};
 use serde_json::json;
 
 use super::{
@@ -21,6 +21,7 @@ use crate::{
     },
     audit::{AuditEntry, By, Code},
     registry::InForce,
+    rulebook::Records,
     store::{CommitName, Finish, Notice, Scope, StoreError, Transition},
 };
 
@@ -50,9 +51,7 @@ impl Jobs {
             _ => Vec::new(),
         };
         for grant in grants.iter().filter(|g| g.state.is_wanted()) {
-            let bound = rules.records.person(&grant.person).into_iter().flat_map(|p| &p.members);
-            let members: Vec<_> =
-                bound.filter(|m| m.connection == at.connection).flat_map(|m| m.ids.iter().cloned()).collect();
+            let members = members_here(&rules.records, &grant.person, &at.connection);
             let mapping = rules.rulebook.mapping(&grant.mapping);
             let seen = Seen { mapping, ticket, customer, members: &members, closed_by_us: &closed_by_us };
             let mut transition = Transition::new(CommitName::EndAsked, now);
@@ -177,4 +176,10 @@ impl Jobs {
         let mine = living.into_iter().skip(turn * AT_ONCE).take(AT_ONCE).filter(|ticket| !is_seen_to(ticket));
         Ok(mine.map(|ticket| NewTask::new(Work::Look { ticket }, now, Priority::Telling)).collect())
     }
+}
+
+/// Who somebody is at this PSA, by the records.
+pub(super) fn members_here(records: &Records, person: &PersonId, at: &ConnectionId) -> Vec<MemberId> {
+    let bound = records.person(person).into_iter().flat_map(|person| &person.members);
+    bound.filter(|members| members.connection == *at).flat_map(|members| members.ids.iter().cloned()).collect()
 }
