@@ -46,7 +46,7 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// removal.
     async fn member_by_id(&self, id: &MemberId, urgency: Urgency) -> Result<Option<Member>, CallError>;
 
-    /// Which of these may no longer sign in to the PSA, or are gone from it.
+    /// Which of these may no longer sign in to the PSA, or are gone from it. A removal: whoever has left loses what they have.
     async fn inactive_members(&self, ids: &[MemberId]) -> Result<Vec<MemberId>, CallError>;
 
     /// The tickets on these boards that were saved at or after `since`, oldest save first; whoever saved them, us
