@@ -7,6 +7,7 @@ use super::{
     Decision, Grant, Holds, Length, Refusal, Request, State,
     choose::limit,
     decide::{Living, Terms, decide, refuse},
+    follow::{Seen, departed},
 };
 use crate::rulebook::{Mapping, Rules};
 
@@ -33,14 +34,15 @@ pub fn anew(grant: &Grant, mapping: &Mapping, request: Request) -> Request {
 }
 
 /// Decides about more time. Reads nothing but its arguments; `living` does not count this grant as one that stands in the
-/// way. What would have to wait for approvers is refused: it has to be asked for like any other access.
+/// way. What would have to wait for approvers is refused: it has to be asked for like any other access. So is more time for a
+/// ticket that has left what it asked for, though no grace was told because access ends before it would.
 ///
 /// # Errors
 /// The refusal. The end stands.
 pub fn extend(
     rules: &Rules,
     holds: &Holds,
-    grant: &Grant,
+    (grant, seen): (&Grant, &Seen<'_>),
     (request, living): (&Request, &Living),
     by: Length,
 ) -> Result<Extending, Refusal> {
@@ -52,7 +54,7 @@ pub fn extend(
         }
         _ => return Err(refuse("not-active", rule, "only access that is active can last longer")),
     };
-    if grant.leaving.is_some() {
+    if grant.leaving.is_some() || departed(grant, seen).is_some() {
         let sentence = "the ticket is not as it was when it asked; put that right first";
         return Err(refuse("not-active", rule, sentence));
     }

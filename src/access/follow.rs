@@ -149,16 +149,16 @@ pub enum Follow {
 #[must_use]
 pub fn follow(grant: &Grant, seen: &Seen<'_>, now: Timestamp) -> Follow {
     let State::Active { until, .. } = &grant.state else { return before_handing_over(grant, seen) };
-    let ends_with = seen.mapping.map(|m| m.ends_with).unwrap_or_default();
     let leaving = grant.leaving.as_ref();
-    let Some(how) = departure(grant, seen, &ends_with) else {
+    let Some(how) = departed(grant, seen) else {
         let is_in_time = leaving.is_some_and(|l| now < l.ends_at);
         return if is_in_time { Follow::GoesOn } else { Follow::Stays };
     };
-    if how.is_at_once() || ends_with.grace_minutes == 0 {
+    let grace_minutes = ends_with(seen).grace_minutes;
+    if how.is_at_once() || grace_minutes == 0 {
         return Follow::EndsNow(how);
     }
-    let ends_at = now + Duration::from_secs(u64::from(ends_with.grace_minutes) * 60);
+    let ends_at = now + Duration::from_secs(u64::from(grace_minutes) * 60);
     // What was told holds, and what ends sooner by itself needs no telling.
     if leaving.is_some() || ends_at >= *until {
         return Follow::Stays;
@@ -174,12 +174,17 @@ fn before_handing_over(grant: &Grant, seen: &Seen<'_>) -> Follow {
     if seen.ticket.is_none_or(|ticket| is_closed(grant, ticket, seen.closed_by_us)) {
         return Follow::Withdraw;
     }
-    let ends_with = seen.mapping.map(|m| m.ends_with).unwrap_or_default();
-    departure(grant, seen, &ends_with).map_or(Follow::Stays, Follow::EndsNow)
+    departed(grant, seen).map_or(Follow::Stays, Follow::EndsNow)
 }
 
-/// The gravest way in which the ticket has left that is switched on.
-fn departure(grant: &Grant, seen: &Seen<'_>, ends_with: &EndsWith) -> Option<Departure> {
+fn ends_with(seen: &Seen<'_>) -> EndsWith {
+    seen.mapping.map(|m| m.ends_with).unwrap_or_default()
+}
+
+/// The gravest way in which the ticket has left that is switched on, whether access ends the sooner for it or not.
+#[must_use]
+pub fn departed(grant: &Grant, seen: &Seen<'_>) -> Option<Departure> {
+    let ends_with = ends_with(seen);
     let Some(ticket) = seen.ticket else { return ends_with.deleted.then_some(Departure::Deleted) };
     let stood = grant.stood.as_ref();
     // A company of the same customer is as good, and one that an admin unbound was not moved.
@@ -208,33 +213,13 @@ fn departure(grant: &Grant, seen: &Seen<'_>, ends_with: &EndsWith) -> Option<Dep
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::tests::samples::{START, active, after, grant as sample, granting};
+    use crate::access::tests::samples::{START, active, after, grant as sample, granting, ticket};
 
     const MAPPING: &str = "id = \"helpdesk\"\nconnection = \"cw\"\nboards = [\"1\", \"2\"]\n\
                            trigger_statuses = [\"10\"]\n";
 
     fn mapping(ends_with: &str) -> Mapping {
         toml::from_str(&format!("{MAPPING}{ends_with}")).unwrap()
-    }
-
-    fn ticket() -> Ticket {
-        Ticket {
-            id: "4711".parse().unwrap(),
-            summary: "mailbox".into(),
-            company: Some("250".parse().unwrap()),
-            board: Some("1".parse().unwrap()),
-            status: Some("11".parse().unwrap()),
-            status_name: "JIT active".into(),
-            owner: None,
-            kind: None,
-            source: None,
-            is_closed: false,
-            is_merged: false,
-            merged_into: None,
-            fields: std::collections::BTreeMap::new(),
-            updated_by: None,
-            updated_at: None,
-        }
     }
 
     fn grant(state: State) -> Grant {

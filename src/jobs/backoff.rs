@@ -34,6 +34,7 @@ pub fn is_given_up(task: &Task) -> bool {
     let may_be = match task.work {
         Work::Intake { .. } | Work::Look { .. } | Work::Converge { .. } => task.priority != Priority::Removal,
         Work::Missing { .. }
+        | Work::Unheard { .. }
         | Work::Due { .. }
         | Work::Warn { .. }
         | Work::Tell { .. }

@@ -2,7 +2,7 @@
 //! Until then the old end stands, and whoever removes at it finds nothing changed.
 
 use latchkey_contract::{
-    GrantId, MemberId, PersonId, TicketRef,
+    GrantId, PersonId, TicketRef,
     outside::Urgency,
     text::one_line,
     ticket::{Member, Ticket},
@@ -13,6 +13,7 @@ use super::{
     JobError, Jobs,
     advance::{converge, tell, tell_why, warning},
     asked::{Asker, actor, count, living, request},
+    follow::members_here,
     start::unusable,
     task::{NewTask, Priority, Work},
 };
@@ -21,6 +22,7 @@ use crate::{
         Grant, Holds, Length, Refusal,
         decide::{Living, refuse},
         extend::{Extending, anew, extend},
+        follow::Seen,
         grant::Telling,
         request::Actor,
         risk,
@@ -65,11 +67,15 @@ impl Jobs {
         let request = anew(grant, mapping, request);
         let counted = count(self.store.as_ref(), &rules.rulebook.brakes, &request, true).await?;
         let living = Living { same_ticket: false, ..living(self.store.as_ref(), &request, &counted).await? };
+        let members = members_here(&rules.records, &grant.person, &wish.at.connection);
+        let (customer, ticket) = (request.customer.as_ref(), Some(wish.ticket));
+        // A ticket that Latchkey closed itself gets no more time either.
+        let seen = Seen { mapping: Some(mapping), ticket, customer, members: &members, closed_by_us: &[] };
         let decided = match self.cannot_give(wish.world, grant).await? {
             Some(refusal) => Err(refusal),
             None => {
                 let holds = Holds { clock: self.trust.doubt().map(Doubt::sentence), ..Holds::of(rules) };
-                extend(rules, &holds, grant, (&request, &living), wish.by)
+                extend(rules, &holds, (grant, &seen), (&request, &living), wish.by)
             }
         };
         let entry = |code, more: serde_json::Value| {
@@ -145,12 +151,9 @@ impl Jobs {
     async fn member_of(&self, world: &InForce, grant: &Grant) -> Result<Actor, JobError> {
         let (records, at) = (&world.rules.records, &grant.ticket.connection);
         let psa = world.registry.ticket_system(at)?;
-        let bound = records.person(&grant.person).into_iter().flat_map(|person| &person.members);
-        let here = bound.filter(|members| members.connection == *at);
-        let ids: Vec<MemberId> = here.flat_map(|members| members.ids.iter().cloned()).collect();
         let mut found: Option<Member> = None;
-        for id in &ids {
-            let member = psa.member_by_id(id, Urgency::Ordinary).await?;
+        for id in members_here(records, &grant.person, at) {
+            let member = psa.member_by_id(&id, Urgency::Ordinary).await?;
             let is_better = found.as_ref().is_none_or(|found| !(found.is_active && found.is_human));
             found = if is_better { member.or(found) } else { found };
         }

@@ -2,7 +2,7 @@
 //! else is decided on that ticket.
 
 use latchkey_contract::{
-    ConnectionId, TicketRef, TicketSystem, Timestamp,
+    ConnectionId, MemberId, PersonId, TicketRef, TicketSystem, Timestamp,
     ticket::{Part, Ticket},
 };
 use serde_json::json;
@@ -22,6 +22,7 @@ use crate::{
     },
     audit::{AuditEntry, By, Code},
     registry::InForce,
+    rulebook::Records,
     store::{CommitName, Finish, Notice, StoreError, Transition},
 };
 
@@ -52,9 +53,7 @@ impl Jobs {
             _ => Vec::new(),
         };
         for grant in grants.iter().filter(|g| g.state.is_wanted()) {
-            let bound = rules.records.person(&grant.person).into_iter().flat_map(|p| &p.members);
-            let members: Vec<_> =
-                bound.filter(|m| m.connection == at.connection).flat_map(|m| m.ids.iter().cloned()).collect();
+            let members = members_here(&rules.records, &grant.person, &at.connection);
             let mapping = rules.rulebook.mapping(&grant.mapping);
             let seen = Seen { mapping, ticket, customer, members: &members, closed_by_us: &closed_by_us };
             let mut transition = Transition::new(CommitName::EndAsked, now);
@@ -187,4 +186,10 @@ impl Jobs {
         let mine = mine.into_iter().filter(|ticket| !is_seen_to(ticket));
         Ok(mine.map(|ticket| NewTask::new(Work::Look { ticket }, now, Priority::Telling)).collect())
     }
+}
+
+/// Who somebody is at this PSA, by the records.
+pub(super) fn members_here(records: &Records, person: &PersonId, at: &ConnectionId) -> Vec<MemberId> {
+    let bound = records.person(person).into_iter().flat_map(|person| &person.members);
+    bound.filter(|members| members.connection == *at).flat_map(|members| members.ids.iter().cloned()).collect()
 }

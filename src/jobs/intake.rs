@@ -104,7 +104,7 @@ impl Jobs {
         self.look_at_ticket(TicketRef { connection: delivery.connection, ticket }, hint, lease).await
     }
 
-    /// A poll found that this ticket changed.
+    /// A poll found that this ticket changed, or a look before this one could not hear its commands.
     pub(super) async fn look(&self, at: &TicketRef, lease: &LeaseHandle) -> Result<Ran, JobError> {
         self.look_at_ticket(at.clone(), Hint::Poll, lease).await
     }
@@ -148,10 +148,11 @@ impl Jobs {
 
     async fn look_at(&self, reading: Reading, lease: &LeaseHandle) -> Result<Ran, JobError> {
         self.follow(&reading.world, &reading.at, (Some(&reading.ticket), reading.asked_at), lease).await?;
-        self.obey(&reading, lease).await?;
+        let unheard = self.obey(&reading, lease).await?;
         let now = self.clock.now();
         let mut transition = Transition::new(CommitName::Seen, now);
         transition.revision = Some(reading.world.rules.revision);
+        transition.tasks.extend(unheard);
         let (mut outcome, mut is_about_another) = ("nothing-asked", false);
         let mappings = &reading.world.rules.rulebook.mappings;
         for mapping in mappings.iter().filter(|m| m.connection == reading.at.connection) {

@@ -105,7 +105,7 @@ impl Run for Jobs {
     async fn run(&self, task: Task, lease: LeaseHandle) -> Ran {
         let result = match &task.work {
             Work::Intake { delivery, .. } => self.intake(delivery, &lease).await,
-            Work::Look { ticket } => self.look(ticket, &lease).await,
+            Work::Look { ticket } | Work::Unheard { ticket } => self.look(ticket, &lease).await,
             Work::Missing { ticket, .. } => self.look_again(ticket, &lease).await,
             Work::Due { grant } => self.due(grant, &lease).await,
             Work::Warn { grant } => self.warn(grant, &lease).await,

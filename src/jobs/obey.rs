@@ -26,10 +26,14 @@ use crate::{
 /// How long whoever asks is told that it is over.
 const SPOKEN_OF: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Between a look that could not hear what was written and the next: a command may take access away.
+const UNHEARD: Duration = Duration::from_secs(30);
+
 impl Jobs {
     /// Obeys what was written since the ticket asked for what it has, or had last. A PSA that does not list its notes, or does
-    /// not say who wrote one, holds up nothing: the next look asks again.
-    pub(super) async fn obey(&self, reading: &Reading, lease: &LeaseHandle) -> Result<(), JobError> {
+    /// not say who wrote one, holds up nothing: the next look asks again. Answers that look, which is owed soon while there is
+    /// something left to end: the poll's may be minutes away.
+    pub(super) async fn obey(&self, reading: &Reading, lease: &LeaseHandle) -> Result<Option<NewTask>, JobError> {
         let Ticket { id, .. } = &reading.ticket;
         let grants = self.store.grants_of_ticket(&reading.at).await?;
         let wanted = grants.iter().filter(|g| g.state.is_wanted()).map(|g| g.asked_at).min();
@@ -37,7 +41,11 @@ impl Jobs {
             (Some(since), _) => (since, Urgency::Removal),
             // There is nothing left to end: it waits with everything else.
             (None, Some(last)) => (last.asked_at, Urgency::Ordinary),
-            (None, None) => return Ok(()),
+            (None, None) => return Ok(None),
+        };
+        let again = || {
+            let work = Work::Unheard { ticket: reading.at.clone() };
+            wanted.map(|_| NewTask::new(work, self.clock.now() + UNHEARD, Priority::Telling))
         };
         let mut said = match reading.psa.commands(id, urgency).await {
             Ok(said) => said,
@@ -45,14 +53,14 @@ impl Jobs {
                 tracing::warn!(ticket.r#ref = %reading.at, error = &error as &dyn std::error::Error,
                     "the ticket's notes could not be read for commands");
                 self.notice_refusal(&reading.at.connection, &error).await;
-                return Ok(());
+                return Ok(again());
             }
         };
         said.retain(|said| said.at >= since);
         if said.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let mut answered = BTreeSet::new();
+        let (mut answered, mut unheard) = (BTreeSet::new(), None);
         for grant in &grants {
             answered.extend(self.store.notices_of(&grant.id).await?.into_iter().filter_map(|notice| notice.answers));
         }
@@ -62,11 +70,12 @@ impl Jobs {
                     tracing::warn!(ticket.r#ref = %reading.at, error = &error as &dyn std::error::Error,
                         "whoever wrote a command could not be looked up");
                     self.notice_refusal(&reading.at.connection, &error).await;
+                    unheard = again();
                 }
                 heard => heard?,
             }
         }
-        Ok(())
+        Ok(unheard)
     }
 
     /// Of somebody who is not verified nothing is heard, and nothing is answered.

@@ -30,6 +30,12 @@ pub enum Work {
         /// When it was missed.
         since: Timestamp,
     },
+    /// Look again at a ticket with access whose commands could not be heard. No [`Work::Look`]: a poll asks for nothing more
+    /// while one of those waits, and this one is owed again for as long as the PSA does not tell.
+    Unheard {
+        /// The ticket.
+        ticket: TicketRef,
+    },
     /// A grant's time has come.
     Due {
         /// The grant.
@@ -167,6 +173,7 @@ impl Work {
             Self::Look { ticket } => format!("look:{ticket}"),
             // A slot of its own for each: who misses it again in between puts off no look that is owed.
             Self::Missing { ticket, since } => format!("missing:{ticket}:{}", since.millis()),
+            Self::Unheard { ticket } => format!("unheard:{ticket}"),
             Self::Due { grant } => format!("due:{grant}"),
             Self::Warn { grant } => format!("warn:{grant}"),
             Self::Converge { account, .. } => format!("converge:{account}"),
@@ -185,9 +192,10 @@ impl Work {
     #[must_use]
     pub fn key(&self) -> String {
         match self {
-            Self::Intake { ticket: Some(ticket), .. } | Self::Look { ticket } | Self::Missing { ticket, .. } => {
-                format!("ticket:{ticket}")
-            }
+            Self::Intake { ticket: Some(ticket), .. }
+            | Self::Look { ticket }
+            | Self::Missing { ticket, .. }
+            | Self::Unheard { ticket } => format!("ticket:{ticket}"),
             Self::Intake { delivery, ticket: None, .. } => format!("delivery:{delivery}"),
             Self::Due { grant } => format!("grant:{grant}"),
             Self::Converge { account, .. } => format!("account:{account}"),
@@ -213,7 +221,9 @@ impl Work {
             | Self::Presence { connection }
             | Self::Recheck { connection } => Some(connection),
             Self::Converge { directory, .. } => Some(directory),
-            Self::Tell { ticket } | Self::Look { ticket } | Self::Missing { ticket, .. } => Some(&ticket.connection),
+            Self::Tell { ticket } | Self::Look { ticket } | Self::Missing { ticket, .. } | Self::Unheard { ticket } => {
+                Some(&ticket.connection)
+            }
             Self::Due { .. } | Self::Warn { .. } | Self::Alert { .. } | Self::Mail { .. } | Self::AuditHead => None,
         }
     }
@@ -225,6 +235,7 @@ impl Work {
             Self::Intake { .. } => "intake",
             Self::Look { .. } => "look",
             Self::Missing { .. } => "missing",
+            Self::Unheard { .. } => "unheard",
             Self::Due { .. } => "due",
             Self::Warn { .. } => "warn",
             Self::Converge { .. } => "converge",

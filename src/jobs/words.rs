@@ -18,9 +18,9 @@ pub const TIDIED: &str = "Latchkey: this access has ended; the credentials that 
 pub const NO_COMMAND: &str =
     "this is no command.\n\nThe first line of an internal note may be /jit status, /jit extend 30m or /jit end.";
 
-/// The answer to `/jit extend` where a program may have said it.
+/// The answer to `/jit extend` where a program, or somebody else, may have said it.
 pub const NOT_CERTAIN: &str = "nothing was extended.\n\nThe PSA does not tell for certain who wrote this note: a program \
-     that may act as somebody wrote it. Ask on the page of the access.";
+     that may act as somebody wrote it, or it was changed afterwards. Ask in a new note, or on the page of the access.";
 
 /// The answer to `/jit status`: how everything stands that the ticket asked for and that is not over.
 #[must_use]

@@ -1,5 +1,7 @@
 //! Commands in notes, at each PSA: who is heard, what it comes to, and what is not heard.
 
+use std::time::Duration;
+
 use latchkey::access::Length;
 use latchkey::rulebook::{Rulebook, Technicians};
 use latchkey_contract::Timestamp;
@@ -225,6 +227,56 @@ async fn one_note_ends_all_that_the_ticket_asked_for() {
     app.end().await;
 }
 
+/// F18, F120: notes that could not be listed, or whose author could not be looked up, are read again half a minute later, not
+/// at the next poll, and so on while there is something left to end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_heard_is_heard_soon() {
+    let app = TestApp::with_three_psas().await;
+    let seconds = async |n| app.pass(Duration::from_secs(n)).await;
+    let is_owed = async || {
+        let tasks = app.store().tasks(u32::MAX).await.unwrap();
+        tasks.iter().any(|task| task.slot.starts_with("unheard:"))
+    };
+    for desk in &app.desks {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        let asked = desk.lists_no_notes(Act::ResetBefore);
+        desk.writes(Who::Jane, Writes::Internal, ticket, "/jit end");
+        desk.touch(ticket);
+        app.run().await;
+        let first = asked.count();
+        assert!(first > 0 && is_owed().await, "{at}");
+        seconds(29).await;
+        assert_eq!(asked.count(), first, "{at}: nobody is hammered");
+        seconds(36).await;
+        assert!((2..=8).contains(&(asked.count() - first)), "{at}: {} in a minute", asked.count() - first);
+        assert_eq!((app.state_at(desk, ticket).await, is_owed().await), ("active", true), "{at}");
+        desk.recovers();
+        seconds(31).await;
+        assert!(["ending", "ended"].contains(&app.state_at(desk, ticket).await), "{at}: {:?}", desk.notes(ticket));
+        assert!(!is_owed().await, "{at}");
+        app.minutes(9).await;
+        assert_eq!((app.state_at(desk, ticket).await, count(desk, ticket, ENDS)), ("ended", 1), "{at}");
+        let asked = desk.lists_no_notes(Act::ResetBefore);
+        desk.writes(Who::Jane, Writes::Internal, ticket, "/jit status");
+        app.minutes(7).await;
+        assert!(asked.count() > 0 && !is_owed().await, "{at}: there is nothing left to end");
+        desk.recovers();
+    }
+    let desk = &*app.desks[0];
+    let ticket = app.active_at(desk).await;
+    let asked = app.psa.fail(|call| call.op == "GET /system/members/{id}", Act::ResetBefore);
+    desk.writes(Who::Jane, Writes::Internal, ticket, "/jit end");
+    app.run().await;
+    assert!(asked.count() > 0 && is_owed().await);
+    assert_eq!(app.state_at(desk, ticket).await, "active");
+    desk.recovers();
+    seconds(31).await;
+    assert!(["ending", "ended"].contains(&app.state_at(desk, ticket).await), "{:?}", desk.notes(ticket));
+    app.minutes(6).await;
+    app.end().await;
+}
+
 async fn end_of(app: &TestApp, desk: &dyn Desk, ticket: i64) -> Timestamp {
     app.grants_at(desk, ticket).await[0].state.end().expect("it lives")
 }
@@ -237,8 +289,8 @@ fn tenants_end(app: &TestApp) -> Timestamp {
     Timestamp::from_millis(ends.min().expect("a role is held"))
 }
 
-const fn minutes(n: u64) -> std::time::Duration {
-    std::time::Duration::from_secs(n * 60)
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
 }
 
 /// F121, F18, F7, F130: more time without a gap. The tenant's own end is later before ours is; the ticket is told of the new one,
@@ -337,6 +389,67 @@ async fn more_time_that_the_rules_do_not_give_is_refused_and_the_end_stands() {
         app.minutes(8 * 60).await;
     }
     assert_eq!((app.audited("grant.not-extended").await, app.audited("grant.extended").await), (9, 0));
+    app.end().await;
+}
+
+/// F121, F11: a ticket that was closed, moved or given to somebody else gets no more time, by a note or on the page, though
+/// nothing was told since access ends before the grace would. The end stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_has_left_gets_no_more_time() {
+    const LEFT: &str = "the ticket is not as it was when it asked";
+    let app = TestApp::with_three_psas().await;
+    app.change_rules(|rules| rules.rulebook.mappings.iter_mut().for_each(|m| m.ends_with.grace_minutes = 120)).await;
+    for desk in &app.desks {
+        for how in [Leaves::Closed, Leaves::Board, Leaves::Reassigned] {
+            let (desk, at) = (&**desk, format!("{}, {how:?}", desk.connection()));
+            let ticket = app.active_at(desk).await;
+            let end = end_of(&app, desk, ticket).await;
+            desk.leaves(how, ticket);
+            desk.writes(Who::Jane, Writes::Internal, ticket, "/jit extend 30m");
+            app.minutes(6).await;
+            let told: Vec<_> = ours(desk, ticket).into_iter().filter(|n| n.starts_with(NOTHING_EXTENDED)).collect();
+            assert!(told.len() == 1 && told[0].contains(LEFT), "{at}: {:?}", ours(desk, ticket));
+            let mut jane = app.signed_in().await;
+            let grant = app.grants_at(desk, ticket).await.remove(0);
+            let token = jane.get("/").await.input("form_token").expect("the page has a form");
+            let asks = [("form_token", token.as_str()), ("length", "30m")];
+            let page = jane.post(&format!("/claim/{}/extend", grant.id), &asks).await;
+            assert!(page.status == 409 && page.text.contains(LEFT), "{at}: {} {}", page.status, page.text);
+            let grant = app.grants_at(desk, ticket).await.remove(0);
+            assert_eq!((grant.state.end(), grant.leaving, grant.extending), (Some(end), None, None), "{at}");
+            app.minutes(57).await;
+            assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}");
+        }
+    }
+    app.end().await;
+}
+
+/// F121, F18: where the PSA tells that a note was changed after its author wrote it, nothing is given on its strength; what it
+/// asks to know or to end is obeyed all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_note_that_somebody_changed_gives_no_more_time() {
+    let app = TestApp::with_three_psas().await;
+    for desk in app.desks.iter().filter(|desk| desk.tells_of_an_edit()) {
+        let (desk, at) = (&**desk, desk.connection());
+        let ticket = app.active_at(desk).await;
+        let end = end_of(&app, desk, ticket).await;
+        let becomes = async |text: &str| {
+            desk.writes(Who::Jane, Writes::Internal, ticket, "Looking into it.");
+            app.minutes(1).await;
+            desk.edits(Who::Unbound, ticket, text);
+            app.minutes(6).await;
+        };
+        becomes("/jit extend 30m").await;
+        let told: Vec<_> = ours(desk, ticket).into_iter().filter(|n| n.starts_with(NOTHING_EXTENDED)).collect();
+        assert!(told.len() == 1 && told[0].contains("it was changed afterwards"), "{at}: {:?}", ours(desk, ticket));
+        assert_eq!(end_of(&app, desk, ticket).await, end, "{at}");
+        becomes("/jit status").await;
+        assert_eq!(count(desk, ticket, STANDS), 1, "{at}: {:?}", ours(desk, ticket));
+        becomes("/jit end").await;
+        app.minutes(3).await;
+        assert_eq!(app.state_at(desk, ticket).await, "ended", "{at}: {:?}", ours(desk, ticket));
+        assert_eq!((count(desk, ticket, ENDS), count(desk, ticket, EXTENDING)), (1, 0), "{at}");
+    }
     app.end().await;
 }
 

@@ -61,7 +61,8 @@ fn say(line: &str) {
 /// When something is due that moves a story. What only watches is due twice a minute: it is done whenever time is moved
 /// past it, and no story waits for it.
 async fn due(store: &Watched) -> Result<Option<Timestamp>, StoreError> {
-    let watches = |slot: &str| ["presence:", "poll:", "look:", "webhooks:"].iter().any(|kind| slot.starts_with(kind));
+    let kinds = ["presence:", "poll:", "look:", "unheard:", "webhooks:"];
+    let watches = |slot: &str| kinds.iter().any(|kind| slot.starts_with(kind));
     let tasks = store.tasks(u32::MAX).await?;
     Ok(tasks.iter().filter(|task| task.state != "dead" && !watches(&task.slot)).map(|task| task.at).min())
 }

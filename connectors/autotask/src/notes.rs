@@ -3,8 +3,10 @@
 //! They are made under their ticket, never at `/TicketNotes`. [facts 4.3] None can be deleted, so what must go is overwritten.
 //! A marker is honoured only where its HMAC fits *and* our own resource created the note, not somebody who acted as it.
 
+use std::time::Duration;
+
 use latchkey_contract::{
-    CallError, MemberId, NoteId, TicketId,
+    CallError, MemberId, NoteId, TicketId, Timestamp,
     note::{Marks, NoteDesk, Ours, Present, addressed},
     outside::Urgency,
     ticket::{NoteAt, NoteKey, Said},
@@ -31,6 +33,8 @@ const MAX_MERGES: usize = 4;
 const TITLE: &str = "Latchkey";
 /// Workflow, duplicates, outsourcing, survey, portal, mails, merges and the like: nobody typed it in. [facts 4.3]
 const SYSTEM_TYPES: &[i64] = &[13, 15, 16, 17, 18, 19, 91, 92, 93, 94, 95, 99, 100, 101];
+/// The two dates of a note's first save are within it.
+const ONE_SAVE: Duration = Duration::from_secs(1);
 /// What stays of a note that was taken back.
 const TAKEN_BACK: &str = "[taken back]";
 
@@ -51,7 +55,8 @@ impl Notes<'_> {
     }
 
     /// Where a program acts as somebody, the note names that somebody as its creator, and the program beside it: nothing is
-    /// given on its word. What the vendor writes by itself, of mails and of its portal too, has a type of its own.
+    /// given on its word. Nor on that of a note that was changed: by whom, nothing tells. What the vendor writes by itself, of
+    /// mails and of its portal too, has a type of its own.
     pub(crate) async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError> {
         let me = self.tenant.resources.me(&self.tenant.api, urgency).await?;
         let mut said = Vec::new();
@@ -67,7 +72,7 @@ impl Notes<'_> {
             }
             let by = MemberId::parse(by.to_string()).map_err(|e| CallError::malformed(LIST, e))?;
             let place = place(id, note.ticket_id, note.id, 0)?;
-            let is_certain = note.impersonator_creator_resource_id.is_none();
+            let is_certain = note.impersonator_creator_resource_id.is_none() && !is_changed(&note, at);
             said.push(Said { note: place.note, by, is_certain, at, line: line.to_owned() });
         }
         said.sort_by_key(|said| (said.at, said.note.as_str().len(), said.note.clone()));
@@ -187,6 +192,11 @@ impl NoteDesk for Notes<'_> {
         let id = number_or_refused(CHANGE, at.note.as_str())?;
         self.change(at, &json!({"id": id, "description": text}), text).await
     }
+}
+
+fn is_changed(note: &wire::Note, written_at: Timestamp) -> bool {
+    let last = note.last_activity_date.as_deref().and_then(time::parse);
+    note.impersonator_updater_resource_id.is_some() || last.is_some_and(|last| written_at + ONE_SAVE <= last)
 }
 
 fn place(listed_at: &TicketId, ticket: Option<i64>, note: i64, part: usize) -> Result<NoteAt, CallError> {

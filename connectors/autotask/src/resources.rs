@@ -118,7 +118,7 @@ impl Resources {
         let mut active = BTreeSet::new();
         for part in numbers.chunks(IDS_PER_CALL) {
             let wanted = [Filter::one_of("id", part)];
-            let rows: Vec<wire::Resource> = api.query(LIST, &wanted, wire::RESOURCE, Urgency::Ordinary).await?;
+            let rows: Vec<wire::Resource> = api.query(LIST, &wanted, wire::RESOURCE, Urgency::Removal).await?;
             active.extend(rows.into_iter().filter(|row| row.is_active == Some(true)).map(|row| row.id));
         }
         let is_active = |id: &MemberId| number(id.as_str()).is_some_and(|id| active.contains(&id));

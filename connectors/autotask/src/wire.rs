@@ -71,9 +71,12 @@ pub(crate) struct Note {
     pub(crate) creator_resource_id: Option<i64>,
     #[serde(rename = "impersonatorCreatorResourceID")]
     pub(crate) impersonator_creator_resource_id: Option<i64>,
+    #[serde(rename = "impersonatorUpdaterResourceID")]
+    pub(crate) impersonator_updater_resource_id: Option<i64>,
     #[serde(rename = "createdByContactID")]
     pub(crate) created_by_contact_id: Option<i64>,
     pub(crate) create_date_time: Option<String>,
+    pub(crate) last_activity_date: Option<String>,
 }
 
 /// Every column of [`Note`].
@@ -85,8 +88,10 @@ pub(crate) const NOTE: &[&str] = &[
     "publish",
     "creatorResourceID",
     "impersonatorCreatorResourceID",
+    "impersonatorUpdaterResourceID",
     "createdByContactID",
     "createDateTime",
+    "lastActivityDate",
 ];
 
 #[derive(Debug, Deserialize)]

@@ -58,6 +58,7 @@ pub(crate) async fn inactive(api: &Api, ids: &[MemberId]) -> Result<Vec<MemberId
     let mut active = BTreeSet::new();
     for part in numbers.chunks(IDS_PER_CALL) {
         let ask = Ask::new(LIST, ["system", "members"]).query("conditions", Conditions::one_of("id", part).into_text());
+        let ask = ask.urgent(Urgency::Removal);
         let rows: Vec<wire::Member> = api.list(&ask, LARGEST).await?;
         active.extend(rows.into_iter().filter(|m| m.inactive_flag == Some(false)).map(|m| m.id));
     }

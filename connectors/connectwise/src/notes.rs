@@ -56,7 +56,7 @@ impl<'c> Notes<'c> {
     }
 
     /// Whoever a note shows as its author must be who made it: what the mail connector or another program writes in somebody's
-    /// name is theirs.
+    /// name is theirs. What somebody else saved since is not certain.
     pub(crate) async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError> {
         number_or_refused(LIST, id.as_str())?;
         let mut said = Vec::new();
@@ -79,9 +79,10 @@ impl<'c> Notes<'c> {
             if note.member.as_ref().is_some_and(|shown| shown.id.to_string() != member.id.as_str()) {
                 continue;
             }
-            let note = place(id, note.ticket_id, note.id, 0)?;
-            if note.ticket == *id {
-                said.push(Said { note: note.note, by: member.id, is_certain: true, at, line: line.to_owned() });
+            let place = place(id, note.ticket_id, note.id, 0)?;
+            if place.ticket == *id {
+                let is_certain = !is_anothers(&note, by, at);
+                said.push(Said { note: place.note, by: member.id, is_certain, at, line: line.to_owned() });
             }
         }
         said.sort_by_key(|said| number(said.note.as_str()));
@@ -256,6 +257,15 @@ fn is_visible(note: &wire::Note) -> bool {
         || !is_set(note.internal_analysis_flag)
 }
 
+/// Somebody else saved it after its author, or somebody who is not named.
+fn is_anothers(note: &wire::Note, author: &str, written_at: Timestamp) -> bool {
+    let Some(info) = &note.info else { return false };
+    match info.updated_by.as_deref().filter(|by| !by.trim().is_empty()) {
+        Some(by) => !is_same_name(by, author),
+        None => info.last_updated.as_deref().and_then(Timestamp::parse).is_some_and(|at| written_at < at),
+    }
+}
+
 fn unclear() -> CallError {
     CallError::transient(CREATE, "the note may be there: the answer could not be read")
 }
@@ -284,5 +294,32 @@ mod tests {
         assert!(read(r#"{"id":1,"internalAnalysisFlag":true,"detailDescriptionFlag":true}"#));
         assert!(read(r#"{"id":1,"internalAnalysisFlag":true,"resolutionFlag":true}"#));
         assert!(read(r#"{"id":1,"internalAnalysisFlag":true,"externalFlag":true}"#));
+    }
+
+    /// F18, F121
+    #[test]
+    fn a_note_is_its_authors_until_somebody_else_saves_it() {
+        let written_at = Timestamp::parse("2026-06-09T22:01:03Z").unwrap();
+        let is = |info: &str| {
+            let note = serde_json::from_str(&format!(r#"{{"id":1,"_info":{info}}}"#)).unwrap();
+            is_anothers(&note, "jdoe", written_at)
+        };
+        for own in [
+            "null",
+            "{}",
+            r#"{"lastUpdated":"2026-06-09T22:01:03Z","updatedBy":"jdoe"}"#,
+            r#"{"lastUpdated":"2026-06-09T23:00:00Z","updatedBy":"JDoe"}"#,
+            r#"{"lastUpdated":"2026-06-09T22:01:03Z"}"#,
+        ] {
+            assert!(!is(own), "{own}");
+        }
+        for anothers in [
+            r#"{"lastUpdated":"2026-06-09T22:01:03Z","updatedBy":"msmith"}"#,
+            r#"{"updatedBy":"msmith"}"#,
+            r#"{"lastUpdated":"2026-06-09T22:01:04Z"}"#,
+            r#"{"lastUpdated":"2026-06-09T22:01:04Z","updatedBy":" "}"#,
+        ] {
+            assert!(is(anothers), "{anothers}");
+        }
     }
 }

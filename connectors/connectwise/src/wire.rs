@@ -59,6 +59,8 @@ pub(crate) struct Note {
     /// Who is shown as its author, which any API user may set.
     pub(crate) member: Option<Reference>,
     pub(crate) contact: Option<Reference>,
+    #[serde(rename = "_info")]
+    pub(crate) info: Option<Info>,
 }
 
 /// A row of `/allNotes`: no author that can be trusted, so the note itself is read before it counts.

@@ -269,7 +269,7 @@ pub(crate) async fn errors_say_what_to_do_next(psa: &impl Psa) {
     assert!(psa.system().read(&ticket, Urgency::Ordinary).await.unwrap().is_some());
 }
 
-/// F11, F18, F106
+/// F11, F18, F31, F106
 pub(crate) async fn removals_go_first_when_the_budget_is_spent(psa: &impl Psa) {
     let ticket = psa.ticket();
     psa.says(&ticket, "/jit end");
@@ -288,6 +288,8 @@ pub(crate) async fn removals_go_first_when_the_budget_is_spent(psa: &impl Psa) {
     assert_eq!(said.iter().map(|said| said.line.as_str()).collect::<Vec<_>>(), ["/jit end"]);
     let whose = psa.system().member_by_id(&said[0].by, Urgency::Removal).await.unwrap();
     assert_eq!(whose.map(|member| member.name).as_deref(), Some(psa.asker()));
+    let left = psa.system().inactive_members(std::slice::from_ref(&said[0].by)).await.unwrap();
+    assert!(left.is_empty(), "who has left loses what they have: {left:?}");
     assert!(psa.system().member_by_id(&said[0].by, Urgency::Ordinary).await.is_err(), "whoever only asks waits");
     psa.system().take_back(&posted.notes[0]).await.unwrap();
     assert!(psa.system().find(&ticket, &key("g1")).await.unwrap().is_empty());

@@ -46,7 +46,7 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// removal.
     async fn member_by_id(&self, id: &MemberId, urgency: Urgency) -> Result<Option<Member>, CallError>;
 
-    /// Which of these may no longer sign in to the PSA, or are gone from it.
+    /// Which of these may no longer sign in to the PSA, or are gone from it. A removal: whoever has left loses what they have.
     async fn inactive_members(&self, ids: &[MemberId]) -> Result<Vec<MemberId>, CallError>;
 
     /// The tickets on these boards that were saved at or after `since`, oldest save first; whoever saved them, us
@@ -84,8 +84,8 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     ///
     /// Only of notes that no customer sees and no e-mail brought, that hang on this very ticket, and that somebody wrote who
     /// is not us: never judged by an author that any caller of the API may name for himself. Where the PSA lets a trusted
-    /// caller act as a member it may have been that caller: then it is not [`Said::is_certain`], and nothing is given on its
-    /// strength. In doubt it is left out.
+    /// caller act as a member it may have been that caller, and where it shows that a note was changed it may have been
+    /// anybody: then it is not [`Said::is_certain`], and nothing is given on its strength. In doubt it is left out.
     async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError>;
 
     /// Sets a status by id. Setting the present status is success.
@@ -348,8 +348,8 @@ pub struct Said {
     pub note: NoteId,
     /// Who wrote it.
     pub by: MemberId,
-    /// The PSA answers for it that they did so themselves: no program that may act as somebody wrote it. Only then may
-    /// anything be given on its strength.
+    /// The PSA answers for it that they did so themselves: no program that may act as somebody wrote it, and it shows nobody
+    /// who may have changed it since. Only then may anything be given on its strength.
     pub is_certain: bool,
     /// When, by the PSA's clock.
     pub at: Timestamp,

@@ -135,7 +135,7 @@ impl TicketSystem for HaloPsa {
     }
 
     async fn inactive_members(&self, ids: &[MemberId]) -> Result<Vec<MemberId>, CallError> {
-        self.agents(Urgency::Ordinary).await?.inactive(ids).await
+        self.agents(Urgency::Removal).await?.inactive(ids).await
     }
 
     async fn changed_since(

@@ -72,7 +72,7 @@ impl Notes<'_> {
     }
 
     /// Whoever did it must be an agent at a keyboard: no application, not in another's name. What a mail brought or sent is
-    /// seen by others.
+    /// seen by others. Nothing tells whether an action was changed since.
     pub(crate) async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError> {
         let mut said = Vec::new();
         for action in history::own(history::list(self.reader.api, id.as_str(), urgency).await?) {

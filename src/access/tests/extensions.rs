@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use latchkey_contract::directory::{Held, How, Observation, Target};
+use latchkey_contract::{
+    directory::{Held, How, Observation, Target},
+    ticket::Ticket,
+};
 
 use super::{
     decisions::{request, rules},
@@ -12,7 +15,7 @@ use crate::{
         account::{NATIVE_MARGIN, lasts},
         decide::{CODES, Living},
         extend::{Extending, anew, extend},
-        follow::{Departure, Leaving},
+        follow::{Departure, Follow, Leaving, Seen, Stood, follow},
         target,
     },
     rulebook::{Brake, Per, Rules, Technicians},
@@ -24,6 +27,7 @@ struct Case {
     holds: Holds,
     request: Request,
     living: Living,
+    ticket: Ticket,
     grant: Grant,
     by: &'static str,
 }
@@ -34,8 +38,9 @@ impl Case {
         let rules = rules();
         let mut grant = grant("g1", &[1], active(START));
         grant.policy = rules.rulebook.policies[0].clone();
+        grant.stood = Some(Stood::of(&ticket()));
         let request = Request { decided_at: after(1800), ..request() };
-        Self { rules, holds: Holds::default(), request, living: Living::default(), grant, by: "30m" }
+        Self { rules, holds: Holds::default(), request, living: Living::default(), ticket: ticket(), grant, by: "30m" }
     }
 
     fn asked(&self) -> Result<Extending, String> {
@@ -44,11 +49,17 @@ impl Case {
             Some(mapping) => anew(&self.grant, mapping, self.request.clone()),
             None => self.request.clone(),
         };
-        extend(&self.rules, &self.holds, &self.grant, (&request, &self.living), by).map_err(|refusal| {
+        extend(&self.rules, &self.holds, (&self.grant, &self.seen()), (&request, &self.living), by).map_err(|refusal| {
             assert!(CODES.contains(&refusal.code.as_ref()), "{} is not in the closed list", refusal.code);
             assert!(!refusal.sentence.is_empty() && !refusal.rule.is_empty());
             refusal.code.into_owned()
         })
+    }
+
+    fn seen(&self) -> Seen<'_> {
+        let mapping = self.rules.rulebook.mapping(&self.grant.mapping);
+        let customer = self.request.customer.as_ref();
+        Seen { mapping, ticket: Some(&self.ticket), customer, members: &[], closed_by_us: &[] }
     }
 }
 
@@ -99,6 +110,34 @@ fn more_time_is_decided_like_a_request() {
             Ok(more) => assert_eq!((wanted, more), ("", extending(5400, 5400)), "{n}"),
             Err(code) => assert_eq!(code, wanted, "{n}"),
         }
+    }
+}
+
+/// F121, F11: whatever ends access with its ticket gives it no more time, though nothing was told since it ends before its
+/// grace would.
+#[test]
+fn a_ticket_that_has_left_gives_no_more_time_though_no_grace_runs() {
+    type Change = fn(&mut Case);
+    let ways: [(&str, Change); 7] = [
+        ("", |_| {}),
+        ("not-active", |c| c.ticket.is_closed = true),
+        ("not-active", |c| c.ticket.is_merged = true),
+        ("not-active", |c| c.ticket.board = Some("99".parse().unwrap())),
+        ("not-active", |c| c.ticket.owner = Some("8".parse().unwrap())),
+        ("", |c| {
+            c.ticket.owner = Some("8".parse().unwrap());
+            c.rules.rulebook.mappings[0].ends_with.reassigned = false;
+        }),
+        // It would end at once, and was not followed yet.
+        ("not-active", |c| (c.ticket.company, c.request.customer) = (Some("300".parse().unwrap()), None)),
+    ];
+    for (n, (wanted, change)) in ways.into_iter().enumerate() {
+        let mut case = Case::plain();
+        case.rules.rulebook.mappings[0].ends_with.grace_minutes = 60;
+        change(&mut case);
+        let followed = follow(&case.grant, &case.seen(), case.request.decided_at);
+        assert_eq!(followed == Follow::Stays, case.ticket.company == ticket().company, "{n}: {followed:?}");
+        assert_eq!(case.asked().err().unwrap_or_default(), wanted, "{n}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use latchkey_contract::{
     EntitlementId, GrantId, SecretId, TicketRef, Timestamp,
     directory::{Known, Mode, Observation, Password, Seen},
+    ticket::Ticket,
 };
 
 use crate::{
@@ -72,6 +73,26 @@ pub(crate) fn grant(id: &str, roles: &[u8], state: State) -> Grant {
         extending: None,
         warned_of: None,
         state,
+    }
+}
+
+pub(crate) fn ticket() -> Ticket {
+    Ticket {
+        id: "4711".parse().unwrap(),
+        summary: "mailbox".into(),
+        company: Some("250".parse().unwrap()),
+        board: Some("1".parse().unwrap()),
+        status: Some("11".parse().unwrap()),
+        status_name: "JIT active".into(),
+        owner: None,
+        kind: None,
+        source: None,
+        is_closed: false,
+        is_merged: false,
+        merged_into: None,
+        fields: std::collections::BTreeMap::new(),
+        updated_by: None,
+        updated_at: None,
     }
 }
 

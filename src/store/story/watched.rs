@@ -97,6 +97,9 @@ pub(crate) async fn a_save_that_nobody_saw_is_found(store: &dyn Store) {
     let retry = Finish::Retry { at: after(5), error: "503".into() };
     store.finish(&run[0].lease, retry).await.unwrap();
     assert_eq!(ahead().await, 0, "one that fails holds up no poll");
+    let unheard = task(Work::Unheard { ticket: ticket("7") }, after(30), Priority::Telling);
+    store.commit(Transition { tasks: vec![unheard], ..transition() }).await.unwrap();
+    assert_eq!(ahead().await, 0, "nor does one that could not hear what was written");
 }
 
 fn session(person: &str, until: Timestamp) -> Session {

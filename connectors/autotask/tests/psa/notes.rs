@@ -2,12 +2,13 @@
 
 use latchkey_contract::{
     CallError, NoteId, Secret, TicketSystem,
+    outside::Urgency,
     ticket::{NoteAt, NoteKey, NoteText},
 };
 use latchkey_simulators::fault::{Act, Fault};
 use serde_json::{Value, json};
 
-use crate::world::{JANE, MARK, ME, World, ticket_id};
+use crate::world::{JANE, MARK, ME, World, member_id, ticket_id};
 
 const CREATE: &str = "POST /Tickets/{id}/Notes";
 const READ: &str = "GET /TicketNotes/{id}";
@@ -160,4 +161,24 @@ async fn notes_of_a_merged_ticket_are_found_where_they_are() {
     w.sim.acting(ME).add_note(two, &copy, 2).unwrap();
     let found = w.at.find(&one_id, &key("k")).await.unwrap();
     assert_eq!((found.len(), &found[0], &found[1].ticket), (2, &posted.notes[0], &ticket_id(two)));
+}
+
+/// F18, F121: the vendor keeps when a note was changed, and not by whom.
+#[tokio::test]
+async fn a_note_that_was_changed_is_not_certain() {
+    let w = World::start().await;
+    let (n, id) = w.ticket();
+    let notes = ["/jit status", "/jit end"].map(|text| w.sim.acting(JANE).add_note(n, text, 2).unwrap());
+    let said = async || {
+        let said = w.at.commands(&id, Urgency::Removal).await.unwrap();
+        assert!(said.iter().all(|said| said.by == member_id(JANE)));
+        said.into_iter().map(|said| (said.line, said.is_certain)).collect::<Vec<_>>()
+    };
+    assert_eq!(said().await, [("/jit status".to_owned(), true), ("/jit end".to_owned(), true)]);
+    // By a program that acts as somebody, which is told, in the very second.
+    w.sim.impersonating(JANE, MARK).edit_note(notes[0], "/jit extend 1h").unwrap();
+    assert_eq!(said().await, [("/jit extend 1h".to_owned(), false), ("/jit end".to_owned(), true)]);
+    w.advance(1);
+    w.sim.acting(MARK).edit_note(notes[1], "/jit extend 8h").unwrap();
+    assert_eq!(said().await[1], ("/jit extend 8h".to_owned(), false));
 }

@@ -280,3 +280,22 @@ async fn a_note_whose_author_cannot_be_told_hides_no_other() {
     );
     assert_eq!(w.cw.commands(&id, Urgency::Removal).await.unwrap().len(), 2);
 }
+
+/// F18, F121: a note is its author's word while nobody else has saved it.
+#[tokio::test]
+async fn a_note_that_somebody_else_changed_is_not_certain() {
+    let w = World::start().await;
+    let (n, id) = w.ticket();
+    let note = w.msp.acting("jdoe").add_note(n, "/jit status", Tab::Internal).unwrap();
+    let said = async || {
+        let said = w.cw.commands(&id, Urgency::Removal).await.unwrap().remove(0);
+        assert_eq!(said.by.as_str(), "176");
+        (said.line, said.is_certain)
+    };
+    assert_eq!(said().await, ("/jit status".to_owned(), true));
+    w.advance(60);
+    w.msp.acting("jdoe").edit_note(note, "/jit extend 30m").unwrap();
+    assert_eq!(said().await, ("/jit extend 30m".to_owned(), true));
+    w.msp.acting("msmith").edit_note(note, "/jit extend 8h").unwrap();
+    assert_eq!(said().await, ("/jit extend 8h".to_owned(), false));
+}

@@ -91,4 +91,14 @@ impl Actor {
     pub fn add_note_of(&self, ticket: i64, text: &str, kind: i64, publish: i64) -> Result<i64, Refused> {
         self.sim.at_desk(self.saver, |desk| Ok(desk.note(ticket, text, kind, publish, "")))
     }
+
+    /// # Errors
+    /// When there is no such note.
+    pub fn edit_note(&self, note: i64, text: &str) -> Result<(), Refused> {
+        let changes = Row::from_iter([("description".to_owned(), json!(text))]);
+        self.sim.at_desk(self.saver, |desk| match desk.change_note(note, changes) {
+            true => Ok(()),
+            false => Err(Refusal::no_record()),
+        })
+    }
 }

@@ -143,6 +143,18 @@ impl Desk<'_> {
         id
     }
 
+    /// Changes a note; `false` when there is none. When is kept, and the program where one acts as somebody: nothing else.
+    pub(super) fn change_note(&mut self, id: i64, changes: Row) -> bool {
+        let (date, impersonator) = (self.date(), self.saver.impersonator);
+        let Some(note) = self.state.notes.get_mut(&id) else { return false };
+        note.extend(changes);
+        note.insert("lastActivityDate".into(), date);
+        if let Some(program) = impersonator {
+            note.insert("impersonatorUpdaterResourceID".into(), json!(program));
+        }
+        true
+    }
+
     /// A status of completion sets the date and the resource; leaving it clears both.
     fn complete(&self, ticket: &mut Row, before: Option<i64>) {
         let now = int(ticket, "status");

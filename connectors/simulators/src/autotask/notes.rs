@@ -48,14 +48,13 @@ pub(super) fn patch(cx: &mut Cx<'_>) -> Result<Value, Refusal> {
         return Err(Refusal::no_record());
     }
     let (title, description, publish) = checked(cx, &body)?;
-    let impersonator = cx.desk.saver.impersonator;
-    if let Some(note) = cx.desk.state.notes.get_mut(&id) {
-        let mut set = |name: &str, value: Option<Value>| value.map(|value| note.insert(name.to_owned(), value));
-        set("title", title.map(Value::from));
-        set("description", description.map(Value::from));
-        set("publish", publish.map(Value::from));
-        set("impersonatorUpdaterResourceID", impersonator.map(Value::from));
-    }
+    let said = [
+        ("title", title.map(Value::from)),
+        ("description", description.map(Value::from)),
+        ("publish", publish.map(Value::from)),
+    ];
+    let changes = said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    cx.desk.change_note(id, changes);
     Ok(json!({ "itemId": id }))
 }
 

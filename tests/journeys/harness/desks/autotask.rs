@@ -179,6 +179,11 @@ impl super::Desk for Desk {
         .unwrap();
     }
 
+    fn edits(&self, who: Who, ticket: i64, text: &str) {
+        let janes = self.sim.notes(ticket).into_iter().filter(|note| note["creatorResourceID"] == JANE);
+        self.actor(who).edit_note(janes.filter_map(|note| note["id"].as_i64()).max().unwrap(), text).unwrap();
+    }
+
     fn hears_in_anothers_name(&self) -> bool {
         true
     }
@@ -258,6 +263,10 @@ impl super::Desk for Desk {
 
     fn lists_no_saves(&self, how: Act) -> Fired {
         self.sim.faults().add(Fault::on("POST /Tickets/query", how))
+    }
+
+    fn lists_no_notes(&self, how: Act) -> Fired {
+        self.sim.faults().add(Fault::on("POST /TicketNotes/query", how))
     }
 
     /// By other integrations: the vendor counts the hour's calls of all of them together.

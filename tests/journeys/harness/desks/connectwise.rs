@@ -153,6 +153,12 @@ impl super::Desk for Desk {
         .unwrap();
     }
 
+    fn edits(&self, who: Who, ticket: i64, text: &str) {
+        let notes = self.psa.tenant.notes(ticket);
+        let last = notes.iter().filter(|note| note["createdBy"] == "jdoe").filter_map(|note| note["id"].as_i64()).max();
+        self.actor(who).edit_note(last.unwrap(), text).unwrap();
+    }
+
     fn stands(&self, ticket: i64) -> Standing {
         self.statuses.of(&self.psa.tenant.ticket(ticket).unwrap()["status"]["id"])
     }
@@ -231,6 +237,10 @@ impl super::Desk for Desk {
 
     fn lists_no_saves(&self, how: Act) -> Fired {
         self.psa.sim.faults().add(Fault::on("GET /service/tickets", how))
+    }
+
+    fn lists_no_notes(&self, how: Act) -> Fired {
+        self.psa.sim.faults().add(Fault::on("GET /service/tickets/{id}/notes", how))
     }
 
     fn spends(&self) {

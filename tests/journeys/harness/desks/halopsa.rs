@@ -174,6 +174,14 @@ impl super::Desk for Desk {
         .unwrap();
     }
 
+    fn edits(&self, _: Who, _: i64, _: &str) {
+        panic!("nothing tells that a note was changed");
+    }
+
+    fn tells_of_an_edit(&self) -> bool {
+        false
+    }
+
     fn tells_of_a_merge(&self) -> bool {
         false
     }
@@ -256,6 +264,10 @@ impl super::Desk for Desk {
 
     fn lists_no_saves(&self, how: Act) -> Fired {
         self.sim.faults().add(Fault::on("GET /Tickets", how))
+    }
+
+    fn lists_no_notes(&self, how: Act) -> Fired {
+        self.sim.faults().add(Fault::on("GET /Actions", how))
     }
 
     fn spends(&self) {

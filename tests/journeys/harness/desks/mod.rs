@@ -64,6 +64,14 @@ pub(crate) trait Desk: Send + Sync {
     /// Somebody writes a note.
     fn writes(&self, who: Who, how: Writes, ticket: i64, text: &str);
 
+    /// Somebody changes the note that Jane wrote last.
+    fn edits(&self, who: Who, ticket: i64, text: &str);
+
+    /// Whether anything tells that a note was changed.
+    fn tells_of_an_edit(&self) -> bool {
+        true
+    }
+
     /// Whether a note that a trusted program writes in somebody's name is heard as theirs.
     fn hears_in_anothers_name(&self) -> bool {
         false
@@ -118,6 +126,9 @@ pub(crate) trait Desk: Send + Sync {
 
     /// Its list of saves is this from now on, and everything else is as ever; until [`Desk::recovers`].
     fn lists_no_saves(&self, how: Act) -> Fired;
+
+    /// Whenever it is asked for a ticket's notes, this happens instead; until [`Desk::recovers`].
+    fn lists_no_notes(&self, how: Act) -> Fired;
 
     /// The vendor's calls are spent: it lets nobody do more than take away, from the next poll on and for less than half an hour.
     fn spends(&self);
