@@ -3,7 +3,8 @@
 //!
 //! A ticket names nobody, and a webhook's `agent_id` is not who acted. An entry counts as a person's click only where the
 //! agent that did it and the agent it shows are one, no application did it that is not the desk's own, and nobody was acted
-//! for; `who`, which a caller can set, is not looked at. Entries that a merge copied from another ticket say nothing about this one.
+//! for; `who`, which a caller can set, is not looked at. Entries that a merge copied from another ticket say nothing about
+//! this one.
 
 use latchkey_contract::{
     CallError, FieldId, Timestamp,
