@@ -72,8 +72,8 @@ impl Notes<'_> {
         }
     }
 
-    /// Whoever did it must be an agent at a keyboard: no application but the desk's own, not in another's name. What a mail brought or sent is
-    /// seen by others.
+    /// Whoever did it must be an agent at a keyboard: no application but the desk's own, not in another's name. What a mail
+    /// brought or sent is seen by others.
     pub(crate) async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError> {
         let mut said = Vec::new();
         for action in history::own(history::list(self.reader.api, id.as_str(), urgency).await?) {

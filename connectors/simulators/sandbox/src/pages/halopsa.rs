@@ -1,5 +1,5 @@
-//! The pretend HaloPSA's pages: an action's button asks, with a field on its screen that says for how long; or the status does,
-//! chosen on the ticket's details.
+//! The pretend HaloPSA's pages: an action's button asks, with a field on its screen that says for how long; or the status
+//! does, chosen on the ticket's details.
 
 use askama::Template;
 use latchkey_simulators::server::{Request, Response};
@@ -116,8 +116,8 @@ impl Pages for Desk {
     }
 }
 
-/// What the details say, each as a save of its own, what asks after the length. What is not in the form, or stands there already,
-/// stays; an empty choice clears its field.
+/// What the details say, each as a save of its own, what asks after the length. What is not in the form, or stands there
+/// already, stays; an empty choice clears its field.
 fn save(psa: &Desk, ticket: i64, form: &Request) -> Result<(), Refused> {
     let said = |name: &str| form.form().into_iter().find(|(n, _)| n == name).map(|(_, value)| value);
     let present = psa.sim.ticket(ticket).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The pretend HaloPSA of Example MSP. A ticket asks by a status, into which an action's button moves it, or somebody's hand.
+//! The pretend HaloPSA of Example MSP. A ticket asks by a status, into which an action's button moves it, or a hand.
 
 use anyhow::Context as _;
 use latchkey_simulators::halopsa::{Actor, ApiCredentials, FieldKind, HaloPsa, NewTicket, Options, Refused, basic};

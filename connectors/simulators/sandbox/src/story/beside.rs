@@ -1,5 +1,5 @@
-//! The chapters of the PSAs beside ConnectWise: asked in each vendor's own way, ended on time, and by a note; and access that
-//! ends because its ticket was completed.
+//! The chapters of the PSAs beside ConnectWise: asked in each vendor's own way, ended on time, and by a note; and access
+//! that ends because its ticket was completed.
 
 use std::time::Duration;
 

@@ -41,7 +41,8 @@ pub(super) fn by_field(sandbox: &Sandbox) -> anyhow::Result<Click<'_>> {
     })
 }
 
-/// On Projects, whose mapping hands over in the ticket; for longer than from one poll to the next, which finds what she writes.
+/// On Projects, whose mapping hands over in the ticket; for longer than from one poll to the next, which finds what she
+/// writes.
 pub(super) fn by_button(sandbox: &Sandbox) -> anyhow::Result<Click<'_>> {
     let psa = &sandbox.vendors.halopsa;
     let of_projects = |id: &i64| psa.sim.ticket(*id).is_some_and(|ticket| ticket["team"] == psa.projects.name);
