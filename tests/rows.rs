@@ -139,3 +139,35 @@ fn the_tests_that_the_tables_of_vendor_facts_name_are_there() {
         assert!(missing.is_empty(), "{connector}: {missing:#?}");
     }
 }
+
+/// What the tables call a setting: in backticks right after the word, several with commas between.
+fn settings_named(readme: &str) -> Vec<&str> {
+    let mut named = Vec::new();
+    for rest in readme.lines().filter(|line| line.starts_with('|')).flat_map(|row| row.split("setting").skip(1)) {
+        let mut list = rest.trim_start_matches('s').strip_prefix(" `");
+        while let Some((quoted, after)) = list.and_then(|list| list.split_once('`')) {
+            // Values of one stand among them: `hook_auth = "bearer"`, `"header"`.
+            named.extend(quoted.split(' ').next().filter(|name| !name.starts_with('"')));
+            list = after.strip_prefix(", `");
+        }
+    }
+    named
+}
+
+#[test]
+fn the_settings_and_files_that_the_tables_of_vendor_facts_name_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (connector, at_least) in [("connectwise", 3), ("autotask", 12), ("halopsa", 12)] {
+        let folder = root.join("connectors").join(connector);
+        let readme = fs::read_to_string(folder.join("README.md")).expect("the connector has one");
+        let settings = fs::read_to_string(folder.join("src/settings.rs")).expect("the connector has settings");
+        let named = settings_named(&readme);
+        assert!(named.len() >= at_least, "{connector}: {named:?}");
+        let missing: Vec<_> = named.iter().filter(|name| !settings.contains(&format!("    pub {name}: "))).collect();
+        assert!(missing.is_empty(), "{connector}: {missing:?}");
+        let rows = readme.lines().filter(|line| line.starts_with('|'));
+        let files = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).filter(|word| word.ends_with(".rs"));
+        let missing: Vec<_> = files.filter(|file| !folder.join("tests/psa").join(file).exists()).collect();
+        assert!(missing.is_empty(), "{connector}: {missing:?}");
+    }
+}

@@ -48,6 +48,8 @@ pub(crate) struct Doctor<'c> {
     pub(crate) place: &'c Place,
     pub(crate) clock: &'c dyn Clock,
     pub(crate) connection: &'c ConnectionId,
+    /// Applications whose acts count as an agent's own.
+    pub(crate) desk: &'c [String],
 }
 
 impl Doctor<'_> {
@@ -57,6 +59,7 @@ impl Doctor<'_> {
             return lines;
         }
         let me = self.own_agent(&mut lines).await;
+        lines.extend(self.desk_applications());
         lines.extend(self.rights(me).await);
         lines.push(self.note_action().await);
         match self.tables.look(self.api, Urgency::Ordinary).await {
@@ -137,6 +140,16 @@ impl Doctor<'_> {
         };
         lines.push(line);
         me
+    }
+
+    /// None where none is trusted.
+    fn desk_applications(&self) -> Option<Check> {
+        let trusted = one_line(&self.desk.iter().map(|id| id.trim()).collect::<Vec<_>>().join(", "), 200);
+        let know = format!(
+            "what is done through {trusted} counts as the agent's own click: see that only agents who sign in themselves \
+             work through it, and no program"
+        );
+        (!self.desk.is_empty()).then(|| Check::note("desk applications", know))
     }
 
     /// Rights to read are tried; the right to write cannot be seen without writing.

@@ -2,8 +2,9 @@
 //! which every note, mail, status change and button is an entry ("action").
 //!
 //! A ticket names nobody, and a webhook's `agent_id` is not who acted. An entry counts as a person's click only where the
-//! agent that did it and the agent it shows are one, no application did it, and nobody was acted for; `who`, which a caller
-//! can set, is not looked at. Entries that a merge copied from another ticket say nothing about this one.
+//! agent that did it and the agent it shows are one, no application did it that is not the desk's own, and nobody was acted
+//! for; `who`, which a caller can set, is not looked at. Entries that a merge copied from another ticket say nothing about
+//! this one.
 
 use latchkey_contract::{
     CallError, FieldId, Timestamp,
@@ -34,6 +35,17 @@ pub(crate) struct History<'c> {
     /// Our own application's client id.
     pub(crate) application: &'c str,
     pub(crate) automation: &'c [String],
+    pub(crate) desk: Desk<'c>,
+}
+
+/// Applications in which agents work by hand, as an admin listed them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Desk<'c>(pub(crate) &'c [String]);
+
+impl Desk<'_> {
+    fn has(self, application: &str) -> bool {
+        self.0.iter().any(|listed| listed.trim().eq_ignore_ascii_case(application))
+    }
 }
 
 /// Whose entry it is.
@@ -52,10 +64,12 @@ enum Who {
 }
 
 impl Who {
-    fn of(action: &wire::Action) -> Self {
+    fn of(action: &wire::Action, desk: Desk<'_>) -> Self {
         let application = action.actionby_application_id.as_deref().unwrap_or_default().trim();
         let (agent, shown) = (real(action.actionby_agent_id), real(action.who_agentid));
-        if !application.is_empty() {
+        // Without an agent it is the application's own act, whichever it is.
+        let is_by_hand = agent.is_some() && desk.has(application);
+        if !application.is_empty() && !is_by_hand {
             return Self::Application(application.to_lowercase());
         }
         match (agent, real(action.actionby_user_id)) {
@@ -80,8 +94,8 @@ impl Who {
 }
 
 /// The agent whose own click it was.
-pub(crate) fn agent(action: &wire::Action) -> Option<i64> {
-    match Who::of(action) {
+pub(crate) fn agent(action: &wire::Action, desk: Desk<'_>) -> Option<i64> {
+    match Who::of(action, desk) {
         Who::Agent(agent) => Some(agent),
         Who::Contact(_) | Who::Application(_) | Who::System | Who::Doubtful(_) => None,
     }
@@ -90,7 +104,8 @@ pub(crate) fn agent(action: &wire::Action) -> Option<i64> {
 impl History<'_> {
     pub(crate) async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
         let entries = own(list(self.reader.api, ticket.id.as_str(), Urgency::Ordinary).await?);
-        let is_unclear = |since, at| is_unclear(&entries, since, at, |who| self.is_ours(who));
+        let who = |entry: &wire::Action| Who::of(entry, self.desk);
+        let is_unclear = |since, at| is_unclear(&entries, (since, at), who, |who| self.is_ours(who));
         let chosen = match of {
             Part::Status => ticket.status.as_ref().and_then(|s| into_status(&entries, number(s.as_str())?, is_unclear)),
             Part::Field(field) => ticket.fields.get(field).and_then(|v| into_value(&entries, field, v, is_unclear)),
@@ -111,13 +126,14 @@ impl History<'_> {
 
     async fn found(&self, entries: &[wire::Action], chosen: usize) -> Result<Option<Change>, CallError> {
         let Some(entry) = entries.get(chosen) else { return Ok(None) };
-        let who = Who::of(entry);
+        let who = Who::of(entry, self.desk);
         let Some(at) = entered_at(entry).filter(|_| !matches!(who, Who::Doubtful(_))) else { return Ok(None) };
         let (by, actor) = self.identity(&who).await?;
         let text = entry.guid.clone().unwrap_or_else(|| format!("{} {:?}", entry.id, entry.new_status));
         // Compared by who they are and not by what they are called.
         let is_other = |later: &Who| *later != who && *later != Who::System && !self.is_ours(later);
-        let later_by = entries[chosen + 1..].iter().map(Who::of).find(is_other).map(|later| later.name());
+        let mut later = entries[chosen + 1..].iter().map(|entry| Who::of(entry, self.desk));
+        let later_by = later.find(is_other).map(|later| later.name());
         Ok(Some(Change { key: trail::key(at, &who.name(), &text), by, actor, at, later_by }))
     }
 
@@ -233,12 +249,17 @@ fn into_value(
 
 /// Between these two entries somebody else edited the ticket, and the history does not tell what: the later one may only show
 /// what that edit set. The ticket's making is the first entry and no edit; nor is an action's button, nor anything of ours.
-fn is_unclear(entries: &[wire::Action], since: Option<usize>, at: usize, is_ours: impl Fn(&Who) -> bool) -> bool {
-    let Some(by) = entries.get(at).map(Who::of) else { return true };
+fn is_unclear(
+    entries: &[wire::Action],
+    (since, at): (Option<usize>, usize),
+    who: impl Fn(&wire::Action) -> Who,
+    is_ours: impl Fn(&Who) -> bool,
+) -> bool {
+    let Some(by) = entries.get(at).map(&who) else { return true };
     let is_silent = |earlier: &wire::Action| {
         let tells = real(earlier.outcome_id).is_some() || earlier.customfields.iter().flatten().next().is_some();
-        let who = Who::of(earlier);
-        !tells && who != by && !is_ours(&who)
+        let earlier = who(earlier);
+        !tells && earlier != by && !is_ours(&earlier)
     };
     entries.iter().take(at).skip(since.unwrap_or(0) + 1).any(is_silent)
 }
@@ -252,8 +273,12 @@ mod tests {
         serde_json::from_str(&json).unwrap()
     }
 
+    fn who_at(desk: &[String], json: &str) -> Who {
+        Who::of(&serde_json::from_str(&format!(r#"{{"id":1,{json}}}"#)).unwrap(), Desk(desk))
+    }
+
     fn who(json: &str) -> Who {
-        Who::of(&serde_json::from_str(&format!(r#"{{"id":1,{json}}}"#)).unwrap())
+        who_at(&[], json)
     }
 
     #[test]
@@ -273,6 +298,20 @@ mod tests {
         }
         assert_eq!(who(r#""actionby_user_id":95"#), Who::Contact(95));
         assert_eq!(who(r#""who":"Dana Reyes""#), Who::System, "a name alone is nobody");
+    }
+
+    #[test]
+    fn what_is_done_in_an_application_of_the_desk_is_the_agents_own_or_nobodys() {
+        let desk = ["C953".to_owned()];
+        let who = |json: &str| who_at(&desk, &format!(r#"{json},"actionby_application_id":" c953 ""#));
+        assert_eq!(who(r#""actionby_agent_id":17,"who_agentid":17"#), Who::Agent(17));
+        assert_eq!(who(r#""actionby_agent_id":17,"who_agentid":18"#), Who::Doubtful(17));
+        assert_eq!(who(r#""actionby_agent_id":17,"who_agentid":17,"on_behalf_of":18"#), Who::Doubtful(17));
+        for nobodys in [r#""who":"Dana Reyes""#, r#""who_agentid":17"#, r#""actionby_user_id":95"#] {
+            assert_eq!(who(nobodys), Who::Application("c953".into()), "{nobodys}");
+        }
+        let another = r#""actionby_agent_id":17,"who_agentid":17,"actionby_application_id":"c954""#;
+        assert_eq!(who_at(&desk, another), Who::Application("c954".into()));
     }
 
     #[test]
@@ -305,7 +344,8 @@ mod tests {
         let shows = |value: &str| format!(r#","customfields":[{{"id":183,"type":0,"value":"{value}"}}]"#);
         let field = FieldId::parse("183").unwrap();
         let asks = |entries: &[wire::Action]| {
-            into_value(entries, &field, "4 hours", |since, at| is_unclear(entries, since, at, |_| false))
+            let who = |entry: &wire::Action| Who::of(entry, Desk(&[]));
+            into_value(entries, &field, "4 hours", |since, at| is_unclear(entries, (since, at), who, |_| false))
         };
         let made = || json(1, 17, "");
         let first = || json(2, 17, &shows("1 hour"));

@@ -149,8 +149,8 @@ impl TicketSystem for HaloPsa {
 
     async fn checks(&self, want: &WantedChecks) -> Vec<Check> {
         let Self { api, tables, place, clock, id: connection, .. } = self;
-        let webhooks = self.hooks();
-        checks::Doctor { api, tables, webhooks, place, clock: clock.as_ref(), connection }.look(want).await
+        let (webhooks, desk) = (self.hooks(), self.settings.desk_applications.as_slice());
+        checks::Doctor { api, tables, webhooks, place, clock: clock.as_ref(), connection, desk }.look(want).await
     }
 
     async fn post(&self, id: &TicketId, text: &NoteText, key: &NoteKey) -> Result<Posted, CallError> {
@@ -222,11 +222,17 @@ impl HaloPsa {
 
     async fn history(&self) -> Result<history::History<'_>, CallError> {
         let (reader, agents) = (self.reader(), self.agents(Urgency::Ordinary).await?);
-        Ok(history::History { reader, agents, application: &self.application, automation: &self.settings.automation })
+        let (application, automation, desk) = (&self.application, &self.settings.automation, self.desk());
+        Ok(history::History { reader, agents, application, automation, desk })
+    }
+
+    fn desk(&self) -> history::Desk<'_> {
+        history::Desk(&self.settings.desk_applications)
     }
 
     fn notes(&self) -> notes::Notes<'_> {
-        notes::Notes { reader: self.reader(), marks: &self.marks, format: self.settings.note_format }
+        let format = self.settings.note_format;
+        notes::Notes { reader: self.reader(), marks: &self.marks, format, desk: self.desk() }
     }
 
     fn hooks(&self) -> webhooks::Webhooks<'_> {

@@ -39,6 +39,7 @@ pub(crate) struct Notes<'c> {
     pub(crate) reader: Reader<'c>,
     pub(crate) marks: &'c Marks,
     pub(crate) format: NoteFormat,
+    pub(crate) desk: history::Desk<'c>,
 }
 
 impl Notes<'_> {
@@ -71,13 +72,15 @@ impl Notes<'_> {
         }
     }
 
-    /// Whoever did it must be an agent at a keyboard: no application, not in another's name. What a mail brought or sent is
-    /// seen by others. Nothing tells whether an action was changed since.
+    /// Whoever did it must be an agent at a keyboard: no application but the desk's own, not in another's name. What a mail
+    /// brought or sent is seen by others. Nothing tells whether an action was changed since.
     pub(crate) async fn commands(&self, id: &TicketId, urgency: Urgency) -> Result<Vec<Said>, CallError> {
         let mut said = Vec::new();
         for action in history::own(history::list(self.reader.api, id.as_str(), urgency).await?) {
             let (text, at) = (text(&action), history::entered_at(&action));
-            let (Some(line), Some(at), Some(by)) = (addressed(&text), at, history::agent(&action)) else { continue };
+            let (Some(line), Some(at), Some(by)) = (addressed(&text), at, history::agent(&action, self.desk)) else {
+                continue;
+            };
             if is_visible(&action) || self.is_mine(&action, urgency).await? {
                 continue;
             }

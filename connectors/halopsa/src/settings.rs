@@ -51,6 +51,10 @@ pub struct Settings {
     /// or the client id of another application. Only what nothing from outside acts under. Default: none.
     #[serde(default)]
     pub automation: Vec<String>,
+    /// Ids of applications in which agents work by hand (an app on the phone, a chat): what is done through them counts as
+    /// the agent's own click, as what is done through none does. Only what every agent signs in to himself. Default: none.
+    #[serde(default)]
+    pub desk_applications: Vec<String>,
     /// Names of the statuses in which a ticket counts as closed. Default: those that the instance leaves out of its open
     /// ones, and `Closed`.
     #[serde(default)]
@@ -170,6 +174,15 @@ pub enum SetupError {
     /// A text that must not be empty is.
     #[error("connection {0}: {1} must not be empty; leave it out instead")]
     Empty(ConnectionId, &'static str),
+    /// Our own application is among the desk's.
+    #[error(
+        "connection {0}: desk_applications must not have client_id: whoever calls the API with it could name any agent \
+             as the author"
+    )]
+    OwnDesk(ConnectionId),
+    /// One application is among the desk's and among automation.
+    #[error("connection {0}: {1} is in desk_applications and in automation: it is either agents at work, or a program")]
+    DeskAndAutomation(ConnectionId, String),
     /// The client secret is missing or cannot be sent.
     #[error("connection {0}: the client secret must be the non-empty text that was shown once")]
     BadSecret(ConnectionId),
@@ -239,12 +252,14 @@ impl Settings {
         let (api, auth) = (below(&self.api, "api")?, below(&self.auth, "auth")?);
         self.check_texts(id)?;
         self.check_numbers(id)?;
+        let client_id = Uuid::try_parse(&self.client_id).map_err(|_| SetupError::NotAGuid(id.clone(), "client_id"))?;
+        self.check_desk(id, client_id)?;
         if client_secret.expose().is_empty() || !client_secret.expose().chars().all(|c| c.is_ascii_graphic()) {
             return Err(SetupError::BadSecret(id.clone()));
         }
         Ok(Plan {
             id: id.clone(),
-            client_id: Uuid::try_parse(&self.client_id).map_err(|_| SetupError::NotAGuid(id.clone(), "client_id"))?,
+            client_id,
             // Other products write the word where there is no tenant.
             tenant: self.tenant.clone().filter(|t| !t.eq_ignore_ascii_case("none")),
             door: Door::of(&self, hook_password, id)?,
@@ -264,6 +279,7 @@ impl Settings {
         }
         let lists = [
             ("a name in automation", &self.automation),
+            ("an id in desk_applications", &self.desk_applications),
             ("a name in closed_statuses", &self.closed_statuses),
             ("a name in events", &self.events),
         ];
@@ -277,6 +293,19 @@ impl Settings {
         }
         if self.scope.trim().is_empty() {
             return Err(SetupError::Empty(id.clone(), "scope"));
+        }
+        Ok(())
+    }
+
+    fn check_desk(&self, id: &ConnectionId, own: Uuid) -> Result<(), SetupError> {
+        for listed in self.desk_applications.iter().map(|listed| listed.trim()) {
+            // In whichever way a GUID is written.
+            if Uuid::try_parse(listed).is_ok_and(|listed| listed == own) {
+                return Err(SetupError::OwnDesk(id.clone()));
+            }
+            if self.automation.iter().any(|name| name.trim().eq_ignore_ascii_case(listed)) {
+                return Err(SetupError::DeskAndAutomation(id.clone(), listed.to_owned()));
+            }
         }
         Ok(())
     }
@@ -369,6 +398,14 @@ pub(crate) mod tests {
         assert!(told(|s| s.calls = 7).contains("calls"));
         assert!(told(|s| s.api_agent = Some(1)).contains("api_agent"));
         assert!(told(|s| s.automation = vec![" ".into()]).contains("automation"));
+        assert!(told(|s| s.desk_applications = vec!["c953".into(), " ".into()]).contains("an id in desk_applications"));
+        for own in ["C9534241-DDE9-4D04-9D45-32B1FBFF22ED", " {c9534241-dde9-4d04-9d45-32b1fbff22ed} "] {
+            let mut s = settings("https://acme.halopsa.com");
+            s.desk_applications = vec!["c953".into(), own.into()];
+            assert!(matches!(plan(s), Err(SetupError::OwnDesk(_))), "{own}");
+        }
+        let both = told(|s| (s.automation, s.desk_applications) = (vec!["C953".into()], vec!["c953".into()]));
+        assert!(both.contains("automation"), "{both}");
         assert!(told(|s| s.closed_statuses = vec![String::new()]).contains("closed_statuses"));
         assert!(told(|s| s.events = vec![]).contains("events"));
         assert!(told(|s| s.scope = " ".into()).contains("scope"));

@@ -1,6 +1,7 @@
 //! The doctor: each line goes red for its own cause, and changes nothing.
 
 use latchkey_contract::{Check, FieldId, SourceId, TicketSystem, TypeId, Verdict, ticket::WantedChecks};
+use latchkey_halopsa::HaloPsa;
 use serde_json::json;
 
 use crate::world::{MAX, World, board_id, hook_url, hooks, status_id};
@@ -77,6 +78,19 @@ async fn each_thing_that_is_wrong_is_its_own_red_line() {
     assert!(red(&unknown.checks(&want(&w)).await).contains(&"closed statuses"));
     let other_agent = w.with(|s| s.api_agent = Some(MAX.try_into().unwrap()));
     assert!(red(&other_agent.checks(&want(&w)).await).contains(&"own agent"));
+}
+
+#[tokio::test]
+async fn what_counts_as_a_click_beside_the_desk_itself_is_told() {
+    let w = World::start().await;
+    let told = async |halo: &HaloPsa| {
+        let lines = halo.checks(&want(&w)).await;
+        lines.into_iter().find(|line| line.what == "desk applications").map(|line| line.verdict)
+    };
+    assert_eq!(told(&w.halo).await, None);
+    let listed = w.with(|s| s.desk_applications = vec!["teams-0d2c".into(), " phone-0d2d ".into()]);
+    let line = told(&listed).await.unwrap();
+    assert!(matches!(&line, Verdict::Note(know) if know.contains("through teams-0d2c, phone-0d2d counts")), "{line:?}");
 }
 
 #[tokio::test]

@@ -2,9 +2,10 @@
 
 use latchkey_contract::{
     CallError, NoteId, Secret, TicketSystem,
+    outside::Urgency,
     ticket::{NoteAt, NoteKey, NoteText},
 };
-use latchkey_halopsa::NoteFormat;
+use latchkey_halopsa::{HaloPsa, NoteFormat};
 use latchkey_simulators::fault::{Act, Fault};
 use serde_json::json;
 
@@ -213,6 +214,22 @@ async fn a_note_that_may_not_be_deleted_is_hidden_and_says_nothing_any_more() {
     w.sim.faults().add(Fault::on(CREATE, refuses).once());
     w.halo.take_back(&posted.notes[0]).await.unwrap();
     assert!(w.sim.notes(n).iter().all(|note| !note.to_string().contains("canary")));
+}
+
+#[tokio::test]
+async fn a_command_is_an_agents_own_word_at_the_desk_or_in_an_application_of_it() {
+    let w = World::start().await;
+    let (n, id) = w.ticket();
+    w.sim.acting(DANA).add_note(n, "/jit status", true).unwrap();
+    w.sim.as_application("0d2c", DANA).add_note(n, "/jit end", true).unwrap();
+    let heard = async |halo: &HaloPsa| {
+        let said = halo.commands(&id, Urgency::Removal).await.unwrap();
+        said.into_iter().map(|said| (said.line, said.by.to_string())).collect::<Vec<_>>()
+    };
+    let at_the_desk = ("/jit status".to_owned(), DANA.to_string());
+    assert_eq!(heard(&w.halo).await, [at_the_desk.clone()]);
+    let listed = w.with(|s| s.desk_applications = vec!["0d2c".into()]);
+    assert_eq!(heard(&listed).await, [at_the_desk, ("/jit end".to_owned(), DANA.to_string())]);
 }
 
 /// F11

@@ -1,7 +1,7 @@
 //! Who asked: the agent of the very action, and nobody else.
 
 use latchkey_contract::{
-    MemberId, TicketSystem,
+    FieldId, MemberId, TicketId, TicketSystem,
     outside::Urgency,
     ticket::{Actor, Part},
 };
@@ -79,6 +79,37 @@ async fn contacts_programs_and_agents_shown_as_others_are_nobody_who_may_ask() {
         let (n, id) = w.ticket();
         w.sim.acting(MAX).run_action_with(n, w.button, &forged).unwrap();
         assert_eq!(w.change(&id).await, None, "{forged}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_agent_does_in_an_application_of_the_desk_is_his_own_click() {
+    let w = World::start().await;
+    let listed = w.with(|s| s.desk_applications = vec!["Teams-0D2C".into()]);
+    let (in_teams, by_program) = (w.sim.as_application("teams-0d2c", DANA), w.sim.as_application("0d2d", DANA));
+    let change = async |id: &TicketId| {
+        let ticket = listed.read(id, Urgency::Ordinary).await.unwrap().unwrap();
+        listed.change(&ticket, Part::Status).await.unwrap()
+    };
+    let (n, id) = w.ticket();
+    in_teams.run_action(n, w.button, &[(w.policy, Value::from("2"))]).unwrap();
+    let asked = change(&id).await.unwrap();
+    assert_eq!((asked.by.as_str(), asked.actor, asked.later_by), (DANA_MAIL, Actor::Member, None));
+    assert_eq!(w.change(&id).await.unwrap().actor, Actor::Unknown, "where nobody listed it");
+    let ticket = listed.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
+    let field = FieldId::parse(w.policy.to_string()).unwrap();
+    assert_eq!(listed.change(&ticket, Part::Field(&field)).await.unwrap().unwrap().by, DANA_MAIL);
+    // A later click of the same agent at his desk is not somebody else's.
+    w.sim.acting(DANA).add_note(n, "x", true).unwrap();
+    assert_eq!(change(&id).await.unwrap().later_by, None);
+    in_teams.set_status(n, w.new).unwrap();
+    by_program.set_status(n, w.requested).unwrap();
+    let programs = change(&id).await.unwrap();
+    assert_eq!((programs.by.as_str(), programs.actor), ("application-0d2d", Actor::Unknown));
+    for forged in [json!({"who": "Max Smith"}), json!({"on_behalf_of": MAX})] {
+        let (n, id) = w.ticket();
+        in_teams.run_action_with(n, w.button, &forged).unwrap();
+        assert_eq!(change(&id).await, None, "{forged}");
     }
 }
 

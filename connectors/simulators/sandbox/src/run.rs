@@ -42,7 +42,7 @@ fn welcome(sandbox: &Sandbox, pages: SocketAddr) -> String {
          \x20 Front page       http://{pages}/\n\
          \x20 ConnectWise PSA  http://{pages}/connectwise   set a ticket to JIT Requested\n\
          \x20 Autotask PSA     http://{pages}/autotask      set its status, queue or field\n\
-         \x20 HaloPSA          http://{pages}/halopsa       press the action Request JIT access\n\
+         \x20 HaloPSA          http://{pages}/halopsa       press the action Request JIT access, or set its status\n\
          \x20 Entra tenant     http://{pages}/tenant        see what became of it\n\
          \x20 The service      {service}/\n\n\
          \x20 Sign in as       {id}   ({name})\n\

@@ -279,6 +279,11 @@ impl HaloPsa {
         self.with(|i| i.actions_of(ticket).iter().map(|a| view::action(i, ticket, a, false, &behaviour)).collect())
     }
 
+    /// Every status with its name, in the order in which they are offered.
+    pub fn statuses(&self) -> Vec<(i64, String)> {
+        self.with(|i| i.statuses.iter().map(|s| (s.id, s.name.clone())).collect())
+    }
+
     /// The private and public notes of a ticket, oldest first.
     pub fn notes(&self, ticket: i64) -> Vec<Value> {
         let is_note = |a: &Value| a["outcome"].as_str().is_some_and(|o| o.ends_with("Note"));

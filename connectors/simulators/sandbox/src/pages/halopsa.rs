@@ -1,4 +1,5 @@
-//! The pretend HaloPSA's pages: an action's button asks, with a field on its screen that says for how long.
+//! The pretend HaloPSA's pages: an action's button asks, with a field on its screen that says for how long; or the status
+//! does, chosen on the ticket's details.
 
 use askama::Template;
 use latchkey_simulators::server::{Request, Response};
@@ -7,7 +8,7 @@ use serde_json::Value;
 use super::{
     field, page,
     psa::{Change, Note, Pages, Refused, Row, Shown, Way, Words, own_page, text},
-    show::{self, Piece},
+    show::{self, Choice, Piece, choices, optional},
 };
 use crate::psas::{
     LENGTHS, Psa as _, Standing,
@@ -23,7 +24,9 @@ struct Ticket {
     length: String,
     kind: &'static str,
     updated: String,
-    lengths: &'static [&'static str],
+    /// What the forms offer; the present value is chosen.
+    statuses: Vec<Choice>,
+    lengths: Vec<Choice>,
     asks: bool,
 }
 
@@ -53,8 +56,8 @@ impl Pages for Desk {
     fn ticket(&self, row: Row, stands_still: bool) -> Response {
         let ticket = self.sim.ticket(row.id).unwrap_or_default();
         let standing = self.standing(row.id);
-        let fields = ticket["customfields"].as_array();
-        let length = fields.into_iter().flatten().find(|f| f["id"] == self.length_field);
+        let length = length_of(self, &ticket);
+        let statuses = self.sim.statuses().into_iter().map(|(id, name)| (id.to_string(), name));
         let shown = Shown {
             names: &NAMES,
             words: self.words(),
@@ -70,10 +73,11 @@ impl Pages for Desk {
                 shown,
                 button: BUTTON,
                 field: LENGTH_FIELD,
-                length: length.map(|f| text(&f["display"])).unwrap_or_default(),
                 kind: "Incident",
                 updated: show::moment_of(&text(&ticket["last_update"])),
-                lengths: &LENGTHS,
+                statuses: choices(statuses, &ticket["status_id"].to_string()),
+                lengths: optional(&LENGTHS.map(|value| (value, value)), &length),
+                length,
                 asks: matches!(standing, Some(Standing::Requested | Standing::Active)),
             },
         )
@@ -86,10 +90,9 @@ impl Pages for Desk {
 
     fn act(&self, ticket: i64, act: &str, form: &Request) -> Option<Result<(), Refused>> {
         Some(match act {
-            "request" => match field(form, "length") {
-                Some(other) if !LENGTHS.contains(&other.as_str()) => Err("The field offers no such length.".into()),
-                length => self.request_access(ticket, length.as_deref()).map_err(Refused::from),
-            },
+            "request" => offered(field(form, "length"))
+                .and_then(|length| self.request_access(ticket, length.as_deref()).map_err(Refused::from)),
+            "save" => save(self, ticket, form),
             "close" => self.jane().close(ticket).map_err(Refused::from),
             "reopen" => self.jane().reopen(ticket).map_err(Refused::from),
             _ => return None,
@@ -111,6 +114,35 @@ impl Pages for Desk {
         self.jane().add_note(ticket, text, true)?;
         Ok(())
     }
+}
+
+/// What the details say, each as a save of its own, what asks after the length. What is not in the form, or stands there
+/// already, stays; an empty choice clears its field.
+fn save(psa: &Desk, ticket: i64, form: &Request) -> Result<(), Refused> {
+    let said = |name: &str| form.form().into_iter().find(|(n, _)| n == name).map(|(_, value)| value);
+    let present = psa.sim.ticket(ticket).unwrap_or_default();
+    if let Some(length) = said("length").filter(|length| *length != length_of(psa, &present)) {
+        let length = offered(Some(length).filter(|length| !length.is_empty()))?;
+        psa.choose_length(ticket, length.as_deref())?;
+    }
+    if let Some(status) = said("status").filter(|status| *status != present["status_id"].to_string()) {
+        psa.jane().set_status(ticket, status.parse()?)?;
+    }
+    Ok(())
+}
+
+fn offered(length: Option<String>) -> Result<Option<String>, Refused> {
+    match length {
+        Some(other) if !LENGTHS.contains(&other.as_str()) => Err("The field offers no such length.".into()),
+        length => Ok(length),
+    }
+}
+
+/// What the field shows; nothing where it is not set.
+fn length_of(psa: &Desk, ticket: &Value) -> String {
+    let fields = ticket["customfields"].as_array();
+    let found = fields.into_iter().flatten().find(|f| f["id"] == psa.length_field);
+    found.map(|f| text(&f["display"])).unwrap_or_default()
 }
 
 fn note(psa: &Desk, note: &Value) -> Note {

@@ -213,6 +213,7 @@ mod tests {
         psas::{
             Standing,
             autotask::{ACCESS_FIELD, WANTED},
+            halopsa::JANE,
         },
         sandbox::{Plan, Psas},
         vendors::Vendors,
@@ -295,6 +296,33 @@ mod tests {
         assert_eq!((save("status=New&access="), access().as_str()), (303, ""));
         assert!(!psa.row(ticket).unwrap().is_closed);
         assert_eq!((save("length=a+year"), save("status=nonsense")), (400, 400));
+    }
+
+    #[tokio::test]
+    async fn a_status_of_halopsa_asks_as_the_button_does_and_only_what_is_offered_is_taken() {
+        let vendors = vendors().await;
+        let psa = &vendors.halopsa;
+        let ticket = psa.ticket_ids()[0];
+        let page = |path: &str| asked(&vendors, &format!("/halopsa/tickets/{ticket}{path}"), None).1;
+        let save = |form: &str| asked(&vendors, &format!("/halopsa/tickets/{ticket}/save"), Some(form)).0;
+        let requested = psa.service_desk.board.requested;
+        assert!(page("").contains(&format!("<option value=\"{requested}\">JIT requested</option>")), "{}", page(""));
+        assert_eq!(save(&format!("status={requested}&length=1+hour")), 303);
+        assert_eq!(psa.standing(ticket), Some(Standing::Requested));
+        let last = psa.sim.actions(ticket).pop().unwrap();
+        assert_eq!(
+            (&last["actionby_agent_id"], &last["outcome_id"]),
+            (&Value::from(JANE), &Value::from(0)),
+            "no button"
+        );
+        assert!(!page("").contains(">Save<") && page("/edit").contains(">Save<"), "{}", page(""));
+        assert_eq!(save("status=1"), 303);
+        assert!(psa.standing(ticket).is_none() && page("").contains("1 hour</dd>"), "what is not in the form stays");
+        let entries = psa.sim.actions(ticket).len();
+        assert_eq!((save("status=1&length=1+hour"), psa.sim.actions(ticket).len()), (303, entries), "nothing is new");
+        assert_eq!(save("length="), 303);
+        assert!(page("").contains("not set</dd>"), "{}", page(""));
+        assert_eq!((save("length=a+year"), save("status=nonsense"), save("status=777")), (400, 400, 400));
     }
 
     #[tokio::test]

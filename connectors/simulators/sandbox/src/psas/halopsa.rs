@@ -1,4 +1,4 @@
-//! The pretend HaloPSA of Example MSP. A ticket asks by an action's button, which moves it into a status.
+//! The pretend HaloPSA of Example MSP. A ticket asks by a status, into which an action's button moves it, or a hand.
 
 use anyhow::Context as _;
 use latchkey_simulators::halopsa::{Actor, ApiCredentials, FieldKind, HaloPsa, NewTicket, Options, Refused, basic};
@@ -115,10 +115,13 @@ impl Desk {
 
     /// What the button does: the length that was chosen on the action's screen into the field, and the status with it.
     pub(crate) fn request_access(&self, ticket: i64, length: Option<&str>) -> Result<(), Refused> {
-        // A select holds the number of its option.
-        let number = LENGTHS.iter().position(|offered| Some(*offered) == length).map(|at| at + 1);
-        self.jane().run_action(ticket, self.button, &[(self.length_field, json!(number))])?;
+        self.jane().run_action(ticket, self.button, &[(self.length_field, option(length))])?;
         Ok(())
+    }
+
+    /// The length on the ticket's details; without one the field is cleared.
+    pub(crate) fn choose_length(&self, ticket: i64, length: Option<&str>) -> Result<(), Refused> {
+        self.jane().set_field(ticket, self.length_field, option(length))
     }
 }
 
@@ -209,4 +212,9 @@ impl Psa for Desk {
     async fn settled(&self) {
         self.sim.settled().await;
     }
+}
+
+/// What a select holds: the number of its option.
+fn option(length: Option<&str>) -> Value {
+    json!(LENGTHS.iter().position(|offered| Some(*offered) == length).map(|at| at + 1))
 }

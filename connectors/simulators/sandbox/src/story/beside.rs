@@ -1,5 +1,5 @@
-//! The chapters of the PSAs beside ConnectWise: asked in each vendor's own way, ended on time; and access that ends because its
-//! ticket was completed.
+//! The chapters of the PSAs beside ConnectWise: asked in each vendor's own way, ended on time, and by a note; and access
+//! that ends because its ticket was completed.
 
 use std::time::Duration;
 
@@ -7,12 +7,17 @@ use anyhow::{Context as _, ensure};
 use latchkey_contract::Clock as _;
 use latchkey_simulators::graph::Refused;
 
-use super::{Account, LENGTH, Secrets, account, browser::Browser, line_of, press, teller::Teller, told};
+use super::{
+    Account, LENGTH, Secrets, account,
+    browser::Browser,
+    clicks::{Click, by_button, by_field, by_status},
+    line_of, press,
+    said::{END, STATUS, say},
+    teller::Teller,
+    told,
+};
 use crate::{
-    psas::{
-        Psa, Standing,
-        autotask::{ACCESS_FIELD, HELP_DESK, PROJECTS, WANTED},
-    },
+    psas::Standing,
     sandbox::Sandbox,
     tenant::{EXCHANGE_ADMINISTRATOR, TENANT, USER_ADMINISTRATOR},
 };
@@ -20,20 +25,11 @@ use crate::{
 /// From the note to the end, where a mapping says nothing else.
 const GRACE: Duration = Duration::from_secs(5 * 60);
 
-/// How Jane asks in one ticket.
-struct Click<'s> {
-    psa: &'s dyn Psa,
-    ticket: i64,
-    says: &'static str,
-    button: &'static str,
-    form: Vec<(&'static str, String)>,
-    /// Seen at the PSA: it is as she left it.
-    is_so: Box<dyn Fn() -> bool + Send + Sync + 's>,
-}
-
 struct Handed {
     upn: String,
     password: String,
+    /// When the tenant last saw it set.
+    password_changed: String,
 }
 
 pub(super) async fn play(
@@ -44,60 +40,10 @@ pub(super) async fn play(
 ) -> anyhow::Result<()> {
     teller.title("Autotask PSA: a user-defined field asks, and the access ends on time")?;
     on_time(teller, sandbox, pages, secrets, &by_field(sandbox)?).await?;
-    teller.title("HaloPSA: an action's button asks, and the access ends on time")?;
-    on_time(teller, sandbox, pages, secrets, &by_button(sandbox)?).await?;
+    teller.title("HaloPSA: an action's button asks, and a note ends the access")?;
+    by_note(teller, sandbox, pages, secrets, &by_button(sandbox)?).await?;
     teller.title("Autotask PSA: a status asks, and the access ends because the ticket was completed")?;
     with_its_ticket(teller, sandbox, pages, &by_status(sandbox)?).await
-}
-
-/// On Projects, where the field asks.
-fn by_field(sandbox: &Sandbox) -> anyhow::Result<Click<'_>> {
-    let psa = &sandbox.vendors.autotask;
-    let on_projects = |id: &i64| psa.sim.ticket(*id).is_some_and(|ticket| ticket["queueID"] == PROJECTS.id);
-    let ticket = psa.ticket_ids().into_iter().find(on_projects).context("there is a ticket on Projects")?;
-    let is_so = move || {
-        let shown = psa.sim.ticket(ticket).unwrap_or_default();
-        let fields = shown["userDefinedFields"].as_array().cloned().unwrap_or_default();
-        fields.iter().any(|field| field["name"] == ACCESS_FIELD && field["value"] == WANTED.0)
-    };
-    Ok(Click {
-        psa,
-        ticket,
-        says: "Jane sets JIT Access to Wanted on a ticket in the queue Projects, and saves it",
-        button: "save",
-        form: vec![("access", WANTED.0.to_owned()), ("length", String::new())],
-        is_so: Box::new(is_so),
-    })
-}
-
-/// On Projects, whose mapping hands over in the ticket.
-fn by_button(sandbox: &Sandbox) -> anyhow::Result<Click<'_>> {
-    let psa = &sandbox.vendors.halopsa;
-    let of_projects = |id: &i64| psa.sim.ticket(*id).is_some_and(|ticket| ticket["team"] == psa.projects.name);
-    let ticket = psa.ticket_ids().into_iter().find(of_projects).context("there is a ticket of Projects")?;
-    Ok(Click {
-        psa,
-        ticket,
-        says: "Jane presses the action Request JIT access on a ticket of the team Projects",
-        button: "request",
-        form: vec![("length", String::new())],
-        is_so: Box::new(move || psa.standing(ticket) == Some(Standing::Requested)),
-    })
-}
-
-/// On the Help Desk, for much longer than it is going to last.
-fn by_status(sandbox: &Sandbox) -> anyhow::Result<Click<'_>> {
-    let psa = &sandbox.vendors.autotask;
-    let on_help_desk = |id: &i64| psa.sim.ticket(*id).is_some_and(|ticket| ticket["queueID"] == HELP_DESK.id);
-    let ticket = psa.ticket_ids().into_iter().find(on_help_desk).context("there is a ticket on the Help Desk")?;
-    Ok(Click {
-        psa,
-        ticket,
-        says: "Jane sets the status JIT Requested on a ticket in the queue Help Desk, for 8 hours",
-        button: "save",
-        form: vec![("status", HELP_DESK.requested.to_string()), ("length", "480".to_owned())],
-        is_so: Box::new(move || psa.standing(ticket) == Some(Standing::Requested)),
-    })
 }
 
 async fn on_time(
@@ -107,19 +53,55 @@ async fn on_time(
     secrets: &mut Secrets,
     click: &Click<'_>,
 ) -> anyhow::Result<()> {
-    ask(teller, sandbox, pages, click).await?;
-    made(teller, sandbox, &[USER_ADMINISTRATOR], "User Administrator, Migration Tools").await?;
-    let handed = handed_over(teller, sandbox, click).await?;
-    secrets.0.push(handed.password.clone());
-    works(teller, sandbox, &handed).await?;
-    let before = account(&sandbox.vendors.directory).context("the account is there")?.password_changed;
+    let handed = has(teller, sandbox, pages, secrets, click).await?;
     teller
         .step("time moves to the end", async {
             sandbox.service.advance(LENGTH).await?;
             Ok(((), "5 minutes later".to_owned()))
         })
         .await?;
-    off(teller, sandbox, &before).await?;
+    gone(teller, sandbox, click, &handed, "its time was over").await
+}
+
+/// F18: asked how it stands, and ended, by notes of the ticket.
+async fn by_note(
+    teller: &mut Teller<'_>,
+    sandbox: &Sandbox,
+    pages: &mut Browser,
+    secrets: &mut Secrets,
+    click: &Click<'_>,
+) -> anyhow::Result<()> {
+    let handed = has(teller, sandbox, pages, secrets, click).await?;
+    say(teller, sandbox, pages, (click.psa, click.ticket), STATUS).await?;
+    say(teller, sandbox, pages, (click.psa, click.ticket), END).await?;
+    gone(teller, sandbox, click, &handed, "ended by the technician").await
+}
+
+/// She asks, and is given it in the ticket.
+async fn has(
+    teller: &mut Teller<'_>,
+    sandbox: &Sandbox,
+    pages: &mut Browser,
+    secrets: &mut Secrets,
+    click: &Click<'_>,
+) -> anyhow::Result<Handed> {
+    ask(teller, sandbox, pages, click).await?;
+    made(teller, sandbox, &[USER_ADMINISTRATOR], "User Administrator, Migration Tools").await?;
+    let handed = handed_over(teller, sandbox, click).await?;
+    secrets.0.push(handed.password.clone());
+    works(teller, sandbox, &handed).await?;
+    Ok(handed)
+}
+
+/// It is over: in the tenant, and in the ticket, which says why.
+async fn gone(
+    teller: &mut Teller<'_>,
+    sandbox: &Sandbox,
+    click: &Click<'_>,
+    handed: &Handed,
+    why: &str,
+) -> anyhow::Result<()> {
+    off(teller, sandbox, &handed.password_changed).await?;
     teller
         .step("the old password is refused", async {
             let refused = sandbox.vendors.directory.sim.sign_in(TENANT, &handed.upn, &handed.password);
@@ -127,7 +109,7 @@ async fn on_time(
             Ok(((), "the account is disabled".to_owned()))
         })
         .await?;
-    proven(teller, sandbox, click, "its time was over").await?;
+    proven(teller, sandbox, click, why).await?;
     let psa = click.psa;
     teller
         .step("the credentials are gone from the ticket, and its status is set", async {
@@ -189,7 +171,9 @@ async fn handed_over(teller: &mut Teller<'_>, sandbox: &Sandbox, click: &Click<'
             Teller::until(sandbox, "the status JIT Active", is_active).await?;
             ensure!(note.is_internal, "the note is not internal");
             let line = |label| line_of(&note, label).with_context(|| format!("the note has no {label}"));
-            let handed = Handed { upn: line("User name:")?, password: line("Password:")? };
+            let password_changed =
+                account(&sandbox.vendors.directory).context("the account is there")?.password_changed;
+            let handed = Handed { upn: line("User name:")?, password: line("Password:")?, password_changed };
             let seen = format!("{} and a password, JIT Active", handed.upn);
             Ok((handed, seen))
         })
@@ -257,6 +241,7 @@ async fn with_its_ticket(
             Ok(((), "for 8 hours, JIT Active".to_owned()))
         })
         .await?;
+    say(teller, sandbox, pages, (psa, ticket), STATUS).await?;
     let before = account(&sandbox.vendors.directory).context("the account is there")?.password_changed;
     let completed = sandbox.clock.now();
     teller

@@ -1,4 +1,4 @@
-//! The second chapter: the Projects board, credentials in the ticket, ended by the person.
+//! The second chapter: the Projects board, credentials in the ticket, more time by a note, ended by the person.
 
 use std::time::Duration;
 
@@ -6,7 +6,14 @@ use anyhow::{Context as _, ensure};
 use latchkey_contract::Clock as _;
 use latchkey_simulators::graph::Refused;
 
-use super::{Account, Secrets, account, browser::Browser, line_of, request_access, teller::Teller, told};
+use super::{
+    Account, Secrets, account,
+    browser::Browser,
+    line_of, request_access,
+    said::{EXTEND, STATUS, say},
+    teller::Teller,
+    told,
+};
 use crate::{
     sandbox::Sandbox,
     tenant::{TENANT, USER_ADMINISTRATOR},
@@ -31,6 +38,8 @@ pub(super) async fn play(
     let handed = delivered(teller, sandbox, pages, ticket).await?;
     secrets.0.push(handed.password.clone());
     works(teller, sandbox, &handed).await?;
+    say(teller, sandbox, pages, (psa, ticket), STATUS).await?;
+    longer(teller, sandbox, pages, ticket).await?;
     end_now(teller, sandbox, &handed).await?;
     over(teller, sandbox, ticket, &handed).await
 }
@@ -75,6 +84,30 @@ async fn works(teller: &mut Teller<'_>, sandbox: &Sandbox, handed: &Handed) -> a
             Ok(((), "User Administrator, Migration Tools".to_owned()))
         })
         .await
+}
+
+/// F121: for another half hour, once the tenant has that end.
+async fn longer(teller: &mut Teller<'_>, sandbox: &Sandbox, pages: &mut Browser, ticket: i64) -> anyhow::Result<()> {
+    let psa = &sandbox.vendors.connectwise;
+    let before = role_ends(sandbox).context("the role has an end in the tenant")?;
+    say(teller, sandbox, pages, (psa, ticket), EXTEND).await?;
+    teller
+        .step("the tenant has the later end, and a note says so", async {
+            let extended = || told(psa, ticket, "access was extended").pop();
+            let note = Teller::until(sandbox, "the note", extended).await?;
+            let line = note.text.lines().find(|line| line.contains(" ends at ")).context("the note has no end")?;
+            let after = role_ends(sandbox).context("the role has an end in the tenant")?;
+            ensure!(note.is_internal && after > before, "the tenant's end was {before} and is {after}");
+            Ok(((), line.to_owned()))
+        })
+        .await
+}
+
+/// When the tenant itself takes Jane's role away.
+fn role_ends(sandbox: &Sandbox) -> Option<i64> {
+    let directory = &sandbox.vendors.directory;
+    let held = directory.sim.assignments(TENANT, &account(directory)?.upn);
+    held.iter().find(|role| role["roleDefinitionId"] == USER_ADMINISTRATOR)?["end_ms"].as_i64()
 }
 
 async fn end_now(teller: &mut Teller<'_>, sandbox: &Sandbox, handed: &Handed) -> anyhow::Result<()> {

@@ -6,8 +6,10 @@
 mod beside;
 mod browser;
 mod claimed;
+mod clicks;
 mod delivered;
 mod forged;
+mod said;
 mod teller;
 
 use std::{
@@ -44,7 +46,7 @@ pub(crate) async fn play(data: Option<&Path>) -> anyhow::Result<()> {
     teller.title("ConnectWise PSA: an account by claim link, with a kill -9 in the middle")?;
     open_the_doors(&mut teller, &sandbox).await?;
     claimed::play(&mut teller, &sandbox, &mut psas, &mut secrets).await?;
-    teller.title("ConnectWise PSA: an account in the ticket, ended by its person")?;
+    teller.title("ConnectWise PSA: an account in the ticket, asked to last longer, ended by its person")?;
     delivered::play(&mut teller, &sandbox, &mut psas, &mut secrets).await?;
     teller.title("ConnectWise PSA: a callback that it never signed")?;
     forged::play(&mut teller, &sandbox, &mut psas).await?;
