@@ -16,13 +16,14 @@ impl Proxies {
     pub(super) fn source(&self, request: &HttpRequest) -> IpAddr {
         let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
         let forwarded = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
-        self.behind(peer, forwarded.collect::<Vec<_>>().join(",").as_str())
+        self.behind(peer, forwarded)
     }
 
-    fn behind(&self, peer: IpAddr, forwarded: &str) -> IpAddr {
+    /// `forwarded` are the headers in their order, which together are one list.
+    fn behind<'h>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'h str>) -> IpAddr {
         // On a listener for both families, a peer of the older one has a mapped address.
         let mut source = peer.to_canonical();
-        let mut hops = forwarded.rsplit(',').map(str::trim);
+        let mut hops = forwarded.rev().flat_map(|header| header.rsplit(',')).map(str::trim);
         while self.0.contains(&source) {
             match hops.next().and_then(|hop| hop.parse().ok()) {
                 Some(before) => source = IpAddr::to_canonical(&before),
@@ -44,12 +45,16 @@ mod tests {
     #[test]
     fn a_forwarded_address_is_believed_from_our_proxy_alone() {
         let proxies = Proxies::new(vec![ip("127.0.0.1"), ip("10.0.0.1")]);
-        assert_eq!(proxies.behind(ip("127.0.0.1"), "203.0.113.9"), ip("203.0.113.9"));
-        assert_eq!(proxies.behind(ip("127.0.0.1"), "6.6.6.6, 203.0.113.9, 10.0.0.1"), ip("203.0.113.9"));
-        assert_eq!(proxies.behind(ip("198.51.100.7"), "203.0.113.9"), ip("198.51.100.7"));
-        assert_eq!(proxies.behind(ip("::ffff:127.0.0.1"), "6.6.6.6, ::ffff:10.0.0.1"), ip("6.6.6.6"));
-        assert_eq!(proxies.behind(ip("127.0.0.1"), ""), ip("127.0.0.1"));
-        assert_eq!(proxies.behind(ip("127.0.0.1"), "unknown"), ip("127.0.0.1"));
-        assert_eq!(Proxies::new(vec![]).behind(ip("127.0.0.1"), "203.0.113.9"), ip("127.0.0.1"));
+        let behind = |peer: &str, headers: &[&'static str]| proxies.behind(ip(peer), headers.iter().copied());
+        assert_eq!(behind("127.0.0.1", &["203.0.113.9"]), ip("203.0.113.9"));
+        assert_eq!(behind("127.0.0.1", &["6.6.6.6, 203.0.113.9, 10.0.0.1"]), ip("203.0.113.9"));
+        assert_eq!(behind("127.0.0.1", &["6.6.6.6", "7.7.7.7, 203.0.113.9", "10.0.0.1"]), ip("203.0.113.9"));
+        assert_eq!(behind("198.51.100.7", &["203.0.113.9"]), ip("198.51.100.7"));
+        assert_eq!(behind("::ffff:127.0.0.1", &["6.6.6.6, ::ffff:10.0.0.1"]), ip("6.6.6.6"));
+        assert_eq!(behind("127.0.0.1", &[]), ip("127.0.0.1"));
+        assert_eq!(behind("127.0.0.1", &[""]), ip("127.0.0.1"));
+        assert_eq!(behind("127.0.0.1", &["unknown"]), ip("127.0.0.1"));
+        assert_eq!(behind("127.0.0.1", &["6.6.6.6", "unknown"]), ip("127.0.0.1"));
+        assert_eq!(Proxies::new(vec![]).behind(ip("127.0.0.1"), ["203.0.113.9"].into_iter()), ip("127.0.0.1"));
     }
 }

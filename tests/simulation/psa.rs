@@ -6,7 +6,7 @@ use std::{
 };
 
 use latchkey_contract::{
-    BoardId, CallError, Check, Delivery, FieldId, MemberId, NoteId, Rejected, StatusId, TicketId, TicketSystem,
+    BoardId, CallError, Check, Delivery, FieldId, Knock, MemberId, NoteId, Rejected, StatusId, TicketId, TicketSystem,
     Timestamp, Verified,
     outside::Urgency,
     ticket::{
@@ -206,8 +206,8 @@ impl TicketSystem for Psa {
         Err(Rejected::NoSignature)
     }
 
-    fn largest_delivery(&self) -> usize {
-        0
+    fn admit(&self, _: Knock<'_>) -> Result<usize, Rejected> {
+        Err(Rejected::NoSignature)
     }
 
     async fn read(&self, id: &TicketId, _: Urgency) -> Result<Option<Ticket>, CallError> {

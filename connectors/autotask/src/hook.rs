@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use latchkey_contract::{
-    Clock, Delivery, Former, Rejected, Secret, SenderProof, Verified, outside::Urgency, ticket::TicketEvent,
+    Clock, Delivery, Former, Knock, Rejected, Secret, SenderProof, Verified, outside::Urgency, ticket::TicketEvent,
 };
 use sha2::{Digest, Sha256};
 
@@ -24,7 +24,17 @@ const HEADER: &str = "x-hook-signature";
 const PREFIX: &[u8] = b"sha1=";
 /// Standard Base64 with padding of 20 bytes. [facts 1.5]
 const SIGNATURE_CHARS: usize = 28;
-pub(crate) const LARGEST: usize = 256 * 1024;
+const LARGEST: usize = 256 * 1024;
+/// What only rings is a form of a few fields, or tells of a deactivation. [facts 1.4, 2.2]
+const LARGEST_UNSIGNED: usize = 16 * 1024;
+
+/// How much is read: little where nothing is signed.
+pub(crate) fn admit(knock: Knock<'_>) -> Result<usize, Rejected> {
+    match knock.has(HEADER) {
+        true => signature(knock).map(|_| LARGEST),
+        false => Ok(LARGEST_UNSIGNED),
+    }
+}
 
 /// Checks deliveries of one connection.
 #[derive(Debug)]
@@ -51,8 +61,8 @@ impl Hook {
         if delivery.body.len() > LARGEST {
             return Err(Rejected::ForeignBody("the body is larger than 256 KiB"));
         }
-        if delivery.headers.iter().any(|(name, _)| name == HEADER) {
-            let proof = self.prove(delivery, &signature(delivery)?)?;
+        if delivery.knock().has(HEADER) {
+            let proof = self.prove(delivery, &signature(delivery.knock())?)?;
             return Ok(Verified::new(event::signed(delivery)?, proof));
         }
         if event::is_deactivation(&delivery.body) {
@@ -93,8 +103,8 @@ impl Hook {
 }
 
 /// The 20 bytes of the header: `sha1=` and standard Base64, sent once.
-fn signature(delivery: &Delivery) -> Result<Vec<u8>, Rejected> {
-    let header = delivery.header(HEADER).ok_or(Rejected::NoSignature)?.trim_ascii();
+fn signature(knock: Knock<'_>) -> Result<Vec<u8>, Rejected> {
+    let header = knock.header(HEADER).ok_or(Rejected::NoSignature)?.trim_ascii();
     let (prefix, text) = header.split_at_checked(PREFIX.len()).ok_or(Rejected::NoSignature)?;
     if !prefix.eq_ignore_ascii_case(PREFIX) || text.len() != SIGNATURE_CHARS {
         return Err(Rejected::NoSignature);
@@ -141,7 +151,7 @@ mod tests {
 
     fn fits(body: &str, header: &str) -> bool {
         let hook = hook();
-        signature(&delivery(body, &[(HEADER, header)]))
+        signature(delivery(body, &[(HEADER, header)]).knock())
             .and_then(|claimed| hook.prove(&delivery(body, &[]), &claimed))
             .is_ok()
     }
@@ -192,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_header_that_is_not_one_signature_is_none() {
-        let read = |headers: &[(&str, &str)]| signature(&delivery(V1, headers));
+        let read = |headers: &[(&str, &str)]| signature(delivery(V1, headers).knock());
         assert_eq!(read(&[(HEADER, S1)]).unwrap().len(), 20);
         assert_eq!(read(&[(HEADER, " SHA1=b1P/K6PtqE2dxuCHIWW+YNRYiSQ= ")]).unwrap().len(), 20);
         for bad in [
@@ -209,6 +219,16 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_signed_is_read_only_as_far_as_a_bell_goes() {
+        let admitted = |headers: &[(&str, &str)]| admit(delivery(V1, headers).knock()).ok();
+        assert_eq!(admitted(&[(HEADER, S1)]), Some(LARGEST));
+        assert_eq!(admitted(&[]), Some(LARGEST_UNSIGNED), "a form, or a deactivation");
+        for bad in [&[(HEADER, "")][..], &[(HEADER, "sha1=x")], &[(HEADER, S1), (HEADER, S1)]] {
+            assert_eq!(admitted(bad), None, "{bad:?}: no body makes a signature of it");
+        }
+    }
+
+    #[test]
     fn each_key_before_is_believed_until_its_end() {
         let sent = delivery(V1, &[(HEADER, S1)]);
         let until = |millis: i64| Some(Timestamp::from_millis(sent.received_at.millis() + millis));
@@ -216,7 +236,7 @@ mod tests {
             let older = Former { value: Secret::new("the-key-that-nobody-signed-with".into()), until: None };
             let formers = vec![older, Former { value: secrets().webhook_key, until }];
             let hook = Hook { key: Secret::new("the-key-that-is-registered-now".into()), formers, ..hook() };
-            assert_eq!(hook.prove(&sent, &signature(&sent).unwrap()).is_ok(), is_believed, "{until:?}");
+            assert_eq!(hook.prove(&sent, &signature(sent.knock()).unwrap()).is_ok(), is_believed, "{until:?}");
         }
     }
 

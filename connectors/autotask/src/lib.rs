@@ -31,7 +31,7 @@ mod zone;
 use std::sync::Arc;
 
 use latchkey_contract::{
-    BoardId, CallError, Check, Clock, ConnectionId, Delivery, MemberId, Rejected, Secret, StatusId, TicketId,
+    BoardId, CallError, Check, Clock, ConnectionId, Delivery, Knock, MemberId, Rejected, Secret, StatusId, TicketId,
     TicketSystem, Timestamp, Verified,
     note::{self, Marks},
     outside::Urgency,
@@ -116,8 +116,8 @@ impl TicketSystem for Autotask {
         self.hook.verify(delivery, &self.tenant).await
     }
 
-    fn largest_delivery(&self) -> usize {
-        hook::LARGEST
+    fn admit(&self, knock: Knock<'_>) -> Result<usize, Rejected> {
+        hook::admit(knock)
     }
 
     async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {

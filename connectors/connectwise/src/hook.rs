@@ -1,11 +1,12 @@
 //! Proof and event: a delivery is believed only after its signature was checked over the raw bytes.
 //!
-//! Before the proof, one thing is read from the body: which key signed it. The query of the callback's URL is not
-//! covered by the signature and is never read. No time is signed either, so the caller drops repeats by message id.
+//! Before the proof, one thing is asked of the body: which key signed it. It is walked once, and says the rest only to who
+//! holds a proof. The query of the callback's URL is not covered by the signature and is never read. No time is signed
+//! either, so the caller drops repeats by message id.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use latchkey_contract::{
-    Delivery, Rejected, SenderProof, StatusId, TicketId, Verified,
+    Delivery, Knock, Rejected, SenderProof, StatusId, TicketId, Verified,
     json::{self, Picked},
     ticket::TicketEvent,
 };
@@ -20,11 +21,16 @@ use crate::{
 
 const HEADER: &str = "x-content-signature";
 const SIGNATURE_CHARS: usize = 44;
-pub(crate) const LARGEST: usize = 256 * 1024;
+const LARGEST: usize = 256 * 1024;
 
 const ENTITY: &[&str] = &["status/id"];
-const REFERENCE: &[&str] = &["Metadata/key_url"];
-const PAYLOAD: &[&str] = &["MessageId", "FromUrl", "CompanyId", "MemberId", "Action", "Type", "ID", "Entity"];
+const PAYLOAD: &[&str] =
+    &["Metadata/key_url", "MessageId", "FromUrl", "CompanyId", "MemberId", "Action", "Type", "ID", "Entity"];
+
+/// Nothing is read of what shows no signature.
+pub(crate) fn admit(knock: Knock<'_>) -> Result<usize, Rejected> {
+    signature(knock).map(|_| LARGEST)
+}
 
 /// Checks deliveries of one connection.
 #[derive(Debug)]
@@ -39,19 +45,10 @@ impl Hook {
     }
 
     pub(crate) async fn verify(&self, delivery: &Delivery) -> Result<Verified<TicketEvent>, Rejected> {
-        let claimed = signature(delivery)?;
-        let id = self.key_id(&delivery.body)?;
-        let proof = self.prove(id, &delivery.body, &claimed).await?;
-        Ok(Verified::new(event(&delivery.body, &self.home)?, proof))
-    }
-
-    fn key_id(&self, body: &[u8]) -> Result<Uuid, Rejected> {
-        if body.len() > LARGEST {
-            return Err(Rejected::ForeignKey("the body is larger than 256 KiB"));
-        }
-        let picked = json::pick(body, REFERENCE).map_err(Rejected::ForeignKey)?;
-        let reference = text(&picked, "Metadata/key_url").ok_or(Rejected::ForeignKey("the body names no key"))?;
-        self.home.key_id(reference).map_err(Rejected::ForeignKey)
+        let claimed = signature(delivery.knock())?;
+        let said = Said::of(&delivery.body)?;
+        let proof = self.prove(said.key_id(&self.home)?, &delivery.body, &claimed).await?;
+        said.proven(&self.home, proof)
     }
 
     /// A cached key that does not fit may have been rotated under its id: it is fetched once more before the refusal.
@@ -59,8 +56,8 @@ impl Hook {
         let held = self.keys.get(id).await?;
         match check(&held.key, body, claimed) {
             Err(refused) if !held.is_fresh => match self.keys.again(id).await? {
-                Some(newer) => check(&newer.key, body, claimed),
-                None => Err(refused),
+                Some(newer) if !newer.key.matches(held.key.expose()) => check(&newer.key, body, claimed),
+                _ => Err(refused),
             },
             verdict => verdict,
         }
@@ -72,29 +69,49 @@ fn check(key: &HmacKey, body: &[u8], claimed: &[u8]) -> Result<SenderProof, Reje
 }
 
 /// The 32 bytes of the header: standard base64 with padding, 44 characters, sent once.
-fn signature(delivery: &Delivery) -> Result<Vec<u8>, Rejected> {
-    let header = delivery.header(HEADER).ok_or(Rejected::NoSignature)?.trim_ascii();
+fn signature(knock: Knock<'_>) -> Result<Vec<u8>, Rejected> {
+    let header = knock.header(HEADER).ok_or(Rejected::NoSignature)?.trim_ascii();
     if header.len() != SIGNATURE_CHARS {
         return Err(Rejected::NoSignature);
     }
     STANDARD.decode(header).ok().filter(|bytes| bytes.len() == 32).ok_or(Rejected::NoSignature)
 }
 
-/// Reads a body that is proven to come from the holder of our company's key.
-fn event(body: &[u8], home: &Home) -> Result<TicketEvent, Rejected> {
+/// What a body says. Until it is proven, it is asked for nothing but its key.
+struct Said(Picked);
+
+impl Said {
+    fn of(body: &[u8]) -> Result<Self, Rejected> {
+        if body.len() > LARGEST {
+            return Err(Rejected::ForeignKey("the body is larger than 256 KiB"));
+        }
+        json::pick(body, PAYLOAD).map(Self).map_err(Rejected::ForeignKey)
+    }
+
+    fn key_id(&self, home: &Home) -> Result<Uuid, Rejected> {
+        let reference = text(&self.0, "Metadata/key_url").ok_or(Rejected::ForeignKey("the body names no key"))?;
+        home.key_id(reference).map_err(Rejected::ForeignKey)
+    }
+
+    /// Of a body that comes from the holder of our company's key.
+    fn proven(self, home: &Home, proof: SenderProof) -> Result<Verified<TicketEvent>, Rejected> {
+        event(&self.0, home).map(|event| Verified::new(event, proof))
+    }
+}
+
+fn event(picked: &Picked, home: &Home) -> Result<TicketEvent, Rejected> {
     let foreign = Rejected::ForeignBody;
-    let picked = json::pick(body, PAYLOAD).map_err(foreign)?;
-    let message_id = text(&picked, "MessageId")
+    let message_id = text(picked, "MessageId")
         .and_then(|id| Uuid::try_parse(id).ok())
         .ok_or(foreign("no MessageId: register the callback with payloadVersion 3.0.0"))?;
-    if !text(&picked, "CompanyId").is_some_and(|company| home.is_company(company)) {
+    if !text(picked, "CompanyId").is_some_and(|company| home.is_company(company)) {
         return Err(foreign("CompanyId is another company"));
     }
-    if !text(&picked, "FromUrl").is_some_and(|host| home.is_host(host)) {
+    if !text(picked, "FromUrl").is_some_and(|host| home.is_host(host)) {
         return Err(foreign("FromUrl is another host"));
     }
-    let action = text(&picked, "Action").ok_or(foreign("no Action"))?;
-    let kind = text(&picked, "Type").ok_or(foreign("no Type"))?;
+    let action = text(picked, "Action").ok_or(foreign("no Action"))?;
+    let kind = text(picked, "Type").ok_or(foreign("no Type"))?;
     let id = picked.get("ID").and_then(Value::as_u64).filter(|id| (1..=0x7fff_ffff).contains(id));
     let ticket = match kind.eq_ignore_ascii_case("ticket") {
         true => Some(id.and_then(|id| TicketId::parse(id.to_string()).ok()).ok_or(foreign("no ticket number"))?),
@@ -103,8 +120,8 @@ fn event(body: &[u8], home: &Home) -> Result<TicketEvent, Rejected> {
     Ok(TicketEvent {
         is_deletion: ticket.is_some() && action.eq_ignore_ascii_case("deleted"),
         ticket,
-        status: text(&picked, "Entity").and_then(status_of),
-        actor: text(&picked, "MemberId").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
+        status: text(picked, "Entity").and_then(status_of),
+        actor: text(picked, "MemberId").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
         ..TicketEvent::of(message_id.to_string())
     })
 }
@@ -184,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_header_that_is_not_one_signature_is_none() {
-        let read = |headers: &[(&str, &str)]| signature(&delivery(headers));
+        let read = |headers: &[(&str, &str)]| signature(delivery(headers).knock());
         assert_eq!(read(&[(HEADER, SIGNATURE_A)]).unwrap().len(), 32);
         assert_eq!(read(&[(HEADER, &format!(" {SIGNATURE_A} "))]).unwrap().len(), 32);
         let url_safe = SIGNATURE_A.replace('/', "_").replace('+', "-");
@@ -195,20 +212,28 @@ mod tests {
         }
         assert!(read(&[]).is_err());
         assert!(read(&[(HEADER, SIGNATURE_A), (HEADER, SIGNATURE_A)]).is_err());
+        assert_eq!(admit(delivery(&[(HEADER, SIGNATURE_A)]).knock()).unwrap(), LARGEST);
+        assert!(admit(delivery(&[]).knock()).is_err(), "and its body is not read");
+    }
+
+    /// What is read of a body once it is proven.
+    fn event(body: &str) -> Result<TicketEvent, Rejected> {
+        let proof = SenderProof::path(&delivery(&[]));
+        Said::of(body.as_bytes())?.proven(&home(), proof).map(Verified::into_inner)
     }
 
     #[test]
     fn the_event_is_read_from_the_proven_body() {
-        let read = event(BODY_A.as_bytes(), &home()).unwrap();
+        let read = event(BODY_A).unwrap();
         assert_eq!(read.message_id, "6dd82302-5e46-47c0-8c84-702868125b76");
         assert_eq!(read.ticket.unwrap().as_str(), "4711");
         assert_eq!(read.actor.as_deref(), Some("jdoe"));
         assert!(!read.is_deletion);
 
         let deleted = BODY_A.replace("\"updated\"", "\"deleted\"");
-        assert!(event(deleted.as_bytes(), &home()).unwrap().is_deletion);
+        assert!(event(&deleted).unwrap().is_deletion);
         let other = BODY_A.replace("\"Type\":\"ticket\"", "\"Type\":\"company\"");
-        assert_eq!(event(other.as_bytes(), &home()).unwrap().ticket, None);
+        assert_eq!(event(&other).unwrap().ticket, None);
     }
 
     #[test]
@@ -222,19 +247,20 @@ mod tests {
             ("\"MessageId\":\"6dd82302", "\"MessageId\":\"x"),
             ("\"ID\":4711", "\"ID\":\"4711\""),
             ("\"ID\":4711", "\"ID\":-1"),
-            ("\"ID\":4711", "\"ID\":4711,\"id\":4712"),
             ("\"Action\":\"updated\",", ""),
             ("\"Type\":\"ticket\",", ""),
         ] {
             let body = BODY_A.replacen(from, to, 1);
             assert_ne!(body, BODY_A);
-            assert!(matches!(event(body.as_bytes(), &home()), Err(Rejected::ForeignBody(_))), "{from} → {to}");
+            assert!(matches!(event(&body), Err(Rejected::ForeignBody(_))), "{from} → {to}");
         }
+        let doubled = BODY_A.replacen("\"ID\":4711", "\"ID\":4711,\"id\":4712", 1);
+        assert!(matches!(Said::of(doubled.as_bytes()), Err(Rejected::ForeignKey(_))), "not even its key is read");
     }
 
     #[test]
     fn a_payload_of_the_old_kind_is_refused() {
         let old = r#"{"Action":"updated","CompanyId":"examplemsp","Entity":"{}","FromUrl":"na.myconnectwise.net","ID":4711,"MemberId":"jdoe","Metadata":{},"Type":"ticket"}"#;
-        assert!(matches!(event(old.as_bytes(), &home()), Err(Rejected::ForeignBody(why)) if why.contains("3.0.0")));
+        assert!(matches!(event(old), Err(Rejected::ForeignBody(why)) if why.contains("3.0.0")));
     }
 }

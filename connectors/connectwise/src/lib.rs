@@ -29,7 +29,7 @@ mod tickets;
 mod wire;
 
 use latchkey_contract::{
-    BoardId, CallError, Check, Clock, ConnectionId, Delivery, MemberId, Rejected, Secret, StatusId, TicketId,
+    BoardId, CallError, Check, Clock, ConnectionId, Delivery, Knock, MemberId, Rejected, Secret, StatusId, TicketId,
     TicketSystem, Timestamp, Verified,
     note::{self, Marks},
     outside::Urgency,
@@ -105,8 +105,8 @@ impl TicketSystem for ConnectWise {
         self.hook.verify(delivery).await
     }
 
-    fn largest_delivery(&self) -> usize {
-        hook::LARGEST
+    fn admit(&self, knock: Knock<'_>) -> Result<usize, Rejected> {
+        hook::admit(knock)
     }
 
     async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {

@@ -111,6 +111,8 @@ pub(crate) async fn only_its_own_proof_lets_a_message_in(psa: &impl Psa) {
     assert_eq!(again.message_id, proven.message_id, "a replay is the same delivery");
     let unproven = Delivery { headers: vec![], ..with_body(&message, message.body.clone()) };
     assert!(psa.system().verify(&unproven).await.is_err(), "without proof");
+    assert!(psa.system().admit(message.knock()).unwrap() >= message.body.len());
+    assert!(psa.system().admit(unproven.knock()).unwrap_or(0) <= 16 * 1024, "without proof next to nothing is read");
     assert!(psa.system().verify(&psa.proven_by_another(&message)).await.is_err(), "by a wrong secret");
     if !psa.is_signed() {
         assert!(proven.actor.is_none() && proven.status.is_none() && !proven.is_deletion, "it only rings");

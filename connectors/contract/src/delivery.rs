@@ -23,11 +23,46 @@ impl Delivery {
     /// The one value of a header; `None` when it is missing or sent twice.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.knock().header(name)
+    }
+
+    /// What was known of it before its body was read.
+    #[must_use]
+    pub fn knock(&self) -> Knock<'_> {
+        Knock { headers: &self.headers, at: self.received_at }
+    }
+}
+
+/// A request before its body is read. Nothing about it is believed.
+#[derive(Clone, Copy)]
+pub struct Knock<'h> {
+    /// Header names in lower case.
+    pub headers: &'h [(String, Vec<u8>)],
+    /// When it came.
+    pub at: Timestamp,
+}
+
+impl<'h> Knock<'h> {
+    /// The one value of a header; `None` when it is missing or sent twice.
+    #[must_use]
+    pub fn header(self, name: &str) -> Option<&'h [u8]> {
         let mut found = self.headers.iter().filter(|(n, _)| n == name);
         match (found.next(), found.next()) {
             (Some((_, value)), None) => Some(value),
             _ => None,
         }
+    }
+
+    /// Whether a header was sent at all, be it more than once.
+    #[must_use]
+    pub fn has(self, name: &str) -> bool {
+        self.headers.iter().any(|(n, _)| n == name)
+    }
+}
+
+impl fmt::Debug for Knock<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Knock({} headers)", self.headers.len())
     }
 }
 
@@ -177,7 +212,8 @@ mod tests {
             body: vec![],
             received_at: Timestamp::from_millis(0),
         };
-        assert!(delivery.header("x-sig").is_none());
+        assert!(delivery.header("x-sig").is_none() && delivery.knock().has("x-sig"));
+        assert!(!delivery.knock().has("x-other"));
     }
 
     #[test]

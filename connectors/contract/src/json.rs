@@ -4,6 +4,7 @@
 //! but nothing of it is kept except the values asked for.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashSet},
     fmt,
 };
@@ -22,13 +23,12 @@ pub type Picked = BTreeMap<&'static str, Value>;
 /// A short reason: not JSON or not UTF-8, no object, nested deeper than 32, or an object that names a key twice
 /// (compared without case, so that no two readers can pick different ones).
 pub fn pick(text: &[u8], wanted: &'static [&'static str]) -> Result<Picked, &'static str> {
-    let mut found = Picked::new();
+    let mut reading = Reading::new(wanted);
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let walk = Walk { depth: 0, path: String::new(), wanted, found: &mut found };
-    walk.deserialize(&mut reader).map_err(reason)?;
+    Walk::begin(0, &mut reading).deserialize(&mut reader).map_err(reason)?;
     reader.end().map_err(reason)?;
     match text.iter().find(|b| !b.is_ascii_whitespace()) {
-        Some(b'{') => Ok(found),
+        Some(b'{') => Ok(reading.found),
         _ => Err("not a JSON object"),
     }
 }
@@ -61,12 +61,11 @@ impl<'de> Visitor<'de> for Elements {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Picked>, A::Error> {
         let mut all = Vec::new();
+        let mut reading = Reading::new(self.wanted);
         loop {
-            let mut found = Picked::new();
-            let walk = Walk { depth: 1, path: String::new(), wanted: self.wanted, found: &mut found };
-            match list.next_element_seed(walk)? {
+            match list.next_element_seed(Walk::begin(1, &mut reading))? {
                 Some(()) if all.len() == self.most => return Err(A::Error::custom(LONG)),
-                Some(()) => all.push(found),
+                Some(()) => all.push(std::mem::take(&mut reading.found)),
                 None => return Ok(all),
             }
         }
@@ -82,17 +81,113 @@ const DOUBLED: &str = "a key is named twice";
 const DEEP: &str = "nested too deeply";
 const LONG: &str = "too many elements";
 
-struct Walk<'a> {
-    depth: usize,
-    path: String,
+/// What one reading keeps, and what it has to remember meanwhile.
+struct Reading<'de> {
     wanted: &'static [&'static str],
-    found: &'a mut Picked,
+    found: Picked,
+    /// The keys of all objects that are open, the innermost's last.
+    open: Vec<Cow<'de, str>>,
 }
 
-impl Walk<'_> {
+/// Which of the wanted paths: a bit for each.
+type Paths = u64;
+
+impl Reading<'_> {
+    fn new(wanted: &'static [&'static str]) -> Self {
+        debug_assert!(wanted.len() <= 64, "a bit for each path");
+        Self { wanted, found: Picked::new(), open: Vec::new() }
+    }
+
+    /// Those of `paths` whose next step, after so many, is this key.
+    fn along(&self, paths: Paths, steps: usize, key: &str) -> Paths {
+        let is_next = |path: &str| path.split('/').nth(steps).is_some_and(|step| step.eq_ignore_ascii_case(key));
+        self.those(paths).filter(|(_, path)| is_next(path)).fold(0, |along, (bit, _)| along | bit)
+    }
+
+    /// The path that ends here.
+    fn ending(&self, paths: Paths, steps: usize) -> Option<&'static str> {
+        self.those(paths).map(|(_, path)| path).find(|path| path.split('/').count() == steps)
+    }
+
+    fn those(&self, paths: Paths) -> impl Iterator<Item = (Paths, &'static str)> {
+        // Most values lie beside every path.
+        let wanted: &[&'static str] = if paths == 0 { &[] } else { self.wanted };
+        let bits = (0..64_u32).map(|n| 1_u64 << n);
+        bits.zip(wanted.iter().copied()).filter(move |(bit, _)| paths & bit != 0)
+    }
+}
+
+/// The keys of one object.
+struct Keys {
+    /// Where they begin among those of all open ones.
+    first: usize,
+    many: HashSet<String>,
+}
+
+impl Keys {
+    /// So many are compared one by one; whoever sends more is not to gain by it.
+    const FEW: usize = 64;
+
+    /// False when it was there before, in whatever case.
+    fn add<'de>(&mut self, key: Cow<'de, str>, open: &mut Vec<Cow<'de, str>>) -> bool {
+        let key = if key.is_ascii() { key } else { Cow::Owned(key.to_lowercase()) };
+        let own = &open[self.first..];
+        if own.len() < Self::FEW {
+            let is_new = !own.iter().any(|other| other.eq_ignore_ascii_case(&key));
+            open.push(key);
+            return is_new;
+        }
+        if self.many.is_empty() {
+            self.many.extend(own.iter().map(|other| other.to_ascii_lowercase()));
+        }
+        self.many.insert(key.to_ascii_lowercase())
+    }
+}
+
+/// A key as it stands in the text; a copy only where it is written with escapes.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Cow<'de, str>, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, key: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(key))
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(key.to_owned()))
+    }
+}
+
+/// One value on the way through the text.
+struct Walk<'a, 'de> {
+    depth: usize,
+    /// Those of the wanted paths that lead through here, after so many steps.
+    paths: Paths,
+    steps: usize,
+    reading: &'a mut Reading<'de>,
+}
+
+impl<'a, 'de> Walk<'a, 'de> {
+    /// At the object that the paths begin in.
+    fn begin(depth: usize, reading: &'a mut Reading<'de>) -> Self {
+        Self { depth, paths: Paths::MAX, steps: 0, reading }
+    }
+
     fn keep(self, value: impl Into<Value>) {
-        if let Some(name) = self.wanted.iter().find(|name| name.eq_ignore_ascii_case(&self.path)) {
-            self.found.insert(name, value.into());
+        if let Some(name) = self.reading.ending(self.paths, self.steps) {
+            self.reading.found.insert(name, value.into());
         }
     }
 
@@ -101,14 +196,14 @@ impl Walk<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
+impl<'de> DeserializeSeed<'de> for Walk<'_, 'de> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
         from.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_> {
+impl<'de> Visitor<'de> for Walk<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -148,25 +243,22 @@ impl<'de> Visitor<'de> for Walk<'_> {
     /// What stands in a list has no path of its own.
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let depth = self.deeper()?;
-        while list
-            .next_element_seed(Walk { depth, path: String::new(), wanted: &[], found: &mut *self.found })?
-            .is_some()
-        {}
+        while list.next_element_seed(Walk { depth, paths: 0, steps: 0, reading: &mut *self.reading })?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let depth = self.deeper()?;
-        let mut seen = HashSet::new();
-        while let Some(key) = map.next_key::<String>()? {
-            // A slash inside a key must not look like a step down.
-            let step = key.replace('/', "\\");
-            let path = if self.path.is_empty() { step } else { format!("{}/{step}", self.path) };
-            if !seen.insert(key.to_lowercase()) {
+        let Self { paths, steps, reading, .. } = self;
+        let mut keys = Keys { first: reading.open.len(), many: HashSet::new() };
+        while let Some(key) = map.next_key_seed(Key)? {
+            let paths = reading.along(paths, steps, &key);
+            if !keys.add(key, &mut reading.open) {
                 return Err(A::Error::custom(DOUBLED));
             }
-            map.next_value_seed(Walk { depth, path, wanted: self.wanted, found: &mut *self.found })?;
+            map.next_value_seed(Walk { depth, paths, steps: steps + 1, reading: &mut *reading })?;
         }
+        reading.open.truncate(keys.first);
         Ok(())
     }
 }
@@ -183,20 +275,49 @@ mod tests {
         assert_eq!(found["ID"], 7);
         assert_eq!(found["Metadata/key_url"], "k");
         assert_eq!(found.len(), 2);
-        assert!(pick(br#"{"Metadata/key_url":"k"}"#, WANTED).unwrap().is_empty());
+        for elsewhere in [
+            r#"{"Metadata/key_url":"k"}"#,
+            r#"{"":{"ID":1,"Metadata":{"key_url":"k"}}}"#,
+            r#"{"key_url":"k","Metadata":{"ID":7,"key_url":{"key_url":"k"}}}"#,
+            r#"{"Metadata":[{"key_url":"k"}]}"#,
+            r#"{"ID":{"ID":1},"Metadata":"k"}"#,
+        ] {
+            assert!(pick(elsewhere.as_bytes(), WANTED).unwrap().is_empty(), "{elsewhere}");
+        }
+        assert_eq!(pick(br#"{"\u0049D":7,"x":{"id":1,"metadata":{"a":1}}}"#, WANTED).unwrap()["ID"], 7, "with escapes");
     }
 
     #[test]
     fn text_that_two_readers_could_read_differently_is_refused() {
-        for doubled in
-            [r#"{"ID":1,"ID":2}"#, r#"{"ID":1,"id":2}"#, r#"{"a":{"x":1,"\u0078":2}}"#, r#"{"a":[{"x":1,"x":1}]}"#]
-        {
+        for doubled in [
+            r#"{"ID":1,"ID":2}"#,
+            r#"{"ID":1,"id":2}"#,
+            r#"{"a":{"x":1,"\u0078":2}}"#,
+            r#"{"a":[{"x":1,"x":1}]}"#,
+            r#"{"a":{"b":1,"c":{"d":1}},"e":{"a":1},"A":2}"#,
+            // A Kelvin sign is a K, and an umlaut has two cases.
+            "{\"k\":1,\"\u{212a}\":2}",
+            "{\"\u{e4}\":1,\"\u{c4}\":2}",
+        ] {
             assert_eq!(pick(doubled.as_bytes(), WANTED), Err(DOUBLED), "{doubled}");
         }
         for bad in ["", "[]", "7", "null", "{", "{\"a\":1}x", "{\"a\":NaN}", "\"{}\"", "{\"a\":1,}", "{'a':1}"] {
             assert!(pick(bad.as_bytes(), WANTED).is_err(), "{bad:?}");
         }
         assert!(pick(b"{\"a\":\"\xff\"}", WANTED).is_err());
+        assert!(pick(br#"{"a":{"b":1},"b":{"a":1},"c":[{"a":1},{"a":1}]}"#, WANTED).is_ok(), "each object by itself");
+    }
+
+    #[test]
+    fn an_object_of_many_keys_has_each_of_them_once() {
+        let object = |last: &str| {
+            let many: String = (0..200).map(|n| format!("\"k{n}\":{{\"k{n}\":1}},")).collect();
+            format!("{{{many}\"{last}\":1}}")
+        };
+        assert_eq!(pick(object("ID").as_bytes(), WANTED).unwrap()["ID"], 1);
+        for twice in ["k0", "K63", "K64", "k65", "K199", "\u{212a}0"] {
+            assert_eq!(pick(object(twice).as_bytes(), WANTED), Err(DOUBLED), "{twice}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub mod trail;
 
 pub use check::{Check, Verdict};
 pub use clock::{Clock, Timestamp};
-pub use delivery::{Delivery, Rejected, SenderProof, Verified};
+pub use delivery::{Delivery, Knock, Rejected, SenderProof, Verified};
 pub use directory::Directory;
 pub use error::CallError;
 pub use ids::*;

@@ -13,8 +13,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BoardId, CallError, Check, CompanyId, Delivery, FieldId, MemberId, NoteId, Rejected, SourceId, StatusId, TicketId,
-    Timestamp, TypeId, Verified, outside::Urgency,
+    BoardId, CallError, Check, CompanyId, Delivery, FieldId, Knock, MemberId, NoteId, Rejected, SourceId, StatusId,
+    TicketId, Timestamp, TypeId, Verified, outside::Urgency,
 };
 
 pub use catalogue::{Board, Catalogue, Company, Field, Status, TicketSource, TicketType};
@@ -28,8 +28,12 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     /// [`Rejected`]; it says itself whether a repeat by the sender is worth it.
     async fn verify(&self, delivery: &Delivery) -> Result<Verified<TicketEvent>, Rejected>;
 
-    /// The largest body that this PSA sends: no larger one is read, before anything is proven.
-    fn largest_delivery(&self) -> usize;
+    /// Judges a delivery by its headers, before its body is read; answers how much is read of that: as much as this PSA
+    /// sends with such headers. It proves nothing: [`Self::verify`] looks at the headers again.
+    ///
+    /// # Errors
+    /// [`Rejected`], as [`Self::verify`] would say it, where no body makes up for what the headers lack.
+    fn admit(&self, knock: Knock<'_>) -> Result<usize, Rejected>;
 
     /// The ticket as it is now; `None` when it is gone (deleted, or no longer visible to us). A look at a ticket whose access
     /// may have to end is a removal, with every call that it takes.

@@ -4,7 +4,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use latchkey_contract::{
-    ConnectionId, Delivery, Former, Rejected, Secret, SenderProof, TicketId, Timestamp, Verified,
+    ConnectionId, Delivery, Former, Knock, Rejected, Secret, SenderProof, TicketId, Timestamp, Verified,
     json::{self, Picked},
     ticket::TicketEvent,
 };
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A ticket in full has over 700 columns, and a batch holds several.
-pub(crate) const LARGEST: usize = 2 * 1024 * 1024;
+const LARGEST: usize = 2 * 1024 * 1024;
 /// The most envelopes of one batch that are read.
 const MAX_BATCH: usize = 1_000;
 /// A delivery that is older than this was sent again by a person, or was long under way.
@@ -56,24 +56,43 @@ impl Key {
         }
     }
 
-    fn prove(&self, delivery: &Delivery) -> Result<SenderProof, Rejected> {
-        let header = |name: &str| delivery.header(name).map(<[u8]>::trim_ascii).ok_or(Rejected::NoSignature);
+    /// What the headers show, judged as far as that goes without the body.
+    fn shown(&self, knock: Knock<'_>) -> Result<Shown<'_>, Rejected> {
+        let header = |name: &str| knock.header(name).map(<[u8]>::trim_ascii).ok_or(Rejected::NoSignature);
         match self {
             Self::Basic { user, password } => {
                 let (offered, secret) = basic(header("authorization")?).ok_or(Rejected::NoSignature)?;
                 SenderProof::shared(&[(user.as_bytes(), &offered), (password.expose().as_bytes(), &secret)])
+                    .map(Shown::Proof)
             }
             Self::Bearer(secret) => {
                 let offered = after_scheme(header("authorization")?, "bearer").ok_or(Rejected::NoSignature)?;
-                SenderProof::shared(&[(secret.expose().as_bytes(), offered)])
+                SenderProof::shared(&[(secret.expose().as_bytes(), offered)]).map(Shown::Proof)
             }
-            Self::Header { name, value } => SenderProof::shared(&[(value.expose().as_bytes(), header(name)?)]),
+            Self::Header { name, value } => {
+                SenderProof::shared(&[(value.expose().as_bytes(), header(name)?)]).map(Shown::Proof)
+            }
             Self::Hmac { name, key } => {
                 let claimed = tag(header(name)?).ok_or(Rejected::NoSignature)?;
-                SenderProof::hmac_sha256(key.expose().as_bytes(), &delivery.body, &claimed)
+                Ok(Shown::Hash { claimed, key })
             }
         }
     }
+
+    fn prove(&self, delivery: &Delivery) -> Result<SenderProof, Rejected> {
+        match self.shown(delivery.knock())? {
+            Shown::Proof(proof) => Ok(proof),
+            Shown::Hash { claimed, key } => SenderProof::hmac_sha256(key.expose().as_bytes(), &delivery.body, &claimed),
+        }
+    }
+}
+
+/// What the headers show.
+enum Shown<'k> {
+    /// Credentials that fit.
+    Proof(SenderProof),
+    /// A keyed hash of the right shape; whether it fits takes the body.
+    Hash { claimed: Vec<u8>, key: &'k Secret<String> },
 }
 
 impl Door {
@@ -123,15 +142,21 @@ impl Door {
         }
     }
 
+    /// Nothing is read of what shows the wrong credentials, or none.
+    pub(crate) fn admit(&self, knock: Knock<'_>) -> Result<usize, Rejected> {
+        self.by_any(knock.at, |key| key.shown(knock).map(|_| LARGEST))
+    }
+
     pub(crate) fn verify(&self, delivery: &Delivery) -> Result<Verified<TicketEvent>, Rejected> {
-        let proof = self.prove(delivery)?;
+        let proof = self.by_any(delivery.received_at, |key| key.prove(delivery))?;
         Ok(Verified::new(self.event(delivery)?, proof))
     }
 
-    fn prove(&self, delivery: &Delivery) -> Result<SenderProof, Rejected> {
-        let is_in_time = |until: Option<Timestamp>| until.is_none_or(|until| delivery.received_at < until);
+    /// By what is shown at the door now, or by what fitted before, in its time.
+    fn by_any<T>(&self, at: Timestamp, fits: impl Fn(&Key) -> Result<T, Rejected>) -> Result<T, Rejected> {
+        let is_in_time = |until: Option<Timestamp>| until.is_none_or(|until| at < until);
         let mut formers = self.formers.iter().filter(|(_, until)| is_in_time(*until));
-        self.key.prove(delivery).or_else(|wrong| formers.find_map(|(key, _)| key.prove(delivery).ok()).ok_or(wrong))
+        fits(&self.key).or_else(|wrong| formers.find_map(|(key, _)| fits(key).ok()).ok_or(wrong))
     }
 
     fn event(&self, delivery: &Delivery) -> Result<TicketEvent, Rejected> {
@@ -303,6 +328,25 @@ mod tests {
     }
 
     #[test]
+    fn a_body_is_read_only_of_what_shows_the_right_credentials() {
+        let admitted = |door: &Door, headers: &[(&str, &str)]| door.admit(delivery(headers, b"").knock()).is_ok();
+        let basic = door(PASSWORD, |_| {});
+        assert!(admitted(&basic, &[("authorization", &credentials("latchkey", PASSWORD))]));
+        assert!(!admitted(&basic, &[]) && !admitted(&basic, &[("authorization", &credentials("latchkey", "other"))]));
+        let bearer = door(PASSWORD, |s| s.hook_auth = HookAuth::Bearer);
+        assert!(admitted(&bearer, &[("authorization", &format!("Bearer {PASSWORD}"))]));
+        assert!(!admitted(&bearer, &[("authorization", "Bearer x")]));
+        let named =
+            |auth: HookAuth| door(PASSWORD, |s| (s.hook_auth, s.hook_header) = (auth, Some("X-Halo-Secret".into())));
+        let (header, hmac) = (named(HookAuth::Header), named(HookAuth::Hmac));
+        assert!(admitted(&header, &[("x-halo-secret", PASSWORD)]));
+        assert!(!admitted(&header, &[("x-halo-secret", "x")]));
+        // Whether a hash fits, only the body tells.
+        assert!(admitted(&hmac, &[("x-halo-secret", &"0".repeat(64))]));
+        assert!(!admitted(&hmac, &[("x-halo-secret", "x")]) && !admitted(&hmac, &[]));
+    }
+
+    #[test]
     fn a_keyed_hash_from_a_runbook_fits_its_body_alone() {
         let vectors: serde_json::Value = serde_json::from_str(VECTORS).unwrap();
         let vector = &vectors["hmac"];
@@ -394,6 +438,7 @@ mod tests {
             let older = Former { value: Secret::new("a-password-that-nobody-shows-any-more".into()), until: None };
             let door = door("another-password-of-the-webhook-and-of-nobody", |_| {}).believing(older).believing(former);
             assert_eq!(door.verify(&sent).is_ok(), is_believed, "{until:?}");
+            assert_eq!(door.admit(sent.knock()).is_ok(), is_believed, "{until:?}");
         }
     }
 }

@@ -31,8 +31,8 @@ mod wire;
 use std::sync::Arc;
 
 use latchkey_contract::{
-    BoardId, CallError, Check, Clock, ConnectionId, Delivery, Former, MemberId, Rejected, Secret, StatusId, TicketId,
-    TicketSystem, Timestamp, Verified,
+    BoardId, CallError, Check, Clock, ConnectionId, Delivery, Former, Knock, MemberId, Rejected, Secret, StatusId,
+    TicketId, TicketSystem, Timestamp, Verified,
     note::{self, Marks},
     outside::Urgency,
     ticket::{
@@ -114,8 +114,8 @@ impl TicketSystem for HaloPsa {
         self.door.verify(delivery)
     }
 
-    fn largest_delivery(&self) -> usize {
-        hook::LARGEST
+    fn admit(&self, knock: Knock<'_>) -> Result<usize, Rejected> {
+        self.door.admit(knock)
     }
 
     async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError> {

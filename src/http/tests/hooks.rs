@@ -122,7 +122,8 @@ async fn how_large_a_delivery_may_be_is_the_connections_own() {
 async fn unannounced(site: &Site, length: usize) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(site.base.trim_start_matches("http://")).await.unwrap();
-    let head = format!("POST /hooks/cw/{PATH_SECRET} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let headers = "Host: x\r\nX-Signature: AAAA\r\nTransfer-Encoding: chunked";
+    let head = format!("POST /hooks/cw/{PATH_SECRET} HTTP/1.1\r\n{headers}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     for piece in vec![b' '; length].chunks(8192) {
         let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
@@ -133,6 +134,67 @@ async fn unannounced(site: &Site, length: usize) -> String {
     let mut answer = [0; 64];
     let read = stream.read(&mut answer).await.unwrap();
     String::from_utf8_lossy(&answer[..read]).into_owned()
+}
+
+/// What comes back before the body does.
+async fn answer_to_head(site: &Site, path: &str, headers: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(site.base.trim_start_matches("http://")).await.unwrap();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: 200000\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 2048];
+    // A body that is wanted is waited for longer.
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut answer)).await;
+    String::from_utf8_lossy(&answer[..read.expect("the body was waited for").unwrap()]).into_owned()
+}
+
+/// F8
+#[tokio::test]
+async fn what_shows_no_proof_is_refused_before_its_body_is_read() {
+    let site = Site::start().await;
+    let right = format!("/hooks/cw/{PATH_SECRET}");
+    let directory = format!("/hooks/entra-contoso/{PATH_SECRET}");
+    let twice = "X-Signature: AAAA\r\nX-Signature: AAAA\r\n";
+    for (path, headers) in
+        [("/hooks/cw/wrong", ""), (right.as_str(), ""), (right.as_str(), twice), (directory.as_str(), "")]
+    {
+        let answer = answer_to_head(&site, path, headers).await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{path}, {headers:?}: {answer}");
+        assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
+    }
+    for _ in 2..30 {
+        assert!(answer_to_head(&site, &right, "").await.starts_with("HTTP/1.1 401 "));
+    }
+    let spent = answer_to_head(&site, &right, "").await;
+    assert!(spent.starts_with("HTTP/1.1 429 "), "{spent}");
+    assert_eq!(hook(&site, "cw", PATH_SECRET, EVENT).send().await.unwrap().status(), 202, "and the PSA is heard");
+    assert_eq!(tasks(&site).await, 1);
+}
+
+/// A body in chunks that never ends holds no connection.
+#[tokio::test]
+async fn what_is_left_of_a_body_in_chunks_is_not_waited_for() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let site = Site::start().await;
+    let right = format!("/hooks/cw/{PATH_SECRET}");
+    let sent = |method: &'static str, path: String| {
+        let address = site.base.trim_start_matches("http://").to_owned();
+        async move {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let headers = "Host: x\r\nTransfer-Encoding: chunked";
+            let head = format!("{method} {path} HTTP/1.1\r\n{headers}\r\n\r\n4\r\nmore\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let closed = tokio::time::timeout(Duration::from_secs(8), stream.read_to_end(&mut answer)).await;
+            closed.expect("the connection was left open").unwrap();
+            String::from_utf8(answer).unwrap()
+        }
+    };
+    let (wrong, unproven, put) =
+        tokio::join!(sent("POST", "/hooks/cw/wrong".to_owned()), sent("POST", right.clone()), sent("PUT", right));
+    assert!(wrong.starts_with("HTTP/1.1 401 "), "{wrong}");
+    assert!(unproven.starts_with("HTTP/1.1 401 "), "{unproven}");
+    assert!(put.starts_with("HTTP/1.1 405 "), "{put}");
 }
 
 #[tokio::test]
@@ -176,6 +238,22 @@ async fn a_stranger_who_fails_again_and_again_does_not_stop_the_psa() {
     assert_eq!((spent.status().as_u16(), spent.headers()["retry-after"].to_str().unwrap()), (429, "60"));
     site.clock.pass(std::time::Duration::from_secs(61));
     assert_eq!(forged().send().await.unwrap().status(), 401);
+}
+
+/// A vendor's cloud sends for many of its customers from one address.
+#[tokio::test]
+async fn what_is_forged_at_one_connection_does_not_stop_another() {
+    let site = Site::start().await;
+    let at = |connection: &str| {
+        let path = format!("/hooks/{connection}/{PATH_SECRET}");
+        site.request(Method::POST, &path).header("x-signature", "AAAA").body(EVENT)
+    };
+    for _ in 0..30 {
+        assert_eq!(at("cw").send().await.unwrap().status(), 401);
+    }
+    assert_eq!(hook(&site, "cw", PATH_SECRET, EVENT).send().await.unwrap().status(), 429);
+    assert_eq!(hook(&site, "wide", PATH_SECRET, EVENT).send().await.unwrap().status(), 202);
+    assert_eq!(at("wide").send().await.unwrap().status(), 401);
 }
 
 /// A workflow rule that rings where no bell is, or too often, does not stop what the same PSA signs.

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use latchkey_contract::{
-    BoardId, CallError, Check, Delivery, Directory, EntitlementId, MemberId, Rejected, SenderProof, StatusId, TicketId,
-    TicketSystem, Verified, directory as dir,
+    BoardId, CallError, Check, Delivery, Directory, EntitlementId, Knock, MemberId, Rejected, SenderProof, StatusId,
+    TicketId, TicketSystem, Verified, directory as dir,
     outside::Urgency,
     ticket::{
         Catalogue, Change, Member, NoteAt, NoteKey, NoteText, Part, Posted, Said, StatusSet, Ticket, TicketChanged,
@@ -156,8 +156,8 @@ impl TicketSystem for Psa {
         Ok(Verified::new(event, proof))
     }
 
-    fn largest_delivery(&self) -> usize {
-        self.largest
+    fn admit(&self, knock: Knock<'_>) -> Result<usize, Rejected> {
+        knock.header("x-signature").map(|_| self.largest).ok_or(Rejected::NoSignature)
     }
 
     async fn read(&self, _: &TicketId, _: Urgency) -> Result<Option<Ticket>, CallError> {
