@@ -1,6 +1,7 @@
 //! `--kills`: the real service under load, killed again and again at moments that dice choose, and started again each
-//! time: the sandbox's own program, whose time is moved, or the shipped one in real time. At the end everything comes to rest, and what became of every request is counted at the vendors: none may be
-//! lost, no access may be left behind, nothing may have happened twice.
+//! time: the sandbox's own program, whose time is moved, or the shipped one in real time. At the end everything comes to
+//! rest, and what became of every request is counted at the vendors: none may be lost, no access may be left behind,
+//! nothing may have happened twice.
 
 mod count;
 mod crowd;
