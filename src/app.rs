@@ -415,6 +415,10 @@ impl Trust for Sound {
     fn doubt(&self) -> Option<Doubt> {
         self.engine.damage().map_or_else(|| self.clock.doubt(), |_| Some(Doubt::Damaged))
     }
+
+    fn as_others_see(&self, at: Timestamp) -> Timestamp {
+        self.clock.as_others_see(at)
+    }
 }
 
 /// What `/readyz` looks at.

@@ -86,7 +86,10 @@ enum Beside {
     Nobody,
     Unknown,
     Agrees,
-    Differs,
+    /// By so much this clock is ahead of it, or behind where that is less than nothing.
+    Differs {
+        ahead_ms: i64,
+    },
 }
 
 impl<C: Clock> GuardedClock<C> {
@@ -129,13 +132,16 @@ impl<C: Clock> GuardedClock<C> {
     /// nothing.
     pub fn compare(&self, before: Timestamp, database: Timestamp, after: Timestamp) {
         let Some(apart) = apart(before, database, after) else { return };
-        let found = if apart > APART { Beside::Differs } else { Beside::Agrees };
         let mut state = self.lock();
-        if found == Beside::Differs && state.beside != found {
+        if apart <= APART {
+            state.beside = Beside::Agrees;
+            return;
+        }
+        if !matches!(state.beside, Beside::Differs { .. }) {
             let apart_s = apart.as_secs();
             tracing::error!(event_code = "clock_apart", apart_s, "{}", Doubt::OffDatabase.sentence());
         }
-        state.beside = found;
+        state.beside = Beside::Differs { ahead_ms: after.millis() - database.millis() };
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -159,6 +165,10 @@ impl<C: Clock> GuardedClock<C> {
             state.jumped_at = Some(mono);
             state.is_set_back = false;
             state.anchor = (wall, mono);
+            // What agreed before the jump says nothing of the time after it.
+            if state.beside == Beside::Agrees {
+                state.beside = Beside::Unknown;
+            }
         } else if expected > wall + TOLERANCE {
             if !state.is_set_back {
                 tracing::error!(
@@ -182,7 +192,7 @@ impl<C: Clock> GuardedClock<C> {
         }
         // Whatever else is in doubt, who is apart from the others must not go by the leases that they hold.
         let doubt = match state.beside {
-            Beside::Differs => Some(Doubt::OffDatabase),
+            Beside::Differs { .. } => Some(Doubt::OffDatabase),
             Beside::Unknown => Some(Doubt::NotCompared),
             Beside::Nobody | Beside::Agrees if state.floor.is_some() => Some(Doubt::StartedBelow),
             Beside::Nobody | Beside::Agrees if state.is_set_back => Some(Doubt::SetBack),
@@ -196,6 +206,12 @@ impl<C: Clock> GuardedClock<C> {
 pub trait Trust: Send + Sync + std::fmt::Debug {
     /// Why nothing may be given now.
     fn doubt(&self) -> Option<Doubt>;
+
+    /// A time of this clock by the one that others go by. Leases are written in it, so that they end for others when they
+    /// should, whoever dies with them.
+    fn as_others_see(&self, at: Timestamp) -> Timestamp {
+        at
+    }
 }
 
 /// Of a clock that nothing is held against.
@@ -211,6 +227,13 @@ impl Trust for NoDoubt {
 impl<C: Clock> Trust for GuardedClock<C> {
     fn doubt(&self) -> Option<Doubt> {
         self.look().1
+    }
+
+    fn as_others_see(&self, at: Timestamp) -> Timestamp {
+        match self.lock().beside {
+            Beside::Differs { ahead_ms } => Timestamp::from_millis(at.millis().saturating_sub(ahead_ms)),
+            Beside::Nobody | Beside::Unknown | Beside::Agrees => at,
+        }
     }
 }
 
@@ -353,11 +376,24 @@ mod tests {
         for off in [now + APART + second, now - APART - second] {
             clock.compare(now, off, now);
             assert_eq!(clock.doubt(), Some(Doubt::OffDatabase), "{off:?}");
+            assert_eq!(clock.as_others_see(now + second), off + second);
             clock.compare(now, off, now + APART + second);
             assert_eq!(clock.doubt(), Some(Doubt::OffDatabase), "a long look tells nothing");
             clock.compare(now, now + second, now + second);
-            assert_eq!(clock.doubt(), None);
+            assert_eq!((clock.doubt(), clock.as_others_see(now)), (None, now));
         }
+    }
+
+    /// Whoever jumps takes nobody's lease by a comparison from before.
+    #[test]
+    fn a_clock_that_jumped_is_compared_again_before_it_goes_by_the_others_leases() {
+        let clock = guarded();
+        clock.compare(clock.now(), clock.now(), clock.now());
+        assert_eq!(clock.doubt(), None);
+        clock.inner.set(3600);
+        assert_eq!(clock.doubt(), Some(Doubt::NotCompared));
+        clock.compare(clock.now(), clock.now(), clock.now());
+        assert_eq!(clock.doubt(), Some(Doubt::JumpedForward), "both slept");
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! is paused or dies is made good when its leases have run out. Three things are each replica's own:
 //!
 //! - **Its clock.** Leases are held against it, so it is held against the database server's: a replica whose clock differs,
-//!   or was not compared yet, gives nothing and takes nobody's lease until it does not ([`APART`]).
+//!   or was not compared yet, gives nothing and takes nobody's lease until it does not ([`APART`]). What it takes away meanwhile
+//!   it leases in the server's time: however far ahead it is, its leases end for others within their length, and the grace.
 //! - **What it was told is committed.** After the server's failover that may be gone: then nobody claims anything before
 //!   the directories were compared ([`Reconcile`]), whichever replica noticed.
 //! - **Its generation file**, raised once a minute since nobody says when a server's database is copied: a copy that is

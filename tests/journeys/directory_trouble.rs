@@ -2,7 +2,7 @@
 //!
 //! Giving gives up cleanly and says why; taking never gives up, says once that it is late, and ends with proof.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use latchkey::{access::State, rulebook::ConnectionKind};
 use latchkey_contract::{Clock, Timestamp};
@@ -73,6 +73,40 @@ async fn graph_down_for_an_hour_when_a_grant_falls_due() {
     assert!(count(&app, ticket, &format!("off was seen {late} min later")) == 1, "{:?}", app.psa.notes(ticket).last());
     assert_eq!(count(&app, ticket, OVERDUE), 1);
     app.end().await;
+}
+
+/// F117, F126: stopped while access stands, and started after its end while Graph is down, or while the customer has taken their
+/// consent back: removal stays owed since its time, over one more start as well, and is proven when it can be.
+#[tokio::test(flavor = "multi_thread")]
+async fn started_while_the_directory_is_down_or_refuses_what_is_owed_stays_owed() {
+    for is_down in [true, false] {
+        let mut app = TestApp::start().await;
+        let ticket = asked(&app, 30).await;
+        let due = app.state(ticket).await.end().unwrap();
+        for _ in 0..2 {
+            app.down().await;
+            if is_down {
+                app.entra.fail(|_| true, Act::ResetBefore);
+            } else {
+                app.entra.sim.remove_consent(TENANT, CLIENT);
+            }
+            app.clock.pass(Duration::from_secs(3600));
+            app.up().await;
+            app.minutes(10).await;
+            assert_eq!((app.state(ticket).await.name(), app.entra.is_enabled()), ("ending", true), "{is_down}");
+        }
+        assert_eq!(count(&app, ticket, OVERDUE), 1, "{:?}", app.psa.told(ticket));
+        app.entra.sim.faults().clear();
+        if !is_down {
+            consent(&app, &[PAA]);
+        }
+        app.minutes(6).await;
+        is_over(&app, ticket).await;
+        // Thirty of its sixty minutes were left, and two hours and twenty minutes have passed since.
+        let late = overhang_minutes(&app, ticket, due).await;
+        assert!((105..120).contains(&late), "{late} min");
+        app.end().await;
+    }
 }
 
 /// F126, I1: whoever answers in the directory's place shows a certificate that nobody we trust has signed: nothing is said to

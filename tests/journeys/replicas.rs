@@ -376,6 +376,10 @@ impl Clock for Wrong {
     }
 }
 
+fn wrong(off: Duration) -> impl FnOnce(&mut Parts) {
+    move |parts: &mut Parts| parts.clock = std::sync::Arc::new(Wrong(SystemClock::new(), off))
+}
+
 /// I11, I12: a replica whose clock is not the database server's records who asks, gives nothing, and says so. Who comes with
 /// the right time does what it left.
 #[tokio::test(flavor = "multi_thread")]
@@ -385,7 +389,6 @@ async fn a_clock_that_is_not_the_servers_gives_nothing() {
     }
     let mut app = TestApp::installed(&[], |_, _| ()).await;
     let real = app.clock.follow();
-    let wrong = |off| move |parts: &mut Parts| parts.clock = std::sync::Arc::new(Wrong(SystemClock::new(), off));
     app.up_with(wrong(Duration::from_secs(7))).await;
     app.register_webhooks().await;
     let ticket = app.psa.ticket();
@@ -401,6 +404,44 @@ async fn a_clock_that_is_not_the_servers_gives_nothing() {
     app.up_with(wrong(Duration::ZERO)).await;
     assert_eq!(app.failing().await, Vec::<String>::new());
     soon!("access", app.state_or_none(ticket).await == Some("active"));
+    app.down().await;
+    real.abort();
+}
+
+/// How long the leases run, by the server's clock.
+const LEASED: &str = "SELECT max(lease_until) - CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)
+    FROM tasks WHERE state = 'leased'";
+
+/// F126, I11, I12: a replica whose clock is an hour ahead of the database server's takes away what is over by it, early and not
+/// late, under leases that would end for others when they should; and gives nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_ahead_of_the_servers_takes_away_and_gives_nothing() {
+    if !is_on_postgres() {
+        return;
+    }
+    let mut app = TestApp::installed(&[], |_, _| ()).await;
+    let real = app.clock.follow();
+    app.up_with(wrong(Duration::ZERO)).await;
+    app.register_webhooks().await;
+    let ticket = app.psa.ticket();
+    app.psa.ask(ticket);
+    soon!("access", app.state_or_none(ticket).await == Some("active"));
+    app.down().await;
+    let taking = app.entra.sim.faults().add(Fault::on("PATCH /users/{id}", Act::Delay(3000)).once());
+    app.up_with(wrong(Duration::from_secs(3601))).await;
+    soon!("the call that takes", taking.count() == 1);
+    let mut stranger = app.stranger().await;
+    let leased = stranger.number(LEASED).await.expect("what is under way has a lease");
+    assert!((1..=60_000).contains(&leased), "dead now, nobody would follow it for {leased} ms");
+    soon!("the cut", !app.entra.is_enabled());
+    let given = app.creates();
+    let asked = app.psa.ticket();
+    app.psa.ask_as("msmith", asked);
+    app.psa.sim.settled().await;
+    let (_, failing) = app.ready().await;
+    assert!(failing.contains(&"clock".to_owned()), "{failing:?}");
+    assert_eq!((app.state_or_none(asked).await, app.creates()), (None, given));
+    stranger.close().await;
     app.down().await;
     real.abort();
 }

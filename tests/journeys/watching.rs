@@ -215,6 +215,26 @@ async fn two_thousand_saved_tickets_are_looked_at_a_page_at_a_time() {
     app.end().await;
 }
 
+/// F10: a list that cannot be read, or has no end, is no list: nobody asked for anything by it, and what was lost is found when
+/// the PSA is itself again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_is_answered_with_rubbish_finds_later_what_was_lost() {
+    for act in [Act::Garbage, Act::Huge] {
+        let (app, ticket) = polled().await;
+        ask_unheard(&app, ticket, 1);
+        let fired = app.psa.fail(|call| call.op == LIST, act.clone());
+        app.minutes(12).await;
+        assert!(fired.count() > 1, "{act:?}: it is tried again");
+        assert!(app.grants(ticket).await.is_empty(), "{act:?}");
+        app.psa.sim.faults().clear();
+        app.minutes(6).await;
+        assert_eq!(app.psa.told(ticket), [RECEIVED, GRANTED], "{act:?}");
+        app.minutes(61).await;
+        assert_eq!(app.psa.told(ticket), [RECEIVED, GRANTED, ENDED], "{act:?}");
+        app.end().await;
+    }
+}
+
 /// F175, F10: the vendor's wait is kept, and what was lost is found after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_throttled_poll_waits_as_long_as_it_is_told_to() {

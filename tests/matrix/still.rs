@@ -142,6 +142,31 @@ async fn what_was_sent_under_a_lease_that_is_lost_is_looked_at_again() {
     }
 }
 
+/// F126, I2, I11: the same while a call that takes away was under way: whoever stood still writes nothing of it, and the end is
+/// proven all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_away_under_a_lease_that_is_lost_is_proven_all_the_same() {
+    for on in ground::engines() {
+        let mut app = TestApp::installed_in(ground::fresh(on), &[], |_, _| ()).await;
+        let still = StandStill::new("", &app.clock);
+        running(&mut app, &still).await;
+        let ticket = app.active().await;
+        app.minutes(59).await;
+        let sent = app.entra.sim.faults().add(Fault::on("PATCH /users/{id}", Act::Delay(2000)).once());
+        app.clock.pass(Duration::from_secs(61));
+        soon("the call", async || sent.count() == 1).await;
+        still.begin();
+        take_over(&app).await;
+        let looks = calls(&app, "GET /users");
+        still.end();
+        soon("a look at once", async || calls(&app, "GET /users") > looks).await;
+        app.minutes(10).await;
+        assert_eq!((app.state(ticket).await.name(), app.entra.is_enabled()), ("ended", false));
+        assert!(app.entra.roles().is_empty() && app.entra.groups().is_empty());
+        app.end().await;
+    }
+}
+
 /// F126, I11: the machine sleeps for hours, over the end of somebody's access. It ends when it wakes up, owed since it was due,
 /// and what is asked for then is given.
 #[tokio::test(flavor = "multi_thread")]

@@ -76,17 +76,20 @@ async fn claim(shared: &Shared) -> Result<Vec<Task>, StoreError> {
     }
     // A clock that differs from all others' takes nobody's lease away, and ends what it was given the time of.
     let is_apart = shared.settings.trust.doubt().is_some_and(Doubt::is_apart);
+    let until = now + shared.settings.lease;
     let claim = Claim {
         now,
         free,
-        lease_until: now + shared.settings.lease,
+        lease_until: shared.settings.trust.as_others_see(until),
         busy,
         full,
         removals_only: removals_only || is_apart,
         spares_leases: is_apart,
     };
-    let tasks = shared.store.claim(&claim).await?;
-    for task in &tasks {
+    let mut tasks = shared.store.claim(&claim).await?;
+    for task in &mut tasks {
+        // Its holder goes by its own clock.
+        task.lease.until = until;
         shared.slots.take(task);
     }
     Ok(tasks)

@@ -80,7 +80,7 @@ pub(super) async fn renew_what_ran_out(shared: &Shared, now: Timestamp) -> bool 
         if handle.is_lost() || lease.until > now {
             continue;
         }
-        match shared.store.renew(&lease, until).await {
+        match shared.store.renew(&lease, shared.settings.trust.as_others_see(until)).await {
             Ok(true) => handle.extend(until),
             Ok(false) => handle.lose(),
             Err(error) => {
@@ -97,7 +97,7 @@ async fn renew(shared: &Shared, handle: &LeaseHandle, now: Timestamp) {
         return;
     }
     let (lease, until) = (handle.lease(), now + shared.settings.lease);
-    match shared.store.renew(&lease, until).await {
+    match shared.store.renew(&lease, shared.settings.trust.as_others_see(until)).await {
         Ok(true) => handle.extend(until),
         Ok(false) => {
             // A job that settled its own task a moment ago shows the same; then nobody asks any more.

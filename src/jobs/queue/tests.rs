@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::{
+    clock_guard::Doubt,
     jobs::task::{NewTask, Work},
     store::{
         sqlite::{Options, Sqlite},
@@ -292,6 +293,44 @@ async fn a_clock_that_jumps_gives_nobody_a_second_hand() {
     until("idle", async || queue.idle().await).await;
 }
 
+/// An hour ahead of all others, and known to be.
+#[derive(Debug)]
+struct Ahead;
+
+const HOUR_MS: i64 = 3_600_000;
+
+impl Trust for Ahead {
+    fn doubt(&self) -> Option<Doubt> {
+        Some(Doubt::OffDatabase)
+    }
+
+    fn as_others_see(&self, at: Timestamp) -> Timestamp {
+        Timestamp::from_millis(at.millis() - HOUR_MS)
+    }
+}
+
+/// F171: whoever is ahead leases what it takes away by the others' time, and holds it by its own: dead, it is made good as soon
+/// as anybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_ahead_leases_by_the_others_time() {
+    let bench = Bench::new().await;
+    let (open, job) = gate();
+    let (queue, worked) = bench.start(Settings { trust: Arc::new(Ahead), ..settings() }, job);
+    bench.add(vec![task(converge("a1", "d"), START, Priority::Removal)]).await;
+    until("the job runs", async || !worked.slots().is_empty()).await;
+    let written = async || {
+        let mut conn = bench.stranger().await;
+        let until: i64 = sqlx::query_scalar("SELECT lease_until FROM tasks").fetch_one(&mut conn).await.unwrap();
+        Timestamp::from_millis(until + HOUR_MS)
+    };
+    assert_eq!((written().await, worked.lease().remaining(START)), (after(60), Duration::from_secs(60)));
+    bench.clock.pass(25);
+    until("it is renewed", async || written().await == after(85)).await;
+    assert!(!worked.lease().is_lost());
+    open.add_permits(1);
+    until("idle", async || queue.idle().await).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_lease_is_told_to_its_job_and_its_end_is_refused() {
     let bench = Bench::new().await;
@@ -349,7 +388,8 @@ async fn a_connection_at_its_limit_is_skipped_while_removals_pass() {
     assert_eq!(worked.slots().len(), 7);
 }
 
-/// F175: a tenant that answers nothing has a share of the slots with its removals, and others' removals have theirs.
+/// F175: a tenant that answers nothing has a share of the slots with its removals; others' removals, and what is given
+/// elsewhere, have theirs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_removals_at_one_connection_hold_up_no_other() {
     let bench = Bench::new().await;
@@ -361,10 +401,12 @@ async fn a_thousand_removals_at_one_connection_hold_up_no_other() {
     until("the limit is reached", async || worked.slots().len() == 3).await;
     bench.add((0..2).map(|n| end(n, "well")).collect()).await;
     until("others end", async || worked.slots().len() == 5).await;
+    bench.add(vec![giving("new", "well")]).await;
+    until("and others are given", async || worked.slots().len() == 6).await;
     assert_eq!(worked.slots().iter().filter(|slot| slot.starts_with("converge:dead")).count(), 3);
     open.add_permits(2000);
     until("idle", async || queue.idle().await).await;
-    assert_eq!(worked.slots().len(), 1002);
+    assert_eq!(worked.slots().len(), 1003);
 }
 
 /// F175: what one PSA has to be asked, however much it is, waits for itself alone.

@@ -300,7 +300,7 @@ impl TestApp {
     /// Stops everything, having looked from outside whether all invariants hold.
     pub(crate) async fn end(mut self) {
         self.run().await;
-        outside::check(&self).await;
+        outside::check(&self, true).await;
         self.down().await;
         drop(self.dir);
     }

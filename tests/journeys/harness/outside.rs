@@ -7,11 +7,12 @@ use latchkey_simulators::graph::What;
 
 use super::{TENANT, TestApp};
 
-/// Looks at everything once the faults have stopped and nothing is left to do.
-pub(crate) async fn check(app: &TestApp) {
+/// Looks at everything once the faults have stopped and nothing is left to do. Where a failover lost commits (not `is_whole`),
+/// deliveries may be missing that were accepted.
+pub(crate) async fn check(app: &TestApp, is_whole: bool) {
     no_privilege_without_a_grant(app).await;
     every_note_once(app);
-    every_delivery_is_worked_off(app).await;
+    every_delivery_is_worked_off(app, is_whole).await;
     the_audit_chain_is_whole(app).await;
     every_ended_grant_is_off_in_time(app).await;
 }
@@ -50,7 +51,7 @@ fn every_note_once(app: &TestApp) {
 }
 
 /// I7, I8: what was answered 202 is recorded and came to something.
-async fn every_delivery_is_worked_off(app: &TestApp) {
+async fn every_delivery_is_worked_off(app: &TestApp, is_whole: bool) {
     let queue = app.store().queue(latchkey_contract::Clock::now(&app.clock)).await.unwrap();
     assert_eq!((queue.ready, queue.leased), (0, 0), "I7: work is left");
     let accepted: BTreeSet<String> = (app.psa.sim.deliveries().iter())
@@ -59,7 +60,7 @@ async fn every_delivery_is_worked_off(app: &TestApp) {
         .filter_map(|body| body["MessageId"].as_str().map(str::to_owned))
         .collect();
     let (known, open) = app.deliveries();
-    assert!(accepted.is_subset(&known), "I7: an accepted delivery is not recorded");
+    assert!(!is_whole || accepted.is_subset(&known), "I7: an accepted delivery is not recorded");
     assert_eq!(open, 0, "I7: a delivery came to nothing");
 }
 

@@ -45,7 +45,7 @@ pub(crate) async fn install(
     let config = write(data, CONFIG, &(documents::config(listen) + &plan.settings))?;
     let psas = vendors.psas(plan.psas);
     let records = write(data, "records.toml", &documents::records(vendors, &psas, &ca))?;
-    let rulebook = write(data, "rulebook.toml", &documents::rulebook(vendors, &psas, plan.mode))?;
+    let rulebook = write(data, "rulebook.toml", &(documents::rulebook(vendors, &psas, plan.mode) + &plan.rules))?;
     std::fs::create_dir(data.join(DATA_DIR)).context("the database's directory cannot be made")?;
     let desk = Desk { config: &config, clock };
     desk.run(&["records", "load", &records], "").await?;

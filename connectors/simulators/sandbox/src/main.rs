@@ -26,7 +26,7 @@ use std::{
     process::ExitCode,
 };
 
-use bench::BenchOptions;
+use bench::{BenchOptions, engine::Engine};
 use child::ChildOptions;
 use clap::{Args, Parser, Subcommand};
 
@@ -54,6 +54,12 @@ struct Options {
     /// Kills the service so often, at random moments, under load; counts at the vendors what became of every request, and exits 1 naming what is wrong
     #[arg(long, value_name = "N", conflicts_with = "story")]
     kills: Option<u32>,
+    /// Kills it on this engine [default: sqlite]
+    #[arg(long, value_enum, requires = "kills")]
+    engine: Option<Engine>,
+    /// Kills this program, the shipped one, in real time [default: the sandbox's own, on a clock that is moved]
+    #[arg(long, value_name = "PATH", requires = "kills")]
+    binary: Option<PathBuf>,
     /// Begins the dice of --kills where an earlier run began [default: anew]
     #[arg(long, value_name = "S", requires = "kills")]
     seed: Option<u64>,

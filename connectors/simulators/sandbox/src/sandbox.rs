@@ -40,11 +40,23 @@ pub(crate) struct Plan {
     pub(crate) mode: &'static str,
     /// Further lines of the service's configuration.
     pub(crate) settings: String,
+    /// Further lines of the rulebook.
+    pub(crate) rules: String,
+    /// What is run as the service, in real time; without it the sandbox's own program, on a clock that can be moved.
+    pub(crate) binary: Option<PathBuf>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { psas: Psas::All, licence: Licence::P2, crowd: 0, mode: "standard", settings: String::new() }
+        Self {
+            psas: Psas::All,
+            licence: Licence::P2,
+            crowd: 0,
+            mode: "standard",
+            settings: String::new(),
+            rules: String::new(),
+            binary: None,
+        }
     }
 }
 
@@ -78,7 +90,7 @@ impl Sandbox {
         let listen = free_port()?;
         let people = install(data.path(), listen, &vendors, &clock, plan).await;
         let [jane, max] = people.context("the service was not installed")?;
-        let service = Service::new(data.path(), listen, clock.clone());
+        let service = Service::new(data.path(), listen, clock.clone(), plan.binary.clone());
         Ok(Self { clock, vendors, service, jane, max, connected: plan.psas, data })
     }
 

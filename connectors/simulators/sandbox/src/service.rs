@@ -1,5 +1,5 @@
 //! The real service as a child process of our own binary, from the parent's side: started, killed,
-//! started again, drained, and told when time moves.
+//! started again, drained, and told when time moves. Or the shipped program, of which nobody moves the time.
 //!
 //! What the child does is in `child`; the two talk in lines: `advance <ms>` on its standard input,
 //! `moved <ms>` (the new offset) on its standard output once the move took effect; `calls`, answered
@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -42,12 +43,20 @@ pub(crate) struct Service {
     log: PathBuf,
     listen: SocketAddr,
     clock: MovableClock,
+    /// The shipped program, where that is run.
+    binary: Option<PathBuf>,
     running: Mutex<Option<Running>>,
 }
 
 #[derive(Debug)]
 struct Running {
     child: Child,
+    /// The shipped program is not talked to.
+    talk: Option<Talk>,
+}
+
+#[derive(Debug)]
+struct Talk {
     input: ChildStdin,
     moved: watch::Receiver<Duration>,
     calls: watch::Receiver<String>,
@@ -55,9 +64,14 @@ struct Running {
 
 impl Service {
     /// Installed in `data`, with `listen` in its configuration. Nothing is started yet.
-    pub(crate) fn new(data: &Path, listen: SocketAddr, clock: MovableClock) -> Self {
+    pub(crate) fn new(data: &Path, listen: SocketAddr, clock: MovableClock, binary: Option<PathBuf>) -> Self {
         let (config, log) = (data.join(CONFIG), data.join("service.log"));
-        Self { config, log, listen, clock, running: Mutex::default() }
+        Self { config, log, listen, clock, binary, running: Mutex::default() }
+    }
+
+    /// Whether it is the shipped program, which lives in real time.
+    pub(crate) const fn is_shipped(&self) -> bool {
+        self.binary.is_some()
     }
 
     /// Its pages: an origin without a slash at the end.
@@ -98,12 +112,12 @@ impl Service {
     /// How often its store was asked for what, by verb; nothing is counted unless it was started so.
     pub(crate) async fn calls(&self) -> anyhow::Result<BTreeMap<String, u64>> {
         let mut running = self.running.lock().await;
-        let running = running.as_mut().context("the service does not run")?;
-        running.calls.mark_unchanged();
-        running.input.write_all(b"calls\n").await?;
-        let answered = tokio::time::timeout(ANSWER_WITHIN, running.calls.changed()).await;
+        let talk = running.as_mut().and_then(|running| running.talk.as_mut()).context("the service does not run")?;
+        talk.calls.mark_unchanged();
+        talk.input.write_all(b"calls\n").await?;
+        let answered = tokio::time::timeout(ANSWER_WITHIN, talk.calls.changed()).await;
         answered.context("the service did not answer what it has counted")??;
-        Ok(serde_json::from_str(&running.calls.borrow())?)
+        Ok(serde_json::from_str(&talk.calls.borrow())?)
     }
 
     /// Waits until it answers.
@@ -134,8 +148,11 @@ impl Service {
 
     /// Lets it drain and waits for its end. Nothing happens when it does not run.
     pub(crate) async fn stop(&self) -> anyhow::Result<()> {
-        let Some(Running { mut child, input, .. }) = self.running.lock().await.take() else { return Ok(()) };
-        drop(input);
+        let Some(Running { mut child, talk }) = self.running.lock().await.take() else { return Ok(()) };
+        match talk {
+            Some(talk) => drop(talk),
+            None => terminate(&child),
+        }
         let log = self.log.display();
         match tokio::time::timeout(DRAIN_WITHIN, child.wait()).await {
             Ok(ended) if ended.as_ref().is_ok_and(ExitStatus::success) => Ok(()),
@@ -151,8 +168,18 @@ impl Service {
         self.running.lock().await.as_mut().is_some_and(Running::is_alive)
     }
 
-    /// Moves the time of the whole sandbox, and returns when the service, if it runs, lives in it.
+    /// Moves the time of the whole sandbox, where it can be moved.
+    pub(crate) async fn skip(&self, by: Duration) -> anyhow::Result<()> {
+        if self.is_shipped() { Ok(()) } else { self.advance(by).await }
+    }
+
+    /// Moves the time of the whole sandbox, and returns when the service, if it runs, lives in it. With the shipped program it is
+    /// waited for.
     pub(crate) async fn advance(&self, by: Duration) -> anyhow::Result<()> {
+        if self.is_shipped() {
+            tokio::time::sleep(by).await;
+            return Ok(());
+        }
         // The two talk in milliseconds, and must come to the same time.
         let by = Duration::from_millis(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
         let mut running = self.running.lock().await;
@@ -163,8 +190,9 @@ impl Service {
         if !running.is_alive() {
             return Ok(());
         }
-        running.input.write_all(format!("advance {}\n", by.as_millis()).as_bytes()).await?;
-        let answered = running.moved.wait_for(|seen| *seen >= offset);
+        let Some(talk) = running.talk.as_mut() else { return Ok(()) };
+        talk.input.write_all(format!("advance {}\n", by.as_millis()).as_bytes()).await?;
+        let answered = talk.moved.wait_for(|seen| *seen >= offset);
         match tokio::time::timeout(ANSWER_WITHIN, answered).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => bail!("the service ended while its clock was moved; see {}", self.log.display()),
@@ -175,6 +203,19 @@ impl Service {
     fn spawn(&self, between: Between) -> anyhow::Result<Running> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.with_context(|| format!("{} cannot be written", self.log.display()))?;
+        if let Some(binary) = &self.binary {
+            let child = Command::new(binary)
+                .args(["serve", "--config"])
+                .arg(&self.config)
+                .process_group(0)
+                .stdin(Stdio::null())
+                .stdout(log.try_clone()?)
+                .stderr(log)
+                .kill_on_drop(true)
+                .spawn()
+                .with_context(|| format!("{} could not be started", binary.display()))?;
+            return Ok(Running { child, talk: None });
+        }
         let offset = self.clock.offset();
         let mut child = Command::new(std::env::current_exe()?)
             .arg("service")
@@ -197,7 +238,15 @@ impl Service {
         let (moves, moved) = watch::channel(offset);
         let (counts, calls) = watch::channel(String::new());
         tokio::spawn(listen(BufReader::new(output), log, moves, counts));
-        Ok(Running { child, input, moved, calls })
+        Ok(Running { child, talk: Some(Talk { input, moved, calls }) })
+    }
+}
+
+/// As an operator ends it. One that has ended already is found by who waits for it.
+fn terminate(child: &Child) {
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = kill_process(pid, Signal::TERM);
     }
 }
 

@@ -2,13 +2,22 @@
 
 use std::sync::Arc;
 
-use latchkey_contract::{Clock, Timestamp};
+use latchkey_contract::{Clock, ConnectionId, Timestamp, directory::Risk};
 use latchkey_simulators::postgres::{Server as Started, binaries};
+use sqlx::migrate::Migrator;
 
 use super::*;
 use crate::{
-    jobs::task::Priority,
-    store::{Claim, Comparing, postgres::Found},
+    access::Grant,
+    jobs::task::{NewTask, Priority},
+    store::{
+        Claim, Comparing,
+        postgres::{
+            Found,
+            open::{is_for_us_too, migrator},
+        },
+        row,
+    },
 };
 
 /// A server of its own, with a database in use, and what is remembered of it.
@@ -263,11 +272,117 @@ async fn a_process_goes_on_while_columns_are_added_to_every_table() {
     assert!(store.audit(0, 100).await.is_ok() && store.rules().await.is_ok() && store.tasks(100).await.is_ok());
 }
 
+/// What the release that knew migration 10 wrote, in its own words.
+const TASK_OF_10: &str = "INSERT INTO tasks (slot, key, connection, kind, work, priority, state, run_at, created_at)
+     VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8)";
+
+const GRANT_OF_10: &str =
+    "INSERT INTO grants (id, version, ticket, account, person, state, is_open, due_at, doc, customer)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+const CLAIM_OF_10: &str = "WITH due AS MATERIALIZED (
+         SELECT t.id FROM tasks AS t
+         WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.run_at <= $1
+           AND (t.priority = 0 OR t.connection IS NULL
+                OR t.connection NOT IN (SELECT jsonb_array_elements_text(CAST($4 AS jsonb))))
+           AND NOT EXISTS (SELECT 1 FROM tasks AS l WHERE l.state = 'leased' AND l.key = t.key)
+           AND NOT EXISTS (
+               SELECT 1 FROM tasks AS e
+               WHERE e.state = 'pending' AND e.key = t.key AND e.run_at <= $1
+                 AND (e.priority, e.run_at, e.id) < (t.priority, t.run_at, t.id))
+         ORDER BY t.priority, t.run_at, t.id
+         LIMIT $5
+         FOR UPDATE OF t SKIP LOCKED)
+     UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
+         again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END
+     FROM due WHERE tasks.id = due.id
+     RETURNING tasks.slot";
+
+/// A process of that release. Each of its statements is prepared once, at the first use.
+struct Older(PgConnection);
+
+impl Older {
+    async fn adds(&mut self, task: &NewTask) {
+        let query = sqlx::query(TASK_OF_10)
+            .bind(task.work.slot())
+            .bind(task.work.key())
+            .bind(task.work.connection().map(ConnectionId::as_str))
+            .bind(task.work.name())
+            .bind(row::encode(&task.work).unwrap())
+            .bind(task.priority as i64)
+            .bind(task.run_at.millis())
+            .bind(START.millis());
+        query.execute(&mut self.0).await.unwrap();
+    }
+
+    async fn gives(&mut self, id: &str) {
+        let grant = Grant { version: 1, ..grant(id, &format!("of-{id}"), "4711", granting()) };
+        let query = sqlx::query(GRANT_OF_10)
+            .bind(grant.id.as_str())
+            .bind(grant.version)
+            .bind(grant.ticket.to_string())
+            .bind(grant.account.as_str())
+            .bind(grant.person.as_str())
+            .bind(grant.state.name())
+            .bind(1_i64)
+            .bind(after(600).millis())
+            .bind(row::encode(&grant).unwrap())
+            .bind(grant.customer.as_str());
+        query.execute(&mut self.0).await.unwrap();
+    }
+
+    async fn claims(&mut self) -> Vec<String> {
+        let query = sqlx::query_scalar(CLAIM_OF_10)
+            .bind(START.millis())
+            .bind(after(60).millis())
+            .bind(Priority::Telling as i64)
+            .bind("[]")
+            .bind(100_i64);
+        query.fetch_all(&mut self.0).await.unwrap()
+    }
+}
+
+/// F171: over the migration as it is: a process of the release before goes on with what it prepared before a newer one brought
+/// the database up, each takes up what the other has written, and the older one may be started once more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_release_before_goes_on_over_the_migration_that_says_so() {
+    let Some(database) = database(SUITE) else { return };
+    let known = migrator().iter().filter(|migration| migration.version <= 10).cloned().collect();
+    let mut knows_10 = Migrator::with_migrations(known);
+    let mut older = Older(stranger(&database).await);
+    knows_10.run(&mut older.0).await.unwrap();
+    let removal = |account: &str| task(converge(account, "acme-entra"), START, Priority::Removal);
+    older.adds(&removal("a1")).await;
+    older.gives("g1").await;
+    assert_eq!(older.claims().await, ["converge:a1"]);
+
+    let newer = open(&database).await;
+    let has_it: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM _sqlx_migrations WHERE version = 11)")
+        .fetch_one(&mut older.0)
+        .await
+        .unwrap();
+    assert!(has_it, "it was brought up");
+    older.adds(&removal("a2")).await;
+    older.gives("g2").await;
+    let taken: Vec<String> = claim(&newer, START).await.iter().map(|task| task.work.slot()).collect();
+    assert_eq!(taken, ["converge:a2"], "the other one is in the older one's hand");
+    for id in ["g1", "g2"] {
+        assert_eq!(newer.grant(&id.parse().unwrap()).await.unwrap().unwrap().version, 1);
+    }
+    add(&newer, vec![removal("a3").of(Risk::Everything)]).await;
+    assert_eq!(older.claims().await, ["converge:a3"]);
+
+    assert!(is_for_us_too(&knows_10, &mut older.0).await.unwrap(), "and may be started once more");
+    knows_10.set_ignore_missing(true);
+    knows_10.run(&mut older.0).await.unwrap();
+    newer.close().await;
+}
+
 /// F171: what a migration with which older programs go on (`works-from`) really says: it adds columns that have a value where
 /// nobody names one, tables, and indexes that forbid nothing; and puts another index in the place of one of the same name.
 #[test]
 fn a_migration_that_says_so_only_adds() {
-    let ours = crate::store::postgres::open::migrator();
+    let ours = migrator();
     let said: Vec<_> = ours.iter().filter(|migration| migration.sql.as_str().contains("works-from")).collect();
     assert!(!said.is_empty(), "there is one");
     for migration in said {

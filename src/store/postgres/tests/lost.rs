@@ -207,6 +207,21 @@ async fn a_locked_database_is_busy_and_then_goes_on() {
     assert_eq!(store.deliveries(false, 10).await.unwrap().len(), 1);
 }
 
+/// Somebody holds the tables while a process starts: it waits for them, and finds what was answered before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_waits_for_a_locked_database() {
+    let Some((database, store)) = fresh().await else { return };
+    before_the_end(&store).await;
+    store.close().await;
+    let mut holder = stranger(&database).await;
+    execute(&mut holder, "BEGIN; LOCK TABLE meta, writers IN ACCESS EXCLUSIVE MODE").await;
+    let starting = tokio::spawn(async move { open(&database).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!starting.is_finished(), "it has opened what nobody can read");
+    execute(&mut holder, "ROLLBACK").await;
+    after_the_end(&starting.await.unwrap()).await;
+}
+
 /// A process stands still in the middle of a transaction, with the lock in its hand: the server ends it, others write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_stands_still_with_the_lock_does_not_keep_others_from_writing() {

@@ -126,20 +126,27 @@ async fn what_one_commits_wakes_the_others() {
     assert!(*slowest < Duration::from_millis(500), "each sooner than the look once a second: {took:?}");
 }
 
-/// A lost notification is made up for within a second or so.
+/// A lost notification is made up for by a look once a second: a task that is owed, and other rules.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_tells_is_found() {
+    const UNTOLD: [&str; 2] = [
+        "INSERT INTO tasks (slot, key, kind, work, priority, state, run_at, created_at)
+         VALUES (CAST(gen_random_uuid() AS TEXT), 'x', 'x', '{}', 0, 'pending', 0, 0)",
+        "INSERT INTO revisions SELECT coalesce(max(revision), 0) + 1, 'x', 'x', 0, '' FROM revisions",
+    ];
     let Some((database, store)) = fresh().await else { return };
     let changed = store.changed();
-    while tokio::time::timeout(Duration::from_millis(1500), changed.notified()).await.is_ok() {}
     let mut conn = stranger(&database).await;
-    execute(
-        &mut conn,
-        "INSERT INTO tasks (slot, key, kind, work, priority, state, run_at, created_at)
-         VALUES ('x', 'x', 'x', '{}', 0, 'pending', 0, 0)",
-    )
-    .await;
-    tokio::time::timeout(Duration::from_secs(30), changed.notified()).await.expect("it is found");
+    let mut took = [Duration::MAX; 2];
+    for n in 0..6 {
+        while tokio::time::timeout(Duration::from_millis(1500), changed.notified()).await.is_ok() {}
+        execute(&mut conn, UNTOLD[n % 2]).await;
+        let began = Instant::now();
+        tokio::time::timeout(Duration::from_secs(30), changed.notified()).await.expect("it is found");
+        took[n % 2] = took[n % 2].min(began.elapsed());
+    }
+    // The quickest of three: a busy machine may hold up one.
+    assert!(took.iter().all(|took| *took < Duration::from_millis(1500)), "a look comes once a second: {took:?}");
 }
 
 /// I11 and the fence: a paused process that wakes up with a lease that others have taken over writes nothing.

@@ -31,7 +31,7 @@ const DURABLE: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
 
 impl Engine {
     /// False where a program is missing.
-    pub(super) fn is_here(self) -> bool {
+    pub(crate) fn is_here(self) -> bool {
         match self {
             Self::Sqlite => true,
             Self::Postgres => binaries().is_some(),
@@ -39,12 +39,12 @@ impl Engine {
     }
 
     /// What the service's configuration says of a fresh database.
-    pub(super) fn fresh(self) -> anyhow::Result<String> {
+    pub(crate) fn fresh(self) -> anyhow::Result<String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         match self {
             Self::Sqlite => Ok(String::new()),
             Self::Postgres => {
-                let name = format!("bench_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+                let name = format!("sandbox_{}", COUNT.fetch_add(1, Ordering::Relaxed));
                 Ok(format!("[database]\nurl = \"{}\"\n", server()?.database(&name).url))
             }
         }

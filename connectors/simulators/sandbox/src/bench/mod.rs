@@ -6,7 +6,7 @@
 mod arrive;
 mod beside;
 mod ends;
-mod engine;
+pub(crate) mod engine;
 mod fill;
 mod forged;
 mod growth;

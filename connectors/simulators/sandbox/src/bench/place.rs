@@ -41,6 +41,7 @@ impl Place {
             psas,
             // Deliveries from many sources come through a proxy.
             settings: format!("metrics_listen = \"{metrics}\"\ntrusted_proxies = [\"127.0.0.1\"]\n{}", engine.fresh()?),
+            ..Plan::default()
         };
         let sandbox = Sandbox::set_up(None, &plan).await?;
         let config = Config::load(&sandbox.config())?;

@@ -11,7 +11,7 @@ use latchkey::{
     config::Config,
     store::{Engine, Scope, sqlite::Options, verify_chain},
 };
-use latchkey_contract::Clock as _;
+use latchkey_contract::Timestamp;
 use latchkey_simulators::{connectwise::Delivery, graph::What};
 use serde_json::Value;
 
@@ -107,12 +107,12 @@ pub(super) fn is_over(sandbox: &Sandbox, asked: &[Asked]) -> bool {
         && ours(&sandbox.vendors.directory).iter().all(|user| left(&sandbox.vendors.directory, user).is_none())
 }
 
-/// Counts everything. The service has ended by now, well.
-pub(super) async fn count(sandbox: &Sandbox, asked: &[Asked]) -> anyhow::Result<Counted> {
+/// Counts everything. The service has ended by now, well, and was told to at `end`.
+pub(super) async fn count(sandbox: &Sandbox, asked: &[Asked], end: Timestamp) -> anyhow::Result<Counted> {
     let mut counted = Counted::default();
     counted.tickets(&sandbox.vendors, asked);
     counted.tenant(&sandbox.vendors.directory, asked, &sandbox.vendors);
-    counted.records(sandbox).await?;
+    counted.records(sandbox, end).await?;
     Ok(counted)
 }
 
@@ -227,7 +227,7 @@ impl Counted {
     }
 
     /// What was acknowledged and what is owed stands in the service's own records alone.
-    async fn records(&mut self, sandbox: &Sandbox) -> anyhow::Result<()> {
+    async fn records(&mut self, sandbox: &Sandbox, end: Timestamp) -> anyhow::Result<()> {
         let config = Config::load(&sandbox.config())?;
         let engine = Engine::open(&config.database, Options::default()).await?;
         let store = engine.store();
@@ -244,7 +244,7 @@ impl Counted {
         for open in recorded.iter().filter(|d| d.outcome.is_none()) {
             self.lost(format!("callback {} was recorded and came to nothing", open.event.message_id));
         }
-        let queue = store.queue(sandbox.clock.now()).await?;
+        let queue = store.queue(end).await?;
         if (queue.ready, queue.leased, queue.dead) != (0, 0, 0) {
             self.wrong.push(format!("work is left: {queue:?}"));
         }

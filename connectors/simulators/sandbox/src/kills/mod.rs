@@ -1,6 +1,7 @@
 //! `--kills`: the real service under load, killed again and again at moments that dice choose, and started again each
-//! time. At the end everything comes to rest, and what became of every request is counted at the vendors: none may be
-//! lost, no access may be left behind, nothing may have happened twice.
+//! time: the sandbox's own program, whose time is moved, or the shipped one in real time. At the end everything comes to
+//! rest, and what became of every request is counted at the vendors: none may be lost, no access may be left behind,
+//! nothing may have happened twice.
 
 mod count;
 mod crowd;
@@ -11,11 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+use latchkey_contract::Clock as _;
+use latchkey_simulators::graph::Licence;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
     Options,
+    bench::engine::Engine,
     sandbox::{Plan, Psas, Sandbox},
 };
 use crowd::Crowd;
@@ -48,6 +52,15 @@ const REST_WITHIN: Duration = Duration::from_secs(2 * 3600);
 /// An account is looked at once more ten minutes after its end. Nothing may come of it.
 const AND_THEN: Duration = Duration::from_secs(12 * 60);
 
+/// The same in real time, where everything is taken away at once and lost callbacks are found within two minutes.
+const REALLY_WITHIN: Duration = Duration::from_secs(8 * 60);
+
+/// And until an account is looked at for the first time again.
+const AND_REALLY: Duration = Duration::from_secs(75);
+
+/// In real time nobody waits for the usual poll.
+const POLLED_OFTEN: &str = "\n[settings]\npoll_minutes = 1\n";
+
 /// What happened, beside what is counted.
 #[derive(Debug, Default)]
 struct Happened {
@@ -60,8 +73,9 @@ struct Happened {
 /// Runs it; the error names what was wrong.
 pub(crate) async fn run(options: &Options, kills: u32) -> anyhow::Result<()> {
     let seed = options.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-    writeln!(io::stdout(), "\n  {kills} times kill -9, under load. The dice begin at --seed {seed}.")?;
-    let plan = Plan { crowd: TECHNICIANS, mode: "burner", psas: Psas::ConnectWise, ..Plan::default() };
+    let plan = plan(options)?;
+    let of = plan.binary.as_ref().map_or("the sandbox's own program".to_owned(), |path| path.display().to_string());
+    writeln!(io::stdout(), "\n  {kills} times kill -9 of {of}, under load. The dice begin at --seed {seed}.")?;
     let sandbox = Sandbox::set_up(options.data.as_deref(), &plan).await?;
     // The tenant lets an application delete for good, so that what a burner leaves behind can be counted.
     sandbox.vendors.directory.sim.knobs(|knobs| knobs.permanent_delete_app_allowed = true);
@@ -87,14 +101,26 @@ pub(crate) async fn run(options: &Options, kills: u32) -> anyhow::Result<()> {
     let resting = Instant::now();
     come_to_rest(&sandbox, &mut crowd).await?;
     happened.to_rest = resting.elapsed();
+    let end = sandbox.clock.now();
     sandbox.service.stop().await?;
-    let counted = count::count(&sandbox, &crowd.asked).await?;
+    let counted = count::count(&sandbox, &crowd.asked, end).await?;
     let table = Table { happened: &happened, crowd: &crowd, counted: &counted, seed, took: started.elapsed() };
     writeln!(io::stdout(), "{table}")?;
     match counted.wrong.as_slice() {
         [] => Ok(()),
         wrong => bail!("{} things are wrong (--seed {seed}):\n  {}", wrong.len(), wrong.join("\n  ")),
     }
+}
+
+fn plan(options: &Options) -> anyhow::Result<Plan> {
+    let engine = options.engine.unwrap_or(Engine::Sqlite);
+    ensure!(engine.is_here(), "there is no PostgreSQL in /usr/lib/postgresql (apt-get install postgresql)");
+    let (crowd, mode, psas, settings) = (TECHNICIANS, "burner", Psas::ConnectWise, engine.fresh()?);
+    let plan = Plan { crowd, mode, psas, settings, ..Plan::default() };
+    let Some(binary) = &options.binary else { return Ok(plan) };
+    let binary = binary.canonicalize().with_context(|| format!("there is no program {}", binary.display()))?;
+    // PIM takes no role in its first five minutes.
+    Ok(Plan { binary: Some(binary), licence: Licence::Free, rules: POLLED_OFTEN.to_owned(), ..plan })
 }
 
 /// One life of the service, from its start to its kill.
@@ -122,7 +148,7 @@ async fn live_and_die(
     happened.kills += 1;
     if dice.random_range(0..100) < LEFT_DEAD {
         crowd.act().await?;
-        sandbox.service.advance(dice.random_range(Duration::ZERO..Duration::from_secs(60))).await?;
+        sandbox.service.skip(dice.random_range(Duration::ZERO..Duration::from_secs(60))).await?;
     }
     crowd.hang_up().await;
     Ok(())
@@ -133,11 +159,18 @@ async fn come_to_rest(sandbox: &Sandbox, crowd: &mut Crowd<'_>) -> anyhow::Resul
     sandbox.service.start().await?;
     sandbox.service.ready().await?;
     crowd.go_home().await?;
+    let (within, and_then) = match sandbox.service.is_shipped() {
+        true => (REALLY_WITHIN, AND_REALLY),
+        false => (REST_WITHIN, AND_THEN),
+    };
+    if sandbox.service.is_shipped() {
+        crowd.end_all().await;
+    }
     let mut passed = Duration::ZERO;
-    while !count::is_over(sandbox, &crowd.asked) && passed < REST_WITHIN {
+    while !count::is_over(sandbox, &crowd.asked) && passed < within {
         passed += pass(sandbox).await?;
     }
-    let end = passed + AND_THEN;
+    let end = passed + and_then;
     while passed < end {
         passed += pass(sandbox).await?;
     }
