@@ -215,11 +215,11 @@ async fn a_start_waits_for_a_locked_database() {
     store.close().await;
     let mut holder = stranger(&database).await;
     execute(&mut holder, "BEGIN; LOCK TABLE meta, writers IN ACCESS EXCLUSIVE MODE").await;
-    let starting = tokio::spawn(async move { open(&database).await });
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(!starting.is_finished(), "it has opened what nobody can read");
+    let mut starting = std::pin::pin!(open(&database));
+    let opened = tokio::time::timeout(Duration::from_secs(1), starting.as_mut()).await;
+    assert!(opened.is_err(), "it has opened what nobody can read");
     execute(&mut holder, "ROLLBACK").await;
-    after_the_end(&starting.await.unwrap()).await;
+    after_the_end(&starting.await).await;
 }
 
 /// A process stands still in the middle of a transaction, with the lock in its hand: the server ends it, others write.
