@@ -73,9 +73,12 @@ impl Jobs {
         // However much there is to catch up with: what ends access does not wait for it.
         if found.len() < PAGE || now.since(cursor.looked_at) >= every {
             next.looked_at = now;
-            // Whoever is in the list is looked at for that, and not before its delivery had its time.
-            let is_listed = |at: &TicketRef| found.iter().any(|saved| saved.id == at.ticket);
-            tasks.extend(self.looks_after(connection, now, turn(now, every), is_listed).await?);
+            // Whatever was saved just now is looked at for that, and not before its delivery had its time.
+            let is_seen_to = |at: &TicketRef| {
+                let is_late = |saved: &TicketChanged| now.since(saved.at) >= LATE && !unseen.contains(&saved.id);
+                found.iter().any(|saved| saved.id == at.ticket && !is_late(saved))
+            };
+            tasks.extend(self.looks_after(connection, now, turn(now, every), is_seen_to).await?);
         }
         let is_in_trouble = self.store.trouble(connection, TroubleKind::Webhooks).await?.is_some();
         if is_in_trouble || now.since(cursor.compared_at) >= COMPARED {

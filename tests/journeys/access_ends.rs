@@ -364,17 +364,18 @@ async fn fill(app: &TestApp, grant: &str, count: i64) {
         Stranger::Sqlite(mut conn) => {
             let grants = "INSERT INTO grants (id, version, ticket, account, person, state, is_open, due_at, doc)
                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
-                SELECT printf('copy%08d', i), version, printf('cw/9%08d', i), printf('acct%08d', i), printf('p%08d', i), state,
-                       is_open, $2 + i, json_set(doc, '$.id', printf('copy%08d', i), '$.account', printf('acct%08d', i))
+                SELECT printf('copy%08d', i), version, printf('elsewhere/%d', i), printf('acct%08d', i), printf('p%08d', i), state,
+                       is_open, $2 + i, json_set(doc, '$.id', printf('copy%08d', i), '$.account', printf('acct%08d', i),
+                                                       '$.ticket.connection', 'elsewhere', '$.ticket.ticket', printf('%d', i))
                 FROM n, grants WHERE id = $3";
             sqlx::query(grants).bind(count).bind(later).bind(grant).execute(&mut conn).await.unwrap();
             sqlx::query(TASKS).bind(grant).execute(&mut conn).await.unwrap().rows_affected()
         }
         Stranger::Postgres(mut conn) => {
             let grants = "INSERT INTO grants (id, version, ticket, account, person, state, is_open, due_at, doc)
-                SELECT format('copy%s', i), version, format('cw/%s', i), format('acct%s', i), format('p%s', i), state,
-                       is_open, $2 + i, CAST(jsonb_set(jsonb_set(CAST(doc AS jsonb), '{id}', to_jsonb(format('copy%s', i))),
-                                                       '{account}', to_jsonb(format('acct%s', i))) AS TEXT)
+                SELECT format('copy%s', i), version, format('elsewhere/%s', i), format('acct%s', i), format('p%s', i), state,
+                       is_open, $2 + i, CAST(CAST(doc AS jsonb) || jsonb_build_object('id', format('copy%s', i), 'account', format('acct%s', i),
+                           'ticket', jsonb_build_object('connection', 'elsewhere', 'ticket', CAST(i AS TEXT))) AS TEXT)
                 FROM generate_series(900000000, 900000000 + $1 - 1) AS i, grants WHERE id = $3";
             sqlx::query(grants).bind(count).bind(later - 900_000_000).bind(grant).execute(&mut conn).await.unwrap();
             sqlx::query(TASKS).bind(grant).execute(&mut conn).await.unwrap().rows_affected()

@@ -243,11 +243,17 @@ async fn what_could_not_be_heard_is_heard_soon() {
         let asked = desk.lists_no_notes(Act::ResetBefore);
         desk.writes(Who::Jane, Writes::Internal, ticket, "/jit end");
         desk.touch(ticket);
-        app.run().await;
+        // Not every vendor sends a message for this: then it is the poll that looks.
+        for _ in 0..301 {
+            if asked.count() == 0 {
+                seconds(1).await;
+            }
+        }
         let first = asked.count();
-        assert!(first > 0 && is_owed().await, "{at}");
+        assert!(first > 0 && is_owed().await, "{at}: asked {first} times");
         seconds(29).await;
-        assert_eq!(asked.count(), first, "{at}: nobody is hammered");
+        // The poll may have looked meanwhile.
+        assert!(asked.count() - first <= 2, "{at}: nobody is hammered");
         seconds(36).await;
         assert!((2..=8).contains(&(asked.count() - first)), "{at}: {} in a minute", asked.count() - first);
         assert_eq!((app.state_at(desk, ticket).await, is_owed().await), ("active", true), "{at}");

@@ -32,6 +32,12 @@ impl NewTicket {
         self
     }
 
+    /// Saved with `skipCallback`.
+    #[must_use]
+    pub fn without_callback(self) -> Self {
+        self.set("skipCallback", json!(true))
+    }
+
     #[must_use]
     pub fn status(self, id: i64) -> Self {
         self.set("status", json!({"id": id}))

@@ -48,10 +48,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const LOOK_AT_ALL: Duration = Duration::from_millis(500);
 
 pub(super) async fn lateness(engine: Engine, options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
-    let place = Place::up(engine).await?;
+    let place = Place::up_among(engine, options.grants).await?;
     let sample = Sample::make(&place).await?;
     let opened = place.open().await?;
-    sample.wait(opened.store().as_ref(), place.sandbox.clock.now(), 0, options.grants).await?;
+    sample.wait((&place, opened.store().as_ref()), place.sandbox.clock.now(), 0, options.grants).await?;
     opened.close().await;
     let late = late(&place, &sample, options.ends, SPREAD).await?;
     let (p50, p99) = (percentile(&late, 50), percentile(&late, 99));

@@ -59,7 +59,7 @@ impl Sample {
     /// Stores so many that only wait, as if there had been `before` already.
     pub(super) async fn wait(
         &self,
-        store: &dyn Store,
+        (place, store): (&Place, &dyn Store),
         now: Timestamp,
         before: usize,
         many: usize,
@@ -67,9 +67,13 @@ impl Sample {
         for from in (before..before + many).step_by(TOGETHER) {
             let made = (from..(from + TOGETHER).min(before + many)).map(|n| {
                 let due = now + FAR + Duration::from_secs(u64::try_from(n).unwrap_or(u64::MAX));
-                self.again(now, due)
+                let (mut grant, mut account) = self.again(now, due);
+                let ticket = place.tickets.get(n).context("there is a ticket for each that waits")?;
+                grant.ticket.ticket = ticket.to_string().parse()?;
+                account.last = Some((grant.id.clone(), grant.ticket.clone()));
+                Ok((grant, account))
             });
-            commit(store, now, made.collect()).await?;
+            commit(store, now, made.collect::<anyhow::Result<_>>()?).await?;
         }
         Ok(())
     }

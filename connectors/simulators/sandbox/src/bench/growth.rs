@@ -36,13 +36,13 @@ const CLICKS: usize = 20;
 const IDLE_SECONDS: u64 = 10;
 
 pub(super) async fn measure(engine: Engine, options: &BenchOptions, table: &Table) -> anyhow::Result<()> {
-    let place = Place::up(engine).await?;
+    let place = Place::up_among(engine, options.grown).await?;
     let sample = Sample::make(&place).await?;
     let (mut stored, mut sent) = (0, 1);
     let mut levels = Vec::new();
     for many in STORED.into_iter().filter(|many| *many <= options.grown) {
         let opened = place.open().await?;
-        sample.wait(opened.store().as_ref(), place.sandbox.clock.now(), stored, many - stored).await?;
+        sample.wait((&place, opened.store().as_ref()), place.sandbox.clock.now(), stored, many - stored).await?;
         opened.close().await;
         stored = many;
         levels.push((many, level(&place, &sample, options, sent).await?));

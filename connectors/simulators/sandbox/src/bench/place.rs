@@ -20,6 +20,8 @@ pub(super) struct Place {
     pub(super) sandbox: Sandbox,
     pub(super) engine: Engine,
     pub(super) config: Config,
+    /// Tickets that were there before the service was.
+    pub(super) tickets: Vec<i64>,
     metrics: String,
     client: reqwest::Client,
 }
@@ -46,12 +48,21 @@ impl Place {
         let sandbox = Sandbox::set_up(None, &plan).await?;
         let config = Config::load(&sandbox.config())?;
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
-        Ok(Self { sandbox, engine, config, metrics: format!("http://{metrics}/metrics"), client })
+        let metrics = format!("http://{metrics}/metrics");
+        Ok(Self { sandbox, engine, config, tickets: Vec::new(), metrics, client })
     }
 
     /// Started, and ready.
     pub(super) async fn up(engine: Engine) -> anyhow::Result<Self> {
-        let place = Self::new(engine).await?;
+        Self::up_among(engine, 0).await
+    }
+
+    /// Started, and ready, where there have been so many tickets for long: each grant that waits has its own.
+    pub(super) async fn up_among(engine: Engine, tickets: usize) -> anyhow::Result<Self> {
+        let mut place = Self::new(engine).await?;
+        let psa = &place.sandbox.vendors.connectwise;
+        place.tickets =
+            (0..tickets).map(|_| psa.open_unheard("A printer prints backwards")).collect::<Result<_, _>>()?;
         place.start(Between::Nothing).await?;
         // The PSA's audit trail counts whole seconds: nothing is asked in the second in which the mappings came into force.
         place.sandbox.service.advance(Duration::from_secs(2)).await?;

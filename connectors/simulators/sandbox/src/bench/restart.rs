@@ -76,10 +76,10 @@ async fn answers(to: SocketAddr) -> std::io::Result<bool> {
 }
 
 pub(super) async fn overdue(engine: Engine, options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
-    let place = Place::up(engine).await?;
+    let place = Place::up_among(engine, options.grants).await?;
     let sample = Sample::make(&place).await?;
     let opened = place.open().await?;
-    sample.wait(opened.store().as_ref(), place.sandbox.clock.now(), 0, options.grants).await?;
+    sample.wait((&place, opened.store().as_ref()), place.sandbox.clock.now(), 0, options.grants).await?;
     opened.close().await;
     let took = first_removal(&place, &sample).await?;
     let what = format!("first overdue removal after kill -9, {} grants", options.grants);

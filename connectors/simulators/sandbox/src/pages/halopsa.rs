@@ -125,7 +125,7 @@ fn save(psa: &Desk, ticket: i64, form: &Request) -> Result<(), Refused> {
         let length = offered(Some(length).filter(|length| !length.is_empty()))?;
         psa.choose_length(ticket, length.as_deref())?;
     }
-    if let Some(status) = said("status").filter(|status| *status != present["status_id"].to_string()) {
+    if let Some(status) = said("status").filter(|status| status.parse().ok() != present["status_id"].as_i64()) {
         psa.jane().set_status(ticket, status.parse()?)?;
     }
     Ok(())
