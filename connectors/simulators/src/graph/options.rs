@@ -66,9 +66,9 @@ impl Default for Knobs {
 /// How many resource units an application may spend in a tenant before it hears 429.
 #[derive(Debug, Clone, Copy)]
 pub struct Throttle {
-    /// Units per window.
+    /// Units that the bucket holds.
     pub units: u32,
-    /// Length of a window.
+    /// In so long an empty bucket is full again; a part of it comes back in a part of the time.
     pub window_ms: i64,
     /// Whether 429 carries `Retry-After`; the vendor sometimes leaves it out.
     pub sends_retry_after: bool,

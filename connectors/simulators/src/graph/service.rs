@@ -190,16 +190,18 @@ fn spend(world: &mut World, caller: &Caller, units: u32, now: Ms) -> Result<(), 
         return Ok(());
     };
     let bucket = (caller.client_id.clone(), caller.tenant.clone());
-    let spent = world.spent.entry(bucket).or_insert(Spent { since: now, units: 0 });
-    if now >= spent.since + throttle.window_ms {
-        *spent = Spent { since: now, units: 0 };
-    }
-    if spent.units + units <= throttle.units {
-        spent.units += units;
+    // Counted in units times the window, so that what has come back in a millisecond is a whole number.
+    let (window, whole) = (throttle.window_ms, i64::from(throttle.units));
+    let bucket = world.spent.entry(bucket).or_insert(Spent { until: now, owed: 0 });
+    bucket.owed = (bucket.owed - (now - bucket.until).max(0) * whole).max(0);
+    bucket.until = now;
+    let owed = bucket.owed + i64::from(units) * window;
+    if owed <= whole * window {
+        bucket.owed = owed;
         world.units_spent += u64::from(units);
         return Ok(());
     }
-    let wait = (spent.since + throttle.window_ms - now).max(1);
+    let wait = ((owed - whole * window + whole - 1) / whole.max(1)).max(1);
     let scope = format!("Tenant_Application/ReadWrite/{}/{}", caller.client_id, caller.tenant);
     let refusal = Refusal::new(429, "TooManyRequests", "Too many requests")
         .header("x-ms-throttle-scope", scope)

@@ -27,11 +27,11 @@ pub(super) struct World {
     pub(super) mint: Mint,
 }
 
-/// What an application has spent of its throttling window.
+/// What an application has taken out of its bucket and did not get back until then, in units times the window.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spent {
-    pub(super) since: Ms,
-    pub(super) units: u32,
+    pub(super) until: Ms,
+    pub(super) owed: i64,
 }
 
 /// An application in its home tenant: what it can prove, and the extensions it defined.

@@ -114,7 +114,7 @@ pub(super) async fn burst(engine: Engine, options: &BenchOptions, table: &mut Ta
     let took = started.elapsed().as_secs_f64();
     let units = u32::try_from(graph.units_spent() - units)?;
     let per_second = f64::from(QUOTA.units) / (count(usize::try_from(QUOTA.window_ms)?) / 1000.0);
-    // The first window's units are there at once.
+    // A full bucket's units are there at once.
     let optimum = (f64::from(units.saturating_sub(QUOTA.units)) / per_second).max(1.0);
     let what = format!("{many} ends in one second under Graph's quota");
     table.fact(&what, &format!("{took:.1} s; {units} units at {per_second:.0}/s make an optimum of {optimum:.1} s"))?;
