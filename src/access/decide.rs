@@ -160,16 +160,25 @@ fn terms(rules: &Rules, holds: &Holds, request: &Request, living: &Living) -> Re
     })
 }
 
+/// What asks once more: Latchkey's own status takes the ticket out of a status that asks, and out of nothing else.
+fn again(rules: &Rules, request: &Request) -> &'static str {
+    match rules.rulebook.mapping(&request.mapping) {
+        Some(mapping) if mapping.trigger_field.is_some() => "empty the field, save, and set it again",
+        Some(mapping) if mapping.trigger_board => "move the ticket out of the queue, save, and move it back",
+        _ => "set it again",
+    }
+}
+
 fn person<'a>(rules: &'a Rules, holds: &Holds, request: &Request) -> Result<&'a Person, Refusal> {
     let (rule, who, again) = match request.is_by_automation {
         true => ("who owns the ticket", "who owns the ticket", "assign the ticket to a technician, and ask again"),
-        false => ("who set the trigger", "who set this", "set it again"),
+        false => ("who set the trigger", "who set this", again(rules, request)),
     };
     let actor = request.actor.as_ref().map_err(|why| refuse("actor-in-doubt", rule, format!("{why}; {again}")))?;
     let Some(member) = &actor.member else {
         let sentence = match request.is_by_automation {
             true => format!("no member of the PSA owns the ticket; {again}"),
-            false => "whoever set this is not a member of the PSA; a technician has to set it again".to_owned(),
+            false => format!("whoever set this is not a member of the PSA; a technician has to {again}"),
         };
         return Err(refuse("actor-unknown", rule, sentence));
     };
@@ -179,7 +188,7 @@ fn person<'a>(rules: &'a Rules, holds: &Holds, request: &Request) -> Result<&'a 
     if !actor.is_human {
         let sentence = match request.is_by_automation {
             true => format!("an API or system identity owns the ticket; {again}"),
-            false => "this was set by an API or system identity; a technician has to set it again".to_owned(),
+            false => format!("this was set by an API or system identity; a technician has to {again}"),
         };
         return Err(refuse("actor-not-human", rule, sentence));
     }

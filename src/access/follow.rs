@@ -159,8 +159,9 @@ pub fn follow(grant: &Grant, seen: &Seen<'_>, now: Timestamp) -> Follow {
         return Follow::EndsNow(how);
     }
     let ends_at = now + Duration::from_secs(u64::from(grace_minutes) * 60);
-    // What was told holds, and what ends sooner by itself needs no telling.
-    if leaving.is_some() || ends_at >= *until {
+    // What was told holds, and what ends sooner by itself needs no telling; more time that is on its way has not come yet.
+    let until = grant.extending.map_or(*until, |more| more.until.max(*until));
+    if leaving.is_some() || ends_at >= until {
         return Follow::Stays;
     }
     Follow::EndsAt(Leaving { how, since: now, ends_at })
@@ -213,7 +214,10 @@ pub fn departed(grant: &Grant, seen: &Seen<'_>) -> Option<Departure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::tests::samples::{START, active, after, grant as sample, granting, ticket};
+    use crate::access::{
+        extend::Extending,
+        tests::samples::{START, active, after, grant as sample, granting, ticket},
+    };
 
     const MAPPING: &str = "id = \"helpdesk\"\nconnection = \"cw\"\nboards = [\"1\", \"2\"]\n\
                            trigger_statuses = [\"10\"]\n";
@@ -336,6 +340,10 @@ mod tests {
         assert_eq!(look(&leaving, &usual, Some(&ticket()), after(360)), Follow::Stays, "too late");
         assert_eq!(look(&leaving, &usual, None, after(120)), Follow::EndsNow(Departure::Deleted));
         assert_eq!(look(&active, &usual, Some(&gone), after(3400)), Follow::Stays, "it ends sooner by itself");
+        let more = Extending { until: after(7200), latest_end: after(7200) };
+        let extending = Grant { extending: Some(more), ..active };
+        let late = look(&extending, &usual, Some(&gone), after(3400));
+        assert!(matches!(late, Follow::EndsAt(_)), "it would not: more time is on its way");
     }
 
     /// F11, F107: what was not handed over has no grace; what is over stays over.

@@ -3,6 +3,7 @@
 
 use latchkey_contract::{
     ConnectionId, MemberId, PersonId, TicketRef, TicketSystem, Timestamp,
+    outside::Urgency,
     ticket::{Part, Ticket},
 };
 use serde_json::json;
@@ -92,7 +93,7 @@ impl Jobs {
         let notices = self.closings(grants).await?;
         let is_left = |closing: &Closing| !ticket.is_closed || ticket.status.as_ref() != Some(&closing.status);
         let (left, stands): (Closings, Closings) = notices.into_iter().partition(|(_, closing)| is_left(closing));
-        let (again, stands) = self.closed_again(psa, ticket, stands).await;
+        let (again, stands) = self.closed_again(psa, ticket, stands).await?;
         let mut transition = Transition::new(CommitName::Seen, self.clock.now());
         let left = left.into_iter().filter(|(notice, closing)| notice.state.is_closed() && closing.at < read_at);
         transition.notices.extend(left.chain(again).map(|(notice, _)| Notice { closes: None, ..notice }));
@@ -104,26 +105,23 @@ impl Jobs {
     }
 
     /// First those of these closings after which somebody opened the ticket and closed it with the same status, and nobody
-    /// looked in between; then the others. What the PSA's record does not tell changes nothing.
+    /// looked in between; then the others. Where the PSA's record does not tell, they are Latchkey's; where it cannot be read, this
+    /// is done again.
     pub(super) async fn closed_again(
         &self,
         psa: &dyn TicketSystem,
         ticket: &Ticket,
         closings: Closings,
-    ) -> (Closings, Closings) {
+    ) -> Result<(Closings, Closings), JobError> {
         let is_done = |(notice, closing): &(Notice, Closing)| {
             notice.state.is_closed() && Some(&closing.status) == ticket.status.as_ref()
         };
         if !closings.iter().any(is_done) {
-            return (Vec::new(), closings);
+            return Ok((Vec::new(), closings));
         }
-        let change = psa.change(ticket, Part::Status).await.unwrap_or_else(|error| {
-            tracing::warn!(ticket.id = %ticket.id, error = &error as &dyn std::error::Error,
-                "whether the ticket was closed again could not be found out; it counts as closed by Latchkey");
-            None
-        });
+        let change = psa.change(ticket, Part::Status, Urgency::Removal).await?;
         let is_undone = |closing: &Closing| change.as_ref().is_some_and(|change| closing.is_undone_by(change));
-        closings.into_iter().partition(|one| is_done(one) && is_undone(&one.1))
+        Ok(closings.into_iter().partition(|one| is_done(one) && is_undone(&one.1)))
     }
 
     /// Which of these closed the ticket, as it was read. Before its status is seen to be set a closing is no more than meant,
@@ -135,7 +133,7 @@ impl Jobs {
         let stands = |(_, closing): &(Notice, Closing)| Some(&closing.status) == ticket.status.as_ref();
         let is_ours = ticket.is_closed
             && meant.iter().any(stands)
-            && psa.is_status_ours(ticket).await.unwrap_or_else(|error| {
+            && psa.is_status_ours(ticket, Urgency::Removal).await.unwrap_or_else(|error| {
                 tracing::warn!(ticket.id = %ticket.id, error = &error as &dyn std::error::Error,
                     "who closed the ticket could not be found out; it counts as closed by somebody else");
                 false

@@ -369,7 +369,7 @@ async fn change(reading: &Reading, mapping: &Mapping) -> Result<Option<Change>, 
         None if mapping.trigger_board => Part::Board,
         None => Part::Status,
     };
-    Ok(reading.psa.change(&reading.ticket, part).await?)
+    Ok(reading.psa.change(&reading.ticket, part, Urgency::Ordinary).await?)
 }
 
 /// The login name of whom the delivery names. An id that is no member's is nobody whom a record of changes could name.

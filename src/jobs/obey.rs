@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use latchkey_contract::{
-    NoteId, Timestamp,
+    CallError, NoteId, Timestamp,
     outside::Urgency,
     text::one_line,
     ticket::{Said, Ticket},
@@ -43,9 +43,12 @@ impl Jobs {
             (None, Some(last)) => (last.asked_at, Urgency::Ordinary),
             (None, None) => return Ok(None),
         };
-        let again = || {
+        // What does not pass by itself is left to the poll.
+        let again = |error: &CallError| {
             let work = Work::Unheard { ticket: reading.at.clone() };
-            wanted.map(|_| NewTask::new(work, self.clock.now() + UNHEARD, Priority::Telling))
+            let wait = error.retry_after().unwrap_or_default().max(UNHEARD);
+            let task = NewTask::new(work, self.clock.now() + wait, Priority::Telling);
+            wanted.filter(|_| error.is_transient()).map(|_| task)
         };
         let mut said = match reading.psa.commands(id, urgency).await {
             Ok(said) => said,
@@ -53,7 +56,7 @@ impl Jobs {
                 tracing::warn!(ticket.r#ref = %reading.at, error = &error as &dyn std::error::Error,
                     "the ticket's notes could not be read for commands");
                 self.notice_refusal(&reading.at.connection, &error).await;
-                return Ok(again());
+                return Ok(again(&error));
             }
         };
         said.retain(|said| said.at >= since);
@@ -70,7 +73,7 @@ impl Jobs {
                     tracing::warn!(ticket.r#ref = %reading.at, error = &error as &dyn std::error::Error,
                         "whoever wrote a command could not be looked up");
                     self.notice_refusal(&reading.at.connection, &error).await;
-                    unheard = again();
+                    unheard = again(&error).or(unheard);
                 }
                 heard => heard?,
             }

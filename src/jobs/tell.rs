@@ -98,7 +98,7 @@ impl Jobs {
             // Latchkey may have closed it when other access of the same ticket ended.
             Some(ticket) if ticket.is_closed => {
                 let closings = self.closings(&self.store.grants_of_ticket(&grant.ticket).await?).await?;
-                let (_, closings) = self.closed_again(one.psa.as_ref(), ticket, closings).await;
+                let (_, closings) = self.closed_again(one.psa.as_ref(), ticket, closings).await?;
                 let by_us = self.believed(one.psa.as_ref(), ticket, closings).await;
                 is_closed(&grant, ticket, &by_us)
             }
@@ -313,7 +313,7 @@ impl Jobs {
         let read = read.filter(|t| t.is_closed && t.status.as_ref() == Some(&closing.status));
         let Some(ticket) = read else { return Ok(None) };
         let is_ours = set == StatusSet::Changed
-            || match one.psa.is_status_ours(&ticket).await {
+            || match one.psa.is_status_ours(&ticket, Urgency::Ordinary).await {
                 Ok(is_ours) => is_ours,
                 Err(error) if error.is_transient() => return Err(error.into()),
                 Err(error) => {

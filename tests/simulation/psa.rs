@@ -218,7 +218,7 @@ impl TicketSystem for Psa {
         .await
     }
 
-    async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
+    async fn change(&self, ticket: &Ticket, of: Part<'_>, _: Urgency) -> Result<Option<Change>, CallError> {
         if of != Part::Status {
             return Ok(None);
         }
@@ -361,8 +361,8 @@ impl TicketSystem for Psa {
         .await
     }
 
-    async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError> {
-        let change = self.change(ticket, Part::Status).await?;
+    async fn is_status_ours(&self, ticket: &Ticket, _: Urgency) -> Result<bool, CallError> {
+        let change = self.change(ticket, Part::Status, Urgency::Removal).await?;
         Ok(change.is_some_and(|change| change.by == API && change.later_by.is_none()))
     }
 

@@ -49,23 +49,27 @@ struct Wanted {
     others: Vec<String>,
 }
 
-pub(crate) async fn change(tenant: &Tenant, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
-    let Some(wanted) = wanted(tenant, ticket, of).await? else { return Ok(None) };
+pub(crate) async fn change(
+    tenant: &Tenant,
+    ticket: &Ticket,
+    of: Part<'_>,
+    urgency: Urgency,
+) -> Result<Option<Change>, CallError> {
+    let Some(wanted) = wanted(tenant, ticket, of, urgency).await? else { return Ok(None) };
     let id = number_or_refused(LIST, ticket.id.as_str())?;
-    let rows: Vec<wire::HistoryEntry> =
-        tenant.api.query(LIST, &[Filter::is("ticketID", id)], &[], Urgency::Ordinary).await?;
+    let rows: Vec<wire::HistoryEntry> = tenant.api.query(LIST, &[Filter::is("ticketID", id)], &[], urgency).await?;
     let Some(entries) = in_order(rows) else { return Ok(None) };
     let Some(chosen) = wanted.latest_in(&entries) else { return Ok(None) };
-    let after = tickets::read(tenant, &ticket.id, Urgency::Ordinary).await?;
+    let after = tickets::read(tenant, &ticket.id, urgency).await?;
     trail::still(LIST, after.is_some_and(|after| is_same(&after, ticket, of)))?;
-    found(tenant, &entries, chosen, ticket).await
+    found((tenant, urgency), &entries, chosen, ticket).await
 }
 
-pub(crate) async fn is_status_ours(tenant: &Tenant, ticket: &Ticket) -> Result<bool, CallError> {
+pub(crate) async fn is_status_ours(tenant: &Tenant, ticket: &Ticket, urgency: Urgency) -> Result<bool, CallError> {
     let Tenant { api, resources, .. } = tenant;
-    let me = resources.me(api, Urgency::Ordinary).await?;
-    let Some(mine) = resources.name(api, me, Urgency::Ordinary).await? else { return Ok(false) };
-    let change = change(tenant, ticket, Part::Status).await?;
+    let me = resources.me(api, urgency).await?;
+    let Some(mine) = resources.name(api, me, urgency).await? else { return Ok(false) };
+    let change = change(tenant, ticket, Part::Status, urgency).await?;
     Ok(change.is_some_and(|change| is_same_name(&change.by, &mine) && change.later_by.is_none()))
 }
 
@@ -80,7 +84,7 @@ fn is_same(after: &Ticket, before: &Ticket, of: Part<'_>) -> bool {
 
 /// The change of `entries[chosen]`, with the names behind its numbers.
 async fn found(
-    tenant: &Tenant,
+    (tenant, urgency): (&Tenant, Urgency),
     entries: &[Entry],
     chosen: usize,
     ticket: &Ticket,
@@ -88,13 +92,13 @@ async fn found(
     let Tenant { api, meta, resources, .. } = tenant;
     let entry = &entries[chosen];
     let Some(by) = entry.by else { return Ok(None) };
-    let Some(name) = resources.name(api, by, Urgency::Ordinary).await? else { return Ok(None) };
-    let me = resources.me(api, Urgency::Ordinary).await?;
+    let Some(name) = resources.name(api, by, urgency).await? else { return Ok(None) };
+    let me = resources.me(api, urgency).await?;
     let mut later = Vec::new();
     for other in entries[chosen + 1..].iter().map(|entry| entry.by).filter(|id| *id != Some(by) && *id != Some(me)) {
         later.push(match other {
             Some(other) => {
-                let name = resources.name(api, other, Urgency::Ordinary).await?;
+                let name = resources.name(api, other, urgency).await?;
                 name.unwrap_or_else(|| format!("resource {other}"))
             }
             // A contact, in the client portal: no resource, and somebody else than whoever asked.
@@ -102,9 +106,9 @@ async fn found(
         });
     }
     later.extend(ticket.updated_by.clone());
-    let mine = resources.name(api, me, Urgency::Ordinary).await?.unwrap_or_default();
+    let mine = resources.name(api, me, urgency).await?.unwrap_or_default();
     let change = trail::change(entry.at, &name, &entry.text, later.iter().map(String::as_str), &mine);
-    let actor = resources.actor(api, meta, &name).await?;
+    let actor = resources.actor(api, meta, &name, urgency).await?;
     Ok(change.map(|change| Change { actor, ..change }))
 }
 
@@ -118,7 +122,7 @@ fn in_order(rows: Vec<wire::HistoryEntry>) -> Option<Vec<Entry>> {
     Some(trail::in_order(entries, |entry| entry.at))
 }
 
-async fn wanted(tenant: &Tenant, ticket: &Ticket, of: Part<'_>) -> Result<Option<Wanted>, CallError> {
+async fn wanted(tenant: &Tenant, ticket: &Ticket, of: Part<'_>, urgency: Urgency) -> Result<Option<Wanted>, CallError> {
     let Tenant { api, meta, settings, .. } = tenant;
     let mut others = known(tenant).await?;
     let (word, values) = match of {
@@ -126,10 +130,7 @@ async fn wanted(tenant: &Tenant, ticket: &Ticket, of: Part<'_>) -> Result<Option
         Part::Board => {
             let queue = ticket.board.as_ref().and_then(|id| number(id.as_str()));
             let Some(queue) = queue else { return Ok(None) };
-            (
-                settings.queue_word.clone(),
-                meta.label(api, "queueID", queue, Urgency::Ordinary).await?.into_iter().collect(),
-            )
+            (settings.queue_word.clone(), meta.label(api, "queueID", queue, urgency).await?.into_iter().collect())
         }
         Part::Field(field) => match field_words(tenant, ticket, field).await? {
             Some(found) => found,

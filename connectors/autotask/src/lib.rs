@@ -124,8 +124,8 @@ impl TicketSystem for Autotask {
         tickets::read(&self.tenant, id, urgency).await
     }
 
-    async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
-        history::change(&self.tenant, ticket, of).await
+    async fn change(&self, ticket: &Ticket, of: Part<'_>, urgency: Urgency) -> Result<Option<Change>, CallError> {
+        history::change(&self.tenant, ticket, of, urgency).await
     }
 
     async fn member(&self, name: &str) -> Result<Option<Member>, CallError> {
@@ -178,8 +178,8 @@ impl TicketSystem for Autotask {
         tickets::set_status(&self.tenant, id, status).await
     }
 
-    async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError> {
-        history::is_status_ours(&self.tenant, ticket).await
+    async fn is_status_ours(&self, ticket: &Ticket, urgency: Urgency) -> Result<bool, CallError> {
+        history::is_status_ours(&self.tenant, ticket, urgency).await
     }
 
     fn board_noun(&self) -> &'static str {

@@ -126,10 +126,16 @@ impl Resources {
     }
 
     /// What kind of identity acts under this name.
-    pub(crate) async fn actor(&self, api: &Api, meta: &Metadata, name: &str) -> Result<Actor, CallError> {
-        let Some(found) = self.find(api, name, Urgency::Ordinary).await? else { return Ok(Actor::Unknown) };
-        let (is_me, is_listed) = (found.id == self.me(api, Urgency::Ordinary).await?, self.is_automation(name));
-        Ok(match self.member(api, meta, found, Urgency::Ordinary).await? {
+    pub(crate) async fn actor(
+        &self,
+        api: &Api,
+        meta: &Metadata,
+        name: &str,
+        urgency: Urgency,
+    ) -> Result<Actor, CallError> {
+        let Some(found) = self.find(api, name, urgency).await? else { return Ok(Actor::Unknown) };
+        let (is_me, is_listed) = (found.id == self.me(api, urgency).await?, self.is_automation(name));
+        Ok(match self.member(api, meta, found, urgency).await? {
             member if member.is_human && !is_me => Actor::Member,
             _ if is_listed && !is_me => Actor::Automation,
             _ => Actor::Unknown,

@@ -36,42 +36,50 @@ pub(crate) struct Audit<'c> {
 }
 
 impl Audit<'_> {
-    pub(crate) async fn status_change(&self, ticket: &Ticket) -> Result<Option<Change>, CallError> {
-        let me = self.me.name(self.api, Urgency::Ordinary).await?;
-        let Some(entries) = self.trail(ticket).await? else { return Ok(None) };
+    pub(crate) async fn status_change(&self, ticket: &Ticket, urgency: Urgency) -> Result<Option<Change>, CallError> {
+        let me = self.me.name(self.api, urgency).await?;
+        let Some(entries) = self.trail(ticket, urgency).await? else { return Ok(None) };
         let Some(chosen) = latest_into(&entries, ticket.status_name.trim()) else { return Ok(None) };
         // The trail names statuses on both sides of a change, so its last entry says nothing about a ticket that has
         // moved on.
-        let after = tickets::read(self.api, &ticket.id, Urgency::Ordinary).await?;
+        let after = tickets::read(self.api, &ticket.id, urgency).await?;
         still(after.is_some_and(|after| after.status == ticket.status && after.updated_at == ticket.updated_at))?;
-        self.change(&entries, chosen, ticket, &me).await
+        self.change(&entries, chosen, ticket, (&me, urgency)).await
     }
 
-    pub(crate) async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError> {
-        let me = self.me.name(self.api, Urgency::Ordinary).await?;
-        let change = self.status_change(ticket).await?;
+    pub(crate) async fn is_status_ours(&self, ticket: &Ticket, urgency: Urgency) -> Result<bool, CallError> {
+        let me = self.me.name(self.api, urgency).await?;
+        let change = self.status_change(ticket, urgency).await?;
         Ok(change.is_some_and(|change| is_same_name(&change.by, &me) && change.later_by.is_none()))
     }
 
-    pub(crate) async fn field_change(&self, ticket: &Ticket, field: &FieldId) -> Result<Option<Change>, CallError> {
+    pub(crate) async fn field_change(
+        &self,
+        ticket: &Ticket,
+        field: &FieldId,
+        urgency: Urgency,
+    ) -> Result<Option<Change>, CallError> {
         let Some(value) = ticket.fields.get(field) else { return Ok(None) };
-        let me = self.me.name(self.api, Urgency::Ordinary).await?;
-        let Some(entries) = self.trail(ticket).await? else { return Ok(None) };
-        let Some((after, captions)) = tickets::read_with_captions(self.api, &ticket.id).await? else {
+        let me = self.me.name(self.api, urgency).await?;
+        let Some(entries) = self.trail(ticket, urgency).await? else { return Ok(None) };
+        let Some((after, captions)) = tickets::read_with_captions(self.api, &ticket.id, urgency).await? else {
             return still(false).map(|()| None);
         };
         still(after.fields.get(field) == Some(value) && after.updated_at == ticket.updated_at)?;
         let Some(wanted) = field::Wanted::of(field, value, &captions) else { return Ok(None) };
         match wanted.latest_in(&entries, self.field_type) {
-            Some(chosen) => self.change(&entries, chosen, ticket, &me).await,
+            Some(chosen) => self.change(&entries, chosen, ticket, (&me, urgency)).await,
             None => Ok(None),
         }
     }
 
     /// The entries from old to new; `None` when there is no trail, or one of them cannot be placed in time.
-    async fn trail(&self, ticket: &Ticket) -> Result<Option<Vec<Entry>>, CallError> {
+    async fn trail(&self, ticket: &Ticket, urgency: Urgency) -> Result<Option<Vec<Entry>>, CallError> {
         let number = number_or_refused(TRAIL, ticket.id.as_str())?;
-        let ask = Ask::new(TRAIL, ["system", "audittrail"]).query("type", "Ticket").query("id", number.to_string());
+        let ask = Ask::new(TRAIL, ["system", "audittrail"])
+            .query("type", "Ticket")
+            .query("id", number.to_string())
+            .urgent(urgency);
         let rows = self.api.list_if_any(&ask, Paging::Navigable(250)).await?;
         Ok(rows.and_then(in_order))
     }
@@ -81,10 +89,10 @@ impl Audit<'_> {
         entries: &[Entry],
         chosen: usize,
         ticket: &Ticket,
-        me: &str,
+        (me, urgency): (&str, Urgency),
     ) -> Result<Option<Change>, CallError> {
         let Some(found) = found(entries, chosen, ticket, me) else { return Ok(None) };
-        let actor = members::actor(self.api, self.automation, me, &found.by).await?;
+        let actor = members::actor(self.api, (self.automation, me), &found.by, urgency).await?;
         Ok(Some(Change { actor, ..found }))
     }
 }

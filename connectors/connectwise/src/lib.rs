@@ -113,10 +113,10 @@ impl TicketSystem for ConnectWise {
         tickets::read(&self.api, id, urgency).await
     }
 
-    async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
+    async fn change(&self, ticket: &Ticket, of: Part<'_>, urgency: Urgency) -> Result<Option<Change>, CallError> {
         match of {
-            Part::Status => self.audit().status_change(ticket).await,
-            Part::Field(field) => self.audit().field_change(ticket, field).await,
+            Part::Status => self.audit().status_change(ticket, urgency).await,
+            Part::Field(field) => self.audit().field_change(ticket, field, urgency).await,
             // The trail names a board in words of its own that nothing published tells.
             Part::Board => Ok(None),
         }
@@ -172,8 +172,8 @@ impl TicketSystem for ConnectWise {
         status::set(&self.api, id, status).await
     }
 
-    async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError> {
-        self.audit().is_status_ours(ticket).await
+    async fn is_status_ours(&self, ticket: &Ticket, urgency: Urgency) -> Result<bool, CallError> {
+        self.audit().is_status_ours(ticket, urgency).await
     }
 
     fn board_noun(&self) -> &'static str {

@@ -68,8 +68,13 @@ pub(crate) async fn inactive(api: &Api, ids: &[MemberId]) -> Result<Vec<MemberId
 
 /// What kind of identity acts under this name. `automation` are the names that an admin listed: a person is none of
 /// them even so, and neither are we.
-pub(crate) async fn actor(api: &Api, automation: &[String], me: &str, name: &str) -> Result<Actor, CallError> {
-    let member = by_name(api, name, Urgency::Ordinary).await?;
+pub(crate) async fn actor(
+    api: &Api,
+    (automation, me): (&[String], &str),
+    name: &str,
+    urgency: Urgency,
+) -> Result<Actor, CallError> {
+    let member = by_name(api, name, urgency).await?;
     Ok(match member {
         Some(member) if member.is_human => Actor::Member,
         _ if !is_same_name(name, me) && automation.iter().any(|listed| is_same_name(listed, name)) => Actor::Automation,

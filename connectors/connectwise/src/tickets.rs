@@ -25,8 +25,9 @@ pub(crate) async fn read(api: &Api, id: &TicketId, urgency: Urgency) -> Result<O
 pub(crate) async fn read_with_captions(
     api: &Api,
     id: &TicketId,
+    urgency: Urgency,
 ) -> Result<Option<(Ticket, BTreeMap<FieldId, String>)>, CallError> {
-    let Some(found) = fetch(api, id, Urgency::Ordinary).await? else { return Ok(None) };
+    let Some(found) = fetch(api, id, urgency).await? else { return Ok(None) };
     let mut captions = BTreeMap::new();
     for field in found.custom_fields.iter().flatten() {
         let id = FieldId::parse(field.id.to_string()).map_err(|e| CallError::malformed(READ, e))?;

@@ -134,7 +134,7 @@ pub(crate) async fn a_click_is_an_edge_of_one_person(psa: &impl Psa) {
     let change = async || {
         let read = psa.system().read(&ticket, Urgency::Ordinary).await.unwrap().unwrap();
         assert_eq!(read.status, Some(psa.requested()));
-        psa.system().change(&read, Part::Status).await.unwrap().unwrap()
+        psa.system().change(&read, Part::Status, Urgency::Ordinary).await.unwrap().unwrap()
     };
     let first = change().await;
     assert_eq!((first.by.as_str(), first.actor, &first.later_by), (psa.asker(), Actor::Member, &None));
@@ -203,7 +203,7 @@ pub(crate) async fn a_status_is_ours_where_the_record_says_so(psa: &impl Psa) {
     let (ours, theirs) = (psa.ticket(), psa.ticket());
     let is_ours = async |ticket: &TicketId| {
         let read = psa.system().read(ticket, Urgency::Ordinary).await.unwrap().unwrap();
-        psa.system().is_status_ours(&read).await.unwrap()
+        psa.system().is_status_ours(&read, Urgency::Removal).await.unwrap()
     };
     psa.advance(60);
     psa.asks(&theirs);

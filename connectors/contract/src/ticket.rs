@@ -40,8 +40,9 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
     async fn read(&self, id: &TicketId, urgency: Urgency) -> Result<Option<Ticket>, CallError>;
 
     /// The change that gave this part of the ticket its present value, and whether somebody saved the ticket after that.
-    /// `None` when the PSA keeps no record of it, when the part is empty, or in any doubt: "set it again".
-    async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError>;
+    /// `None` when the PSA keeps no record of it, when the part is empty, or in any doubt: "set it again". Whoever may be ending
+    /// access asks as a removal.
+    async fn change(&self, ticket: &Ticket, of: Part<'_>, urgency: Urgency) -> Result<Option<Change>, CallError>;
 
     /// A member by login name; `None` when there is none.
     async fn member(&self, name: &str) -> Result<Option<Member>, CallError>;
@@ -97,7 +98,7 @@ pub trait TicketSystem: Send + Sync + std::fmt::Debug {
 
     /// Whether the ticket has its status from us, and nobody else saved it since, as far as the PSA's record of changes tells.
     /// In doubt it has not.
-    async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError>;
+    async fn is_status_ours(&self, ticket: &Ticket, urgency: Urgency) -> Result<bool, CallError>;
 
     /// What this PSA calls a board, for people: `board`, `queue`, `team`.
     fn board_noun(&self) -> &'static str;

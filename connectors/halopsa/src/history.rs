@@ -93,6 +93,11 @@ impl Who {
     }
 }
 
+/// No application had a hand in it: whoever calls through one, also through the desk's own, may name any agent.
+pub(crate) fn is_by_hand(action: &wire::Action) -> bool {
+    action.actionby_application_id.as_deref().unwrap_or_default().trim().is_empty()
+}
+
 /// The agent whose own click it was.
 pub(crate) fn agent(action: &wire::Action, desk: Desk<'_>) -> Option<i64> {
     match Who::of(action, desk) {
@@ -102,8 +107,13 @@ pub(crate) fn agent(action: &wire::Action, desk: Desk<'_>) -> Option<i64> {
 }
 
 impl History<'_> {
-    pub(crate) async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
-        let entries = own(list(self.reader.api, ticket.id.as_str(), Urgency::Ordinary).await?);
+    pub(crate) async fn change(
+        &self,
+        ticket: &Ticket,
+        of: Part<'_>,
+        urgency: Urgency,
+    ) -> Result<Option<Change>, CallError> {
+        let entries = own(list(self.reader.api, ticket.id.as_str(), urgency).await?);
         let who = |entry: &wire::Action| Who::of(entry, self.desk);
         let is_unclear = |since, at| is_unclear(&entries, (since, at), who, |who| self.is_ours(who));
         let chosen = match of {
@@ -113,14 +123,14 @@ impl History<'_> {
             Part::Board => None,
         };
         let Some(chosen) = chosen else { return Ok(None) };
-        let after = self.reader.read(&ticket.id, Urgency::Ordinary).await?;
+        let after = self.reader.read(&ticket.id, urgency).await?;
         trail::still(LIST, after.as_ref().is_some_and(|after| is_same(after, ticket, of)))?;
         self.found(&entries, chosen).await
     }
 
-    pub(crate) async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError> {
+    pub(crate) async fn is_status_ours(&self, ticket: &Ticket, urgency: Urgency) -> Result<bool, CallError> {
         let ours = [Who::Agent(self.agents.me), Who::Application(self.application.to_lowercase())];
-        let change = self.change(ticket, Part::Status).await?;
+        let change = self.change(ticket, Part::Status, urgency).await?;
         Ok(change.is_some_and(|c| ours.iter().any(|who| who.name() == c.by) && c.later_by.is_none()))
     }
 

@@ -122,8 +122,8 @@ impl TicketSystem for HaloPsa {
         self.reader().read(id, urgency).await
     }
 
-    async fn change(&self, ticket: &Ticket, of: Part<'_>) -> Result<Option<Change>, CallError> {
-        self.history().await?.change(ticket, of).await
+    async fn change(&self, ticket: &Ticket, of: Part<'_>, urgency: Urgency) -> Result<Option<Change>, CallError> {
+        self.history(urgency).await?.change(ticket, of, urgency).await
     }
 
     async fn member(&self, name: &str) -> Result<Option<Member>, CallError> {
@@ -177,8 +177,8 @@ impl TicketSystem for HaloPsa {
         status::set(&self.reader(), id, status).await
     }
 
-    async fn is_status_ours(&self, ticket: &Ticket) -> Result<bool, CallError> {
-        self.history().await?.is_status_ours(ticket).await
+    async fn is_status_ours(&self, ticket: &Ticket, urgency: Urgency) -> Result<bool, CallError> {
+        self.history(urgency).await?.is_status_ours(ticket, urgency).await
     }
 
     fn board_noun(&self) -> &'static str {
@@ -220,8 +220,8 @@ impl HaloPsa {
         Ok(members::Agents { api: &self.api, me: self.tables.me(&self.api, urgency).await?, urgency })
     }
 
-    async fn history(&self) -> Result<history::History<'_>, CallError> {
-        let (reader, agents) = (self.reader(), self.agents(Urgency::Ordinary).await?);
+    async fn history(&self, urgency: Urgency) -> Result<history::History<'_>, CallError> {
+        let (reader, agents) = (self.reader(), self.agents(urgency).await?);
         let (application, automation, desk) = (&self.application, &self.settings.automation, self.desk());
         Ok(history::History { reader, agents, application, automation, desk })
     }

@@ -85,7 +85,13 @@ impl Notes<'_> {
                 continue;
             }
             let by = MemberId::parse(by.to_string()).map_err(|e| CallError::malformed(history::LIST, e))?;
-            said.push(Said { note: place(id, action.id, 0)?.note, by, is_certain: true, at, line: line.to_owned() });
+            said.push(Said {
+                note: place(id, action.id, 0)?.note,
+                by,
+                is_certain: history::is_by_hand(&action),
+                at,
+                line: line.to_owned(),
+            });
         }
         Ok(said)
     }

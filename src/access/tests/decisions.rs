@@ -7,7 +7,7 @@ use crate::{
         decide::{CODES, Living, Terms, decide},
         request::Actor,
     },
-    rulebook::{Bound, Policy, Reason, Records, Role, Rulebook, Rules, Technicians, Where},
+    rulebook::{Bound, FieldTrigger, Policy, Reason, Records, Role, Rulebook, Rules, Technicians, Where},
 };
 
 const RULEBOOK: &str = r#"
@@ -170,6 +170,27 @@ fn refused(rules: &Rules, request: &Request) -> Refusal {
     match decide(rules, &Holds::default(), request, &Living::default()) {
         Decision::Refuse(refusal) => refusal,
         other => panic!("{other:?}"),
+    }
+}
+
+/// F4: our own status takes a ticket out of no field and no queue, so setting it again would be heard by nobody.
+#[test]
+fn whoever_is_in_doubt_is_told_what_asks_once_more() {
+    type Trigger = fn(&mut crate::rulebook::Mapping);
+    let field: Trigger = |m| {
+        let trigger = FieldTrigger { field: "9".parse().unwrap(), values: vec!["yes".into()] };
+        (m.trigger_statuses, m.trigger_field) = (vec![], Some(trigger));
+    };
+    let queue: Trigger = |m| (m.trigger_statuses, m.trigger_board) = (vec![], true);
+    for (trigger, words) in [
+        ((|_| {}) as Trigger, "two people; set it again"),
+        (field, "two people; empty the field, save, and set it again"),
+        (queue, "two people; move the ticket out of the queue, save, and move it back"),
+    ] {
+        let (mut rules, mut request) = (rules(), request());
+        trigger(&mut rules.rulebook.mappings[0]);
+        request.actor = Err("two people".into());
+        assert_eq!(refused(&rules, &request).sentence, words);
     }
 }
 

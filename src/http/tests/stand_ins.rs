@@ -163,7 +163,7 @@ impl TicketSystem for Psa {
     async fn read(&self, _: &TicketId, _: Urgency) -> Result<Option<Ticket>, CallError> {
         unreachable!("the surface does not read tickets")
     }
-    async fn change(&self, _: &Ticket, _: Part<'_>) -> Result<Option<Change>, CallError> {
+    async fn change(&self, _: &Ticket, _: Part<'_>, _: Urgency) -> Result<Option<Change>, CallError> {
         unreachable!()
     }
     async fn member(&self, _: &str) -> Result<Option<Member>, CallError> {
@@ -199,7 +199,7 @@ impl TicketSystem for Psa {
     async fn set_status(&self, _: &TicketId, _: &StatusId) -> Result<StatusSet, CallError> {
         unreachable!()
     }
-    async fn is_status_ours(&self, _: &Ticket) -> Result<bool, CallError> {
+    async fn is_status_ours(&self, _: &Ticket, _: Urgency) -> Result<bool, CallError> {
         unreachable!()
     }
     fn board_noun(&self) -> &'static str {

@@ -15,7 +15,7 @@ use crate::world::{COMPLETE, DESK, JANE, MARK, ME, NEW, OTHER, POLICY, REASON, R
 
 async fn change(w: &World, id: &TicketId, of: Part<'_>) -> Option<Change> {
     let ticket = w.at.read(id, Urgency::Ordinary).await.unwrap().unwrap();
-    w.at.change(&ticket, of).await.unwrap()
+    w.at.change(&ticket, of, Urgency::Ordinary).await.unwrap()
 }
 
 async fn by(w: &World, id: &TicketId, of: Part<'_>) -> Option<(String, Option<String>)> {
@@ -102,7 +102,7 @@ async fn a_contact_is_nobody_and_automation_is_only_what_is_listed() {
     w.sim.acting(SYSTEM).set_status(n, REQUESTED).unwrap();
     let ticket = w.at.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     let listed = w.with(|settings| settings.automation = vec!["Administrator".into()]);
-    let found = listed.change(&ticket, Part::Status).await.unwrap().unwrap();
+    let found = listed.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap().unwrap();
     assert_eq!(found.actor, Actor::Automation);
     w.sim.acting(ME).set_status(n, NEW).unwrap();
     w.advance(60);
@@ -151,7 +151,7 @@ async fn another_language_needs_the_word_for_a_status() {
     assert_eq!(by(&w, &id, Part::Status).await, None);
     let ticket = w.at.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     let german = w.with(|settings| settings.status_word = "Zustand".into());
-    assert_eq!(german.change(&ticket, Part::Status).await.unwrap().unwrap().by, "j.doe");
+    assert_eq!(german.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap().unwrap().by, "j.doe");
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn a_ticket_that_moves_on_while_its_history_is_read_is_read_again() {
         )
         .once(),
     );
-    assert!(w.at.change(&ticket, Part::Status).await.unwrap_err().is_transient());
+    assert!(w.at.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap_err().is_transient());
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ async fn actor_of_status(w: &World, by: &str) -> Actor {
     w.msp.acting(by).set_status(n, w.requested).unwrap();
     let cw = w.with(|s| s.automation = vec!["workflow rule".into(), "RmmApi".into(), "JitApi".into(), "msmith".into()]);
     let ticket = cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
-    cw.change(&ticket, Part::Status).await.unwrap().unwrap().actor
+    cw.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap().unwrap().actor
 }
 
 /// F6
@@ -77,7 +77,7 @@ async fn automation_is_what_an_admin_listed_and_is_no_person() {
 
 async fn by(w: &World, id: &TicketId) -> Option<(String, Option<String>)> {
     let ticket = w.cw.read(id, Urgency::Ordinary).await.unwrap().unwrap();
-    w.cw.change(&ticket, Part::Field(&field(w.duration))).await.unwrap().map(|c| (c.by, c.later_by))
+    w.cw.change(&ticket, Part::Field(&field(w.duration)), Urgency::Ordinary).await.unwrap().map(|c| (c.by, c.later_by))
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn a_trail_without_custom_fields_names_nobody() {
     assert_eq!(by(&w, &id).await, None);
     let told = w.with(|s| s.field_audit_type = Some("Zusatzfeld".into()));
     let ticket = told.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
-    let change = told.change(&ticket, Part::Field(&field(w.duration))).await.unwrap().unwrap();
+    let change = told.change(&ticket, Part::Field(&field(w.duration)), Urgency::Ordinary).await.unwrap().unwrap();
     assert_eq!((change.by.as_str(), change.actor), ("jdoe", Actor::Member));
 }
 
@@ -128,9 +128,9 @@ async fn a_field_that_moves_while_its_history_is_read_is_looked_at_again() {
     let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     w.advance(5);
     w.msp.acting("msmith").set_field(n, w.duration, "2 hours").unwrap();
-    assert!(w.cw.change(&ticket, Part::Field(&field(w.duration))).await.unwrap_err().is_transient());
+    assert!(w.cw.change(&ticket, Part::Field(&field(w.duration)), Urgency::Ordinary).await.unwrap_err().is_transient());
     w.msp.acting("msmith").delete(n).unwrap();
-    assert!(w.cw.change(&ticket, Part::Field(&field(w.duration))).await.unwrap_err().is_transient());
-    assert_eq!(w.cw.change(&ticket, Part::Field(&field(9_999))).await.unwrap(), None);
+    assert!(w.cw.change(&ticket, Part::Field(&field(w.duration)), Urgency::Ordinary).await.unwrap_err().is_transient());
+    assert_eq!(w.cw.change(&ticket, Part::Field(&field(9_999)), Urgency::Ordinary).await.unwrap(), None);
     assert!(w.cw.read(&ticket_id(n), Urgency::Ordinary).await.unwrap().is_none());
 }

@@ -20,17 +20,17 @@ async fn the_actor_is_who_set_the_present_status_last() {
         w.advance(60);
         w.msp.acting("jdoe").set_status(n, w.requested).unwrap();
         let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
-        let change = w.cw.change(&ticket, Part::Status).await.unwrap().unwrap();
+        let change = w.cw.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap().unwrap();
         assert_eq!((change.by.as_str(), change.later_by), ("jdoe", None), "{order:?}");
         assert_eq!(change.at.rfc3339(), w.msp.audit(n).last().unwrap()["enteredDate"].as_str().unwrap());
 
-        let again = w.cw.change(&ticket, Part::Status).await.unwrap().unwrap();
+        let again = w.cw.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap().unwrap();
         assert_eq!(again.key, change.key);
         w.advance(60);
         w.msp.acting("jdoe").set_status(n, w.new).unwrap();
         w.msp.acting("jdoe").set_status(n, w.requested).unwrap();
         let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
-        assert_ne!(w.cw.change(&ticket, Part::Status).await.unwrap().unwrap().key, change.key);
+        assert_ne!(w.cw.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap().unwrap().key, change.key);
     }
 }
 
@@ -43,7 +43,7 @@ async fn somebody_elses_later_save_is_told_and_our_own_is_not() {
     w.msp.acting("JitApi").add_note(n, "ours", Tab::Internal).unwrap();
     let later = async || {
         let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
-        w.cw.change(&ticket, Part::Status).await.unwrap().unwrap().later_by
+        w.cw.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap().unwrap().later_by
     };
     assert_eq!(later().await, None);
     w.advance(5);
@@ -57,7 +57,7 @@ async fn a_status_without_a_recorded_change_has_no_actor() {
     let new = NewTicket::new("born so", w.board, w.acme).status(w.requested).entered_by("jdoe");
     let id = crate::world::ticket_id(w.msp.add_ticket(new).unwrap());
     let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
-    assert_eq!(w.cw.change(&ticket, Part::Status).await.unwrap(), None);
+    assert_eq!(w.cw.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn a_summary_that_speaks_of_a_status_is_not_a_change() {
     w.advance(5);
     w.msp.acting("msmith").set_summary(n, "Status has been updated to \"JIT Requested\"").unwrap();
     let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
-    let change = w.cw.change(&ticket, Part::Status).await.unwrap().unwrap();
+    let change = w.cw.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap().unwrap();
     assert_eq!((change.by.as_str(), change.later_by.as_deref()), ("jdoe", Some("msmith")));
 }
 
@@ -80,7 +80,7 @@ async fn a_ticket_that_moves_while_its_history_is_read_is_looked_at_again() {
     let ticket = w.cw.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     w.advance(5);
     w.msp.acting("msmith").set_status(n, w.new).unwrap();
-    assert!(w.cw.change(&ticket, Part::Status).await.unwrap_err().is_transient());
+    assert!(w.cw.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap_err().is_transient());
 }
 
 #[tokio::test]

@@ -224,12 +224,16 @@ async fn a_command_is_an_agents_own_word_at_the_desk_or_in_an_application_of_it(
     w.sim.as_application("0d2c", DANA).add_note(n, "/jit end", true).unwrap();
     let heard = async |halo: &HaloPsa| {
         let said = halo.commands(&id, Urgency::Removal).await.unwrap();
-        said.into_iter().map(|said| (said.line, said.by.to_string())).collect::<Vec<_>>()
+        said.into_iter().map(|said| (said.line, said.by.to_string(), said.is_certain)).collect::<Vec<_>>()
     };
-    let at_the_desk = ("/jit status".to_owned(), DANA.to_string());
+    let at_the_desk = ("/jit status".to_owned(), DANA.to_string(), true);
     assert_eq!(heard(&w.halo).await, std::slice::from_ref(&at_the_desk));
     let listed = w.with(|s| s.desk_applications = vec!["0d2c".into()]);
-    assert_eq!(heard(&listed).await, [at_the_desk, ("/jit end".to_owned(), DANA.to_string())]);
+    assert_eq!(
+        heard(&listed).await,
+        [at_the_desk, ("/jit end".to_owned(), DANA.to_string(), false)],
+        "any agent may be named"
+    );
 }
 
 /// F11

@@ -89,7 +89,7 @@ async fn what_an_agent_does_in_an_application_of_the_desk_is_his_own_click() {
     let (in_teams, by_program) = (w.sim.as_application("teams-0d2c", DANA), w.sim.as_application("0d2d", DANA));
     let change = async |id: &TicketId| {
         let ticket = listed.read(id, Urgency::Ordinary).await.unwrap().unwrap();
-        listed.change(&ticket, Part::Status).await.unwrap()
+        listed.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap()
     };
     let (n, id) = w.ticket();
     in_teams.run_action(n, w.button, &[(w.policy, Value::from("2"))]).unwrap();
@@ -98,7 +98,7 @@ async fn what_an_agent_does_in_an_application_of_the_desk_is_his_own_click() {
     assert_eq!(w.change(&id).await.unwrap().actor, Actor::Unknown, "where nobody listed it");
     let ticket = listed.read(&id, Urgency::Ordinary).await.unwrap().unwrap();
     let field = FieldId::parse(w.policy.to_string()).unwrap();
-    assert_eq!(listed.change(&ticket, Part::Field(&field)).await.unwrap().unwrap().by, DANA_MAIL);
+    assert_eq!(listed.change(&ticket, Part::Field(&field), Urgency::Ordinary).await.unwrap().unwrap().by, DANA_MAIL);
     // A later click of the same agent at his desk is not somebody else's.
     w.sim.acting(DANA).add_note(n, "x", true).unwrap();
     assert_eq!(change(&id).await.unwrap().later_by, None);
@@ -123,7 +123,7 @@ async fn the_systems_hand_is_automation_only_where_an_admin_listed_it() {
     let listed = w.with(|s| s.automation = vec!["system".into(), "0D2C".into(), format!("contact-{}", w.ann)]);
     let actor = async |id| {
         let ticket = listed.read(id, Urgency::Ordinary).await.unwrap().unwrap();
-        listed.change(&ticket, Part::Status).await.unwrap().unwrap().actor
+        listed.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap().unwrap().actor
     };
     assert_eq!(actor(&id).await, Actor::Automation);
     let (n, id) = w.ticket();
@@ -194,10 +194,10 @@ async fn a_ticket_that_moves_while_its_history_is_read_is_asked_for_again() {
     let (sim, new) = (w.sim.clone(), w.new);
     let move_on = Act::after(move |_| sim.acting(MAX).set_status(n, new).unwrap());
     w.sim.faults().add(Fault::on("GET /Actions", move_on).once());
-    let moved = w.halo.change(&ticket, Part::Status).await.unwrap_err();
+    let moved = w.halo.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap_err();
     assert!(moved.is_transient(), "{moved}");
-    assert_eq!(w.halo.change(&ticket, Part::Status).await.unwrap(), None);
-    assert_eq!(w.halo.change(&ticket, Part::Board).await.unwrap(), None);
+    assert_eq!(w.halo.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap(), None);
+    assert_eq!(w.halo.change(&ticket, Part::Board, Urgency::Ordinary).await.unwrap(), None);
 }
 
 #[tokio::test]

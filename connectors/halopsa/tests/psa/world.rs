@@ -143,13 +143,13 @@ impl World {
 
     pub(crate) async fn change(&self, id: &TicketId) -> Option<Change> {
         let ticket = self.halo.read(id, Urgency::Ordinary).await.unwrap().unwrap();
-        self.halo.change(&ticket, Part::Status).await.unwrap()
+        self.halo.change(&ticket, Part::Status, Urgency::Ordinary).await.unwrap()
     }
 
     pub(crate) async fn field_change(&self, id: &TicketId) -> Option<Change> {
         let ticket = self.halo.read(id, Urgency::Ordinary).await.unwrap().unwrap();
         let field = FieldId::parse(self.policy.to_string()).unwrap();
-        self.halo.change(&ticket, Part::Field(&field)).await.unwrap()
+        self.halo.change(&ticket, Part::Field(&field), Urgency::Ordinary).await.unwrap()
     }
 
     /// What the instance sent last, as our intake would hand it over.
