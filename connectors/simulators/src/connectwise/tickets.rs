@@ -95,7 +95,7 @@ pub(super) fn merge(cx: &mut Cx<'_>) -> Result<Response, Refusal> {
 
 fn selected(cx: &Cx<'_>, query: &Query) -> Result<Vec<Value>, Refusal> {
     let tenant = &*cx.desk.tenant;
-    let all = tenant.tickets.values().map(|t| view::ticket(tenant, t, cx.desk.links)).collect();
+    let all = view::tickets(tenant, cx.desk.links);
     paging::select(all, query, TICKET_PROPERTIES)
 }
 

@@ -1,6 +1,8 @@
 //! How a ticket looks on the wire, with its references expanded; nulls are left out as the
 //! vendor does.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::state::{Tenant, Ticket};
@@ -67,6 +69,17 @@ pub(super) const TICKET_PROPERTIES: &[&str] = &[
 
 /// The whole ticket as `GET /service/tickets/{id}` answers it.
 pub(super) fn ticket(tenant: &Tenant, t: &Ticket, links: &Links) -> Value {
+    let is_parent = tenant.tickets.values().any(|c| c.parent == Some(t.id));
+    shown(tenant, t, is_parent, links)
+}
+
+/// Every ticket as [`ticket`] shows it.
+pub(super) fn tickets(tenant: &Tenant, links: &Links) -> Vec<Value> {
+    let parents: BTreeSet<i64> = tenant.tickets.values().filter_map(|t| t.parent).collect();
+    tenant.tickets.values().map(|t| shown(tenant, t, parents.contains(&t.id), links)).collect()
+}
+
+fn shown(tenant: &Tenant, t: &Ticket, is_parent: bool, links: &Links) -> Value {
     let mut out = t.plain.clone();
     let mut put = |name: &str, value: Value| {
         if !value.is_null() {
@@ -86,7 +99,7 @@ pub(super) fn ticket(tenant: &Tenant, t: &Ticket, links: &Links) -> Value {
     put("closedDate", t.closed_ms.map_or(Value::Null, |ms| json!(to_seconds_text(ms))));
     put("closedBy", json!(t.closed_by));
     put("parentTicketId", json!(t.parent));
-    put("hasChildTicket", json!(tenant.tickets.values().any(|c| c.parent == Some(t.id))));
+    put("hasChildTicket", json!(is_parent));
     put("mergedParentTicket", merged_ref(tenant, t));
     put("hasMergedChildTicketFlag", json!(t.has_merged_child));
     put("mobileGuid", json!(t.guid.to_string()));

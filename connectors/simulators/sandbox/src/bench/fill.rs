@@ -68,7 +68,10 @@ impl Sample {
             let made = (from..(from + TOGETHER).min(before + many)).map(|n| {
                 let due = now + FAR + Duration::from_secs(u64::try_from(n).unwrap_or(u64::MAX));
                 let (mut grant, mut account) = self.again(now, due);
-                let ticket = place.tickets.get(n).context("there is a ticket for each that waits")?;
+                let ticket = place
+                    .tickets
+                    .get(n % place.tickets.len().max(1))
+                    .context("there are tickets for those that wait")?;
                 grant.ticket.ticket = ticket.to_string().parse()?;
                 account.last = Some((grant.id.clone(), grant.ticket.clone()));
                 Ok((grant, account))

@@ -15,6 +15,9 @@ use crate::{
 /// Technicians who ask.
 const TECHNICIANS: usize = 20;
 
+/// More of them, and it is the simulated PSA that is measured, which goes through all of them for each list.
+const TICKETS: usize = 10_000;
+
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) sandbox: Sandbox,
@@ -57,12 +60,13 @@ impl Place {
         Self::up_among(engine, 0).await
     }
 
-    /// Started, and ready, where there have been so many tickets for long: each grant that waits has its own.
-    pub(super) async fn up_among(engine: Engine, tickets: usize) -> anyhow::Result<Self> {
+    /// Started, and ready, where there have been tickets for long, one for each of so many grants; [`TICKETS`] at most.
+    pub(super) async fn up_among(engine: Engine, grants: usize) -> anyhow::Result<Self> {
         let mut place = Self::new(engine).await?;
         let psa = &place.sandbox.vendors.connectwise;
-        place.tickets =
-            (0..tickets).map(|_| psa.open_unheard("A printer prints backwards")).collect::<Result<_, _>>()?;
+        place.tickets = (0..grants.min(TICKETS))
+            .map(|_| psa.open_unheard("A printer prints backwards"))
+            .collect::<Result<_, _>>()?;
         place.start(Between::Nothing).await?;
         // The PSA's audit trail counts whole seconds: nothing is asked in the second in which the mappings came into force.
         place.sandbox.service.advance(Duration::from_secs(2)).await?;
