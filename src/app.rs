@@ -393,7 +393,7 @@ async fn begin_with_copy(
 ) -> Result<Option<Comparing>, StoreError> {
     if let Standing::Older(why) = counter.standing_beside(store, engine.joins()).await? {
         tracing::error!(why, "an older copy of the database: nothing is given or ended before it was compared");
-        let comparing = Comparing { since: now, knows_until, later_holds: LaterHolds::Unknown };
+        let comparing = Comparing { since: now, knows_until, later_holds: LaterHolds::Unknown, noted_at: None };
         return store.compare_first(comparing).await.map(Some);
     }
     match counter.raise(store).await {

@@ -286,8 +286,12 @@ mod tests {
         place.counter.raise(&store).await.unwrap();
         assert!(!place.is_older(&store).await);
 
-        let comparing =
-            Comparing { since: Timestamp::from_millis(5), knows_until: None, later_holds: LaterHolds::Unknown };
+        let comparing = Comparing {
+            since: Timestamp::from_millis(5),
+            knows_until: None,
+            later_holds: LaterHolds::Unknown,
+            noted_at: None,
+        };
         assert_eq!(store.compare_first(comparing).await.unwrap(), comparing);
         let later = Comparing { since: Timestamp::from_millis(9), ..comparing };
         assert_eq!(store.compare_first(later).await.unwrap(), comparing, "the first note stays");

@@ -5,6 +5,8 @@
 //! directory was asked:
 //!
 //! - Where every directory was compared and none holds an account of ours that is unknown here, it goes on by itself.
+//! - Where a server took over from one that services were at work on, their last calls may take effect when nobody knows of
+//!   them any more: what counts is what is compared a minute after.
 //! - What is owed in a directory that was compared, and holds nothing unknown, is taken away while others are waited for.
 //! - Otherwise an operator looks at the list and accepts it ([`settle`]): unknown accounts are taken away and proven off.
 //! - Access that the copy takes for living and the directory does not show as it was given is ended, never given again.
@@ -74,10 +76,13 @@ impl Reconcile {
     /// over for all.
     pub async fn run(&self) {
         let mut compared: Option<(Duration, Comparing)> = None;
+        let mut is_early = false;
         while let Some(comparing) = self.noted().await {
             let now = self.clock.monotonic();
-            if compared.is_none_or(|(at, what)| what != comparing || now.saturating_sub(at) >= EVERY) {
+            let is_time = is_early && comparing.calls_until().is_none_or(|until| until <= self.clock.now());
+            if is_time || compared.is_none_or(|(at, what)| what != comparing || now.saturating_sub(at) >= EVERY) {
                 compared = Some((now, comparing));
+                is_early = comparing.calls_until().is_some_and(|until| self.clock.now() < until);
                 match self.try_to_settle(comparing).await {
                     Ok(()) => continue,
                     // There is more to compare by now, or somebody else has settled it.
@@ -136,6 +141,12 @@ impl Reconcile {
         if let Some(missing) = comparison.missing(&[]) {
             self.wait_for(missing);
             // One directory that cannot be reached does not hold up what is owed elsewhere.
+            return self.store.compared_so_far(comparing, &comparison.clear()).await;
+        }
+        if let Some(until) = comparing.calls_until().filter(|until| comparison.at < *until) {
+            self.wait_for(format!(
+                "calls that were under way may take effect until {until}; then the directories are compared once more"
+            ));
             return self.store.compared_so_far(comparing, &comparison.clear()).await;
         }
         let accepted = Accepted { by: By::Service, without: &[], restored: Some(comparing) };

@@ -119,7 +119,14 @@ pub(crate) async fn count(counter: &Counter, store: &dyn Store, now: Timestamp) 
             if generation.comparing.is_none() {
                 tracing::error!(why, "an older copy of the database was put in its place");
                 let knows_until = store.last_seen().await?;
-                store.compare_first(Comparing { since: now, knows_until, later_holds: LaterHolds::Unknown }).await?;
+                store
+                    .compare_first(Comparing {
+                        since: now,
+                        knows_until,
+                        later_holds: LaterHolds::Unknown,
+                        noted_at: None,
+                    })
+                    .await?;
             }
             return Ok(());
         }

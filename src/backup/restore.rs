@@ -99,7 +99,7 @@ async fn unpack(
         Some((_, holds, _)) => (Some(holds), LaterHolds::Kept),
         None => (None, LaterHolds::Lost),
     };
-    let comparing = Comparing { since: now, knows_until: Some(head.manifest.made_at), later_holds };
+    let comparing = Comparing { since: now, knows_until: Some(head.manifest.made_at), later_holds, noted_at: None };
     copy::put_in_order(unpacked.path(), comparing, still_held.as_deref().unwrap_or_default(), present.by).await?;
     Ok((head.manifest, still_held, unpacked))
 }

@@ -120,7 +120,7 @@ impl Jobs {
         if !matches!(settled, Err(JobError::Store(StoreError::LeaseLost))) {
             return settled;
         }
-        tracing::warn!(%account, "a step was sent and its lease was lost meanwhile; the account is looked at again");
+        tracing::warn!(%account, "a step was sent and its lease was lost meanwhile; the account is to be looked at again");
         for _ in 0..LOOKS_TRIED {
             match self.owe_looks(account).await {
                 Err(StoreError::Conflict | StoreError::Busy) => {}
@@ -135,7 +135,11 @@ impl Jobs {
     }
 
     async fn owe_looks(&self, id: &AccountId) -> Result<(), StoreError> {
-        let Some(mut account) = self.store.account(id).await? else { return Ok(()) };
+        let Some(mut account) = self.store.account(id).await? else {
+            // A server took over that never heard of it; the comparison that follows finds what was made.
+            tracing::error!(account = %id, "the database does not know the account of a step that was sent: see latchkey reconcile");
+            return Ok(());
+        };
         let now = self.clock.now();
         account.looks.push(now + LATE_EFFECT);
         let work = Work::Converge { account: id.clone(), directory: account.directory.clone() };

@@ -145,7 +145,8 @@ pub struct Task {
     pub attempt: u32,
 }
 
-/// A lease, fenced: a later lease of the same task has a higher number, and the store refuses the lower one.
+/// A lease, fenced: no two leases of a task have the same number, not even across a failover that forgot one of them, and
+/// the store refuses whichever it does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The task.
@@ -165,6 +166,25 @@ pub fn presence_of(records: &Records, person: &PersonId, now: Timestamp) -> Vec<
 }
 
 impl Work {
+    /// Every kind's name. What a row says besides is a later release's, and left to it.
+    pub const KINDS: [&'static str; 15] = [
+        "intake",
+        "look",
+        "missing",
+        "unheard",
+        "due",
+        "warn",
+        "converge",
+        "alert",
+        "mail",
+        "tell",
+        "poll",
+        "webhooks",
+        "presence",
+        "recheck",
+        "audit-head",
+    ];
+
     /// One slot, one task.
     #[must_use]
     pub fn slot(&self) -> String {
@@ -248,5 +268,20 @@ impl Work {
             Self::Mail { .. } => "mail",
             Self::AuditHead => "audit-head",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A kind that is not in the list would never be claimed.
+    #[test]
+    fn every_kind_is_in_the_list() {
+        let error = serde_json::from_str::<Work>(r#"{"kind": "of tomorrow"}"#).unwrap_err().to_string();
+        let (_, expected) = error.split_once("expected one of").unwrap();
+        let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        assert_eq!(known, Work::KINDS, "{error}");
+        assert_eq!(Work::AuditHead.name(), "audit-head");
     }
 }

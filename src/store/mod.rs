@@ -16,7 +16,7 @@ pub mod transfer;
 mod transition;
 mod watched;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use latchkey_contract::{
     AccountId, ConnectionId, CustomerId, GrantId, MailId, MappingId, PersonId, SecretId, TicketId, TicketRef,
@@ -422,6 +422,21 @@ pub struct Comparing {
     /// What became of the holds that were set after the copy was made.
     #[serde(default)]
     pub later_holds: LaterHolds,
+    /// When it was seen that a server goes on with another history while services were at work; `None` where the copy was put
+    /// back while none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noted_at: Option<Timestamp>,
+}
+
+impl Comparing {
+    /// How long after it was left a call may still take effect: longer than any of ours lasts.
+    const LATE_EFFECT: Duration = Duration::from_secs(60);
+
+    /// Until when calls that were under way as the server changed may take effect. What is compared before says nothing of them.
+    #[must_use]
+    pub fn calls_until(&self) -> Option<Timestamp> {
+        self.noted_at.map(|at| at + Self::LATE_EFFECT)
+    }
 }
 
 /// Holds that were set after a copy of the database was made, once the copy is in its place.

@@ -120,13 +120,18 @@ fn fresh_name() -> String {
     format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Whether whatever is missing fails the tests that want it.
+#[must_use]
+pub fn is_required() -> bool {
+    env::var("LATCHKEY_TEST_REQUIRE").is_ok_and(|what| what == "all")
+}
+
 /// The server of this test binary.
 fn shared(suite: &str) -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     let server = SERVER.get_or_init(|| {
         let found = binaries();
-        let is_required = env::var("LATCHKEY_TEST_REQUIRE").is_ok_and(|what| what == "all");
-        assert!(found.is_some() || !is_required, "{suite}: PostgreSQL is required and not in /usr/lib/postgresql");
+        assert!(found.is_some() || !is_required(), "{suite}: PostgreSQL is required and not in /usr/lib/postgresql");
         found.map(|bin| Server::start(&bin))
     });
     if server.is_none() {

@@ -36,12 +36,14 @@ pub(super) const RELEASE: &str =
 
 /// Leases what is due: at most one task per key, none of the connections at their limit but removals, and none of those
 /// at their removals' limit. The greatest risk goes first among removals that are due. What somebody is just writing is
-/// left for the next claim, which that COMMIT asks for. While this is an older copy that is compared first, whichever
+/// left for the next claim, which that COMMIT asks for. What a later release added of a kind that this one does not know is
+/// left to that release. A fence is the time and chance: a standby that takes over and lacks a claim would count to the same
+/// number again. While this is an older copy that is compared first, whichever
 /// process noted that, nothing but removals in directories that were compared.
 pub(super) const CLAIM: &str = "WITH due AS MATERIALIZED (
          SELECT t.id FROM tasks AS t
          WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.risk IN (0, 1, 2)
-          AND t.run_at <= $1
+          AND t.run_at <= $1 AND t.kind IN (SELECT jsonb_array_elements_text(CAST($7 AS jsonb)))
            AND (NOT EXISTS (SELECT 1 FROM meta WHERE name = 'comparing')
                 OR (t.priority = 0 AND t.kind = 'converge'
                     AND t.connection IN (SELECT jsonb_array_elements_text(CAST(m.value AS jsonb)) FROM meta AS m WHERE m.name = 'compared'))
@@ -58,7 +60,8 @@ pub(super) const CLAIM: &str = "WITH due AS MATERIALIZED (
          ORDER BY t.priority, t.risk, t.run_at, t.id
          LIMIT $5
          FOR UPDATE OF t SKIP LOCKED)
-     UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
+     UPDATE tasks SET state = 'leased', fence = $1 * 1048576 + CAST(floor(random() * 1048576) AS BIGINT),
+         attempts = attempts + 1, lease_until = $2,
          again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END
      FROM due WHERE tasks.id = due.id
      RETURNING tasks.id, work, priority, run_at, attempts, fence, risk";

@@ -43,7 +43,8 @@ const IN_USE_MS: i64 = 3 * 60 * 1000;
 /// What was asked for before is not taken up, as it may have been granted, and ended, already. But what was asked for since
 /// then is, where that was less than `$3` milliseconds ago.
 ///
-/// An earlier note becomes another one: what was compared before this is not all of it.
+/// An earlier note becomes another one: what was compared before this is not all of it. When it was noted is told, since calls
+/// may have been under way.
 const NOTE: &str = "INSERT INTO meta (name, value)
      SELECT n.name, n.value
      FROM (SELECT (SELECT CAST(value AS BIGINT) FROM meta WHERE name = 'last-seen')) AS seen (at),
@@ -52,7 +53,7 @@ const NOTE: &str = "INSERT INTO meta (name, value)
           LATERAL (VALUES
               (1, 'comparing', CAST(json_build_object(
                   'since', CASE WHEN noted.at - seen.at < $3 THEN seen.at ELSE noted.at END,
-                  'knows_until', seen.at, 'later_holds', 'unknown') AS TEXT)),
+                  'knows_until', seen.at, 'later_holds', 'unknown', 'noted_at', noted.at) AS TEXT)),
               (2, 'place', $1),
               (3, 'compared', '[]')) AS n (number, name, value)
      ORDER BY n.number
@@ -63,7 +64,8 @@ const NOTE: &str = "INSERT INTO meta (name, value)
              'knows_until', CASE WHEN CAST(meta.value AS JSON) ->> 'knows_until' IS NOT NULL
                             THEN least(CAST(CAST(meta.value AS JSON) ->> 'knows_until' AS BIGINT),
                                        CAST(CAST(excluded.value AS JSON) ->> 'knows_until' AS BIGINT)) END,
-             'later_holds', coalesce(CAST(meta.value AS JSON) ->> 'later_holds', 'unknown')) AS TEXT) END";
+             'later_holds', coalesce(CAST(meta.value AS JSON) ->> 'later_holds', 'unknown'),
+             'noted_at', CAST(CAST(excluded.value AS JSON) ->> 'noted_at' AS BIGINT)) AS TEXT) END";
 
 /// How old a standby may be whose requests are taken up though something is lost: no access is shorter, so what was given
 /// meanwhile is found by comparing. Of these requests one whose delivery is lost as well is found by the next poll.

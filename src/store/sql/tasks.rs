@@ -16,7 +16,7 @@ use super::{
     write::{Class, Room, Write},
 };
 use crate::{
-    jobs::task::{Lease, NewTask, Priority, Task},
+    jobs::task::{Lease, NewTask, Priority, Task, Work},
     store::{self, row},
 };
 
@@ -149,6 +149,7 @@ impl Write for Claim {
             .bind(row::encode(&claim.busy)?)
             .bind(free)
             .bind(row::encode(&claim.full)?)
+            .bind(row::encode(&Work::KINDS)?)
             .fetch_all(&mut *conn)
             .await
             .map_err(engine)?;

@@ -31,15 +31,17 @@ pub(super) const RELEASE: &str =
 pub(super) const LEASE_GRACE_MS: i64 = 0;
 
 /// Leases what is due: at most one task per key, none of the connections at their limit but removals, and none of those
-/// at their removals' limit. The greatest risk goes first among removals that are due. While this is an older copy that
+/// at their removals' limit, and of the kinds that this release knows. A fence is the time and chance, as on a server. The
+/// greatest risk goes first among removals that are due. While this is an older copy that
 /// is compared first, nothing but removals in directories that were compared.
 pub(super) const CLAIM: &str =
-    "UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
+    "UPDATE tasks SET state = 'leased', fence = $1 * 1048576 + (random() & 1048575),
+         attempts = attempts + 1, lease_until = $2,
         again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END
     WHERE id IN (
         SELECT id FROM tasks AS t
         WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.risk IN (0, 1, 2)
-          AND t.run_at <= $1
+          AND t.run_at <= $1 AND t.kind IN (SELECT value FROM json_each($7))
           AND (NOT EXISTS (SELECT 1 FROM meta WHERE name = 'comparing')
                OR (t.priority = 0 AND t.kind = 'converge'
                    AND t.connection IN (SELECT j.value FROM meta AS m, json_each(m.value) AS j WHERE m.name = 'compared'))

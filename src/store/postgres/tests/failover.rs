@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
-use latchkey_contract::{Clock, ConnectionId, Timestamp, directory::Risk};
-use latchkey_simulators::postgres::{Server as Started, binaries};
-use sqlx::migrate::Migrator;
+use latchkey_contract::{Clock, Timestamp};
+use latchkey_simulators::postgres::{Server as Started, binaries, is_required};
+use sqlx::{
+    SqlSafeStr as _,
+    migrate::{Migration, MigrationType, Migrator},
+};
 
 use super::*;
 use crate::{
-    access::Grant,
-    jobs::task::{NewTask, Priority},
+    jobs::task::{Priority, Task},
     store::{
-        Claim, Comparing,
-        postgres::{
-            Found,
-            open::{is_for_us_too, migrator},
-        },
-        row,
+        Claim, Comparing, Finish,
+        postgres::{Found, open::migrator},
     },
 };
 
@@ -29,7 +27,9 @@ struct Site {
 
 impl Site {
     fn new() -> Option<Self> {
-        let started = Started::start(&binaries()?);
+        let found = binaries();
+        assert!(found.is_some() || !is_required(), "{SUITE}: PostgreSQL is required and not in /usr/lib/postgresql");
+        let started = Started::start(&found?);
         let database = started.database("used");
         Some(Self { started: Some(started), database, dir: tempfile::tempdir().unwrap() })
     }
@@ -208,6 +208,28 @@ async fn what_others_have_compared_holds_for_who_starts_late() {
     assert_eq!((late.found(), noted(&late).await), (Found::Usual, None));
 }
 
+/// I3: a claim that went with the primary is nobody's. Whoever believes in it is refused, though the standby has given the very
+/// same task to somebody else since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_went_with_the_primary_is_nobodys() {
+    let Some(mut site) = Site::new() else { return };
+    let (store, other) = (site.open("one").await, site.open("other").await);
+    due(&store).await;
+    site.server(Started::copy).await;
+    let lost = claim(&store, after(1)).await.remove(0);
+    site.server(Started::fail_over).await;
+    assert_eq!((claimed(&other).await, claimed(&store).await), (0, 0));
+    let note = noted(&other).await.unwrap();
+    other.end_comparing(0, note).await.unwrap();
+    let has = claim(&other, after(1)).await.remove(0);
+    assert_eq!(lost.lease.task, has.lease.task, "it is the same one");
+    assert!(!store.renew(&lost.lease, after(999)).await.unwrap());
+    assert!(!store.finish(&lost.lease, Finish::Done).await.unwrap());
+    let late = Transition { lease: Some((lost.lease, Finish::Done)), audit: vec![entry("late")], ..transition() };
+    assert!(matches!(store.commit(late).await, Err(StoreError::LeaseLost)));
+    assert!(other.renew(&has.lease, after(120)).await.unwrap());
+}
+
 /// A second failover while the first is compared: what was found so far does not end the comparison.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_failover_is_not_settled_with_the_first() {
@@ -272,110 +294,50 @@ async fn a_process_goes_on_while_columns_are_added_to_every_table() {
     assert!(store.audit(0, 100).await.is_ok() && store.rules().await.is_ok() && store.tasks(100).await.is_ok());
 }
 
-/// What the release that knew migration 10 wrote, in its own words.
-const TASK_OF_10: &str = "INSERT INTO tasks (slot, key, connection, kind, work, priority, state, run_at, created_at)
-     VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8)";
+/// What the next release may add: columns, and a table.
+const TOMORROW: &str = "ALTER TABLE grants ADD COLUMN colour BIGINT NOT NULL DEFAULT 7;
+     ALTER TABLE tasks ADD COLUMN colour BIGINT NOT NULL DEFAULT 7;
+     CREATE TABLE colours (id TEXT PRIMARY KEY);
+     COMMENT ON TABLE meta IS 'works-from 9999 12'";
 
-const GRANT_OF_10: &str =
-    "INSERT INTO grants (id, version, ticket, account, person, state, is_open, due_at, doc, customer)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+/// And a kind of work.
+const WORK_OF_TOMORROW: &str =
+    "INSERT INTO tasks (slot, key, kind, work, priority, state, run_at, created_at, risk, colour)
+     VALUES ('paint:g1', 'paint:g1', 'paint', '{\"kind\":\"paint\",\"grant\":\"g1\"}', 1, 'pending', $1, $1, 2, 8)";
 
-const CLAIM_OF_10: &str = "WITH due AS MATERIALIZED (
-         SELECT t.id FROM tasks AS t
-         WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.run_at <= $1
-           AND (t.priority = 0 OR t.connection IS NULL
-                OR t.connection NOT IN (SELECT jsonb_array_elements_text(CAST($4 AS jsonb))))
-           AND NOT EXISTS (SELECT 1 FROM tasks AS l WHERE l.state = 'leased' AND l.key = t.key)
-           AND NOT EXISTS (
-               SELECT 1 FROM tasks AS e
-               WHERE e.state = 'pending' AND e.key = t.key AND e.run_at <= $1
-                 AND (e.priority, e.run_at, e.id) < (t.priority, t.run_at, t.id))
-         ORDER BY t.priority, t.run_at, t.id
-         LIMIT $5
-         FOR UPDATE OF t SKIP LOCKED)
-     UPDATE tasks SET state = 'leased', fence = fence + 1, attempts = attempts + 1, lease_until = $2,
-         again_at = CASE WHEN again_at <= $1 THEN NULL ELSE again_at END
-     FROM due WHERE tasks.id = due.id
-     RETURNING tasks.slot";
-
-/// A process of that release. Each of its statements is prepared once, at the first use.
-struct Older(PgConnection);
-
-impl Older {
-    async fn adds(&mut self, task: &NewTask) {
-        let query = sqlx::query(TASK_OF_10)
-            .bind(task.work.slot())
-            .bind(task.work.key())
-            .bind(task.work.connection().map(ConnectionId::as_str))
-            .bind(task.work.name())
-            .bind(row::encode(&task.work).unwrap())
-            .bind(task.priority as i64)
-            .bind(task.run_at.millis())
-            .bind(START.millis());
-        query.execute(&mut self.0).await.unwrap();
-    }
-
-    async fn gives(&mut self, id: &str) {
-        let grant = Grant { version: 1, ..grant(id, &format!("of-{id}"), "4711", granting()) };
-        let query = sqlx::query(GRANT_OF_10)
-            .bind(grant.id.as_str())
-            .bind(grant.version)
-            .bind(grant.ticket.to_string())
-            .bind(grant.account.as_str())
-            .bind(grant.person.as_str())
-            .bind(grant.state.name())
-            .bind(1_i64)
-            .bind(after(600).millis())
-            .bind(row::encode(&grant).unwrap())
-            .bind(grant.customer.as_str());
-        query.execute(&mut self.0).await.unwrap();
-    }
-
-    async fn claims(&mut self) -> Vec<String> {
-        let query = sqlx::query_scalar(CLAIM_OF_10)
-            .bind(START.millis())
-            .bind(after(60).millis())
-            .bind(Priority::Telling as i64)
-            .bind("[]")
-            .bind(100_i64);
-        query.fetch_all(&mut self.0).await.unwrap()
-    }
-}
-
-/// F171: over the migration as it is: a process of the release before goes on with what it prepared before a newer one brought
-/// the database up, each takes up what the other has written, and the older one may be started once more.
+/// F171: one replica after the other is replaced. While the next release brings the database up, this one goes on with what it
+/// prepared before; it takes up what the other has written, but for work of a kind that it does not know, which is left as it
+/// is; and it may be started once more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_release_before_goes_on_over_the_migration_that_says_so() {
+async fn this_release_goes_on_over_the_next_ones_migration() {
     let Some(database) = database(SUITE) else { return };
-    let known = migrator().iter().filter(|migration| migration.version <= 10).cloned().collect();
-    let mut knows_10 = Migrator::with_migrations(known);
-    let mut older = Older(stranger(&database).await);
-    knows_10.run(&mut older.0).await.unwrap();
+    let store = open(&database).await;
     let removal = |account: &str| task(converge(account, "acme-entra"), START, Priority::Removal);
-    older.adds(&removal("a1")).await;
-    older.gives("g1").await;
-    assert_eq!(older.claims().await, ["converge:a1"]);
+    let slots = |tasks: Vec<Task>| tasks.iter().map(|task| task.work.slot()).collect::<Vec<_>>();
+    add(&store, vec![removal("a1")]).await;
+    assert_eq!(slots(claim(&store, START).await), ["converge:a1"]);
 
-    let newer = open(&database).await;
-    let has_it: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM _sqlx_migrations WHERE version = 11)")
-        .fetch_one(&mut older.0)
-        .await
-        .unwrap();
-    assert!(has_it, "it was brought up");
-    older.adds(&removal("a2")).await;
-    older.gives("g2").await;
-    let taken: Vec<String> = claim(&newer, START).await.iter().map(|task| task.work.slot()).collect();
-    assert_eq!(taken, ["converge:a2"], "the other one is in the older one's hand");
-    for id in ["g1", "g2"] {
-        assert_eq!(newer.grant(&id.parse().unwrap()).await.unwrap().unwrap().version, 1);
-    }
-    add(&newer, vec![removal("a3").of(Risk::Everything)]).await;
-    assert_eq!(older.claims().await, ["converge:a3"]);
+    let mut newer = stranger(&database).await;
+    let tomorrow = Migration::new(9999, "tomorrow".into(), MigrationType::Simple, TOMORROW.into_sql_str(), false);
+    let all = migrator().iter().cloned().chain([tomorrow]).collect();
+    Migrator::with_migrations(all).run(&mut newer).await.unwrap();
+    sqlx::query(WORK_OF_TOMORROW).bind(START.millis()).execute(&mut newer).await.unwrap();
+    let grants = vec![grant("g1", "of-g1", "4711", granting())];
+    store.commit(Transition { grants, tasks: vec![removal("a2")], ..transition() }).await.unwrap();
+    assert_eq!(slots(claim(&store, after(1)).await), ["converge:a2"]);
+    store.close().await;
 
-    assert!(is_for_us_too(&knows_10, &mut older.0).await.unwrap(), "and may be started once more");
-    knows_10.set_ignore_missing(true);
-    knows_10.run(&mut older.0).await.unwrap();
-    newer.close().await;
+    let store = open(&database).await;
+    assert_eq!(store.grant(&"g1".parse().unwrap()).await.unwrap().unwrap().version, 1);
+    add(&store, vec![removal("a3")]).await;
+    assert_eq!(slots(claim(&store, after(2)).await), ["converge:a3"]);
+    let theirs: (String, i64, i64) =
+        sqlx::query_as("SELECT state, attempts, colour FROM tasks WHERE slot = 'paint:g1'")
+            .fetch_one(&mut newer)
+            .await
+            .unwrap();
+    assert_eq!(theirs, ("pending".to_owned(), 0, 8), "it is the next release's");
+    store.close().await;
 }
 
 /// F171: what a migration with which older programs go on (`works-from`) really says: it adds columns that have a value where
