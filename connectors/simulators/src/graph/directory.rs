@@ -1,6 +1,6 @@
 //! The questions everybody asks of the directory, and what time does to it. No HTTP, no permissions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -49,8 +49,9 @@ impl Tenant {
         let due: Vec<(String, Ms)> = self
             .users
             .iter()
-            .filter_map(|user| Some((user.id.clone(), user.deleted_at? + RECYCLE_BIN)))
+            .filter_map(|user| Some((user, user.deleted_at? + RECYCLE_BIN)))
             .filter(|(_, at)| *at <= now)
+            .map(|(user, at)| (user.id.clone(), at))
             .collect();
         for (user, at) in due {
             self.forget_user(&user);
@@ -107,7 +108,15 @@ impl Tenant {
 
     /// Active roles of living principals, direct ones and PIM's.
     pub(super) fn active_roles(&self, now: Ms) -> impl Iterator<Item = &RoleGrant> {
-        self.roles.iter().filter(move |grant| grant.is_active(now) && !self.is_in_bin(&grant.principal))
+        let deleted = self.users.iter().filter(|user| user.deleted_at.is_some());
+        let bin: HashSet<&str> = deleted.map(|user| user.id.as_str()).collect();
+        self.roles.iter().filter(move |grant| grant.is_active(now) && !bin.contains(grant.principal.as_str()))
+    }
+
+    /// Those of one principal, as [`Tenant::active_roles`].
+    pub(super) fn active_roles_of(&self, principal: &str, now: Ms) -> Vec<&RoleGrant> {
+        let is_its = |grant: &&RoleGrant| grant.principal.eq_ignore_ascii_case(principal) && grant.is_active(now);
+        self.roles.iter().filter(is_its).filter(|grant| !self.is_in_bin(&grant.principal)).collect()
     }
 
     /// Groups that hold the user, through nesting too, in order of creation.
@@ -143,7 +152,8 @@ impl Tenant {
 
 impl User {
     pub(super) fn is_named(&self, key: &str) -> bool {
-        self.id == key || self.upn().eq_ignore_ascii_case(key)
+        // Only a name has the sign: whoever is looked for by id is not compared by name with everybody.
+        self.id == key || (key.contains('@') && self.upn().eq_ignore_ascii_case(key))
     }
 
     pub(super) fn upn(&self) -> &str {

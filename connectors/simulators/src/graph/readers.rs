@@ -1,5 +1,7 @@
 //! Looking at the directory from outside: no permissions, no replication delay.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::events::{Event, SignIn, Write};
@@ -28,6 +30,17 @@ impl Graph {
         self.read(tenant, |tenant, _| {
             let living = tenant.users.iter().filter(|u| u.deleted_at.is_none());
             living.map(|user| Value::Object(user.view(tenant))).collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// Object ids of whoever may sign in, or holds a role itself, even one to come or one that lies in the bin with it: read
+    /// in one go, however many there are.
+    pub fn open_principals(&self, tenant: &str) -> HashSet<String> {
+        self.read(tenant, |tenant, _| {
+            let living = tenant.users.iter().filter(|user| user.deleted_at.is_none() && user.is_enabled());
+            let holders = tenant.roles.iter().map(|grant| &grant.principal);
+            living.map(|user| &user.id).chain(holders).cloned().collect()
         })
         .unwrap_or_default()
     }

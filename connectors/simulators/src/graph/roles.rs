@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal, Reply};
 use super::events::What;
+use super::filter::Filter;
 use super::odata::{Object, Shape, object};
 use super::role_definitions::{definition, exists};
 use super::state::RoleGrant;
@@ -69,7 +70,13 @@ pub(super) fn list(turn: &mut Turn<'_>) -> Answer {
         let message = "The request must contain a filter on principalId, roleDefinitionId or directoryScopeId.";
         return Err(Refusal::bad_request(message));
     }
-    let items = turn.tenant().active_roles(turn.now).map(|grant| expanded(turn, grant.view(), grant)).collect();
+    let filter = turn.ask.option("$filter").and_then(Filter::parse);
+    let principal = filter.as_ref().and_then(|filter| filter.pinned("principalId")?.as_str());
+    let grants: Vec<&RoleGrant> = match principal {
+        Some(principal) => turn.tenant().active_roles_of(principal, turn.now),
+        None => turn.tenant().active_roles(turn.now).collect(),
+    };
+    let items = grants.into_iter().map(|grant| expanded(turn, grant.view(), grant)).collect();
     let place = turn.place("roleManagement/directory/roleAssignments");
     ASSIGNMENT.list(turn.ask, &place, items)
 }

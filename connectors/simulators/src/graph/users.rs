@@ -167,8 +167,9 @@ fn group_object(group: &Group) -> Object {
 
 fn role_objects(tenant: &Tenant, user: &str, now: i64) -> Vec<Object> {
     tenant
-        .active_roles(now)
-        .filter(|grant| grant.principal == user && grant.scope == "/")
+        .active_roles_of(user, now)
+        .into_iter()
+        .filter(|grant| grant.scope == "/")
         .map(|grant| {
             typed(
                 "#microsoft.graph.directoryRole",

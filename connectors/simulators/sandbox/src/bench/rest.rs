@@ -41,8 +41,8 @@ pub(super) async fn memory(engine: Engine, options: &BenchOptions, table: &mut T
     let like = intake::a_delivery(&place).await?;
     let requests = load::make(&place.sandbox.vendors.connectwise, &like, 1, options.deliveries, Proof::Signed)?;
     load::send(place.sandbox.service.address(), requests, CONNECTIONS).await?.only(202)?;
-    let (_, most) = process::memory(place.sandbox.service.pid().await?)?;
-    table.fact(&format!("memory, most under {} deliveries", options.deliveries), &format!("{:.1} MiB", mib(most)))?;
+    let most = most_memory(&place).await?;
+    table.fact(&format!("memory, most under {} deliveries", options.deliveries), &format!("{most:.1} MiB"))?;
     place.sandbox.service.kill().await
 }
 
@@ -50,6 +50,11 @@ pub(super) async fn memory(engine: Engine, options: &BenchOptions, table: &mut T
 pub(super) async fn idle_memory(place: &Place) -> anyhow::Result<f64> {
     tokio::time::sleep(Duration::from_secs(3)).await;
     Ok(mib(process::memory(place.sandbox.service.pid().await?)?.0))
+}
+
+/// In MiB, the most since the service was started.
+pub(super) async fn most_memory(place: &Place) -> anyhow::Result<f64> {
+    Ok(mib(process::memory(place.sandbox.service.pid().await?)?.1))
 }
 
 fn mib(kib: u64) -> f64 {
