@@ -55,23 +55,20 @@ impl Engine {
         Ok(store::Engine::open(&config.database, Options::default()).await?)
     }
 
-    /// The settings as the engine reads them back.
+    /// The settings as the service has read them back on its own connection, by what it logged.
     pub(super) fn settings(self, log: &str) -> anyhow::Result<String> {
-        match self {
-            Self::Sqlite => {
-                let opened = |line: &&str| line.contains("\"message\":\"the database is open\"");
-                let line =
-                    log.lines().rev().find(opened).context("the service did not say that its database is open")?;
-                let line: serde_json::Value = serde_json::from_str(line)?;
-                let shown = |name: &str| format!("{name} = {}", line[name].to_string().trim_matches('"'));
-                Ok(["journal_mode", "synchronous", "foreign_keys", "wal_autocheckpoint"].map(shown).join(", "))
-            }
-            Self::Postgres => {
-                let ask = |name: &str| Ok(format!("{name} = {}", server()?.ask("postgres", &format!("SHOW {name}"))));
-                let shown: anyhow::Result<Vec<String>> = DURABLE.into_iter().map(ask).collect();
-                Ok(shown?.join(", "))
-            }
-        }
+        let names: &[&str] = match self {
+            Self::Sqlite => &["journal_mode", "synchronous", "foreign_keys", "wal_autocheckpoint"],
+            Self::Postgres => &DURABLE,
+        };
+        let opened = |line: &&str| line.contains("\"message\":\"the database is open\"");
+        let line = log.lines().rev().find(opened).context("the service did not say that its database is open")?;
+        let line: serde_json::Value = serde_json::from_str(line)?;
+        let shown = |name: &&str| -> anyhow::Result<String> {
+            let value = line.get(*name).with_context(|| format!("the service did not say what {name} is"))?;
+            Ok(format!("{name} = {}", value.to_string().trim_matches('"')))
+        };
+        Ok(names.iter().map(shown).collect::<anyhow::Result<Vec<_>>>()?.join(", "))
     }
 
     /// Bytes in the database's files.
@@ -115,4 +112,19 @@ fn server() -> anyhow::Result<&'static Server> {
     let is_on = |name: &str| server.ask("postgres", &format!("SHOW {name}")) == "on";
     ensure!(DURABLE.into_iter().all(is_on), "PostgreSQL does not keep what it acknowledges");
     Ok(server)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_are_those_that_the_service_read() {
+        let log = r#"{"level":"INFO","message":"starting"}
+{"level":"INFO","fsync":"on","synchronous_commit":"off","full_page_writes":"on","message":"the database is open"}"#;
+        let found = Engine::Postgres.settings(log).unwrap();
+        assert_eq!(found, "fsync = on, full_page_writes = on, synchronous_commit = off");
+        assert!(Engine::Sqlite.settings(log).is_err(), "it said nothing of a journal");
+        assert!(Engine::Postgres.settings("").is_err());
+    }
 }
