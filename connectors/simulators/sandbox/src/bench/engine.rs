@@ -99,6 +99,14 @@ impl Engine {
             }
         }
     }
+
+    /// Whether a server looks after its tables by itself, in transactions that are counted like anybody's.
+    pub(super) fn looks_after_itself(self, does: bool) -> anyhow::Result<()> {
+        if self == Self::Postgres {
+            server()?.set("autovacuum", if does { "on" } else { "off" });
+        }
+        Ok(())
+    }
 }
 
 /// A header of SQLite's index of the log. It stands there twice, so that who reads it while it is written can tell.

@@ -80,7 +80,7 @@ async fn level(
     let own = arrive::clicks(place, &place.sandbox.vendors.connectwise, CLICKS).await?.own;
     service.stop().await?;
     place.start(Between::Counting).await?;
-    let (share, calls) = rest::nothing_happens(place, IDLE_SECONDS).await?;
+    let rest::Nothing { share, calls, .. } = rest::nothing_happens(place, IDLE_SECONDS).await?;
     let door = door(place, options.deliveries.min(DELIVERIES), sent).await?;
     rest::until_nothing_happens(place).await?;
     service.kill().await?;
