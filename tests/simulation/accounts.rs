@@ -171,7 +171,7 @@ pub(crate) fn apply(
         }
         Step::Give { entitlement, native_end, is_time_bound, .. } => {
             let end = (*is_time_bound && has_native_end).then(|| world.since_start(*native_end));
-            let visible_from = now + if world.chance(1_000) { world.between(0, 4 * SECOND) } else { 0 };
+            let visible_from = now + late(world, 1_000, 4 * SECOND, "role shown late");
             let from = account.given.iter().find(|g| g.entitlement == *entitlement).map_or(now, |g| g.from);
             account.given.retain(|g| g.entitlement != *entitlement);
             account.given.push(Given { entitlement: entitlement.clone(), end, from, visible_from });
@@ -199,6 +199,15 @@ pub(crate) fn apply(
     Ok(Outcome::Done { object: Some(account.object.clone()) })
 }
 
+/// By how much later a directory shows what it did, so many times in ten thousand.
+fn late(world: &World, times: u64, most: i64, kind: &'static str) -> i64 {
+    if !world.chance(times) {
+        return 0;
+    }
+    world.fault(kind);
+    world.between(0, most)
+}
+
 /// One account per mark, whatever is repeated; and none that nobody waits for.
 fn create(
     accounts: &mut Accounts,
@@ -223,7 +232,7 @@ fn create(
     world.hold("I3", !is_taken, || (format!("a second account of the name {}", of.name), vec![of.id.to_string()]));
     let object = ObjectId::parse(format!("o-{}-{}", of.id, accounts.all.len()));
     let object = object.map_err(|_| CallError::malformed("create", "simulated: no such id"))?;
-    let visible_from = now + if world.chance(1_500) { world.between(0, 60 * SECOND) } else { 0 };
+    let visible_from = now + late(world, 1_500, 60 * SECOND, "account shown late");
     accounts.all.push(Held {
         object: object.clone(),
         mark: of.id.clone(),

@@ -51,8 +51,13 @@ impl Call<'_> {
     fn fate(&self, condition: &Condition) -> Fate {
         let (world, weather, now) = (self.world, self.world.weather(), self.world.now());
         if world.chance(weather.crashes) {
-            world.fault("process killed during a call");
-            return Fate::Death { takes_effect: world.chance(5_000) };
+            let takes_effect = world.chance(5_000);
+            world.fault(if takes_effect {
+                "process killed during a call, which takes effect"
+            } else {
+                "process killed during a call without effect"
+            });
+            return Fate::Death { takes_effect };
         }
         if now < condition.down_until {
             world.fault("vendor down");

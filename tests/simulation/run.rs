@@ -271,11 +271,15 @@ impl Scene {
                 };
             }
             Act::Clock { ms } => {
-                self.world.fault("wall clock set");
+                self.world.fault(match *ms {
+                    0 => "wall clock set right",
+                    1.. => "wall clock jumps forward",
+                    _ => "wall clock set back",
+                });
                 self.world.set_wall(*ms);
             }
             Act::Chain { is_broken } => {
-                self.world.fault("audit chain broken or mended");
+                self.world.fault(if *is_broken { "audit chain broken" } else { "audit chain mended" });
                 self.rows.break_chain(*is_broken);
             }
             Act::Kill => {

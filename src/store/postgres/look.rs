@@ -8,7 +8,7 @@ use sqlx::Connection as _;
 use super::{
     Conn, OpenError,
     history::{self, Found},
-    open::{Server, check, is_for_us_too, known_by, migrator},
+    open::{Durability, Server, check, is_for_us_too, known_by, migrator},
 };
 use crate::clock_guard::apart;
 
@@ -77,14 +77,15 @@ impl Look {
             Schema::Empty => Replicas::default(),
             _ => replicas(&mut conn).await.map_err(failed)?,
         };
-        let (version, user, fsync, commit, pages): (String, String, String, String, String) = sqlx::query_as(
-            "SELECT current_setting('server_version'), CAST(current_user AS TEXT), current_setting('fsync'),
-                    current_setting('synchronous_commit'), current_setting('full_page_writes')",
-        )
-        .fetch_one(&mut conn)
-        .await
-        .map_err(failed)?;
-        let settings = vec![("fsync", fsync), ("synchronous_commit", commit), ("full_page_writes", pages)];
+        let (version, user): (String, String) =
+            sqlx::query_as("SELECT current_setting('server_version'), CAST(current_user AS TEXT)")
+                .fetch_one(&mut conn)
+                .await
+                .map_err(failed)?;
+        let Durability { fsync, synchronous_commit, full_page_writes } =
+            Durability::on(&mut conn).await.map_err(failed)?;
+        let settings =
+            vec![("fsync", fsync), ("synchronous_commit", synchronous_commit), ("full_page_writes", full_page_writes)];
         let before = clock.now();
         let theirs: i64 = sqlx::query_scalar("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)")
             .fetch_one(&mut conn)

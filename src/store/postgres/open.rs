@@ -341,23 +341,41 @@ pub(super) async fn prepare(server: &Server) -> Result<(Found, Place), OpenError
     // A migration may take long, and another process may be running it.
     let mut conn = server.connect(server.bounded("15min", "5min")).await?;
     check(server, &mut conn).await?;
-    syncs(server, &mut conn).await?;
+    let durability = syncs(server, &mut conn).await?;
     migrate(server, &mut conn).await?;
     let found = arrive(server, &mut conn).await?;
     let _ = conn.close().await;
+    let Durability { fsync, synchronous_commit, full_page_writes } = durability;
+    tracing::info!(fsync, synchronous_commit, full_page_writes, "the database is open");
     Ok(found)
 }
 
 /// An answer means that it is on the server's disk. Who only looks may do without, and tells it.
-async fn syncs(server: &Server, conn: &mut PgConnection) -> Result<(), OpenError> {
-    let fsync: String = sqlx::query_scalar("SELECT current_setting('fsync')")
-        .fetch_one(conn)
-        .await
-        .map_err(|error| server.failed(error))?;
-    if fsync == "on" {
-        Ok(())
+async fn syncs(server: &Server, conn: &mut PgConnection) -> Result<Durability, OpenError> {
+    let found = Durability::on(conn).await.map_err(|error| server.failed(error))?;
+    if found.fsync == "on" {
+        Ok(found)
     } else {
-        Err(server.wrong("fsync", fsync, "on: what was acknowledged is lost otherwise"))
+        Err(server.wrong("fsync", found.fsync, "on: what was acknowledged is lost otherwise"))
+    }
+}
+
+/// Settings that an acknowledged write rests on, as they are on one connection: a role or a database may have its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Durability {
+    pub(super) fsync: String,
+    pub(super) synchronous_commit: String,
+    pub(super) full_page_writes: String,
+}
+
+impl Durability {
+    pub(super) async fn on(conn: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let (fsync, synchronous_commit, full_page_writes): (String, String, String) = sqlx::query_as(
+            "SELECT current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes')",
+        )
+        .fetch_one(conn)
+        .await?;
+        Ok(Self { fsync, synchronous_commit, full_page_writes })
     }
 }
 

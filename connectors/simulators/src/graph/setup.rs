@@ -11,7 +11,7 @@ use super::options::{AppSpec, GroupSeed, Licence, PimPolicy, TapPolicy, UserSeed
 use super::start::Graph;
 use super::state::{ClientSecret, Domain, Group, Registration, RoleGrant, ServicePrincipal, Tenant, Unit, World};
 use super::units::extension_name;
-use super::users_write::new_user;
+use super::users_write::{as_made, new_user};
 
 impl Graph {
     /// Adds a tenant; the first domain is the initial one, all are verified and managed.
@@ -188,7 +188,7 @@ impl Graph {
         given.insert("displayName".into(), json!(seed.display_name));
         given.insert("accountEnabled".into(), json!(seed.enabled));
         let user = new_user(&id, given, &seed.password, now);
-        let detail = json!({"userPrincipalName": user.upn(), "accountEnabled": user.is_enabled()});
+        let detail = as_made(&user);
         tenant_of(world, tenant).users.push(user);
         let made = event(now, tenant, &Actor::SomebodyElse, What::UserCreated, &id, detail);
         world.events.push(made);

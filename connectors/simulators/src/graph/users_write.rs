@@ -28,17 +28,24 @@ pub(super) fn create(turn: &mut Turn<'_>) -> Answer {
 
     let id = turn.world.mint.guid();
     let user = build(turn, &id, body, &password, must_change(&profile));
-    let is_enabled = user.is_enabled();
-    let upn = user.upn().to_owned();
     let answer = default_view(turn.tenant(), &user);
+    let detail = as_made(&user);
     turn.tenant_mut().users.push(user);
-    let detail = json!({"userPrincipalName": upn, "accountEnabled": is_enabled});
     turn.record(What::UserCreated, &id, detail);
 
     let mut answer = answer;
     answer.insert("@odata.context".into(), json!(turn.context("users/$entity")));
     let location = turn.url(&format!("directoryObjects/{id}/Microsoft.DirectoryServices.User"));
     Reply::created(Value::Object(answer), location)
+}
+
+/// What the record of changes says of an account that was made: also what it is known by once it is gone for good.
+pub(super) fn as_made(user: &User) -> Value {
+    json!({
+        "userPrincipalName": user.upn(),
+        "accountEnabled": user.is_enabled(),
+        "onPremisesExtensionAttributes": user.properties.get("onPremisesExtensionAttributes"),
+    })
 }
 
 fn check_mandatory(body: &Object) -> Result<(), Refusal> {

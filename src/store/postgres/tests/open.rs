@@ -2,7 +2,7 @@
 
 use latchkey_contract::Secret;
 
-use super::*;
+use super::{super::open::Durability, *};
 
 async fn refused(database: &Database) -> OpenError {
     Postgres::open(&server(database)).await.expect_err("it must not be opened")
@@ -24,6 +24,23 @@ async fn the_settings_that_durability_rests_on_are_in_force() {
     }
     let refused = sqlx::query("DELETE FROM tasks").execute(&store.readers).await;
     assert!(refused.is_err(), "readers cannot write");
+}
+
+/// What is told of them is what holds where it is written, and not what a stranger's session has.
+#[tokio::test]
+async fn what_durability_rests_on_is_read_on_a_connection_that_writes() {
+    let Some((database, store)) = fresh().await else { return };
+    let (_, name) = database.url.rsplit_once('/').unwrap();
+    let mut other = stranger(&database).await;
+    let alter = format!("ALTER DATABASE {name} SET synchronous_commit = off");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(alter)).execute(&mut other).await.unwrap();
+    let found = Durability::on(&mut stranger(&database).await).await.unwrap();
+    assert_eq!((found.fsync.as_str(), found.synchronous_commit.as_str()), ("on", "off"));
+    let mut writer = sqlx::ConnectOptions::connect(&server(&database).writing()).await.unwrap();
+    let found = Durability::on(&mut writer).await.unwrap();
+    assert_eq!((found.fsync.as_str(), found.synchronous_commit.as_str()), ("on", "on"));
+    assert_eq!(found.full_page_writes, "off", "the tests' own server has it off");
+    store.close().await;
 }
 
 #[tokio::test]

@@ -96,9 +96,14 @@ impl Place {
         Engine::stored(&self.config)
     }
 
-    /// A number that grows with every byte that is written to the database.
+    /// A number that grows with what is written to the database; see [`Engine::written`].
     pub(super) fn written(&self) -> anyhow::Result<u64> {
         Engine::written(&self.config)
+    }
+
+    /// Transactions by the engine's own count; see [`Engine::transactions`].
+    pub(super) fn transactions(&self) -> anyhow::Result<u64> {
+        Engine::transactions(&self.config)
     }
 
     /// What the service has logged.

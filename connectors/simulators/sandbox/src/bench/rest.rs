@@ -69,7 +69,9 @@ pub(super) async fn idle(engine: Engine, options: &BenchOptions, table: &mut Tab
     let place = Place::new(engine).await?;
     place.start(Between::Counting).await?;
     let stored = place.written()?;
-    let (share, calls) = nothing_happens(&place, options.idle).await?;
+    engine.looks_after_itself(false)?;
+    let Nothing { share, calls, transactions } = nothing_happens(&place, options.idle).await?;
+    engine.looks_after_itself(true)?;
     let what = format!("{} idle seconds", options.idle);
     table.at_most(&format!("{what}: CPU"), Figure::new(share, "% of a core", 2), SHARE)?;
     let times = |is_beat: bool| calls.iter().filter(move |(verb, _)| (*verb == "heartbeat") == is_beat);
@@ -81,20 +83,38 @@ pub(super) async fn idle(engine: Engine, options: &BenchOptions, table: &mut Tab
         let named: Vec<String> = times(false).map(|(verb, times)| format!("{verb} {times}")).collect();
         table.fact(&format!("{what}: for"), &named.join(", "))?;
     }
+    let counted = match engine {
+        Engine::Sqlite => "that wrote, by the log's index",
+        Engine::Postgres => "that wrote or read, by pg_stat_database",
+    };
+    table.fact(&format!("{what}: transactions at the engine itself"), &format!("{transactions} {counted}"))?;
     table.fact(&format!("{what}: database's files"), &format!("{} bytes more", place.written()? - stored))?;
     place.sandbox.service.kill().await
 }
 
-/// Seconds in which nothing happens: percent of a core that are used, and what the store is asked.
-pub(super) async fn nothing_happens(place: &Place, seconds: u64) -> anyhow::Result<(f64, BTreeMap<String, u64>)> {
+/// What was done in seconds in which nothing happens.
+#[derive(Debug)]
+pub(super) struct Nothing {
+    /// Percent of a core.
+    pub(super) share: f64,
+    /// What the store was asked.
+    pub(super) calls: BTreeMap<String, u64>,
+    /// What the engine itself counted: a server's sessions tell it up to ten seconds later, before and after alike.
+    pub(super) transactions: u64,
+}
+
+/// Seconds in which nothing happens.
+pub(super) async fn nothing_happens(place: &Place, seconds: u64) -> anyhow::Result<Nothing> {
     let time = Duration::from_secs(seconds);
     tokio::time::sleep(SETTLED.min(time)).await;
+    let transactions = place.transactions()?;
     let pid = place.sandbox.service.pid().await?;
     let (cpu, calls) = (process::cpu(pid)?, place.sandbox.service.calls().await?);
     tokio::time::sleep(time).await;
     let cpu = process::cpu(pid)? - cpu;
     let calls = more(&place.sandbox.service.calls().await?, &calls);
-    Ok((100.0 * cpu.as_secs_f64() / time.as_secs_f64(), calls))
+    let transactions = place.transactions()? - transactions;
+    Ok(Nothing { share: 100.0 * cpu.as_secs_f64() / time.as_secs_f64(), calls, transactions })
 }
 
 /// Until what was left to do is done: seconds in which the store is asked nothing.

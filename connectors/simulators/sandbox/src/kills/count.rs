@@ -9,13 +9,19 @@ use std::{
 use latchkey::{
     access::State,
     config::Config,
-    store::{Engine, Scope, sqlite::Options, verify_chain},
+    store::{Engine, Scope, Store, sqlite::Options, verify_chain},
 };
 use latchkey_contract::Timestamp;
-use latchkey_simulators::{connectwise::Delivery, graph::What};
+use latchkey_simulators::{
+    connectwise::Delivery,
+    graph::{Event, What},
+};
 use serde_json::Value;
 
-use super::crowd::Asked;
+use super::{
+    crowd::Asked,
+    doubles::{self, ALL, Books, Made, beyond},
+};
 use crate::{
     psas::Board,
     sandbox::Sandbox,
@@ -23,8 +29,8 @@ use crate::{
     vendors::Vendors,
 };
 
-/// More rows than any run leaves.
-const ALL: u32 = 1_000_000;
+/// Where an account carries its mark, unless the connection says otherwise.
+const MARK: &str = "extensionAttribute15";
 
 /// What was counted.
 #[derive(Debug, Default)]
@@ -52,30 +58,20 @@ pub(super) struct Counted {
 /// What a ticket was told, by the first lines of our notes.
 #[derive(Debug, Default)]
 struct Told {
-    received: usize,
     granted: usize,
     refused: usize,
     could_not: usize,
     ended: usize,
-    /// Marker lines that stand in more than one note.
-    repeated: usize,
     notes: usize,
 }
 
 impl Told {
     fn of(notes: &[Value]) -> Self {
         let mut told = Self::default();
-        let mut markers = BTreeMap::<&str, usize>::new();
         for text in notes.iter().filter_map(|note| note["text"].as_str()) {
-            let Some(said) = text.strip_prefix("Latchkey: ") else { continue };
+            let Some(said) = doubles::opening(text) else { continue };
             told.notes += 1;
-            for marker in text.lines().filter(|line| line.starts_with("[latchkey ")) {
-                *markers.entry(marker).or_default() += 1;
-            }
-            // The note with the credentials is overwritten at the end.
-            let said = said.replace("this access has ended; the credentials", "access granted");
             let kinds = [
-                ("request received", &mut told.received),
                 ("access granted", &mut told.granted),
                 ("access was not granted", &mut told.refused),
                 ("access could not be given", &mut told.could_not),
@@ -85,7 +81,6 @@ impl Told {
                 *count += 1;
             }
         }
-        told.repeated = markers.values().filter(|times| **times > 1).count();
         told
     }
 
@@ -109,10 +104,15 @@ pub(super) fn is_over(sandbox: &Sandbox, asked: &[Asked]) -> bool {
 
 /// Counts everything. The service has ended by now, well, and was told to at `end`.
 pub(super) async fn count(sandbox: &Sandbox, asked: &[Asked], end: Timestamp) -> anyhow::Result<Counted> {
+    let config = Config::load(&sandbox.config())?;
+    let engine = Engine::open(&config.database, Options::default()).await?;
+    let store = engine.store();
+    let books = Books::read(store.as_ref()).await?;
     let mut counted = Counted::default();
-    counted.tickets(&sandbox.vendors, asked);
-    counted.tenant(&sandbox.vendors.directory, asked, &sandbox.vendors);
-    counted.records(sandbox, end).await?;
+    counted.tickets(&sandbox.vendors, asked, &books);
+    counted.tenant(&sandbox.vendors.directory, &books);
+    counted.records(sandbox, store.as_ref(), end).await?;
+    engine.close().await;
     Ok(counted)
 }
 
@@ -127,15 +127,22 @@ impl Counted {
         self.wrong.push(format!("orphaned: {sentence}"));
     }
 
-    fn doubled(&mut self, sentence: String) {
-        self.doubled += 1;
-        self.wrong.push(format!("doubled: {sentence}"));
+    fn doubled(&mut self, sentences: impl IntoIterator<Item = String>) {
+        for sentence in sentences {
+            self.doubled += 1;
+            self.wrong.push(format!("doubled: {sentence}"));
+        }
     }
 
-    fn tickets(&mut self, vendors: &Vendors, asked: &[Asked]) {
+    fn tickets(&mut self, vendors: &Vendors, asked: &[Asked], books: &Books) {
+        let mut times = BTreeMap::<String, usize>::new();
         for asked in asked {
             let ticket = asked.ticket;
-            let told = Told::of(&vendors.connectwise.msp.notes(ticket));
+            *times.entry(ticket.to_string()).or_default() += 1;
+            let notes = vendors.connectwise.msp.notes(ticket);
+            let told = Told::of(&notes);
+            let texts: Vec<&str> = notes.iter().filter_map(|note| note["text"].as_str()).collect();
+            self.doubled(doubles::notes(&ticket.to_string(), &texts, books));
             self.notes += told.notes;
             self.granted += told.granted;
             self.refused += told.refused;
@@ -147,20 +154,15 @@ impl Counted {
             if told.granted > 0 && told.ended == 0 {
                 self.lost(format!("ticket {ticket} was granted access, and not told that it has ended"));
             }
-            if told.repeated > 0 {
-                self.doubled(format!("{} notes stand twice in ticket {ticket}", told.repeated));
-            }
-            if [told.received, told.granted, told.refused, told.could_not, told.ended].iter().any(|n| *n > 1) {
-                self.doubled(format!("ticket {ticket} was told the same thing twice: {told:?}"));
-            }
             if told.refused > 0 && told.granted > 0 {
-                self.doubled(format!("ticket {ticket} was granted and refused: {told:?}"));
+                self.doubled([format!("ticket {ticket} was granted and refused: {told:?}")]);
             }
         }
+        self.doubled(doubles::grants(books, &times));
     }
 
-    /// Every account there is or was; how often it was let in, against how often somebody could ask for that.
-    fn tenant(&mut self, directory: &Directory, asked: &[Asked], vendors: &Vendors) {
+    /// Every account there is or was; how often it was let in, against the grants that it had.
+    fn tenant(&mut self, directory: &Directory, books: &Books) {
         for user in ours(directory) {
             if let Some(what) = left(directory, &user) {
                 self.orphaned(format!("{} {what}", name(&user)));
@@ -170,67 +172,32 @@ impl Counted {
             }
         }
         let events = directory.sim.events();
-        let made = events.iter().filter(|e| e.what == What::UserCreated);
-        let mut made_for = BTreeMap::<String, Vec<String>>::new();
-        for event in made {
-            let Some(upn) = event.detail["userPrincipalName"].as_str().filter(|upn| upn.starts_with("jit-")) else {
-                continue;
+        let made = made(&events);
+        self.accounts = made.len();
+        self.doubled(doubles::accounts(&made, books));
+        let mut given = BTreeMap::<&str, BTreeMap<String, usize>>::new();
+        for event in &events {
+            let what = match event.what {
+                What::RoleAssigned => &event.detail["roleDefinitionId"],
+                What::MemberAdded => &event.detail["group"],
+                _ => continue,
             };
-            self.accounts += 1;
-            made_for.entry(upn.to_owned()).or_default().push(event.object.clone());
+            *given.entry(&event.object).or_default().entry(what.to_string()).or_default() += 1;
         }
-        for (upn, objects) in &made_for {
-            if objects.len() > 1 {
-                self.doubled(format!("{upn} was made {} times", objects.len()));
-            }
-        }
-        let could_be = |by: &str, is_burner: bool| {
-            let mine = asked.iter().filter(|a| a.by == by && a.is_burner == is_burner);
-            mine.filter(|a| Told::of(&vendors.connectwise.msp.notes(a.ticket)).refused == 0).count()
-        };
-        let technicians: BTreeSet<&str> = asked.iter().map(|a| a.by.as_str()).collect();
-        for by in technicians {
-            let (standard, burner) = (format!("jit-{by}@"), format!("jit-{by}-"));
-            let burners: Vec<_> = made_for.iter().filter(|(upn, _)| upn.starts_with(&burner)).collect();
-            let most = could_be(by, true);
-            if burners.len() > most {
-                self.doubled(format!("{} accounts were made for {most} requests of {by}", burners.len()));
-            }
-            let standing = made_for.iter().filter(|(upn, _)| upn.starts_with(&standard));
-            let accounts = standing.map(|(upn, o)| (upn, o, could_be(by, false)));
-            for (upn, objects, most) in accounts.chain(burners.into_iter().map(|(upn, objects)| (upn, objects, 1))) {
-                self.let_in(directory, upn, objects, most);
-            }
-        }
-    }
-
-    fn let_in(&mut self, directory: &Directory, upn: &str, objects: &[String], most: usize) {
-        for object in objects {
-            let spans = directory.sim.enabled_spans(TENANT, object);
-            if spans.len() > most {
-                self.doubled(format!("{upn} was enabled {} times for {most} requests", spans.len()));
-            }
-            let events = directory.sim.events();
-            let mut given = BTreeMap::<String, usize>::new();
-            for event in events.iter().filter(|e| e.object == *object) {
-                let what = match event.what {
-                    What::RoleAssigned => &event.detail["roleDefinitionId"],
-                    What::MemberAdded => &event.detail["group"],
-                    _ => continue,
-                };
-                *given.entry(what.to_string()).or_default() += 1;
-            }
-            for (what, times) in given.into_iter().filter(|(_, times)| *times > most) {
-                self.doubled(format!("{upn} was given {what} {times} times for {most} requests"));
+        for account in &made {
+            let (upn, most) = (&account.name, books.grants_of(account));
+            let spans = directory.sim.enabled_spans(TENANT, &account.object).len();
+            let sentence = format!("{upn} was enabled {spans} times for {most} grants");
+            self.doubled(beyond(most, spans, &sentence));
+            for (what, times) in given.get(account.object.as_str()).into_iter().flatten() {
+                let sentence = format!("{upn} was given {what} {times} times for {most} grants");
+                self.doubled(beyond(most, *times, &sentence));
             }
         }
     }
 
     /// What was acknowledged and what is owed stands in the service's own records alone.
-    async fn records(&mut self, sandbox: &Sandbox, end: Timestamp) -> anyhow::Result<()> {
-        let config = Config::load(&sandbox.config())?;
-        let engine = Engine::open(&config.database, Options::default()).await?;
-        let store = engine.store();
+    async fn records(&mut self, sandbox: &Sandbox, store: &dyn Store, end: Timestamp) -> anyhow::Result<()> {
         let recorded = store.deliveries(false, ALL).await?;
         let known: BTreeSet<&str> = recorded.iter().map(|d| d.event.message_id.as_str()).collect();
         let sent = sandbox.vendors.connectwise.sim.deliveries();
@@ -261,13 +228,23 @@ impl Counted {
         if let Err(broken) = verify_chain((0, ""), &store.audit(0, ALL).await?) {
             self.wrong.push(format!("the audit log is not whole: {broken}"));
         }
-        engine.close().await;
         Ok(())
     }
 }
 
 fn message(delivery: &Delivery) -> Option<String> {
     serde_json::from_slice::<Value>(&delivery.body).ok()?["MessageId"].as_str().map(str::to_owned)
+}
+
+/// The accounts that were ever made under a mark or a name of ours.
+fn made(events: &[Event]) -> Vec<Made> {
+    let made = events.iter().filter(|event| event.what == What::UserCreated);
+    let as_made = |event: &Event| Made {
+        object: event.object.clone(),
+        name: event.detail["userPrincipalName"].as_str().unwrap_or_default().to_owned(),
+        mark: event.detail["onPremisesExtensionAttributes"][MARK].as_str().map(str::to_owned),
+    };
+    made.map(as_made).filter(|made| made.mark.is_some() || made.name.starts_with("jit-")).collect()
 }
 
 /// The accounts that the service has made and that are still there.
@@ -307,7 +284,10 @@ mod tests {
         graph::{Licence, UserSeed},
     };
 
-    use super::*;
+    use super::{
+        super::doubles::{Given, Owner},
+        *,
+    };
     use crate::{
         clock::MovableClock,
         sandbox::Plan,
@@ -327,9 +307,13 @@ mod tests {
     }
 
     fn counted(vendors: &Vendors, asked: &Asked) -> (usize, usize, usize) {
+        counted_by(vendors, asked, &Books::default())
+    }
+
+    fn counted_by(vendors: &Vendors, asked: &Asked, books: &Books) -> (usize, usize, usize) {
         let mut counted = Counted::default();
-        counted.tickets(vendors, std::slice::from_ref(asked));
-        counted.tenant(&vendors.directory, std::slice::from_ref(asked), vendors);
+        counted.tickets(vendors, std::slice::from_ref(asked), books);
+        counted.tenant(&vendors.directory, books);
         assert_eq!(counted.wrong.len(), counted.lost + counted.orphaned + counted.doubled, "{:?}", counted.wrong);
         (counted.lost, counted.orphaned, counted.doubled)
     }
@@ -360,22 +344,34 @@ mod tests {
     async fn an_account_that_opens_something_is_orphaned_and_a_second_one_is_doubled() {
         let (vendors, asked) = vendors().await;
         note(&vendors, asked.ticket, "Latchkey: access has ended, proven off.\n[latchkey a 1/1]");
+        let (person, customer, directory) = ("tech001".to_owned(), "acme".to_owned(), "entra".to_owned());
+        let grant = Given { ticket: asked.ticket.to_string(), asked_at: 1, account: "mark-1".to_owned() };
+        let books = Books {
+            owners: [("mark-1".to_owned(), Owner::Standing { person, customer, directory })].into(),
+            grants: vec![grant],
+            ..Books::default()
+        };
+        let counted = || counted_by(&vendors, &asked, &books);
         let sim = &vendors.directory.sim;
-        let upn = format!("jit-tech001@{DOMAIN}");
-        let add = || sim.add_user(TENANT, UserSeed { enabled: false, ..UserSeed::new(&upn) });
-        let object = add();
-        assert_eq!(counted(&vendors, &asked), (0, 0, 0));
+        let add = |name: &str, mark: &str| {
+            let mut properties = serde_json::Map::new();
+            properties.insert("onPremisesExtensionAttributes".to_owned(), serde_json::json!({MARK: mark}));
+            let upn = format!("{name}@{DOMAIN}");
+            sim.add_user(TENANT, UserSeed { enabled: false, properties, ..UserSeed::new(&upn) })
+        };
+        let object = add("jit-tech001", "mark-1");
+        assert_eq!(counted(), (0, 0, 0));
         for turn in 1..=2 {
             sim.by_hand(TENANT).assign_role(&object, EXCHANGE_ADMINISTRATOR, "/");
-            assert_eq!(counted(&vendors, &asked), (0, 1, turn - 1), "given twice for one request, the second time");
+            assert_eq!(counted(), (0, 1, turn - 1), "given twice for one grant, the second time");
             sim.by_hand(TENANT).remove_role(&object, EXCHANGE_ADMINISTRATOR);
         }
         sim.by_hand(TENANT).enable(&object);
-        assert_eq!(counted(&vendors, &asked), (0, 1, 1));
+        assert_eq!(counted(), (0, 1, 1));
         sim.by_hand(TENANT).purge(&object);
-        add();
-        assert_eq!(counted(&vendors, &asked), (0, 0, 2));
-        sim.add_user(TENANT, UserSeed { enabled: false, ..UserSeed::new(&format!("jit-tech001-abc@{DOMAIN}")) });
-        assert_eq!(counted(&vendors, &asked), (0, 1, 3), "one for a single time that nobody asked for");
+        add("jit-tech001", "mark-1");
+        assert_eq!(counted(), (0, 0, 2), "a second one of hers, though the first is gone");
+        add("jit-tech001-abc", "mark-2");
+        assert_eq!(counted(), (0, 1, 3), "one for a single time that nobody asked for");
     }
 }

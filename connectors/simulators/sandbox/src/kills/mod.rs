@@ -5,6 +5,7 @@
 
 mod count;
 mod crowd;
+mod doubles;
 mod show;
 
 use std::{
