@@ -65,6 +65,11 @@ use rulebook::Rulebook;
 pub(crate) use terminal::{Ends, LARGEST_FILE};
 pub use terminal::{NobodyReads, Overwrite, Piece, Terminal};
 
+/// A service failed, and why was said already, after the last line of its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the service failed: its log says why")]
+pub struct Told;
+
 /// Just-in-time administrator access, asked for by a PSA ticket, taken away on time, with proof.
 #[derive(Debug, Parser)]
 #[command(name = "latchkey", version, about)]

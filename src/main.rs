@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use latchkey::cli::{self, Cli, NobodyReads, Terminal};
+use latchkey::cli::{self, Cli, NobodyReads, Terminal, Told};
 
 /// What shells say of a program that a closed pipe ended (128 + SIGPIPE).
 const PIPE: u8 = 141;
@@ -18,6 +18,7 @@ async fn main() -> ExitCode {
     match cli::run(cli, &mut Terminal::standard()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<NobodyReads>() => ExitCode::from(PIPE),
+        Err(error) if error.is::<Told>() => ExitCode::FAILURE,
         Err(error) => {
             // Nobody is left to tell if this fails too.
             let _ = writeln!(io::stderr(), "latchkey: {error:#}");

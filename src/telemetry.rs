@@ -2,7 +2,15 @@
 //!
 //! Lines of other crates are kept only from `warn` on: at lower levels some of them print requests whole.
 
-use std::io;
+mod lines;
+
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
@@ -10,6 +18,8 @@ use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter, fmt::MakeWriter, layer::SubscriberExt, registry::Registry, util::SubscriberInitExt,
 };
+
+use lines::Lines;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -40,12 +50,54 @@ pub const BUCKETS_S: [f64; 17] =
 /// Upper bounds of the number of rows in one write: up to the largest batch of the store.
 const BUCKETS_ROWS: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 256.0];
 
-/// Sends this process's log lines to standard error.
+/// How long the last lines may take at the end where nobody reads them.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The same for the line of a panic, with which the process may end.
+const PANIC: Duration = Duration::from_millis(100);
+
+/// The log of this process. When it is dropped, the last lines are waited for, a second at most.
+#[derive(Debug)]
+#[must_use = "the last lines are waited for when it is dropped"]
+pub struct Log(Arc<Lines>);
+
+impl Log {
+    /// Says what is not a log line, after those before it.
+    pub fn say(&self, line: &str) {
+        self.0.put(format!("{line}\n").as_bytes());
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.flush(LAST_LINES);
+    }
+}
+
+/// Sends this process's log lines to standard error, and what is said of a panic. Nobody waits until they are taken:
+/// thousands wait themselves, and the others are lost.
 ///
 /// # Errors
-/// When somebody has set a subscriber before.
-pub fn log_to_stderr(format: LogFormat, level: LogLevel) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    Ok(subscriber(format, level, io::stderr).try_init()?)
+/// When somebody has set a subscriber before, or there can be no more threads.
+pub fn log_to_stderr(format: LogFormat, level: LogLevel) -> Result<Log, Box<dyn std::error::Error + Send + Sync>> {
+    let lines = Lines::start(io::stderr(), format, level)?;
+    subscriber(format, level, Arc::clone(&lines)).try_init()?;
+    tell_of_panics(Arc::clone(&lines));
+    Ok(Log(lines))
+}
+
+/// In the words of the standard library, whose own hook would wait until somebody reads.
+fn tell_of_panics(lines: Arc<Lines>) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let (thread, trace) = (thread::current(), Backtrace::capture());
+        let trace = match trace.status() {
+            BacktraceStatus::Captured => format!("stack backtrace:\n{trace}\n"),
+            _ => String::new(),
+        };
+        let name = thread.name().unwrap_or("<unnamed>");
+        lines.put(format!("\nthread '{name}' {panic}\n{trace}").as_bytes());
+        lines.flush(PANIC);
+    }));
 }
 
 /// A subscriber over any writer.
@@ -115,6 +167,28 @@ mod tests {
         assert!(text.contains("db_batch_rows_bucket{le=\"100\"} 1"), "{text}");
         assert!(text.contains("db_batch_rows_bucket{le=\"256\"} 1"), "{text}");
         assert!(text.contains("db_commit_seconds_bucket{le=\"3600\"} 1"), "{text}");
+    }
+
+    /// A child of this test panics, and ends before anything else can be waited for.
+    #[test]
+    fn a_panics_words_come_out_after_the_lines_before_it() {
+        const UNLUCKY: &str = "LATCHKEY_TEST_UNLUCKY";
+        if std::env::var_os(UNLUCKY).is_some() {
+            std::mem::forget(log_to_stderr(LogFormat::Json, LogLevel::Info).unwrap());
+            tracing::info!("a line before it");
+            let unlucky = thread::Builder::new().name("unlucky".to_owned()).spawn(|| panic!("out of luck"));
+            assert!(unlucky.unwrap().join().is_err());
+            std::process::exit(0);
+        }
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "telemetry::tests::a_panics_words_come_out_after_the_lines_before_it", "--nocapture"])
+            .env(UNLUCKY, "1")
+            .output()
+            .unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        let at = |words: &str| log.find(words).unwrap_or_else(|| panic!("{words}: {log}"));
+        assert!(at("a line before it") < at("thread 'unlucky' panicked at src/telemetry.rs"), "{log}");
+        at("out of luck");
     }
 
     #[test]

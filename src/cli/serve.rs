@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::Told;
 use crate::{
     app::{self, Duties, Parts},
     clock::SystemClock,
@@ -37,7 +38,15 @@ impl Serve {
 pub(super) async fn run(config: &Path, wanted: Serve) -> anyhow::Result<()> {
     let config = Config::load(config)?;
     config.make_data_dir()?;
-    telemetry::log_to_stderr(config.log_format, config.log_level).map_err(|e| anyhow!(e))?;
+    let log = telemetry::log_to_stderr(config.log_format, config.log_level).map_err(|e| anyhow!(e))?;
+    until_told_to_stop(config, wanted).await.map_err(|error| {
+        // Not by whoever writes to standard error itself: nobody may read there.
+        log.say(&format!("latchkey: {error:#}"));
+        Told.into()
+    })
+}
+
+async fn until_told_to_stop(config: Config, wanted: Serve) -> anyhow::Result<()> {
     let metrics = telemetry::metrics().context("metrics cannot be kept")?;
     let duties = wanted.duties();
     let parts = Parts { metrics: Some(metrics), duties, ..Parts::new(Arc::new(SystemClock::new())) };

@@ -1,17 +1,21 @@
 //! The shipped program, as processes: one serves, others are typed in by operators.
 
 use std::{
-    fs::Permissions,
-    io::{BufRead, BufReader, Write},
+    fs::{File, Permissions},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use latchkey_simulators::authority::{Authority, use_ring};
 
-use super::harness::{free_port, stranger};
+use super::harness::{
+    free_port, stranger,
+    unread::{FILL, full_pipe},
+};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_latchkey");
 
@@ -23,6 +27,9 @@ tenant = "8f0c2c1e-0000-4000-8000-000000000000"
 client_id = "8f0c2c1e-0000-4000-8000-000000000001"
 credential = "secret"
 "#;
+
+/// How long a service may take to end: ten seconds for what is under way, and one for the last lines.
+const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
 /// An installation, and what is typed there.
 struct Place {
@@ -94,6 +101,36 @@ impl Place {
         });
         Service { child, log, reading: Some(reading) }
     }
+
+    /// One that logs all that it can, to there, and is not read by us; it starts, and answers.
+    async fn serve_into(&self, log: Stdio) -> Service {
+        let text = std::fs::read_to_string(self.at("latchkey.toml")).unwrap();
+        if !text.contains("log_level") {
+            self.write("latchkey.toml", &format!("log_level = \"debug\"\n{text}"));
+        }
+        let child = self.command(&["serve"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let service = Service { child, log: Arc::default(), reading: None };
+        self.answers().await;
+        service
+    }
+
+    /// It is ready, refuses what it has to, and does what an operator wants; the last two are worth a line.
+    async fn answers(&self) {
+        let (client, place) = (reqwest::Client::new(), format!("http://127.0.0.1:{}", self.port));
+        let ready = async || client.get(format!("{place}/readyz")).send().await;
+        soon!("a service that is ready", ready().await.is_ok_and(|answer| answer.status() == 200));
+        let refused = client.post(format!("{place}/hooks/cw/nobody")).body("{}").send().await.unwrap();
+        assert_eq!(refused.status(), 401);
+        assert!(self.type_in(&["grants"]).status.success());
+    }
+}
+
+/// How it ended, in time.
+async fn exit_code(child: &mut Child) -> Option<i32> {
+    let began = Instant::now();
+    soon!("its end", child.try_wait().unwrap().is_some());
+    assert!(began.elapsed() < ENDS_WITHIN, "it took {:?} to end", began.elapsed());
+    child.wait().unwrap().code()
 }
 
 struct Service {
@@ -118,6 +155,12 @@ impl Service {
         assert!(self.child.wait().unwrap().success());
         self.reading.take().unwrap().join().unwrap();
         self.log.lock().unwrap().clone()
+    }
+
+    /// Tells one whose log is not read by us to stop; answers how it ended.
+    async fn stopped(mut self) -> Option<i32> {
+        self.signal(rustix::process::Signal::TERM);
+        exit_code(&mut self.child).await
     }
 }
 
@@ -236,4 +279,52 @@ fn another_user_is_refused_at_the_door() {
     assert!(by_peer.contains("only root and the user that Latchkey runs as"), "{by_peer}");
     let log = service.stop();
     assert!(log.contains("refused at the socket") && log.contains(&format!("\"uid\":{NOBODY}")), "{log}");
+}
+
+/// There is no room in the pipe from the first line on.
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_up_no_work_no_end_and_no_failed_start() {
+    use_ring();
+    let place = Place::new();
+    let (_unread, log) = full_pipe();
+    let service = place.serve_into(log.into()).await;
+    let (_unread_too, log) = full_pipe();
+    let mut second = place.command(&["serve"]).stderr(log).spawn().unwrap();
+    assert_eq!(exit_code(&mut second).await, Some(1), "one runs already");
+    place.answers().await;
+    assert_eq!(service.stopped().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_log_that_is_read_at_last_has_every_line_to_the_end() {
+    use_ring();
+    let place = Place::new();
+    let (mut unread, log) = full_pipe();
+    let service = place.serve_into(log.into()).await;
+    let reading = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        unread.read_to_end(&mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    });
+    assert_eq!(service.stopped().await, Some(0));
+    let log = reading.join().unwrap();
+    let lines: Vec<serde_json::Value> =
+        log.trim_start_matches(char::from(FILL)).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for message in ["ready", "delivery rejected", "stopping", "stopped"] {
+        assert!(lines.iter().any(|line| line["message"] == message), "{message}: {log}");
+    }
+    assert!(lines.iter().any(|line| line["command"] == "grants"), "{log}");
+}
+
+/// As where its lines go to a file, and the disk is full.
+#[tokio::test]
+async fn a_log_without_room_is_no_fault_of_the_service() {
+    use_ring();
+    let place = Place::new();
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let service = place.serve_into(full().into()).await;
+    let mut second = place.command(&["serve"]).stderr(full()).spawn().unwrap();
+    assert_eq!(exit_code(&mut second).await, Some(1), "one runs already");
+    place.answers().await;
+    assert_eq!(service.stopped().await, Some(0));
 }

@@ -12,7 +12,7 @@ use latchkey::{
     app::{App, Parts},
     random::SystemRandom,
     store::{Store, StoreError},
-    telemetry::{LogFormat, LogLevel, subscriber},
+    telemetry::{Log, LogFormat, LogLevel, log_to_stderr, subscriber},
 };
 use latchkey_contract::{Clock as _, Timestamp};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -44,6 +44,8 @@ pub(crate) struct Orders {
     pub(crate) elapsed_ms: u64,
     /// The commit around which it kills itself.
     pub(crate) kill: Option<Point>,
+    /// It logs as the shipped program does, into a pipe that is full.
+    pub(crate) unread: bool,
     /// Not the service but a command.
     pub(crate) command: Option<Command>,
 }
@@ -80,10 +82,19 @@ pub(crate) async fn rest(store: &Watched) -> String {
     "busy -".to_owned()
 }
 
+fn log(orders: &Orders) -> Option<Log> {
+    let (format, level) = (LogFormat::Json, LogLevel::Debug);
+    if orders.unread {
+        return Some(log_to_stderr(format, level).unwrap());
+    }
+    let log = File::options().create(true).append(true).open(orders.dir.join(LOG)).unwrap();
+    tracing::subscriber::set_global_default(subscriber(format, level, Mutex::new(log))).unwrap();
+    None
+}
+
 /// Runs the service until told to stop.
 pub(crate) async fn serve(orders: &Orders) {
-    let log = File::options().create(true).append(true).open(orders.dir.join(LOG)).unwrap();
-    tracing::subscriber::set_global_default(subscriber(LogFormat::Json, LogLevel::Debug, Mutex::new(log))).unwrap();
+    let _log = log(orders);
     latchkey_simulators::authority::use_ring();
     let clock = TestClock::new();
     clock.pass(Duration::from_millis(orders.elapsed_ms));

@@ -57,6 +57,10 @@ pub(crate) fn cells(on: On, cleans: &Cleans) -> (Vec<Cell>, Vec<Row>) {
             cells.push(cell(on, clean, row("no file descriptor left"), Wrong::Starved(phase)));
         }
     }
+    // Both phases in one run.
+    let clean = &cleans[&Story::ClaimLink];
+    let row = Row::new("unread log", ground::name(on), clean.story.name(), "everything", "no room for the log");
+    cells.push(cell(on, clean, row, Wrong::Unread));
     (cells, never)
 }
 

@@ -1,15 +1,18 @@
 //! The parent's hold on the child.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, PipeReader, Read as _, Write as _},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::child::{MARK, ORDERS, Orders};
+use crate::{
+    child::{MARK, ORDERS, Orders},
+    harness::unread::{FILL, full_pipe},
+};
 
 /// A child process, killed when it is dropped.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub(crate) struct Service {
     process: Process,
     stdin: ChildStdin,
     lines: mpsc::UnboundedReceiver<String>,
+    /// Its log, where nobody reads it.
+    unread: Option<PipeReader>,
 }
 
 /// What may kill the child: clones are the same process.
@@ -53,12 +58,13 @@ pub(crate) enum Said {
 impl Service {
     /// Starts it; its first line is still to be heard.
     pub(crate) fn spawn(orders: &Orders) -> Self {
+        let (unread, log) = orders.unread.then(full_pipe).unzip();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "service", "--nocapture"])
             .env(ORDERS, serde_json::to_string(orders).unwrap())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log.map_or_else(Stdio::null, Stdio::from))
             .spawn()
             .unwrap();
         let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -72,7 +78,7 @@ impl Service {
                 }
             }
         });
-        Self { process: Process(Arc::new(Mutex::new(child))), stdin, lines }
+        Self { process: Process(Arc::new(Mutex::new(child))), stdin, lines, unread }
     }
 
     pub(crate) fn process(&self) -> Process {
@@ -84,6 +90,17 @@ impl Service {
             Some(line) => Said::Line(line),
             None => Said::Gone(self.process.exit()),
         }
+    }
+
+    /// Reads what nobody read: all of its log up to its end.
+    pub(crate) fn read_at_last(&mut self) -> Option<JoinHandle<Vec<u8>>> {
+        let mut unread = self.unread.take()?;
+        Some(tokio::task::spawn_blocking(move || {
+            let mut log = Vec::new();
+            unread.read_to_end(&mut log).unwrap();
+            log.retain(|byte| *byte != FILL);
+            log
+        }))
     }
 
     pub(crate) async fn ask(&mut self, question: &str) -> Said {

@@ -31,12 +31,14 @@ pub(crate) enum Wrong {
     Stopped(Phase),
     /// The service can open no file and no connection for a while.
     Starved(Phase),
+    /// Nobody reads the service's log, and there is no room for one line of it.
+    Unread,
 }
 
 impl Wrong {
     /// The service has to be a process of its own for it.
     pub(crate) const fn is_of_a_process(&self) -> bool {
-        matches!(self, Self::Death(_) | Self::Stopped(_) | Self::Starved(_))
+        matches!(self, Self::Death(_) | Self::Stopped(_) | Self::Starved(_) | Self::Unread)
     }
 }
 

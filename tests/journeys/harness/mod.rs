@@ -7,6 +7,7 @@ mod looks;
 mod operator;
 pub(crate) mod outside;
 pub(crate) mod stranger;
+pub(crate) mod unread;
 mod vendors;
 
 use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};

@@ -62,6 +62,8 @@ pub(crate) struct Bench {
     fired: Vec<Fired>,
     obstacle: Option<Arc<Obstacle>>,
     hunger: Hunger,
+    /// How many lines of the log waited until the end for somebody who reads.
+    unread: usize,
     /// Where this run's lines begin in the log that all runs of this process share.
     log_from: u64,
 }
@@ -113,6 +115,7 @@ impl Bench {
             fired: Vec::new(),
             obstacle: None,
             hunger: Hunger::NotYet,
+            unread: 0,
             log_from: here::log_length(),
         };
         bench.arm();
@@ -122,7 +125,7 @@ impl Bench {
     fn arm(&mut self) {
         let vendors = [("psa", self.app.psa.sim.faults().clone()), ("entra", self.app.entra.sim.faults().clone())];
         match self.wrong.clone() {
-            Wrong::Nothing | Wrong::Weather | Wrong::Starved(_) => {}
+            Wrong::Nothing | Wrong::Weather | Wrong::Starved(_) | Wrong::Unread => {}
             Wrong::Stopped(phase) => {
                 if let Some(op) = phase.call() {
                     stop_at(self.app.entra.sim.faults(), op, &self.victim);
@@ -146,6 +149,7 @@ impl Bench {
             Wrong::Nothing | Wrong::Weather => 0,
             Wrong::Death(_) | Wrong::Stopped(_) => usize::from(self.death.is_some()),
             Wrong::Starved(_) => usize::from(self.hunger == Hunger::Over),
+            Wrong::Unread => self.unread,
             Wrong::Call(..) => self.fired.iter().map(Fired::count).sum(),
             Wrong::Commit(..) => self.obstacle.as_ref().map_or(0, |obstacle| obstacle.fired()),
             Wrong::Delivery(fault) => fault.fired(&self.app.psa.sim),
@@ -175,8 +179,14 @@ impl Bench {
     /// Stops the service in peace, and opens what it left.
     pub(crate) async fn stop(&mut self) {
         self.rest().await;
-        if let Running::Apart(_) = self.running {
+        if let Running::Apart(service) = &mut self.running {
+            let unread = service.read_at_last();
             assert_eq!(self.ask("stop").await.as_deref(), Some("stopped"));
+            if let Some(unread) = unread {
+                let log = unread.await.unwrap();
+                self.unread = log.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"{")).count();
+                std::fs::write(self.app.place().0.join(LOG), log).unwrap();
+            }
         }
         self.app.down().await;
         self.running = Running::Nowhere;

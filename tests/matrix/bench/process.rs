@@ -32,7 +32,8 @@ impl Bench {
             Wrong::Death(point) if point.is_commit() && self.death.is_none() => Some(point.clone()),
             _ => None,
         };
-        Orders { dir: dir.to_owned(), port, elapsed_ms, kill, command }
+        let unread = matches!(self.wrong, Wrong::Unread) && command.is_none();
+        Orders { dir: dir.to_owned(), port, elapsed_ms, kill, unread, command }
     }
 
     /// Starts the service; once more when it is killed as it starts.

@@ -51,7 +51,7 @@ pub(crate) enum Between {
 /// Runs the service until standard input ends, which says that the parent wants the end or is gone.
 pub(crate) async fn run(options: &ChildOptions) -> anyhow::Result<()> {
     let config = Config::load(&options.config)?;
-    telemetry::log_to_stderr(config.log_format, config.log_level).map_err(anyhow::Error::from_boxed)?;
+    let _log = telemetry::log_to_stderr(config.log_format, config.log_level).map_err(anyhow::Error::from_boxed)?;
     let clock = MovableClock::new(Duration::from_millis(options.clock_ms));
     let calls = Arc::new(Calls::default());
     let stop = obey(clock.clone(), Arc::clone(&calls));

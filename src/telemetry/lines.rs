@@ -1,0 +1,303 @@
+//! Log lines on their way out: whoever logs queues them, and a thread of their own writes them. So nobody who logs
+//! waits for whoever reads. Where nobody reads, lines are lost, counted, and told of when lines go through again.
+//!
+//! `tracing-appender` has no bound in bytes, does not count what could not be written, and may print at its end, which
+//! never returns where standard output is the pipe that nobody reads.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+    mem,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use super::{LogFormat, LogLevel, subscriber};
+
+/// The counter of lines that were lost: there was no place in the queue, or they could not be written.
+const LOST: &str = "log_lines_lost_total";
+
+/// How much waits at most, besides the line that is being written. No line is bounded by itself: one that has no place
+/// any more is lost, however long it is.
+const BOUNDS: Bounds = Bounds { lines: 16_384, bytes: 8 * 1024 * 1024 };
+
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    lines: usize,
+    bytes: usize,
+}
+
+/// The queue.
+#[derive(Debug)]
+pub(super) struct Lines {
+    bounds: Bounds,
+    /// Never held while anything is written.
+    state: Mutex<State>,
+    /// There is something to write.
+    more: Condvar,
+    /// There is nothing to write.
+    through: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Vec<u8>>,
+    /// Of all that waits.
+    bytes: usize,
+    /// Lost, and nobody was told.
+    lost: u64,
+    is_writing: bool,
+}
+
+enum Next {
+    Line(Vec<u8>),
+    /// All others are through, and so many were lost.
+    Lost(u64),
+}
+
+impl Lines {
+    /// Starts the thread that writes; it ends with the process.
+    pub(super) fn start(to: impl Write + Send + 'static, format: LogFormat, level: LogLevel) -> io::Result<Arc<Self>> {
+        Self::start_within(BOUNDS, to, format, level)
+    }
+
+    fn start_within(
+        bounds: Bounds,
+        to: impl Write + Send + 'static,
+        format: LogFormat,
+        level: LogLevel,
+    ) -> io::Result<Arc<Self>> {
+        let lines = Arc::new(Self::within(bounds));
+        let queue = Arc::clone(&lines);
+        thread::Builder::new().name("log".to_owned()).spawn(move || queue.work(to, format, level))?;
+        Ok(lines)
+    }
+
+    fn within(bounds: Bounds) -> Self {
+        Self { bounds, state: Mutex::default(), more: Condvar::new(), through: Condvar::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a line, or loses it.
+    pub(super) fn put(&self, line: &[u8]) {
+        let mut state = self.state();
+        let has_place = state.waiting.len() < self.bounds.lines && line.len() <= self.bounds.bytes - state.bytes;
+        if has_place {
+            state.bytes += line.len();
+            state.waiting.push_back(line.to_vec());
+        } else {
+            state.lost += 1;
+        }
+        drop(state);
+        self.more.notify_one();
+        if !has_place {
+            metrics::counter!(LOST).increment(1);
+        }
+    }
+
+    /// Waits until all is written that was queued, but no longer than this.
+    pub(super) fn flush(&self, within: Duration) {
+        let is_under_way = |state: &mut State| state.is_writing || !state.waiting.is_empty();
+        drop(self.through.wait_timeout_while(self.state(), within, is_under_way));
+    }
+
+    fn work(&self, mut to: impl Write, format: LogFormat, level: LogLevel) {
+        let mut goes_through = true;
+        loop {
+            let (line, told) = match self.next(goes_through) {
+                Next::Line(line) => (line, None),
+                Next::Lost(lost) => (loss(lost, format, level), Some(lost)),
+            };
+            // No room, or nobody there any more: the work that is logged goes on all the same.
+            goes_through = to.write_all(&line).and_then(|()| to.flush()).is_ok();
+            if !goes_through {
+                self.state().lost += told.unwrap_or(1);
+                if told.is_none() {
+                    metrics::counter!(LOST).increment(1);
+                }
+            }
+        }
+    }
+
+    /// What is to be written next. Of losses nobody is told before a line went through again.
+    fn next(&self, goes_through: bool) -> Next {
+        let mut state = self.state();
+        loop {
+            if let Some(line) = state.waiting.pop_front() {
+                state.bytes -= line.len();
+                state.is_writing = true;
+                return Next::Line(line);
+            }
+            if goes_through && state.lost > 0 {
+                state.is_writing = true;
+                return Next::Lost(mem::take(&mut state.lost));
+            }
+            state.is_writing = false;
+            self.through.notify_all();
+            state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Each write is a line.
+impl Write for &Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.put(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The line that tells of it, as all others look.
+fn loss(lost: u64, format: LogFormat, level: LogLevel) -> Vec<u8> {
+    let aside = Arc::new(Lines::within(BOUNDS));
+    tracing::subscriber::with_default(subscriber(format, level, Arc::clone(&aside)), || {
+        tracing::warn!(lost, "log lines were lost: nobody took them");
+    });
+    aside.state().waiting.pop_front().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Instant};
+
+    use super::*;
+
+    /// Longer than anything takes that waits for nobody.
+    const FOR_EVER: Duration = Duration::from_secs(60);
+
+    /// Somebody who reads as long as the gate is open.
+    #[derive(Clone, Default)]
+    struct Reader(Arc<(Mutex<Seen>, Condvar)>);
+
+    #[derive(Default)]
+    struct Seen {
+        is_open: bool,
+        is_full: bool,
+        is_waited_for: bool,
+        text: String,
+    }
+
+    impl Reader {
+        fn set(&self, change: impl FnOnce(&mut Seen)) {
+            change(&mut self.0.0.lock().unwrap());
+            self.0.1.notify_all();
+        }
+
+        fn text(&self) -> String {
+            self.0.0.lock().unwrap().text.clone()
+        }
+
+        /// Somebody tries to write, and cannot.
+        fn is_waited_for(&self) {
+            let waits = |seen: &mut Seen| !seen.is_waited_for;
+            let (_, waited) = self.0.1.wait_timeout_while(self.0.0.lock().unwrap(), FOR_EVER, waits).unwrap();
+            assert!(!waited.timed_out(), "nobody writes");
+        }
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.set(|seen| seen.is_waited_for = true);
+            let mut seen = self.0.1.wait_while(self.0.0.lock().unwrap(), |seen| !seen.is_open).unwrap();
+            if seen.is_full {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            seen.text.push_str(std::str::from_utf8(bytes).unwrap());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn start(bounds: Bounds, reader: &Reader) -> Arc<Lines> {
+        Lines::start_within(bounds, reader.clone(), LogFormat::Json, LogLevel::Info).unwrap()
+    }
+
+    /// What the `warn` lines say was lost.
+    fn told(text: &str) -> Vec<u64> {
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.filter(|line| line["level"] == "WARN").map(|line| line["lost"].as_u64().unwrap()).collect()
+    }
+
+    #[test]
+    fn who_logs_never_waits_and_what_was_lost_is_counted_and_told_once() {
+        let reader = Reader::default();
+        let lines = start(Bounds { lines: 5, ..BOUNDS }, &reader);
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let counted = recorder.handle();
+        let (done, is_done) = mpsc::channel();
+        let (logged, waits) = (Arc::clone(&lines), reader.clone());
+        thread::spawn(move || {
+            let json = subscriber(LogFormat::Json, LogLevel::Info, logged);
+            metrics::with_local_recorder(&recorder, || {
+                tracing::subscriber::with_default(json, || {
+                    tracing::info!(n = 0, "a line");
+                    // It is being written, and no longer queued.
+                    waits.is_waited_for();
+                    (1..=12).for_each(|n| tracing::info!(n, "a line"));
+                });
+            });
+            done.send(()).unwrap();
+        });
+        is_done.recv_timeout(FOR_EVER).expect("who logs waits for who reads");
+        assert!(counted.render().contains("log_lines_lost_total 7"), "{}", counted.render());
+        assert_eq!(reader.text(), "");
+
+        reader.set(|seen| seen.is_open = true);
+        lines.flush(FOR_EVER);
+        let text = reader.text();
+        assert_eq!(text.lines().filter(|line| line.contains("a line")).count(), 6, "{text}");
+        assert_eq!(told(&text), [7], "{text}");
+        assert!(text.lines().last().unwrap().contains("lost"), "after those that came before: {text}");
+        lines.put(b"one more\n");
+        lines.flush(FOR_EVER);
+        assert_eq!(told(&reader.text()), [7], "once");
+    }
+
+    #[test]
+    fn bytes_are_bounded_too() {
+        let reader = Reader::default();
+        let lines = start(Bounds { bytes: 10, ..BOUNDS }, &reader);
+        lines.put(b"0\n");
+        reader.is_waited_for();
+        ["123456\n", "too long\n", "89\n", "\n"].iter().for_each(|line| lines.put(line.as_bytes()));
+        reader.set(|seen| seen.is_open = true);
+        lines.flush(FOR_EVER);
+        assert!(reader.text().starts_with("0\n123456\n89\n{"), "{}", reader.text());
+        assert_eq!(told(&reader.text()), [2]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_lost_and_told_when_there_is_room() {
+        let reader = Reader::default();
+        reader.set(|seen| (seen.is_open, seen.is_full) = (true, true));
+        let lines = start(BOUNDS, &reader);
+        lines.put(b"a\n");
+        lines.put(b"b\n");
+        lines.flush(FOR_EVER);
+        reader.set(|seen| seen.is_full = false);
+        lines.put(b"c\n");
+        lines.flush(FOR_EVER);
+        assert!(reader.text().starts_with("c\n"), "{}", reader.text());
+        assert_eq!(told(&reader.text()), [2]);
+    }
+
+    #[test]
+    fn who_does_not_read_is_not_waited_for_at_the_end() {
+        let lines = start(BOUNDS, &Reader::default());
+        lines.put(b"a\n");
+        let began = Instant::now();
+        lines.flush(Duration::from_millis(20));
+        assert!(began.elapsed() < FOR_EVER);
+    }
+}
