@@ -1,5 +1,5 @@
-//! Every call that is written in a connector's source is come by in some story, or is named here with the test that comes by
-//! it instead, or with why there is none: what no story comes by has no cell.
+//! Every call that is written in a connector's source is come by in some story, or is named here or in `psas.toml` with the
+//! test that comes by it instead, or with why there is none: what no story comes by has no cell.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
