@@ -28,7 +28,7 @@ mod directory_trouble;
 mod doctor;
 mod door;
 mod following;
-#[expect(dead_code, reason = "some verbs are for the tests that kill the service")]
+#[expect(dead_code, unused_imports, reason = "some verbs are for the tests that kill the service")]
 mod harness;
 mod intake;
 #[allow(dead_code, reason = "the tests of the mailer itself need more")]

@@ -1,14 +1,14 @@
 //! What is expected of each call to a vendor around which the service may die.
 
-use crate::{expect::Run, point::Side, view::View};
+use crate::{expect::Run, kills::is_read, point::Side, view::View};
 
 impl Run<'_> {
     pub(super) fn call(&self, name: &str) -> String {
         let Some((_, step, effects)) =
             WRITES.iter().find(|(op, ..)| name == *op || name.starts_with(&format!("{op} (")))
         else {
-            assert!(name.starts_with("GET ") || name.ends_with("/token"), "no expectation for {}", self.point);
-            return if name == "GET /system/members" { self.asked_after() } else { self.read() };
+            assert!(is_read(&self.point.name), "no expectation for {}", self.point);
+            return if MEMBERS.contains(&name) { self.asked_after() } else { self.read() };
         };
         if !step.is_empty() {
             // The second time the role is there already, and its end is moved by another call.
@@ -44,7 +44,7 @@ impl Run<'_> {
 
     fn read(&self) -> String {
         // A note that was posted is found by its marker in the list, which also tells whether the customer sees it.
-        let name = self.point.name.trim_end_matches("/{noteId}");
+        let name = LISTED.iter().find(|(one, _)| *one == self.point.name).map_or(&*self.point.name, |(_, list)| *list);
         let asked = |view: &View| view.calls.get(name).copied().unwrap_or_default();
         assert!(asked(self.end) > asked(self.death), "it is asked again");
         "nothing was changed by asking; asked again".to_owned()
@@ -79,8 +79,18 @@ pub(super) fn effects_of(step: &str) -> &'static [&'static str] {
     STEPS.iter().find(|(name, _)| *name == step).map(|(_, effects)| *effects).expect("every step is in the list")
 }
 
+/// Where members are asked after who have access.
+const MEMBERS: [&str; 3] = ["GET /system/members", "POST /Resources/query", "GET /Agent"];
+
+/// A note, and the list in which it is found.
+const LISTED: [(&str, &str); 3] = [
+    ("psa GET /service/tickets/{id}/notes/{noteId}", "psa GET /service/tickets/{id}/notes"),
+    ("autotask GET /TicketNotes/{id}", "autotask POST /TicketNotes/query"),
+    ("halopsa GET /Actions/{id}", "halopsa GET /Actions"),
+];
+
 /// Calls that change something: the step they take, or what they leave in the ticket.
-const WRITES: [(&str, &str, &str); 21] = [
+const WRITES: [(&str, &str, &str); 26] = [
     ("POST /users", "create", ""),
     ("PATCH /users/{id} passwordProfile", "scramble-password", ""),
     ("PATCH /users/{id} accountEnabled=true", "enable", ""),
@@ -102,4 +112,9 @@ const WRITES: [(&str, &str, &str); 21] = [
     ("PATCH /service/tickets/{id}/notes/{noteId}", "", "note this access has ended"),
     ("PATCH /service/tickets/{id}", "", "status"),
     ("PUT /service/tickets/{id}/notes/{noteId}", "", "note this access has ended"),
+    ("POST /Tickets/{id}/Notes", "", "note "),
+    ("PATCH /Tickets/{id}/Notes", "", "note this access has ended"),
+    ("PATCH /Tickets", "", "status"),
+    ("POST /Actions", "", "note "),
+    ("POST /Tickets", "", "status"),
 ];

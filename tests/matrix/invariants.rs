@@ -19,6 +19,7 @@ use crate::{
     bench::{Bench, OTHER_TENANT},
     ground::files_with,
     harness::{CLIENT, CLIENT_SECRET, HOOK_SECRET, PASSWORD, TENANT, outside, stranger::Stranger},
+    point::TIDYING,
     wrong::{CallFault, Wrong},
 };
 
@@ -60,14 +61,12 @@ async fn hold(bench: &Bench, lost: Option<Timestamp>) {
     outside::check(&bench.app, lost.is_none()).await;
     let audit = bench.app.store().audit(0, 100_000).await.unwrap();
     let mut told = Vec::new();
-    for ticket in bench.app.psa.tenant.ticket_ids() {
-        for grant in bench.app.grants(ticket).await {
-            let account =
-                bench.app.store().account(&grant.account).await.unwrap().expect("a grant has an account").name;
-            let audit = audit.iter().filter(|e| e.grant.as_ref() == Some(&grant.id)).cloned().collect();
-            told.push(Told { grant, account, audit });
-        }
+    for grant in outside::grants(&bench.app).await {
+        let account = bench.app.store().account(&grant.account).await.unwrap().expect("a grant has an account").name;
+        let audit = audit.iter().filter(|e| e.grant.as_ref() == Some(&grant.id)).cloned().collect();
+        told.push(Told { grant, account, audit });
     }
+    what_was_taken_is_recorded(bench);
     privilege_only_within_a_grant(bench, &told, lost);
     every_grant_ended(&told);
     refused_is_nothing_given(&told);
@@ -77,6 +76,15 @@ async fn hold(bench: &Bench, lost: Option<Timestamp>) {
     every_intent_has_an_outcome_or_another_look(bench, &audit);
     no_other_tenant_was_touched(bench);
     passwords_are_dead(bench);
+}
+
+/// I7 at a PSA beside the first: as many messages as were answered 202 are recorded.
+fn what_was_taken_is_recorded(bench: &Bench) {
+    let Some(desk) = bench.app.beside() else { return };
+    let taken = desk.sent().into_iter().filter(|(_, status)| *status == Some(202));
+    let taken: BTreeSet<Vec<u8>> = taken.map(|(body, _)| body).collect();
+    let (recorded, _) = bench.app.deliveries();
+    assert!(taken.len() <= recorded.len(), "I7: {} were taken, {} are recorded", taken.len(), recorded.len());
 }
 
 /// I12: for a request that was refused nothing was granted and nothing sent; where it was the directory that refused, nobody
@@ -218,7 +226,11 @@ fn every_grant_ended(told: &[Told]) {
 /// I5: in no log line, no file and no row of the database and no note: neither what was given to people nor what was
 /// given to us.
 async fn secrets_are_nowhere(bench: &Bench) {
-    let mut secrets: BTreeSet<&str> = bench.secrets.iter().map(String::as_str).collect();
+    let mut beside = Vec::new();
+    for desk in bench.app.others() {
+        beside.extend(desk.secrets());
+    }
+    let mut secrets: BTreeSet<&str> = bench.secrets.iter().chain(&beside).map(String::as_str).collect();
     secrets.extend([CLIENT_SECRET, HOOK_SECRET, PASSWORD, &bench.app.psa.keys.1]);
     let dir = tempfile::tempdir().unwrap();
     let (log, rows) = (dir.path().join("log"), dir.path().join("rows"));
@@ -238,13 +250,19 @@ async fn secrets_are_nowhere(bench: &Bench) {
     let found = files_with(&wanted, &files);
     assert!(found.is_empty(), "I5: a secret stands in {found}");
     if let Wrong::Call(name, CallFault::Unauthorized | CallFault::Forbidden) = &bench.wrong
-        && name == "psa PATCH /service/tickets/{id}/notes/{noteId}"
+        && TIDYING.contains(&name.as_str())
     {
         // Refused once, tidying is given up: what stands there opens nothing any more, which is looked at too.
         return;
     }
-    for ticket in bench.app.psa.tenant.ticket_ids() {
-        let notes = bench.app.psa.notes(ticket).concat();
+    let psa = &bench.app.psa;
+    let mut written: Vec<(i64, String)> =
+        psa.tenant.ticket_ids().into_iter().map(|t| (t, psa.notes(t).concat())).collect();
+    for desk in bench.app.others() {
+        let tickets = desk.tickets().into_iter();
+        written.extend(tickets.map(|t| (t, desk.notes(t).into_iter().map(|note| note.text).collect())));
+    }
+    for (ticket, notes) in written {
         let stands = secrets.iter().any(|secret| notes.contains(secret));
         assert!(!stands, "I5: a secret stands in ticket {ticket}");
     }

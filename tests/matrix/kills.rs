@@ -53,7 +53,7 @@ pub(crate) fn cells(on: On, cleans: &Cleans) -> Vec<Cell> {
     let (mut known, mut cells) = (BTreeSet::new(), Vec::new());
     for clean in cleans.values() {
         let counts: BTreeMap<&String, &usize> = clean.commits.iter().chain(&clean.view.calls).collect();
-        for (name, count) in counts {
+        for (name, count) in counts.into_iter().filter(|(name, _)| clean.story.has_cells_of(name, on)) {
             let is_handed_over =
                 clean.story == Story::InTheTicket && (name.contains("granted") || name.contains("tidy"));
             if !known.insert(name.clone()) && !is_handed_over {
@@ -90,7 +90,7 @@ fn places(name: &str, count: usize) -> BTreeSet<(usize, Side)> {
 
 /// A call that changes nothing.
 pub(crate) fn is_read(name: &str) -> bool {
-    name.contains(" GET ") || name.ends_with("/token")
+    name.contains(" GET ") || name.ends_with("/token") || name.ends_with("/query")
 }
 
 async fn attempt(on: On, mut point: Point, clean: &Clean) -> String {

@@ -7,7 +7,7 @@ use crate::{
     bench::Bench,
     clean::{Clean, Cleans},
     ground,
-    harness::stranger::On,
+    harness::{Beside, stranger::On},
     invariants,
     kills::{PATIENCE, is_read},
     outcome,
@@ -23,7 +23,8 @@ pub(crate) fn cells(on: On, cleans: &Cleans) -> (Vec<Cell>, Vec<Row>) {
     let (mut cells, mut never) = (Vec::new(), Vec::new());
     let (mut calls, mut commits) = (BTreeSet::new(), BTreeSet::new());
     for clean in cleans.values() {
-        for name in clean.view.calls.keys().filter(|name| calls.insert((*name).clone())) {
+        let is_its = |name: &&String| clean.story.has_cells_of(name, on);
+        for name in clean.view.calls.keys().filter(is_its).filter(|name| calls.insert((*name).clone())) {
             for fault in CallFault::ALL {
                 let row = Row::new("calls", ground::name(on), clean.story.name(), name, fault.name());
                 match is_senseless_call(name, fault) {
@@ -32,7 +33,7 @@ pub(crate) fn cells(on: On, cleans: &Cleans) -> (Vec<Cell>, Vec<Row>) {
                 }
             }
         }
-        for name in clean.commits.keys().filter(|name| commits.insert((*name).clone())) {
+        for name in clean.commits.keys().filter(is_its).filter(|name| commits.insert((*name).clone())) {
             for fault in CommitFault::ALL {
                 let row = Row::new("commits", ground::name(on), clean.story.name(), name, fault.name());
                 match is_senseless_commit(name, fault) {
@@ -43,7 +44,8 @@ pub(crate) fn cells(on: On, cleans: &Cleans) -> (Vec<Cell>, Vec<Row>) {
         }
     }
     for fault in DeliveryFault::ALL {
-        for story in [Story::ClaimLink, Story::Refused] {
+        let beside = [Beside::Autotask, Beside::HaloPsa].map(Story::ClaimLinkAt);
+        for story in [Story::ClaimLink, Story::Refused].into_iter().chain(beside) {
             let clean = &cleans[&story];
             let row = Row::new("deliveries", ground::name(on), story.name(), "what the PSA sends", fault.name());
             cells.push(cell(on, clean, row, Wrong::Delivery(fault)));

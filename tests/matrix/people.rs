@@ -8,7 +8,7 @@ use latchkey_simulators::graph::Refused;
 
 use crate::{
     bench::Bench,
-    harness::{Browser, PASSWORD, TENANT, TestApp},
+    harness::{Browser, Leaves, PASSWORD, TENANT, TestApp, Who},
     story::{Fate, MINUTE},
 };
 
@@ -21,8 +21,40 @@ const ANSWERS: [(&str, Fate); 3] = [
 
 const ENDED: &str = "Latchkey: access has ended, proven off.";
 
+/// What a technician reads in a ticket at the PSA that is asked at: our notes, oldest first.
+pub(crate) fn notes(app: &TestApp, ticket: i64) -> Vec<String> {
+    match app.beside() {
+        Some(desk) => desk.notes(ticket).into_iter().map(|note| note.text).collect(),
+        None => app.psa.notes(ticket),
+    }
+}
+
+pub(crate) fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
 pub(crate) fn is_told(app: &TestApp, ticket: i64, line: &str) -> bool {
-    app.psa.told(ticket).iter().any(|told| told == line)
+    notes(app, ticket).iter().any(|note| first_line(note) == line)
+}
+
+/// The click that asks.
+fn click(app: &TestApp, who: &str, ticket: i64) {
+    match app.beside() {
+        Some(desk) if who == "jdoe" => desk.click(Who::Jane, ticket),
+        Some(desk) => desk.click(Who::Unbound, ticket),
+        None => app.psa.ask_as(who, ticket),
+    }
+}
+
+/// The ticket stands again where it stood before somebody asked.
+fn set_back(app: &TestApp, who: &str, ticket: i64) {
+    if let Some(desk) = app.beside() {
+        return desk.leaves(Leaves::Reopened, ticket);
+    }
+    let psa = &app.psa;
+    let board = psa.tenant.ticket(ticket).unwrap()["board"]["id"].as_i64().unwrap();
+    let new = if board == psa.desk.board { psa.desk.new } else { psa.projects.new };
+    psa.tenant.acting(who).set_status(ticket, new).unwrap();
 }
 
 /// Jane asks for access; where it is not given, nothing is left of it.
@@ -44,15 +76,12 @@ pub(crate) async fn granted(bench: &mut Bench, ticket: i64) -> Fate {
 /// Somebody asks, and asks once more if for two minutes nothing happens in the ticket: the PSA does not send again what
 /// nobody took.
 pub(crate) async fn ask(bench: &mut Bench, who: &str, ticket: i64) -> Fate {
-    bench.app.psa.ask_as(who, ticket);
-    if !bench.is_within(2 * MINUTE, |app| !app.psa.told(ticket).is_empty()).await {
-        let psa = &bench.app.psa;
-        let board = psa.tenant.ticket(ticket).unwrap()["board"]["id"].as_i64().unwrap();
-        let new = if board == psa.desk.board { psa.desk.new } else { psa.projects.new };
-        psa.tenant.acting(who).set_status(ticket, new).unwrap();
+    click(&bench.app, who, ticket);
+    if !bench.is_within(2 * MINUTE, |app| !notes(app, ticket).is_empty()).await {
+        set_back(&bench.app, who, ticket);
         bench.rest().await;
         bench.asked_again().await;
-        bench.app.psa.ask_as(who, ticket);
+        click(&bench.app, who, ticket);
     }
     let answer = |app: &TestApp| ANSWERS.iter().find(|(line, _)| is_told(app, ticket, line)).map(|(_, fate)| *fate);
     bench.until(20 * MINUTE, "an answer", |app| answer(app).is_some()).await;
@@ -74,7 +103,7 @@ pub(crate) fn off(bench: &Bench, user: &str, password: &str) {
 }
 
 pub(crate) fn credentials_note(app: &TestApp, ticket: i64) -> (String, String) {
-    let notes = app.psa.notes(ticket);
+    let notes = notes(app, ticket);
     let granted = notes.iter().find(|note| note.contains("access granted")).expect("the note stands");
     let value = |name: &str| granted.lines().find_map(|l| l.strip_prefix(name)).expect("a line").trim().to_owned();
     (value("User name:"), value("Password:"))
@@ -161,11 +190,11 @@ async fn fresh_code(bench: &mut Bench, codes: &OneTime) -> String {
 }
 
 pub(crate) fn has_link(app: &TestApp, ticket: i64) -> bool {
-    app.psa.notes(ticket).iter().any(|note| note.contains("/claim/"))
+    notes(app, ticket).iter().any(|note| note.contains("/claim/"))
 }
 
 fn claim_path(app: &TestApp, ticket: i64) -> String {
-    let notes = app.psa.notes(ticket);
+    let notes = notes(app, ticket);
     let at = notes.iter().find_map(|note| note.find("/claim/").map(|at| &note[at..])).expect("a note has the link");
     at.split_whitespace().next().unwrap_or_default().to_owned()
 }

@@ -3,8 +3,11 @@
 use std::fmt;
 
 use latchkey::store::Transition;
+use latchkey_simulators::fault::Faults;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::harness::TestApp;
 
 /// On which side of a commit or of a call's effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -83,6 +86,20 @@ fn kebab(name: &str) -> String {
     kebab
 }
 
+/// Everybody whom the service calls, by the first word of those calls' names.
+pub(crate) fn vendors(app: &TestApp) -> Vec<(&'static str, Faults)> {
+    let mut vendors = vec![("psa", app.psa.sim.faults().clone()), ("entra", app.entra.sim.faults().clone())];
+    vendors.extend(app.others().map(|desk| (desk.vendor(), desk.faults().clone())));
+    vendors
+}
+
+/// The calls that take a password out of a ticket.
+pub(crate) const TIDYING: [&str; 3] = [
+    "psa PATCH /service/tickets/{id}/notes/{noteId}",
+    "autotask PATCH /Tickets/{id}/Notes",
+    "halopsa POST /Actions (this access has ended)",
+];
+
 /// A call's name: whose it is, its operation, and what in its body tells one step from another.
 pub(crate) fn of_call(vendor: &str, op: &str, body: Option<&Value>) -> String {
     let about = match (op, body) {
@@ -99,7 +116,34 @@ pub(crate) fn of_call(vendor: &str, op: &str, body: Option<&Value>) -> String {
             let what: String = what.chars().take_while(|c| !",.:;".contains(*c)).collect();
             format!(" ({what})")
         }
+        ("POST /Tickets/{id}/Notes", Some(body)) => said(&body["description"]),
+        // As rows, of HTML or of text; a note that is overwritten is another row of the same number.
+        ("POST /Actions", Some(body)) if body[0]["note_html"].is_string() => said(&body[0]["note_html"]),
+        ("POST /Actions", Some(body)) => said(&body[0]["note"]),
         _ => String::new(),
     };
     format!("{vendor} {op}{about}")
+}
+
+/// What a note tells, in brackets.
+fn said(text: &Value) -> String {
+    let text = text.as_str().unwrap_or_default();
+    let (_, said) = text.split_once("Latchkey: ").unwrap_or_default();
+    let what: String = said.chars().take_while(|c| !",.:;<".contains(*c)).collect();
+    format!(" ({what})")
+}
+
+#[test]
+fn a_note_is_named_alike_at_each_of_them() {
+    let of = |vendor, op, body| of_call(vendor, op, Some(&body));
+    let text = "Latchkey: access granted.\nUser name: jit";
+    let named = of("psa", "POST /service/tickets/{id}/notes", json!({ "text": text }));
+    assert_eq!(named, "psa POST /service/tickets/{id}/notes (access granted)");
+    let named = of("autotask", "POST /Tickets/{id}/Notes", json!({ "description": text }));
+    assert_eq!(named, "autotask POST /Tickets/{id}/Notes (access granted)");
+    for row in [json!({ "note": text }), json!({ "note_html": "<p>Latchkey: access granted.<br>User name: jit</p>" })] {
+        assert_eq!(of("halopsa", "POST /Actions", json!([row])), "halopsa POST /Actions (access granted)");
+    }
+    let over = json!([{ "id": 4, "note_html": "<p>Latchkey: this access has ended; what stood here is gone.</p>" }]);
+    assert_eq!(of("halopsa", "POST /Actions", over), TIDYING[2]);
 }

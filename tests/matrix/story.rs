@@ -12,7 +12,9 @@ use serde_json::json;
 use crate::{
     bench::{Bench, OTHER_CLIENT_SECRET},
     commands::Command,
-    harness::{EXCHANGE_ROLE, HELPDESK_ROLE, TENANT},
+    ground,
+    harness::{Beside, EXCHANGE_ROLE, HELPDESK_ROLE, TENANT, TestApp, Whose, stranger::On},
+    kills::is_read,
     people::{
         approve, ask, credentials_note, ended, granted, has_link, is_told, off, reveal, sign_in_and_out, try_end,
     },
@@ -49,6 +51,10 @@ pub(crate) enum Story {
     Pim,
     /// An operator does what is done now and then, one thing after another; somebody signs in and out, and then asks.
     Chores,
+    /// As [`Self::InTheTicket`], at a PSA beside the first.
+    InTheTicketAt(Beside),
+    /// As [`Self::ClaimLink`], at a PSA beside the first.
+    ClaimLinkAt(Beside),
 }
 
 /// What became of a request.
@@ -63,7 +69,7 @@ pub(crate) enum Fate {
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::ClaimLink,
         Self::InTheTicket,
         Self::Burner,
@@ -76,6 +82,10 @@ impl Story {
         Self::Held,
         Self::Pim,
         Self::Chores,
+        Self::InTheTicketAt(Beside::Autotask),
+        Self::InTheTicketAt(Beside::HaloPsa),
+        Self::ClaimLinkAt(Beside::Autotask),
+        Self::ClaimLinkAt(Beside::HaloPsa),
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -92,13 +102,35 @@ impl Story {
             Self::Held => "held",
             Self::Pim => "pim",
             Self::Chores => "chores",
+            Self::InTheTicketAt(Beside::Autotask) => "in the ticket at autotask",
+            Self::InTheTicketAt(Beside::HaloPsa) => "in the ticket at halopsa",
+            Self::ClaimLinkAt(Beside::Autotask) => "claim link at autotask",
+            Self::ClaimLinkAt(Beside::HaloPsa) => "claim link at halopsa",
         }
+    }
+
+    /// The PSA that is asked at, where it is not the first.
+    pub(crate) const fn beside(self) -> Option<Beside> {
+        match self {
+            Self::InTheTicketAt(psa) | Self::ClaimLinkAt(psa) => Some(psa),
+            _ => None,
+        }
+    }
+
+    /// Whether a place that this story comes by may be a cell of it: at a PSA beside the first, that one's calls alone; and
+    /// those that only read on one engine, since what an answer comes to is no matter of where it is written down.
+    pub(crate) fn has_cells_of(self, place: &str, on: On) -> bool {
+        let Some(psa) = self.beside() else { return true };
+        let is_its = place.split(' ').next() == Some(psa.vendor());
+        is_its && (!is_read(place) || ground::engines().first() == Some(&on))
     }
 
     /// Replacements in the installation's documents.
     pub(crate) const fn edits(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Burner => &[("mode = \"standard\"", "mode = \"burner\"")],
+            // The mapping of a PSA beside the first is a copy of that one.
+            Self::ClaimLinkAt(_) => &[("policy = \"exchange\"", "policy = \"helpdesk\"")],
             Self::Mail => &[("name = \"Jane Doe\"", "name = \"Jane Doe\"\nmail = \"jane@msp.example\"")],
             Self::Held => &[
                 ("name = \"Mark Smith\"", "name = \"Mark Smith\"\nrole = \"owner\""),
@@ -134,8 +166,8 @@ impl Story {
         bench.up().await;
         bench.idle().await;
         let fate = match self {
-            Self::ClaimLink => claim_link(bench).await,
-            Self::InTheTicket => in_the_ticket(bench).await,
+            Self::ClaimLink | Self::ClaimLinkAt(_) => claim_link(bench).await,
+            Self::InTheTicket | Self::InTheTicketAt(_) => in_the_ticket(bench).await,
             Self::Burner => burner(bench).await,
             Self::EndNow => end_now(bench).await,
             Self::Refused => refused(bench).await,
@@ -152,8 +184,17 @@ impl Story {
     }
 }
 
+/// A new ticket at the PSA that is asked at; at the first, on the projects board or the help desk.
+fn ticket_of(app: &TestApp, is_project: bool) -> i64 {
+    match app.beside() {
+        Some(desk) => desk.ticket(Whose::Acme),
+        None if is_project => app.psa.ticket_on(app.psa.projects),
+        None => app.psa.ticket(),
+    }
+}
+
 async fn claim_link(bench: &mut Bench) -> Fate {
-    let ticket = bench.app.psa.ticket();
+    let ticket = ticket_of(&bench.app, false);
     let fate = granted(bench, ticket).await;
     if fate != Fate::Given {
         return fate;
@@ -168,7 +209,7 @@ async fn claim_link(bench: &mut Bench) -> Fate {
 }
 
 async fn in_the_ticket(bench: &mut Bench) -> Fate {
-    let ticket = bench.app.psa.ticket_on(bench.app.psa.projects);
+    let ticket = ticket_of(&bench.app, true);
     let fate = granted(bench, ticket).await;
     if fate != Fate::Given {
         return fate;

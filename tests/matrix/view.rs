@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{
     harness::{CLIENT, TestApp, stranger::Stranger},
-    point::of_call,
+    people::first_line,
+    point::{of_call, vendors},
     post::Post,
 };
 
@@ -64,7 +65,7 @@ impl View {
             let kind = if subject.contains("ended") { "mail of the end" } else { "mail of access" };
             *view.effects.entry(kind.to_owned()).or_default() += 1;
         }
-        for (vendor, faults) in [("psa", app.psa.sim.faults()), ("entra", app.entra.sim.faults())] {
+        for (vendor, faults) in vendors(app) {
             for call in faults.calls() {
                 *view.calls.entry(of_call(vendor, call.op, call.body_json.as_ref())).or_default() += 1;
             }
@@ -156,6 +157,14 @@ fn effects(app: &TestApp) -> Effects {
         }
         let by_us = |entry: &&Value| entry.to_string().contains("JitApi") && entry.to_string().contains("Status");
         *effects.entry("status".to_owned()).or_default() += app.psa.tenant.audit(ticket).iter().filter(by_us).count();
+    }
+    for desk in app.others() {
+        for ticket in desk.tickets() {
+            for note in desk.notes(ticket) {
+                *effects.entry(format!("note {}", topic(first_line(&note.text)))).or_default() += 1;
+            }
+            *effects.entry("status".to_owned()).or_default() += desk.statuses_set(ticket);
+        }
     }
     effects
 }

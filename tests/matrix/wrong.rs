@@ -6,13 +6,14 @@ use std::{
 };
 
 use latchkey::store::StoreError;
-use latchkey_simulators::{
-    connectwise::{ConnectWise, Signature},
-    fault::Act,
-};
+use latchkey_simulators::{connectwise::Signature, fault::Act};
 use serde_json::{Value, json};
 
-use crate::{point::Point, weather::Phase};
+use crate::{
+    harness::{self, TestApp},
+    point::Point,
+    weather::Phase,
+};
 
 /// One thing, or nothing.
 #[derive(Debug, Clone)]
@@ -231,8 +232,18 @@ impl DeliveryFault {
         }
     }
 
-    pub(crate) fn arm(self, psa: &ConnectWise) {
-        psa.set_delivery(|rules| match self {
+    /// At the PSA that is asked at.
+    pub(crate) fn arm(self, app: &TestApp) {
+        if let Some(desk) = app.beside() {
+            return match self {
+                Self::Twice => desk.goes_wrong(harness::Wrong::Twice),
+                Self::Lost => desk.goes_wrong(harness::Wrong::Lost),
+                Self::Late => {}
+                Self::Forged => desk.goes_wrong(harness::Wrong::ByAnother),
+                Self::Unsigned => desk.goes_wrong(harness::Wrong::Unproven),
+            };
+        }
+        app.psa.sim.set_delivery(|rules| match self {
             Self::Twice => rules.duplicate = true,
             Self::Lost => rules.lose = usize::MAX,
             Self::Late => {}
@@ -242,13 +253,19 @@ impl DeliveryFault {
     }
 
     /// How often it happened, by the PSA's own log.
-    pub(crate) fn fired(self, psa: &ConnectWise) -> usize {
-        let sent = psa.deliveries();
+    pub(crate) fn fired(self, app: &TestApp) -> usize {
+        let (sent, lost) = match app.beside() {
+            Some(desk) => (desk.sent(), desk.lost()),
+            None => {
+                let sent = app.psa.sim.deliveries().into_iter().map(|delivery| (delivery.body, delivery.status));
+                (sent.collect(), app.psa.sim.lost())
+            }
+        };
         match self {
-            Self::Lost => psa.lost(),
-            Self::Forged | Self::Unsigned => sent.iter().filter(|d| d.status == Some(401)).count(),
+            Self::Lost => lost,
+            Self::Forged | Self::Unsigned => sent.iter().filter(|(_, status)| *status == Some(401)).count(),
             Self::Twice | Self::Late => {
-                let bodies: BTreeSet<&[u8]> = sent.iter().map(|d| d.body.as_slice()).collect();
+                let bodies: BTreeSet<&[u8]> = sent.iter().map(|(body, _)| body.as_slice()).collect();
                 sent.len() - bodies.len()
             }
         }

@@ -30,7 +30,7 @@ use tempfile::TempDir;
 
 pub(crate) use browser::Browser;
 pub(crate) use clock::TestClock;
-pub(crate) use desks::{Desk, Leaves, Message, Standing, Way, Who, Whose, Writes, Wrong};
+pub(crate) use desks::{Beside, Desk, Leaves, Message, Standing, Way, Who, Whose, Writes, Wrong};
 pub(crate) use vendors::*;
 
 pub(crate) const HOOK_SECRET: &str = "the-path-secret-of-this-installation-0123456789";

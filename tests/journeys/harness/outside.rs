@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use latchkey::{access::State, store::verify_chain};
+use latchkey::{
+    access::{Grant, State},
+    store::verify_chain,
+};
 use latchkey_simulators::graph::What;
 
 use super::{TENANT, TestApp};
@@ -17,15 +20,27 @@ pub(crate) async fn check(app: &TestApp, is_whole: bool) {
     every_ended_grant_is_off_in_time(app).await;
 }
 
+/// The grants of all tickets, at whichever PSA.
+pub(crate) async fn grants(app: &TestApp) -> Vec<Grant> {
+    let mut grants = Vec::new();
+    for ticket in app.psa.tenant.ticket_ids() {
+        grants.extend(app.grants(ticket).await);
+    }
+    for desk in app.others() {
+        for ticket in desk.tickets() {
+            grants.extend(app.grants_at(desk, ticket).await);
+        }
+    }
+    grants
+}
+
 /// I1, I2: what is enabled or privileged now has a living grant.
 async fn no_privilege_without_a_grant(app: &TestApp) {
     let mut living = BTreeSet::new();
-    for ticket in app.psa.tenant.ticket_ids() {
-        for grant in app.grants(ticket).await {
-            if !grant.state.is_final() {
-                let account = app.store().account(&grant.account).await.unwrap().expect("a grant has an account");
-                living.insert(account.name);
-            }
+    for grant in grants(app).await {
+        if !grant.state.is_final() {
+            let account = app.store().account(&grant.account).await.unwrap().expect("a grant has an account");
+            living.insert(account.name);
         }
     }
     for user in app.entra.accounts() {
@@ -38,15 +53,25 @@ async fn no_privilege_without_a_grant(app: &TestApp) {
 
 /// I4: each marker stands in one note.
 fn every_note_once(app: &TestApp) {
-    for ticket in app.psa.tenant.ticket_ids() {
+    let once = |at: &str, ticket: i64, found: Vec<String>| {
         let mut markers: BTreeMap<String, usize> = BTreeMap::new();
+        for marker in found {
+            *markers.entry(marker).or_default() += 1;
+        }
+        assert!(markers.values().all(|n| *n == 1), "I4: a note stands twice in ticket {ticket} of {at}: {markers:?}");
+    };
+    for ticket in app.psa.tenant.ticket_ids() {
+        let mut found = Vec::new();
         for note in app.psa.tenant.notes(ticket) {
             let text = note["text"].as_str().unwrap_or_default();
-            for marker in text.lines().filter(|l| l.starts_with("[latchkey ")) {
-                *markers.entry(marker.to_owned()).or_default() += 1;
-            }
+            found.extend(text.lines().filter(|l| l.starts_with("[latchkey ")).map(str::to_owned));
         }
-        assert!(markers.values().all(|n| *n == 1), "I4: a note stands twice in ticket {ticket}: {markers:?}");
+        once("cw", ticket, found);
+    }
+    for desk in app.others() {
+        for ticket in desk.tickets() {
+            once(desk.connection(), ticket, desk.markers(ticket));
+        }
     }
 }
 
@@ -73,27 +98,24 @@ async fn the_audit_chain_is_whole(app: &TestApp) {
 /// I2, I6, I11: an ended grant was off when it says, and nothing was given after its end.
 async fn every_ended_grant_is_off_in_time(app: &TestApp) {
     let events = app.entra.sim.events();
-    for ticket in app.psa.tenant.ticket_ids() {
-        for grant in app.grants(ticket).await {
-            let State::Ended { proof, due, .. } = &grant.state else { continue };
-            assert!(proof.seen_at() >= *due, "I6: off was seen before it was due");
-            let account = app.store().account(&grant.account).await.unwrap().expect("a grant has an account");
-            // One name may have been several accounts, where somebody deleted one by hand.
-            let objects: BTreeSet<&str> = (events.iter())
-                .filter(|e| e.what == What::UserCreated && e.detail["userPrincipalName"] == account.name)
-                .map(|e| e.object.as_str())
-                .collect();
-            let is_cut = events.iter().any(|e| {
-                objects.contains(e.object.as_str())
-                    && matches!(e.what, What::UserDisabled | What::UserDeleted)
-                    && e.at_ms <= proof.seen_at().millis()
-            });
-            let is_let_in = |e: &latchkey_simulators::graph::Event| {
-                objects.contains(e.object.as_str()) && e.what == What::UserEnabled
-            };
-            let never_enabled = !events.iter().any(is_let_in);
-            let is_part = proof.facts().iter().any(|f| f.contains("another grant"));
-            assert!(is_cut || never_enabled || is_part, "I6: grant {} says off, but nothing was cut", grant.id);
-        }
+    for grant in grants(app).await {
+        let State::Ended { proof, due, .. } = &grant.state else { continue };
+        assert!(proof.seen_at() >= *due, "I6: off was seen before it was due");
+        let account = app.store().account(&grant.account).await.unwrap().expect("a grant has an account");
+        // One name may have been several accounts, where somebody deleted one by hand.
+        let objects: BTreeSet<&str> = (events.iter())
+            .filter(|e| e.what == What::UserCreated && e.detail["userPrincipalName"] == account.name)
+            .map(|e| e.object.as_str())
+            .collect();
+        let is_cut = events.iter().any(|e| {
+            objects.contains(e.object.as_str())
+                && matches!(e.what, What::UserDisabled | What::UserDeleted)
+                && e.at_ms <= proof.seen_at().millis()
+        });
+        let is_let_in =
+            |e: &latchkey_simulators::graph::Event| objects.contains(e.object.as_str()) && e.what == What::UserEnabled;
+        let never_enabled = !events.iter().any(is_let_in);
+        let is_part = proof.facts().iter().any(|f| f.contains("another grant"));
+        assert!(is_cut || never_enabled || is_part, "I6: grant {} says off, but nothing was cut", grant.id);
     }
 }

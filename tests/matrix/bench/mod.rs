@@ -7,7 +7,10 @@ mod victim;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use latchkey::people::OneTime;
+use latchkey::{
+    people::OneTime,
+    rulebook::{ConnectionKind, Rules},
+};
 use latchkey_simulators::{
     fault::Fired,
     graph::{AppSpec, Licence},
@@ -23,7 +26,7 @@ use crate::{
     ground,
     harness::{CLIENT, TestApp, stranger::On},
     here,
-    point::of_call,
+    point::{of_call, vendors},
     post::Post,
     service::Service,
     story::Story,
@@ -44,6 +47,17 @@ const IMPATIENT: [(&str, &str); 2] = [
     ("company = \"examplemsp\"", "company = \"examplemsp\"\ntimeout_s = 2"),
     ("credential = \"secret\"", "credential = \"secret\"\ntimeout_s = 2"),
 ];
+
+/// The same at a PSA beside the first.
+fn be_impatient(rules: &mut Rules) {
+    for connection in &mut rules.records.connections {
+        match &mut connection.kind {
+            ConnectionKind::Autotask(settings) => settings.timeout_s = 2,
+            ConnectionKind::HaloPsa(settings) => settings.timeout_s = 2,
+            _ => {}
+        }
+    }
+}
 
 /// One run.
 pub(crate) struct Bench {
@@ -85,7 +99,8 @@ impl Bench {
     /// In a directory that says already which database it has.
     pub(crate) async fn start_in(dir: TempDir, story: Story, wrong: Wrong) -> Self {
         let mut edits = story.edits().to_vec();
-        if matches!(&wrong, Wrong::Call(_, fault) if fault.is_waited_out()) {
+        let is_impatient = matches!(&wrong, Wrong::Call(_, fault) if fault.is_waited_out());
+        if is_impatient {
             edits.extend(IMPATIENT);
         }
         let post = if story == Story::Mail { Some(Post::open(dir.path()).await) } else { None };
@@ -97,7 +112,15 @@ impl Bench {
             app.close_store().await;
         }
         app.register_webhooks().await;
-        app.psa.sim.faults().clear_calls();
+        if let Some(psa) = story.beside() {
+            app.open_store().await;
+            app.connect_beside(psa).await;
+            if is_impatient {
+                app.change_rules(be_impatient).await;
+            }
+            app.close_store().await;
+        }
+        vendors(&app).iter().for_each(|(_, faults)| faults.clear_calls());
         let (client_id, secrets) = (CLIENT.to_owned(), vec![OTHER_CLIENT_SECRET.to_owned()]);
         app.entra.sim.add_tenant(OTHER_TENANT, &["fabrikam.onmicrosoft.com"], Licence::Free);
         app.entra.sim.register_app(OTHER_TENANT, AppSpec { client_id, secrets, ..AppSpec::default() });
@@ -123,7 +146,7 @@ impl Bench {
     }
 
     fn arm(&mut self) {
-        let vendors = [("psa", self.app.psa.sim.faults().clone()), ("entra", self.app.entra.sim.faults().clone())];
+        let vendors = vendors(&self.app);
         match self.wrong.clone() {
             Wrong::Nothing | Wrong::Weather | Wrong::Starved(_) | Wrong::Unread => {}
             Wrong::Stopped(phase) => {
@@ -139,7 +162,7 @@ impl Bench {
                 self.fired = vendors.iter().map(|(vendor, faults)| spoil(faults, vendor, &name, fault)).collect();
             }
             Wrong::Commit(name, fault) => self.obstacle = Some(Arc::new(Obstacle::new(&name, fault))),
-            Wrong::Delivery(fault) => fault.arm(&self.app.psa.sim),
+            Wrong::Delivery(fault) => fault.arm(&self.app),
         }
     }
 
@@ -152,23 +175,39 @@ impl Bench {
             Wrong::Unread => self.unread,
             Wrong::Call(..) => self.fired.iter().map(Fired::count).sum(),
             Wrong::Commit(..) => self.obstacle.as_ref().map_or(0, |obstacle| obstacle.fired()),
-            Wrong::Delivery(fault) => fault.fired(&self.app.psa.sim),
+            Wrong::Delivery(fault) => fault.fired(&self.app),
         }
     }
 
     /// Whoever asks a second time finds a way that works.
     pub(crate) async fn asked_again(&mut self) {
-        self.app.psa.sim.reset_delivery();
+        match self.app.beside() {
+            Some(desk) => desk.is_honest(),
+            None => self.app.psa.sim.reset_delivery(),
+        }
         self.feed().await;
     }
 
     /// The end of access is past.
     pub(crate) async fn over(&mut self) {
         if let Wrong::Delivery(DeliveryFault::Late) = self.wrong {
-            for n in 1..=self.app.psa.sim.deliveries().len() {
-                assert!(self.app.psa.sim.replay(n));
+            match self.app.beside() {
+                Some(desk) => desk.replay(),
+                None => {
+                    for n in 1..=self.app.psa.sim.deliveries().len() {
+                        assert!(self.app.psa.sim.replay(n));
+                    }
+                }
             }
             self.rest().await;
+        }
+    }
+
+    /// Every message that is due was answered.
+    async fn settled(&self) {
+        self.app.psa.sim.settled().await;
+        for desk in self.app.others() {
+            desk.settled().await;
         }
     }
 
@@ -220,7 +259,7 @@ impl Bench {
 /// Calls of one name, oldest first: when, and what was answered.
 pub(crate) fn calls(app: &TestApp, name: &str) -> Vec<(i64, Option<u16>)> {
     let mut found = BTreeMap::new();
-    for (vendor, faults) in [("psa", app.psa.sim.faults()), ("entra", app.entra.sim.faults())] {
+    for (vendor, faults) in vendors(app) {
         for call in faults.calls() {
             if of_call(vendor, call.op, call.body_json.as_ref()) == name {
                 found.insert(call.n, (call.at_ms, call.status));

@@ -110,13 +110,13 @@ impl Bench {
             let took = self.victim.told_at.lock().unwrap().expect("it was told to stop").elapsed();
             assert!(status.success(), "it was told to stop, and failed: {status}; {}", self.log_tail());
             assert!(took < STOPPED_WITHIN, "it took {took:?} to stop");
-            self.app.psa.sim.settled().await;
+            self.settled().await;
             self.death = Some(self.view().await);
             return;
         }
         let Wrong::Death(point) = self.wrong.clone() else { panic!("the service ended by itself: {status}") };
         assert_eq!(status.signal(), Some(9), "the service was not killed but ended: {}", self.log_tail());
-        self.app.psa.sim.settled().await;
+        self.settled().await;
         let view = self.view().await;
         let by = if point.is_commit() {
             view.trace.last().cloned().unwrap_or_default()

@@ -16,7 +16,7 @@ impl Bench {
         let (bound, mut quiet, mut due) = (Instant::now() + PATIENCE, 0, None);
         while quiet < 2 {
             assert!(Instant::now() < bound, "the service does not come to rest; {}", self.log_tail());
-            self.app.psa.sim.settled().await;
+            self.settled().await;
             let said = self.ask("rest").await;
             match said.as_deref().and_then(|line| line.split_once(' ')) {
                 Some(("quiet", at)) => {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use latchkey::rulebook::ConnectionKind;
 use latchkey_simulators::{
     autotask::{API_USER, Actor, Autotask, Options, PERSON, SIGNATURE_HEADER, Signature, signature},
-    fault::{Act, Fault, Fired},
+    fault::{Act, Fault, Faults, Fired},
 };
 use serde_json::{Value, json};
 
 use super::{
-    Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, without_marker,
+    Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, markers_in,
+    without_marker,
 };
 use crate::harness::TestApp;
 
@@ -39,9 +40,12 @@ const ALL_USERS: i64 = 1;
 /// What the vendor makes of a mail.
 const MAIL_NOTE: i64 = 101;
 
+pub(super) const VENDOR: &str = "autotask";
+
 pub(super) struct Desk {
     id: &'static str,
     sim: Autotask,
+    secret: String,
     /// A company whose number is that of ConnectWise's ACME.
     stranger: i64,
 }
@@ -74,8 +78,9 @@ impl Desk {
         ] {
             sim.add_pick("status", id, name);
         }
+        let secret = api.secret.clone();
         let plan = Plan {
-            kind: "autotask",
+            kind: VENDOR,
             settings: vec![
                 format!("user={}", api.user),
                 format!("integration_code={}", api.integration_code),
@@ -88,7 +93,12 @@ impl Desk {
             board: QUEUE,
             statuses: STATUSES,
         };
-        (Arc::new(Self { id, sim, stranger }), plan)
+        (Arc::new(Self { id, sim, secret, stranger }), plan)
+    }
+
+    /// Our own notes, oldest first.
+    fn ours(&self, ticket: i64) -> Vec<Value> {
+        self.sim.notes(ticket).into_iter().filter(|note| note["creatorResourceID"] == ME).collect()
     }
 
     fn actor(&self, who: Who) -> Actor {
@@ -109,9 +119,25 @@ impl super::Desk for Desk {
         self.id
     }
 
+    fn vendor(&self) -> &'static str {
+        VENDOR
+    }
+
+    fn faults(&self) -> &Faults {
+        self.sim.faults()
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![self.secret.clone(), KEY.to_owned()]
+    }
+
     fn ticket(&self, of: Whose) -> i64 {
         let company = if of == Whose::Acme { ACME } else { self.stranger };
         self.sim.add_ticket(&self.sim.acting(JANE), "Mailbox migration", QUEUE, company).unwrap()
+    }
+
+    fn tickets(&self) -> Vec<i64> {
+        self.sim.ticket_ids()
     }
 
     fn click(&self, who: Who, ticket: i64) {
@@ -193,12 +219,21 @@ impl super::Desk for Desk {
     }
 
     fn notes(&self, ticket: i64) -> Vec<Told> {
-        let ours = self.sim.notes(ticket).into_iter().filter(|note| note["creatorResourceID"] == ME);
-        let told = |note: Value| Told {
+        let told = |note: &Value| Told {
             text: without_marker(note["description"].as_str().unwrap()),
             is_internal: note["publish"] == INTERNAL,
         };
-        ours.map(told).collect()
+        self.ours(ticket).iter().map(told).collect()
+    }
+
+    fn statuses_set(&self, ticket: i64) -> usize {
+        let history = self.sim.history(ticket);
+        let is_status = |entry: &Value| entry["detail"].as_str().is_some_and(|detail| detail.starts_with("Status "));
+        history.iter().filter(|entry| entry["resourceID"] == ME && is_status(entry)).count()
+    }
+
+    fn markers(&self, ticket: i64) -> Vec<String> {
+        markers_in(self.ours(ticket).iter().filter_map(|note| note["description"].as_str()))
     }
 
     fn hook(&self) -> String {
@@ -216,6 +251,7 @@ impl super::Desk for Desk {
             Wrong::ByAnother => rules.signature = Signature::Wrong,
             Wrong::Changed => rules.trailing_newline = true,
             Wrong::Lost => rules.lose = 100,
+            Wrong::Twice => rules.duplicate = true,
         });
     }
 
@@ -235,8 +271,12 @@ impl super::Desk for Desk {
         true
     }
 
-    fn answers(&self) -> Vec<Option<u16>> {
-        self.sim.deliveries().iter().map(|delivery| delivery.status).collect()
+    fn sent(&self) -> Vec<(Vec<u8>, Option<u16>)> {
+        self.sim.deliveries().into_iter().map(|delivery| (delivery.body, delivery.status)).collect()
+    }
+
+    fn lost(&self) -> usize {
+        self.sim.lost()
     }
 
     fn replay(&self) {

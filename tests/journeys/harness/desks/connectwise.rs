@@ -5,14 +5,17 @@ use std::sync::Arc;
 use latchkey::rulebook::ConnectionKind;
 use latchkey_simulators::{
     connectwise::{Actor, FieldKind, NewTicket, SIGNATURE_HEADER, Signature, Tab},
-    fault::{Act, Fault, Fired},
+    fault::{Act, Fault, Faults, Fired},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, without_marker,
+    Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, markers_in,
+    without_marker,
 };
 use crate::harness::{Psa, TestApp};
+
+pub(super) const VENDOR: &str = "connectwise";
 
 pub(super) struct Desk {
     id: &'static str,
@@ -41,6 +44,14 @@ impl Desk {
             Who::Program => "OtherApi",
             Who::Us => "JitApi",
         })
+    }
+
+    /// Our own notes, oldest first.
+    fn ours(&self, ticket: i64) -> Vec<Value> {
+        let mut notes = self.psa.tenant.notes(ticket);
+        notes.retain(|note| note["createdBy"] == "JitApi");
+        notes.sort_by_key(|note| note["id"].as_i64());
+        notes
     }
 
     /// Another one.
@@ -75,6 +86,18 @@ impl super::Desk for Desk {
         self.id
     }
 
+    fn vendor(&self) -> &'static str {
+        VENDOR
+    }
+
+    fn faults(&self) -> &Faults {
+        self.psa.sim.faults()
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![self.psa.keys.1.clone()]
+    }
+
     /// The usual installation's has a name of its own.
     fn mapping(&self) -> String {
         if self.id == "cw" { "projects".to_owned() } else { format!("{}-desk", self.id) }
@@ -85,6 +108,10 @@ impl super::Desk for Desk {
         let board = self.psa.projects;
         let new = NewTicket::new("Mailbox migration", board.board, company).status(board.new);
         self.psa.tenant.add_ticket(new).unwrap()
+    }
+
+    fn tickets(&self) -> Vec<i64> {
+        self.psa.tenant.ticket_ids()
     }
 
     fn click(&self, who: Who, ticket: i64) {
@@ -164,16 +191,22 @@ impl super::Desk for Desk {
     }
 
     fn notes(&self, ticket: i64) -> Vec<Told> {
-        let mut notes = self.psa.tenant.notes(ticket);
-        notes.retain(|note| note["createdBy"] == "JitApi");
-        notes.sort_by_key(|note| note["id"].as_i64());
-        let told = |note: &serde_json::Value| Told {
+        let told = |note: &Value| Told {
             text: without_marker(note["text"].as_str().unwrap()),
             is_internal: note["internalAnalysisFlag"] == true
                 && note["detailDescriptionFlag"] == false
                 && note["resolutionFlag"] == false,
         };
-        notes.iter().map(told).collect()
+        self.ours(ticket).iter().map(told).collect()
+    }
+
+    fn statuses_set(&self, ticket: i64) -> usize {
+        let by_us = |entry: &Value| entry.to_string().contains("JitApi") && entry.to_string().contains("Status");
+        self.psa.tenant.audit(ticket).iter().filter(|entry| by_us(entry)).count()
+    }
+
+    fn markers(&self, ticket: i64) -> Vec<String> {
+        markers_in(self.ours(ticket).iter().filter_map(|note| note["text"].as_str()))
     }
 
     fn hook(&self) -> String {
@@ -191,6 +224,7 @@ impl super::Desk for Desk {
             Wrong::ByAnother => rules.signature = Signature::Wrong,
             Wrong::Changed => rules.trailing_newline = true,
             Wrong::Lost => rules.lose = 100,
+            Wrong::Twice => rules.duplicate = true,
         });
     }
 
@@ -209,8 +243,12 @@ impl super::Desk for Desk {
         false
     }
 
-    fn answers(&self) -> Vec<Option<u16>> {
-        self.psa.sim.deliveries().iter().map(|delivery| delivery.status).collect()
+    fn sent(&self) -> Vec<(Vec<u8>, Option<u16>)> {
+        self.psa.sim.deliveries().into_iter().map(|delivery| (delivery.body, delivery.status)).collect()
+    }
+
+    fn lost(&self) -> usize {
+        self.psa.sim.lost()
     }
 
     fn replay(&self) {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use latchkey::rulebook::ConnectionKind;
 use latchkey_simulators::{
-    fault::{Act, Fault, Fired},
+    fault::{Act, Fault, Faults, Fired},
     halopsa::{Actor, FieldKind, HaloPsa, NewTicket, Options, basic},
 };
 use serde_json::{Value, json};
 
 use super::{
-    Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, without_marker,
+    Leaves, Message, Plan, Standing, Statuses, Told, Way, Who, Whose, Writes, Wrong, has_credentials, markers_in,
+    without_marker,
 };
 use crate::harness::TestApp;
 
@@ -25,9 +26,12 @@ const TEAM: &str = "Service Desk";
 const OTHER_TEAM: &str = "Escalations";
 const PROGRAM: &str = "0d2c7a5e-0000-4000-8000-000000000001";
 
+pub(super) const VENDOR: &str = "halopsa";
+
 pub(super) struct Desk {
     id: &'static str,
     sim: HaloPsa,
+    secret: String,
     button: i64,
     field: i64,
     kind: i64,
@@ -55,8 +59,9 @@ impl Desk {
             refused: status("JIT refused"),
             done: status("JIT done"),
         };
+        let secret = api.client_secret.clone();
         let plan = Plan {
-            kind: "halopsa",
+            kind: VENDOR,
             settings: vec![
                 format!("site={}", sim.base_url()),
                 format!("client_id={}", api.client_id),
@@ -72,7 +77,12 @@ impl Desk {
         let contact = sim.add_user(acme, "Ann Example", "ann@acme.example");
         let button = sim.add_outcome("Request JIT access", Some(statuses.requested));
         let field = sim.add_field("CFJitAccess", "JIT access", FieldKind::Select, &["Exchange", "Helpdesk"]);
-        (Arc::new(Self { id, button, field, kind, acme, stranger, contact, statuses, sim }), plan)
+        (Arc::new(Self { id, button, field, kind, acme, stranger, contact, statuses, sim, secret }), plan)
+    }
+
+    /// Our own notes, oldest first.
+    fn ours(&self, ticket: i64) -> Vec<Value> {
+        self.sim.notes(ticket).into_iter().filter(|note| note["who_agentid"] == ME).collect()
     }
 
     fn actor(&self, who: Who) -> Actor {
@@ -97,10 +107,26 @@ impl super::Desk for Desk {
         self.id
     }
 
+    fn vendor(&self) -> &'static str {
+        VENDOR
+    }
+
+    fn faults(&self) -> &Faults {
+        self.sim.faults()
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![self.secret.clone(), PASSWORD.to_owned()]
+    }
+
     fn ticket(&self, of: Whose) -> i64 {
         let client = if of == Whose::Acme { self.acme } else { self.stranger };
         let new = NewTicket::new("Mailbox migration", TEAM).set("client_id", client).set("tickettype_id", self.kind);
         self.sim.add_ticket(JANE, new).unwrap()
+    }
+
+    fn tickets(&self) -> Vec<i64> {
+        self.sim.ticket_ids()
     }
 
     fn click(&self, who: Who, ticket: i64) {
@@ -192,12 +218,20 @@ impl super::Desk for Desk {
 
     fn notes(&self, ticket: i64) -> Vec<Told> {
         let is_mailed = !self.sim.mails().is_empty();
-        let ours = self.sim.notes(ticket).into_iter().filter(|note| note["who_agentid"] == ME);
-        let told = |note: Value| Told {
+        let told = |note: &Value| Told {
             text: without_marker(note["note"].as_str().unwrap()),
             is_internal: note["hiddenfromuser"] == true && !is_mailed,
         };
-        ours.map(told).collect()
+        self.ours(ticket).iter().map(told).collect()
+    }
+
+    fn statuses_set(&self, ticket: i64) -> usize {
+        let is_set = |action: &Value| action["old_status"] != action["new_status"];
+        self.sim.actions(ticket).iter().filter(|action| action["actionby_agent_id"] == ME && is_set(action)).count()
+    }
+
+    fn markers(&self, ticket: i64) -> Vec<String> {
+        markers_in(self.ours(ticket).iter().filter_map(|note| note["note"].as_str()))
     }
 
     fn hook(&self) -> String {
@@ -216,6 +250,7 @@ impl super::Desk for Desk {
             Wrong::ByAnother => self.shows("another-password-that-is-as-long-as-ours"),
             Wrong::Changed => panic!("nothing is signed"),
             Wrong::Lost => self.sim.set_delivery(|rules| rules.lose = 100),
+            Wrong::Twice => self.sim.set_delivery(|rules| rules.duplicate = true),
         }
     }
 
@@ -236,8 +271,12 @@ impl super::Desk for Desk {
         true
     }
 
-    fn answers(&self) -> Vec<Option<u16>> {
-        self.sim.deliveries().iter().map(|delivery| delivery.status).collect()
+    fn sent(&self) -> Vec<(Vec<u8>, Option<u16>)> {
+        self.sim.deliveries().into_iter().map(|delivery| (delivery.body, delivery.status)).collect()
+    }
+
+    fn lost(&self) -> usize {
+        self.sim.lost()
     }
 
     fn replay(&self) {

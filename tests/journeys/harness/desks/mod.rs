@@ -13,7 +13,7 @@ use latchkey::{
     rulebook::{Bound, Companies, ConnectionKind, Mapping, Members},
 };
 use latchkey_contract::{Clock, ConnectionId, MemberId, TicketRef, Timestamp};
-use latchkey_simulators::fault::{Act, Call, Fired};
+use latchkey_simulators::fault::{Act, Call, Faults, Fired};
 
 use super::TestApp;
 
@@ -23,6 +23,15 @@ pub(crate) trait Desk: Send + Sync {
     /// Its id in the records.
     fn connection(&self) -> &'static str;
 
+    /// Its vendor, in one word.
+    fn vendor(&self) -> &'static str;
+
+    /// What goes wrong with its calls, and their log.
+    fn faults(&self) -> &Faults;
+
+    /// What we were given to be let in and to prove its messages.
+    fn secrets(&self) -> Vec<String>;
+
     /// The mapping of the board that its tickets are on.
     fn mapping(&self) -> String {
         format!("{}-desk", self.connection())
@@ -30,6 +39,9 @@ pub(crate) trait Desk: Send + Sync {
 
     /// A new ticket of this company.
     fn ticket(&self, of: Whose) -> i64;
+
+    /// All its tickets.
+    fn tickets(&self) -> Vec<i64>;
 
     /// The click that asks for access, as this vendor has it.
     fn click(&self, who: Who, ticket: i64);
@@ -85,8 +97,14 @@ pub(crate) trait Desk: Send + Sync {
     /// Where the ticket stands.
     fn stands(&self, ticket: i64) -> Standing;
 
+    /// How often we set its status.
+    fn statuses_set(&self, ticket: i64) -> usize;
+
     /// Our notes on the ticket, oldest first.
     fn notes(&self, ticket: i64) -> Vec<Told>;
+
+    /// The markers of our notes on it.
+    fn markers(&self, ticket: i64) -> Vec<String>;
 
     /// Where its webhook leads, path secret included.
     fn hook(&self) -> String;
@@ -106,8 +124,16 @@ pub(crate) trait Desk: Send + Sync {
     /// The vendor switches our webhook off, as it does after failures; `false` where none does.
     fn switches_off(&self) -> bool;
 
+    /// Each message so far, and what was answered.
+    fn sent(&self) -> Vec<(Vec<u8>, Option<u16>)>;
+
     /// What was answered to each message so far.
-    fn answers(&self) -> Vec<Option<u16>>;
+    fn answers(&self) -> Vec<Option<u16>> {
+        self.sent().into_iter().map(|(_, status)| status).collect()
+    }
+
+    /// How many messages were lost on their way.
+    fn lost(&self) -> usize;
 
     /// The vendor sends every message once more, byte for byte.
     fn replay(&self);
@@ -243,6 +269,25 @@ pub(crate) enum Wrong {
     Changed,
     /// It never comes.
     Lost,
+    /// It comes twice.
+    Twice,
+}
+
+/// A PSA beside the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Beside {
+    Autotask,
+    HaloPsa,
+}
+
+impl Beside {
+    /// As its desk says it.
+    pub(crate) const fn vendor(self) -> &'static str {
+        match self {
+            Self::Autotask => autotask::VENDOR,
+            Self::HaloPsa => halopsa::VENDOR,
+        }
+    }
 }
 
 /// A note of ours, as the PSA keeps it.
@@ -299,8 +344,15 @@ fn has_credentials(call: &Call) -> bool {
     call.method == "POST" && call.body_json.as_ref().is_some_and(|body| body.to_string().contains("Password:"))
 }
 
+const MARKER: &str = "[latchkey ";
+
 fn without_marker(text: &str) -> String {
-    text.lines().filter(|line| !line.trim().starts_with("[latchkey ")).collect::<Vec<_>>().join("\n").trim().to_owned()
+    text.lines().filter(|line| !line.trim().starts_with(MARKER)).collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+fn markers_in<'t>(texts: impl IntoIterator<Item = &'t str>) -> Vec<String> {
+    let lines = texts.into_iter().flat_map(str::lines).map(str::trim);
+    lines.filter(|line| line.starts_with(MARKER)).map(str::to_owned).collect()
 }
 
 impl TestApp {
@@ -311,6 +363,25 @@ impl TestApp {
         let others = [autotask::Desk::open(&app, "at").await, halopsa::Desk::open(&app, "halo").await];
         app.connect_all(others).await;
         app
+    }
+
+    /// Connects this one as well, which tickets are at from now on.
+    pub(crate) async fn connect_beside(&mut self, psa: Beside) {
+        let other = match psa {
+            Beside::Autotask => autotask::Desk::open(self, "at").await,
+            Beside::HaloPsa => halopsa::Desk::open(self, "halo").await,
+        };
+        self.connect_all([other]).await;
+    }
+
+    /// The PSA that was connected beside the first, where there is one.
+    pub(crate) fn beside(&self) -> Option<&dyn Desk> {
+        self.others().next()
+    }
+
+    /// All that were.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &dyn Desk> {
+        self.desks.iter().map(|desk| &**desk).filter(|desk| desk.connection() != "cw")
     }
 
     /// And another one of each kind, whose tickets, companies and people have the numbers of the first.
