@@ -5,7 +5,6 @@
 //! never returns where standard output is the pipe that nobody reads.
 
 use std::{
-    collections::VecDeque,
     io::{self, Write},
     mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -18,8 +17,8 @@ use super::{LogFormat, LogLevel, subscriber};
 /// The counter of lines that were lost: there was no place in the queue, or they could not be written.
 const LOST: &str = "log_lines_lost_total";
 
-/// How much waits at most, besides the line that is being written. No line is bounded by itself: one that has no place
-/// any more is lost, however long it is.
+/// How much waits at most, besides as much again that is being written. No line is bounded by itself: one that has no
+/// place any more is lost, however long it is.
 const BOUNDS: Bounds = Bounds { lines: 16_384, bytes: 8 * 1024 * 1024 };
 
 #[derive(Debug, Clone, Copy)]
@@ -42,16 +41,17 @@ pub(super) struct Lines {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Vec<u8>>,
-    /// Of all that waits.
-    bytes: usize,
+    /// Lines, one after the other.
+    waiting: Vec<u8>,
+    lines: usize,
     /// Lost, and nobody was told.
     lost: u64,
     is_writing: bool,
 }
 
 enum Next {
-    Line(Vec<u8>),
+    /// All that waited, written at once: so many lines.
+    Lines(Vec<u8>, usize),
     /// All others are through, and so many were lost.
     Lost(u64),
 }
@@ -85,15 +85,19 @@ impl Lines {
     /// Queues a line, or loses it.
     pub(super) fn put(&self, line: &[u8]) {
         let mut state = self.state();
-        let has_place = state.waiting.len() < self.bounds.lines && line.len() <= self.bounds.bytes - state.bytes;
+        let has_place = state.lines < self.bounds.lines && line.len() <= self.bounds.bytes - state.waiting.len();
         if has_place {
-            state.bytes += line.len();
-            state.waiting.push_back(line.to_vec());
+            state.waiting.extend_from_slice(line);
+            state.lines += 1;
         } else {
             state.lost += 1;
         }
+        // Who writes looks again before it rests.
+        let rests = !state.is_writing;
         drop(state);
-        self.more.notify_one();
+        if rests {
+            self.more.notify_one();
+        }
         if !has_place {
             metrics::counter!(LOST).increment(1);
         }
@@ -101,24 +105,22 @@ impl Lines {
 
     /// Waits until all is written that was queued, but no longer than this.
     pub(super) fn flush(&self, within: Duration) {
-        let is_under_way = |state: &mut State| state.is_writing || !state.waiting.is_empty();
+        let is_under_way = |state: &mut State| state.is_writing || state.lines > 0;
         drop(self.through.wait_timeout_while(self.state(), within, is_under_way));
     }
 
     fn work(&self, mut to: impl Write, format: LogFormat, level: LogLevel) {
         let mut goes_through = true;
         loop {
-            let (line, told) = match self.next(goes_through) {
-                Next::Line(line) => (line, None),
-                Next::Lost(lost) => (loss(lost, format, level), Some(lost)),
+            let (text, lines, told) = match self.next(goes_through) {
+                Next::Lines(text, lines) => (text, u64::try_from(lines).unwrap_or(u64::MAX), 0),
+                Next::Lost(lost) => (loss(lost, format, level), 0, lost),
             };
             // No room, or nobody there any more: the work that is logged goes on all the same.
-            goes_through = to.write_all(&line).and_then(|()| to.flush()).is_ok();
+            goes_through = to.write_all(&text).and_then(|()| to.flush()).is_ok();
             if !goes_through {
-                self.state().lost += told.unwrap_or(1);
-                if told.is_none() {
-                    metrics::counter!(LOST).increment(1);
-                }
+                self.state().lost += lines + told;
+                metrics::counter!(LOST).increment(lines);
             }
         }
     }
@@ -127,10 +129,10 @@ impl Lines {
     fn next(&self, goes_through: bool) -> Next {
         let mut state = self.state();
         loop {
-            if let Some(line) = state.waiting.pop_front() {
-                state.bytes -= line.len();
+            if state.lines > 0 {
                 state.is_writing = true;
-                return Next::Line(line);
+                let lines = mem::take(&mut state.lines);
+                return Next::Lines(mem::take(&mut state.waiting), lines);
             }
             if goes_through && state.lost > 0 {
                 state.is_writing = true;
@@ -161,7 +163,7 @@ fn loss(lost: u64, format: LogFormat, level: LogLevel) -> Vec<u8> {
     tracing::subscriber::with_default(subscriber(format, level, Arc::clone(&aside)), || {
         tracing::warn!(lost, "log lines were lost: nobody took them");
     });
-    aside.state().waiting.pop_front().unwrap_or_default()
+    mem::take(&mut aside.state().waiting)
 }
 
 #[cfg(test)]
@@ -198,8 +200,8 @@ mod tests {
         /// Somebody tries to write, and cannot.
         fn is_waited_for(&self) {
             let waits = |seen: &mut Seen| !seen.is_waited_for;
-            let (_, waited) = self.0.1.wait_timeout_while(self.0.0.lock().unwrap(), FOR_EVER, waits).unwrap();
-            assert!(!waited.timed_out(), "nobody writes");
+            let seen = self.0.1.wait_timeout_while(self.0.0.lock().unwrap(), FOR_EVER, waits).unwrap();
+            assert!(!seen.1.timed_out(), "nobody writes");
         }
     }
 
