@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use table::Row;
 
+mod aftermath;
 mod bench;
 mod child;
 mod clean;
