@@ -21,8 +21,8 @@ use crate::{
     wrong::Wrong,
 };
 
-/// How long a service that is told to stop may take to end what is under way.
-const STOPPED_WITHIN: Duration = Duration::from_secs(12);
+/// How long a service that is told to stop may take until its process is gone.
+const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 
 impl Bench {
     fn orders(&self, command: Option<Command>) -> Orders {
