@@ -38,6 +38,7 @@ mod lives;
 #[allow(dead_code, reason = "the tests of the mailer itself need more")]
 #[path = "../mail/server.rs"]
 mod mail_server;
+mod outage;
 mod outcome;
 mod people;
 mod point;
@@ -85,6 +86,7 @@ fn whatever_breaks_wherever_everything_comes_out_as_it_should() {
         let (lived, never) = lives::cells(on, &cleans);
         cells.extend(lived);
         cells.extend(weather::cells(on));
+        cells.extend(outage::cells(on));
         rows.extend(never);
     }
     let live: Vec<Row> = cells.iter().map(|cell| cell.row.clone()).collect();
