@@ -40,7 +40,7 @@ pub(crate) const NOT_ASKED: &str = "not asked: I7 of deliveries that went with t
                                     access stood half an hour at most), since the database cannot know of them";
 
 fn overhang(bench: &Bench) -> Duration {
-    if matches!(bench.wrong, Wrong::Starved(_)) { STARVED } else { OVERHANG }
+    if matches!(bench.wrong, Wrong::Starved(_) | Wrong::Squeezed(_)) { STARVED } else { OVERHANG }
 }
 
 /// A grant, with the name of its account and the audit entries about it.

@@ -31,12 +31,14 @@ pub(crate) enum Wrong {
     Stopped(Phase),
     /// The service can open no file and no connection for a while.
     Starved(Phase),
+    /// The service gets no more memory, until it dies of that or is started again.
+    Squeezed(Phase),
 }
 
 impl Wrong {
     /// The service has to be a process of its own for it.
     pub(crate) const fn is_of_a_process(&self) -> bool {
-        matches!(self, Self::Death(_) | Self::Stopped(_) | Self::Starved(_))
+        matches!(self, Self::Death(_) | Self::Stopped(_) | Self::Starved(_) | Self::Squeezed(_))
     }
 }
 

@@ -122,7 +122,7 @@ impl Bench {
     fn arm(&mut self) {
         let vendors = [("psa", self.app.psa.sim.faults().clone()), ("entra", self.app.entra.sim.faults().clone())];
         match self.wrong.clone() {
-            Wrong::Nothing | Wrong::Weather | Wrong::Starved(_) => {}
+            Wrong::Nothing | Wrong::Weather | Wrong::Starved(_) | Wrong::Squeezed(_) => {}
             Wrong::Stopped(phase) => {
                 if let Some(op) = phase.call() {
                     stop_at(self.app.entra.sim.faults(), op, &self.victim);
@@ -145,7 +145,7 @@ impl Bench {
         match &self.wrong {
             Wrong::Nothing | Wrong::Weather => 0,
             Wrong::Death(_) | Wrong::Stopped(_) => usize::from(self.death.is_some()),
-            Wrong::Starved(_) => usize::from(self.hunger == Hunger::Over),
+            Wrong::Starved(_) | Wrong::Squeezed(_) => usize::from(self.hunger == Hunger::Over),
             Wrong::Call(..) => self.fired.iter().map(Fired::count).sum(),
             Wrong::Commit(..) => self.obstacle.as_ref().map_or(0, |obstacle| obstacle.fired()),
             Wrong::Delivery(fault) => fault.fired(&self.app.psa.sim),

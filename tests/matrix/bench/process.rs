@@ -10,7 +10,7 @@ use std::{
 use latchkey::store::Store;
 use latchkey_contract::Clock as _;
 
-use super::{Bench, PATIENCE, Running};
+use super::{Bench, PATIENCE, Running, hunger::Hunger};
 use crate::{
     child::{self, Orders, TRACE},
     commands::Command,
@@ -23,6 +23,12 @@ use crate::{
 
 /// How long a service that is told to stop may take until its process is gone.
 const STOPPED_WITHIN: Duration = Duration::from_secs(10);
+
+/// SIGABRT.
+const ABORTED: i32 = 6;
+
+/// What the test runner ends with after a panic.
+const PANICKED: i32 = 101;
 
 impl Bench {
     fn orders(&self, command: Option<Command>) -> Orders {
@@ -109,6 +115,16 @@ impl Bench {
             let took = self.victim.told_at.lock().unwrap().expect("it was told to stop").elapsed();
             assert!(status.success(), "it was told to stop, and failed: {status}; {}", self.log_tail());
             assert!(took < STOPPED_WITHIN, "it took {took:?} to stop");
+            self.app.psa.sim.settled().await;
+            self.death = Some(self.view().await);
+            return;
+        }
+        if let Wrong::Squeezed(_) = self.wrong {
+            // Of an allocation that fails, or of a thread that cannot be started.
+            let is_of_it =
+                self.hunger == Hunger::Now && (status.signal() == Some(ABORTED) || status.code() == Some(PANICKED));
+            assert!(is_of_it, "it did not die of its hunger: {status}; {}", self.log_tail());
+            self.hunger = Hunger::Over;
             self.app.psa.sim.settled().await;
             self.death = Some(self.view().await);
             return;
