@@ -32,8 +32,8 @@ const STARVED: Duration = Duration::from_secs(600);
 /// takes no role in its first minutes.
 const FOUND_WITHIN: Duration = Duration::from_secs(30 * 60);
 
-/// For how long, on the test's clock, weather may break something off: it is moved in small steps until work is at rest again.
-const BROKEN_OFF: Duration = Duration::from_secs(60);
+/// For how long, on the test's clock, something may be broken off: it is moved in small steps until work is at rest again.
+const BROKEN_OFF: Duration = Duration::from_secs(120);
 
 /// What is not asked where commits were lost, and why.
 pub(crate) const NOT_ASKED: &str = "not asked: I7 of deliveries that went with the primary, I1 and I11 of grants that did (such \

@@ -46,6 +46,7 @@ mod pool;
 mod post;
 mod reach;
 mod service;
+mod starts;
 mod still;
 mod storm;
 mod story;
@@ -87,6 +88,7 @@ fn whatever_breaks_wherever_everything_comes_out_as_it_should() {
         cells.extend(lived);
         cells.extend(weather::cells(on));
         cells.extend(outage::cells(on));
+        cells.push(starts::cell(on));
         rows.extend(never);
     }
     let live: Vec<Row> = cells.iter().map(|cell| cell.row.clone()).collect();

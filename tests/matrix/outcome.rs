@@ -48,7 +48,9 @@ pub(crate) fn check(bench: &Bench, fate: Fate, end: &View, clean: &Clean) -> Str
             }
             .to_owned()
         }
-        Wrong::Nothing | Wrong::Death(_) | Wrong::Weather => panic!("nothing went wrong that it could live through"),
+        Wrong::Nothing | Wrong::Death(_) | Wrong::Weather | Wrong::Starts => {
+            panic!("nothing went wrong that it could live through")
+        }
     }
 }
 

@@ -122,7 +122,7 @@ impl Bench {
     fn arm(&mut self) {
         let vendors = [("psa", self.app.psa.sim.faults().clone()), ("entra", self.app.entra.sim.faults().clone())];
         match self.wrong.clone() {
-            Wrong::Nothing | Wrong::Weather | Wrong::Starved(_) | Wrong::Squeezed(_) => {}
+            Wrong::Nothing | Wrong::Weather | Wrong::Starved(_) | Wrong::Squeezed(_) | Wrong::Starts => {}
             Wrong::Stopped(phase) => {
                 if let Some(op) = phase.call() {
                     stop_at(self.app.entra.sim.faults(), op, &self.victim);
@@ -143,7 +143,7 @@ impl Bench {
     /// How often that which was to go wrong went wrong.
     pub(crate) fn fired(&self) -> usize {
         match &self.wrong {
-            Wrong::Nothing | Wrong::Weather => 0,
+            Wrong::Nothing | Wrong::Weather | Wrong::Starts => 0,
             Wrong::Death(_) | Wrong::Stopped(_) => usize::from(self.death.is_some()),
             Wrong::Starved(_) | Wrong::Squeezed(_) => usize::from(self.hunger == Hunger::Over),
             Wrong::Call(..) => self.fired.iter().map(Fired::count).sum(),

@@ -142,6 +142,30 @@ impl Bench {
         self.death = Some(view);
     }
 
+    /// Kills the service, whatever it does.
+    pub(crate) async fn kill(&mut self) {
+        let Running::Apart(service) = std::mem::replace(&mut self.running, Running::Nowhere) else {
+            panic!("it is a process of its own")
+        };
+        service.process().kill();
+        self.app.psa.sim.settled().await;
+    }
+
+    /// Starts the service and kills it so soon. Answers whether it had begun to do anything, and whether it was ready by then.
+    pub(crate) async fn killed_as_it_starts(&mut self, after: Duration) -> (bool, bool) {
+        let log = self.log().len();
+        let mut service = Service::spawn(&self.orders(None));
+        tokio::time::sleep(after).await;
+        service.process().kill();
+        let mut was_ready = false;
+        while let Said::Line(line) = service.hear().await {
+            assert_eq!(line, "ready", "the service does not start");
+            was_ready = true;
+        }
+        self.app.psa.sim.settled().await;
+        (self.log().len() > log, was_ready)
+    }
+
     /// Starts the service, as often as it takes.
     pub(crate) async fn up_in_the_end(&mut self) {
         let bound = Instant::now() + PATIENCE;
