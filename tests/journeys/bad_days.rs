@@ -311,7 +311,7 @@ async fn a_stop_takes_ten_seconds_at_most_whoever_keeps_it_waiting() {
     // What was broken off keeps its lease, since its call may still take effect.
     app.clock.pass(Duration::from_secs(61));
     app.up().await;
-    app.minutes(1).await;
+    app.minutes(5).await;
     assert_eq!((app.state(ticket).await.name(), app.entra.accounts().len()), ("active", 1));
     app.minutes(61).await;
     assert_eq!(app.state(ticket).await.name(), "ended");

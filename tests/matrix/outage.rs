@@ -37,6 +37,9 @@ const NAME: &str = "1,000 grants fall due while the directory is down";
 
 const GRANTS: usize = 1000;
 
+/// So many are stored at once.
+const TOGETHER: usize = 500;
+
 /// Tickets that they stand on.
 const TICKETS: usize = 50;
 
@@ -154,7 +157,10 @@ async fn fill(app: &mut TestApp, sample: i64, tickets: &[i64]) -> (Timestamp, Ve
         ends.push(End { object, has_role });
         made.push((grant, account));
     }
-    commit(app.store().as_ref(), app.clock.now(), made).await;
+    while !made.is_empty() {
+        let rest = made.split_off(made.len().min(TOGETHER));
+        commit(app.store().as_ref(), app.clock.now(), std::mem::replace(&mut made, rest)).await;
+    }
     app.close_store().await;
     app.up().await;
     (began, ends)
