@@ -36,8 +36,12 @@ use crate::{
     tls::Tls,
 };
 
-/// How long work under way may take to finish when the service is told to stop.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long everything under way may take to finish, side by side, when the service is told to stop. With a second until it is
+/// noticed that it did not, and [`CLOSING`], a stop takes ten seconds at most.
+pub(crate) const GRACE: Duration = Duration::from_secs(7);
+
+/// How long a server that keeps the database is waited for at the end.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// What is due and lies for so long is done by nobody.
 const LEFT_LYING: Duration = Duration::from_secs(60);
@@ -297,25 +301,40 @@ impl App {
         queue.idle().await
     }
 
-    /// Stops taking requests, lets what is under way finish within ten seconds, and closes the database.
+    /// Stops taking requests and work, lets what is under way finish, breaks off what does not, and closes the database: within
+    /// ten seconds in all.
     pub async fn stop(self) {
-        for server in &self.servers {
-            server.stop(true).await;
-        }
-        if let Some(door) = self.door {
-            door.shut().await;
-        }
-        if let Some(queue) = &self.queue {
-            queue.stop(GRACE).await;
-        }
-        for task in self.background {
+        let Self { lock, engine, counter, clock, store, queue, servers, background, door, .. } = self;
+        let requests = futures::future::join_all(servers.iter().map(|server| server.stop(true)));
+        let typed = async {
+            if let Some(door) = door {
+                door.shut().await;
+            }
+        };
+        let work = async {
+            if let Some(queue) = &queue {
+                queue.stop(GRACE).await;
+            }
+        };
+        tokio::join!(requests, typed, work);
+        for task in background {
             task.abort();
         }
-        if let Engine::Postgres(_) = self.engine {
-            replicas::count(&self.counter, self.store.as_ref(), self.clock.now()).await;
+        match &engine {
+            Engine::Sqlite(_) => engine.close().await,
+            Engine::Postgres(_) => {
+                let closing = async {
+                    replicas::count(&counter, store.as_ref(), clock.now()).await;
+                    engine.close().await;
+                };
+                if tokio::time::timeout(CLOSING, closing).await.is_err() {
+                    tracing::warn!(
+                        "the database's server does not answer and is not waited for; nothing that was committed is lost"
+                    );
+                }
+            }
         }
-        self.engine.close().await;
-        drop(self.lock);
+        drop(lock);
         tracing::info!("stopped");
     }
 }

@@ -26,6 +26,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
     access::Length,
+    app::GRACE,
     config::Config,
     people::People,
     registry::Live,
@@ -154,7 +155,7 @@ pub fn serve_metrics(
         .client_disconnect_timeout(Duration::from_secs(2))
         .keep_alive(Duration::from_secs(30))
         .max_connections(100)
-        .shutdown_timeout(10);
+        .shutdown_timeout(GRACE.as_secs());
     Ok(server.workers(1).listen(listener)?.run())
 }
 

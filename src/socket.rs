@@ -32,7 +32,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::cli::{Operator, Terminal};
+use crate::{
+    app::GRACE,
+    cli::{Operator, Terminal},
+};
 pub(crate) use client::{Knock, ask, knock};
 use wire::Order;
 
@@ -54,12 +57,7 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            sessions: 8,
-            words: Duration::from_secs(5),
-            idle: Duration::from_secs(600),
-            grace: Duration::from_secs(10),
-        }
+        Self { sessions: 8, words: Duration::from_secs(5), idle: Duration::from_secs(600), grace: GRACE }
     }
 }
 

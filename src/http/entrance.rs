@@ -15,6 +15,7 @@ use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::{App, dev::AppConfig, rt::net::TcpStream, web::Data};
 
 use super::{Web, headers, public};
+use crate::app::GRACE;
 
 /// How pages and hooks are reached.
 #[derive(Debug, Clone)]
@@ -50,7 +51,8 @@ macro_rules! http {
 
 /// The server runs while the returned value is polled; its handle stops it, letting what is being answered finish.
 pub(super) fn serve(web: Data<Web>, listener: TcpListener, entrance: Entrance) -> io::Result<Server> {
-    let server = Server::build().workers(2).max_concurrent_connections(2_000).shutdown_timeout(10).disable_signals();
+    let server = Server::build().workers(2).max_concurrent_connections(2_000).shutdown_timeout(GRACE.as_secs());
+    let server = server.disable_signals();
     let stopping = server.graceful_shutdown_signal();
     let server = match entrance {
         Entrance::Loopback => server.listen("pages", listener, move || http!(web, stopping).tcp())?,

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use latchkey::{app::database, registry::SecretKind, rulebook::ConnectionKind, store::sqlite::Options};
 use latchkey_contract::{Clock, ConnectionId};
+use latchkey_simulators::fault::{Act, Fault};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::harness::{stranger::is_on_postgres, *};
 
@@ -287,5 +289,31 @@ async fn started_with_a_clock_that_is_ahead_nothing_lasts_longer() {
         app.run().await;
     }
     assert_eq!(app.state(meanwhile).await.name(), "ended", "an hour after it was given");
+    app.end().await;
+}
+
+/// F126, F171: a vendor does not answer, a client does not finish what it asks, and the service is told to stop: it has stopped
+/// within ten seconds, and what was under way is done at the next start, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_takes_ten_seconds_at_most_whoever_keeps_it_waiting() {
+    let mut app = TestApp::start().await;
+    let silent = app.entra.sim.faults().add(Fault::on("POST /users", Act::Delay(120_000)).once());
+    let ticket = app.psa.ticket();
+    app.psa.ask(ticket);
+    soon!("the call", silent.count() == 1);
+    let mut half = TcpStream::connect(("127.0.0.1", app.place().1)).await.unwrap();
+    let head = "POST /sign-in HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-www-form-urlencoded\r\n";
+    half.write_all(format!("{head}content-length: 100\r\n\r\nperson=").as_bytes()).await.unwrap();
+    let told = Instant::now();
+    app.down().await;
+    let took = told.elapsed();
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+    // What was broken off keeps its lease, since its call may still take effect.
+    app.clock.pass(Duration::from_secs(61));
+    app.up().await;
+    app.minutes(5).await;
+    assert_eq!((app.state(ticket).await.name(), app.entra.accounts().len()), ("active", 1));
+    app.minutes(61).await;
+    assert_eq!(app.state(ticket).await.name(), "ended");
     app.end().await;
 }

@@ -54,6 +54,21 @@ pub(crate) struct Orders {
 pub(crate) const TRACE: &str = "trace";
 pub(crate) const LOG: &str = "log";
 
+/// More than the allocator keeps for itself.
+const LARGE: usize = 64 << 20;
+
+/// What is left of memory to a process that is squeezed.
+const LEFT: u64 = 256 << 10;
+
+/// No more memory than there is in use, and no picture of it in a file should the process die of that.
+fn squeeze() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("Linux says it");
+    let kib: u64 = size.trim().trim_end_matches("kB").trim().parse().unwrap();
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).unwrap();
+    setrlimit(Resource::As, Rlimit { current: Some(kib * 1024 + LEFT), ..getrlimit(Resource::As) }).unwrap();
+}
+
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     // A parent that is gone hears nothing; the end of its lines ends this process too.
@@ -146,6 +161,12 @@ pub(crate) async fn serve(orders: &Orders) {
             ("feed", _) => {
                 setrlimit(Resource::Nofile, fed.take().expect("it was starved")).unwrap();
                 say("fed");
+            }
+            ("squeeze", _) => {
+                squeeze();
+                let mut large = Vec::<u8>::new();
+                let got = std::hint::black_box(&mut large).try_reserve_exact(LARGE);
+                say(if got.is_err() { "squeezed" } else { "there is room" });
             }
             _ => break,
         }

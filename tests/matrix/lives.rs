@@ -57,6 +57,7 @@ pub(crate) fn cells(on: On, cleans: &Cleans) -> (Vec<Cell>, Vec<Row>) {
         cells.push(cell(on, clean, row("SIGTERM"), Wrong::Stopped(phase)));
         if phase != Phase::Restart {
             cells.push(cell(on, clean, row("no file descriptor left"), Wrong::Starved(phase)));
+            cells.push(cell(on, clean, row("no memory left"), Wrong::Squeezed(phase)));
         }
     }
     // Both phases in one run.

@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use table::Row;
 
+mod aftermath;
 mod bench;
 mod child;
 mod clean;
@@ -37,6 +38,7 @@ mod lives;
 #[allow(dead_code, reason = "the tests of the mailer itself need more")]
 #[path = "../mail/server.rs"]
 mod mail_server;
+mod outage;
 mod outcome;
 mod people;
 mod point;
@@ -44,6 +46,7 @@ mod pool;
 mod post;
 mod reach;
 mod service;
+mod starts;
 mod still;
 mod storm;
 mod story;
@@ -84,6 +87,8 @@ fn whatever_breaks_wherever_everything_comes_out_as_it_should() {
         let (lived, never) = lives::cells(on, &cleans);
         cells.extend(lived);
         cells.extend(weather::cells(on));
+        cells.extend(outage::cells(on));
+        cells.push(starts::cell(on));
         rows.extend(never);
     }
     let live: Vec<Row> = cells.iter().map(|cell| cell.row.clone()).collect();

@@ -46,7 +46,18 @@ pub(crate) fn check(bench: &Bench, fate: Fate, end: &View, clean: &Clean) -> Str
             ends_as_clean(end, clean, &[], &[]);
             "nothing waited for whoever reads; read at last, the log had what happened meanwhile".to_owned()
         }
-        Wrong::Nothing | Wrong::Death(_) | Wrong::Weather => panic!("nothing went wrong that it could live through"),
+        Wrong::Squeezed(_) => {
+            assert_eq!((fired, fate), (1, clean.fate), "it was squeezed, and what became of the request");
+            ends_as_clean(end, clean, &["password"], &[]);
+            match bench.death {
+                Some(_) => "it died of it, and went on when it was started again",
+                None => "it got none and lived; started again it went on",
+            }
+            .to_owned()
+        }
+        Wrong::Nothing | Wrong::Death(_) | Wrong::Weather | Wrong::Starts => {
+            panic!("nothing went wrong that it could live through")
+        }
     }
 }
 

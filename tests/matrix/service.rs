@@ -62,6 +62,8 @@ impl Service {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "service", "--nocapture"])
             .env(ORDERS, serde_json::to_string(orders).unwrap())
+            // What one thread has freed is there for the others: a process that is squeezed has no room of which nobody knows.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log.map_or_else(Stdio::null, Stdio::from))

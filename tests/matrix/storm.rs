@@ -11,7 +11,7 @@ use latchkey_simulators::postgres::Server;
 
 use crate::{
     bench::Bench,
-    weather::{Phase, Storm, Weather},
+    weather::{Phase, SESSIONS_ENDED, Storm, Weather},
 };
 
 /// As many as a PSA that went mad sends.
@@ -25,22 +25,23 @@ const AT_ONCE: usize = 8;
 
 pub(crate) fn of(weather: Weather, bench: &Bench, phase: Phase, server: Option<Arc<Mutex<Server>>>) -> Storm {
     let own = move || Arc::clone(server.as_ref().expect("a server of its own"));
+    let clock = bench.app.clock.clone();
     match weather {
         Weather::ServerRestarts => {
             let server = own();
-            Storm::new(move || server.lock().unwrap().restart_in_peace())
+            Storm::new(&clock, move || server.lock().unwrap().restart_in_peace())
         }
         Weather::ServerStopsAtOnce => {
             let server = own();
-            Storm::new(move || server.lock().unwrap().restart())
+            Storm::new(&clock, move || server.lock().unwrap().restart())
         }
         Weather::FailedOver => {
             let server = own();
-            Storm::new(move || server.lock().unwrap().fail_over())
+            Storm::new(&clock, move || server.lock().unwrap().fail_over())
         }
         Weather::NoConnectionLeft => {
             let server = own();
-            Storm::new(move || {
+            Storm::new(&clock, move || {
                 let ask = |sql: &str| drop(server.lock().unwrap().ask("postgres", sql));
                 ask("ALTER ROLE latchkey CONNECTION LIMIT 0");
                 ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'latchkey'");
@@ -50,8 +51,8 @@ pub(crate) fn of(weather: Weather, bench: &Bench, phase: Phase, server: Option<A
         }
         Weather::SessionsEnded => {
             let database = bench.app.on_server().expect("it is on a server");
-            Storm::new(move || {
-                for _ in 0..3 {
+            Storm::new(&clock, move || {
+                for _ in 0..SESSIONS_ENDED {
                     database.end_sessions();
                     thread::sleep(Duration::from_millis(200));
                 }
@@ -63,8 +64,8 @@ pub(crate) fn of(weather: Weather, bench: &Bench, phase: Phase, server: Option<A
 
 /// All deliveries that were taken, again and again.
 fn replays(bench: &Bench, phase: Phase) -> Storm {
-    let (sim, url) = (bench.app.psa.sim.clone(), bench.app.hook());
-    Storm::new(move || {
+    let (sim, url, clock) = (bench.app.psa.sim.clone(), bench.app.hook(), bench.app.clock.clone());
+    Storm::new(&clock, move || {
         let taken = sim.deliveries().into_iter().filter(|delivery| delivery.status == Some(202));
         let taken: Arc<Vec<(Vec<u8>, String)>> =
             Arc::new(taken.map(|delivery| (delivery.body, delivery.signature.unwrap_or_default())).collect());

@@ -3,13 +3,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use latchkey_contract::Clock as _;
+use latchkey_contract::{Clock as _, Timestamp};
 use latchkey_simulators::{
     fault::{Act, Fault},
     postgres::{Database, Server, binaries},
@@ -17,12 +17,15 @@ use latchkey_simulators::{
 use tempfile::TempDir;
 
 use crate::{
+    aftermath::{Asked, Effects, over, recovered, taken_in_a_row},
     bench::Bench,
     ground,
-    harness::stranger::{On, choose},
-    invariants,
+    harness::{
+        TestClock,
+        stranger::{On, choose},
+    },
+    invariants::{self, Struck},
     kills::PATIENCE,
-    people::is_told,
     pool::{Cell, in_a_world_of_its_own},
     storm,
     story::{MINUTE, Story},
@@ -33,7 +36,10 @@ use crate::{
 pub(crate) const PART: &str = "global";
 
 /// How long it may take, in real time, until all is well again; some of it is a machine's on which other cells run as well.
-const RECOVERY: Duration = Duration::from_secs(30);
+pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
+
+/// How often all sessions are ended.
+pub(crate) const SESSIONS_ENDED: usize = 3;
 
 /// What happens to everything at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +86,20 @@ impl Weather {
     fn is_on(self, on: On) -> bool {
         on == On::Postgres || self == Self::Replays
     }
+
+    /// The database is away for a while.
+    fn is_of_a_server(self) -> bool {
+        self != Self::Replays
+    }
+
+    /// How often an account's call may be under way as it breaks something off.
+    const fn breaks_off(self) -> usize {
+        match self {
+            Self::ServerRestarts | Self::ServerStopsAtOnce | Self::NoConnectionLeft | Self::FailedOver => 1,
+            Self::SessionsEnded => SESSIONS_ENDED,
+            Self::Replays => 0,
+        }
+    }
 }
 
 impl Phase {
@@ -124,15 +144,18 @@ pub(crate) fn cells(on: On) -> Vec<Cell> {
 #[derive(Clone)]
 pub(crate) struct Storm {
     act: Arc<dyn Fn() + Send + Sync>,
+    clock: TestClock,
+    began: Arc<OnceLock<Timestamp>>,
     struck: Arc<AtomicUsize>,
 }
 
 impl Storm {
-    pub(crate) fn new(act: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { act: Arc::new(act), struck: Arc::default() }
+    pub(crate) fn new(clock: &TestClock, act: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { act: Arc::new(act), clock: clock.clone(), began: Arc::default(), struck: Arc::default() }
     }
 
     fn strike(&self) {
+        self.began.get_or_init(|| self.clock.now());
         (self.act)();
         self.struck.fetch_add(1, Ordering::SeqCst);
     }
@@ -194,14 +217,18 @@ async fn live(on: On, weather: Weather, phase: Phase) -> String {
     let refused = bench.app.psa.ticket();
     bench.app.psa.ask_as("unbound", refused);
     bench.rest().await;
+    let refused = Effects::of(&bench.app, refused).await;
     if weather == Weather::FailedOver {
         // The standby hears of nothing that comes later.
         copy(server.as_ref().expect("a server of its own")).await;
     }
-    let mut tickets = Vec::new();
+    let (mut tickets, mut in_a_row) = (Vec::new(), Vec::new());
     match phase {
         Phase::Idle => {
             storm.strike_aside().await;
+            if weather.is_of_a_server() {
+                in_a_row = taken_in_a_row(&bench).await;
+            }
             recovered(&mut bench).await;
             tickets.extend(ask_all(&bench));
         }
@@ -230,22 +257,21 @@ async fn live(on: On, weather: Weather, phase: Phase) -> String {
         }
     }
     storm.is_over().await;
+    if weather.is_of_a_server() && phase != Phase::Idle {
+        in_a_row = taken_in_a_row(&bench).await;
+    }
     // While it idles nothing is committed that the standby lacks.
     let lost = (weather == Weather::FailedOver && phase != Phase::Idle).then(|| bench.app.clock.now());
     bench.rest_in_the_end().await;
     recovered(&mut bench).await;
-    let said = over(&mut bench, weather, tickets).await;
+    let asked = Asked { tickets, refused, in_a_row };
+    let mut said = over(&mut bench, (weather, phase), &asked).await;
     bench.stop().await;
-    let said = match lost {
-        None => {
-            invariants::check(&bench).await;
-            said
-        }
-        Some(lost) => {
-            invariants::check_but_for_what_was_lost(&bench, lost).await;
-            format!("{said}; {}", invariants::NOT_ASKED)
-        }
-    };
+    let at = *storm.began.get().expect("it struck");
+    invariants::check_after(&bench, Struck { at, times: weather.breaks_off(), lost }).await;
+    if lost.is_some() {
+        said = format!("{said}; {}", invariants::NOT_ASKED);
+    }
     bench.end().await;
     drop(server);
     said
@@ -266,63 +292,4 @@ fn ask_all(bench: &Bench) -> Vec<i64> {
         tickets.push(ticket);
     }
     tickets
-}
-
-/// All is well in time, or a person is asked and answers.
-async fn recovered(bench: &mut Bench) {
-    let began = Instant::now();
-    loop {
-        let (status, failing) = bench.app.ready().await;
-        if status == 200 {
-            return;
-        }
-        assert!(began.elapsed() < RECOVERY, "it is not well again: {failing:?}");
-        if failing == ["reconcile"] {
-            let said = bench.app.type_in(&["--yes", "reconcile", "--accept"], "").await;
-            if said.is_err() {
-                bench.pass(MINUTE).await;
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// Whatever was asked for came to its end: given and ended with proof, or never heard of, and then nothing of it is left.
-async fn over(bench: &mut Bench, weather: Weather, tickets: Vec<i64>) -> String {
-    // In small steps: what was lost is found by the poll, which nobody waits for.
-    for _ in 0..35 {
-        bench.pass(4 * MINUTE).await;
-        // What a standby lacks may be noticed only now.
-        recovered(bench).await;
-    }
-    let app = &bench.app;
-    let ended = |ticket: &&i64| is_told(app, **ticket, "Latchkey: access has ended, proven off.");
-    let proven = tickets.iter().filter(ended).count();
-    let entra = &app.entra;
-    let enabled = entra.accounts().iter().filter(|a| a["accountEnabled"] == true).count();
-    let told: Vec<_> = tickets.iter().map(|ticket| app.psa.told(*ticket)).collect();
-    assert_eq!(enabled, 0, "an account is left at {}: {told:?} {}", app.clock.now(), bench.log_tail());
-    if weather != Weather::FailedOver {
-        assert_eq!(
-            proven,
-            tickets.len(),
-            "each was given and ended: {:?}",
-            tickets.iter().map(|t| app.psa.notes(*t)).collect::<Vec<_>>()
-        );
-    }
-    // It still works. Whose account was taken away as one that nobody knew has to ask for another name.
-    let next = app.psa.ticket();
-    app.psa.ask(next);
-    let granted = is_granted_in_the_end(bench, next).await;
-    assert!(granted || weather == Weather::FailedOver, "it works no more: {:?}", bench.app.psa.notes(next));
-    bench.pass(75 * MINUTE).await;
-    assert!(!bench.app.entra.is_enabled(), "access is left");
-    format!("{proven} of {} ended with proof, nothing is left of the others, and it works", tickets.len())
-}
-
-/// Whether a request was granted; answered it is in any case.
-async fn is_granted_in_the_end(bench: &mut Bench, ticket: i64) -> bool {
-    let [granted, refused] = ["Latchkey: access granted.", "Latchkey: access was not granted."];
-    bench.until(10 * MINUTE, "an answer", |app| [granted, refused].iter().any(|line| is_told(app, ticket, line))).await;
-    is_told(&bench.app, ticket, granted)
 }

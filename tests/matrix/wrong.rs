@@ -34,12 +34,19 @@ pub(crate) enum Wrong {
     Starved(Phase),
     /// Nobody reads the service's log, and there is no room for one line of it.
     Unread,
+    /// The service gets no more memory, until it dies of that or is started again.
+    Squeezed(Phase),
+    /// The service is killed whatever it does, and as it starts.
+    Starts,
 }
 
 impl Wrong {
     /// The service has to be a process of its own for it.
     pub(crate) const fn is_of_a_process(&self) -> bool {
-        matches!(self, Self::Death(_) | Self::Stopped(_) | Self::Starved(_) | Self::Unread)
+        matches!(
+            self,
+            Self::Death(_) | Self::Stopped(_) | Self::Starved(_) | Self::Squeezed(_) | Self::Starts | Self::Unread
+        )
     }
 }
 

@@ -148,7 +148,12 @@ impl Bench {
     fn arm(&mut self) {
         let vendors = vendors(&self.app);
         match self.wrong.clone() {
-            Wrong::Nothing | Wrong::Weather | Wrong::Starved(_) | Wrong::Unread => {}
+            Wrong::Nothing
+            | Wrong::Weather
+            | Wrong::Starved(_)
+            | Wrong::Squeezed(_)
+            | Wrong::Starts
+            | Wrong::Unread => {}
             Wrong::Stopped(phase) => {
                 if let Some(op) = phase.call() {
                     stop_at(self.app.entra.sim.faults(), op, &self.victim);
@@ -169,9 +174,9 @@ impl Bench {
     /// How often that which was to go wrong went wrong.
     pub(crate) fn fired(&self) -> usize {
         match &self.wrong {
-            Wrong::Nothing | Wrong::Weather => 0,
+            Wrong::Nothing | Wrong::Weather | Wrong::Starts => 0,
             Wrong::Death(_) | Wrong::Stopped(_) => usize::from(self.death.is_some()),
-            Wrong::Starved(_) => usize::from(self.hunger == Hunger::Over),
+            Wrong::Starved(_) | Wrong::Squeezed(_) => usize::from(self.hunger == Hunger::Over),
             Wrong::Unread => self.unread,
             Wrong::Call(..) => self.fired.iter().map(Fired::count).sum(),
             Wrong::Commit(..) => self.obstacle.as_ref().map_or(0, |obstacle| obstacle.fired()),

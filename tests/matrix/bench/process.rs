@@ -10,7 +10,7 @@ use std::{
 use latchkey::store::Store;
 use latchkey_contract::Clock as _;
 
-use super::{Bench, PATIENCE, Running};
+use super::{Bench, PATIENCE, Running, hunger::Hunger};
 use crate::{
     child::{self, Orders, TRACE},
     commands::Command,
@@ -21,8 +21,14 @@ use crate::{
     wrong::Wrong,
 };
 
-/// How long a service that is told to stop may take to end what is under way.
-const STOPPED_WITHIN: Duration = Duration::from_secs(12);
+/// How long a service that is told to stop may take until its process is gone.
+const STOPPED_WITHIN: Duration = Duration::from_secs(10);
+
+/// SIGABRT.
+const ABORTED: i32 = 6;
+
+/// What the test runner ends with after a panic.
+const PANICKED: i32 = 101;
 
 impl Bench {
     fn orders(&self, command: Option<Command>) -> Orders {
@@ -114,6 +120,16 @@ impl Bench {
             self.death = Some(self.view().await);
             return;
         }
+        if let Wrong::Squeezed(_) = self.wrong {
+            // Of an allocation that fails, or of a thread that cannot be started.
+            let is_of_it =
+                self.hunger == Hunger::Now && (status.signal() == Some(ABORTED) || status.code() == Some(PANICKED));
+            assert!(is_of_it, "it did not die of its hunger: {status}; {}", self.log_tail());
+            self.hunger = Hunger::Over;
+            self.app.psa.sim.settled().await;
+            self.death = Some(self.view().await);
+            return;
+        }
         let Wrong::Death(point) = self.wrong.clone() else { panic!("the service ended by itself: {status}") };
         assert_eq!(status.signal(), Some(9), "the service was not killed but ended: {}", self.log_tail());
         self.settled().await;
@@ -125,6 +141,30 @@ impl Bench {
         };
         assert_eq!(by, format!("killed {point}"), "it died, but not where it should");
         self.death = Some(view);
+    }
+
+    /// Kills the service, whatever it does.
+    pub(crate) async fn kill(&mut self) {
+        let Running::Apart(service) = std::mem::replace(&mut self.running, Running::Nowhere) else {
+            panic!("it is a process of its own")
+        };
+        service.process().kill();
+        self.app.psa.sim.settled().await;
+    }
+
+    /// Starts the service and kills it so soon. Answers whether it had begun to do anything, and whether it was ready by then.
+    pub(crate) async fn killed_as_it_starts(&mut self, after: Duration) -> (bool, bool) {
+        let log = self.log().len();
+        let mut service = Service::spawn(&self.orders(None));
+        tokio::time::sleep(after).await;
+        service.process().kill();
+        let mut was_ready = false;
+        while let Said::Line(line) = service.hear().await {
+            assert_eq!(line, "ready", "the service does not start");
+            was_ready = true;
+        }
+        self.app.psa.sim.settled().await;
+        (self.log().len() > log, was_ready)
     }
 
     /// Starts the service, as often as it takes.
