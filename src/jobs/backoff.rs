@@ -11,6 +11,10 @@ const FIRST: Duration = Duration::from_secs(1);
 /// No wait is longer, whatever a vendor asks for: where access may still stand, nobody is left alone for longer.
 pub const LONGEST: Duration = Duration::from_secs(5 * 60);
 
+/// No wait before a removal is tried again is longer, unless a vendor asks for it: a minute after a directory is back, what was
+/// owed in it is off.
+pub const REMOVAL: Duration = Duration::from_secs(45);
+
 /// Attempts of a delivery's intake, or of giving, before it is given up: four to eight hours of failures.
 /// Taking away, telling and watching are never given up.
 pub const ATTEMPTS: u32 = 100;
@@ -20,8 +24,9 @@ pub const ATTEMPTS: u32 = 100;
 /// Without a wish it is drawn evenly from nothing to the ceiling (full jitter: those that failed together
 /// do not come back together). A wish (`Retry-After`, or "at once") is kept, with a little jitter that grows
 /// with the attempts, so that a wish for zero cannot become a busy loop.
-pub fn wait(attempt: u32, asked: Option<Duration>, random: &dyn Random) -> Duration {
-    let ceiling = FIRST.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST);
+pub fn wait(attempt: u32, asked: Option<Duration>, priority: Priority, random: &dyn Random) -> Duration {
+    let longest = if priority == Priority::Removal { REMOVAL } else { LONGEST };
+    let ceiling = FIRST.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(longest);
     match asked {
         None => fraction(ceiling, random),
         Some(asked) => asked.saturating_add(fraction(ceiling / 10, random)).min(LONGEST),
@@ -74,14 +79,22 @@ mod tests {
 
     #[test]
     fn the_ceiling_doubles_up_to_five_minutes() {
-        let highest = |attempt| wait(attempt, None, &Always(255)).as_secs();
+        let highest = |attempt| wait(attempt, None, Priority::Giving, &Always(255)).as_secs();
         assert_eq!([1, 2, 3, 4, 9, 10, 50, u32::MAX].map(highest), [1, 2, 4, 8, 256, 300, 300, 300]);
-        assert_eq!(wait(50, None, &Always(0)), Duration::ZERO);
+        assert_eq!(wait(50, None, Priority::Giving, &Always(0)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_removal_is_tried_again_within_a_minute_unless_the_vendor_asks_for_more() {
+        let highest = |attempt| wait(attempt, None, Priority::Removal, &Always(255)).as_secs();
+        assert_eq!([1, 6, 7, 50].map(highest), [1, 32, 45, 45]);
+        let asked = wait(7, Some(Duration::from_secs(120)), Priority::Removal, &Always(0));
+        assert_eq!(asked, Duration::from_secs(120));
     }
 
     #[test]
     fn a_wish_is_kept_but_bounded_and_never_a_busy_loop() {
-        let asked = |attempt, s| wait(attempt, Some(Duration::from_secs(s)), &Always(255));
+        let asked = |attempt, s| wait(attempt, Some(Duration::from_secs(s)), Priority::Giving, &Always(255));
         assert_eq!(asked(1, 30), Duration::from_millis(30_100));
         assert_eq!(asked(1, 86_400), LONGEST);
         assert_eq!(asked(1, 0), Duration::from_millis(100));

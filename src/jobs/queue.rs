@@ -253,7 +253,7 @@ impl Shared {
             tracing::error!(task = %task.work.slot(), attempt = task.attempt, error, "a job is given up");
             return Finish::Dead { error };
         }
-        let wait = backoff::wait(task.attempt, retry_after, self.settings.random.as_ref());
+        let wait = backoff::wait(task.attempt, retry_after, task.priority, self.settings.random.as_ref());
         Finish::Retry { at: self.clock.now() + wait, error }
     }
 

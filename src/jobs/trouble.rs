@@ -96,7 +96,7 @@ impl Jobs {
         }
         // A directory that does one thing and not the next has not failed so many times in a row.
         let attempt = if scene.has_moved { 1 } else { task.attempt };
-        let wait = backoff::wait(attempt, error.retry_after(), self.random.as_ref());
+        let wait = backoff::wait(attempt, error.retry_after(), task.priority, self.random.as_ref());
         let again = |at| match scene.has_moved {
             true => Finish::At(at),
             false => Finish::Retry { at, error: chain(&error) },
