@@ -22,6 +22,25 @@ const STORED: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
 const CONNECTIONS: usize = 64;
 
+/// What is measured with each number of them.
+const LINES: [&str; 15] = [
+    "start to the first answer, ms",
+    "first overdue removal after kill -9, ms",
+    "memory, idle, MiB",
+    "lateness, p50, ms",
+    "lateness, p99, ms",
+    "click to credentials, own share, p50, ms",
+    "click to credentials, own share, p99, ms",
+    "ends in one second under Graph's quota, of the optimum",
+    "intake at 64 connections, deliveries/s",
+    "intake at 64 connections, p99, ms",
+    "forged, µs of CPU each",
+    "memory, most under these deliveries, MiB",
+    "idle, percent of a core",
+    "idle, the store is asked, times in 10 s",
+    "the database's files, MiB",
+];
+
 /// How long the PSA sits on every question while the door is measured.
 const SITS_ON_IT: u64 = 30_000;
 
@@ -52,18 +71,21 @@ pub(super) async fn measure(engine: Engine, options: &BenchOptions, table: &Tabl
         sent += options.deliveries.min(DELIVERIES);
         table.fact(&format!("{many} stored grants"), "measured")?;
     }
-    let names: Vec<&str> =
-        levels.first().map(|(_, level)| level.iter().map(|(name, _)| *name).collect()).unwrap_or_default();
     let header: Vec<String> = levels.iter().map(|(many, _)| format!("{many:>10}")).collect();
     table.fact("with so many stored grants", &header.join(" "))?;
-    for (n, name) in names.into_iter().enumerate() {
-        let figures: Vec<f64> = levels.iter().map(|(_, level)| level[n].1).collect();
-        let shown: Vec<String> = figures.iter().map(|figure| format!("{figure:>10.1}")).collect();
+    for (n, name) in LINES.into_iter().enumerate() {
+        let figures: Vec<f64> = levels.iter().map(|(_, level)| level[n]).collect();
+        let shown: Vec<String> = figures.iter().map(|figure| format!("{figure:>10.*}", digits(*figure))).collect();
         let factor = figures.first().zip(figures.last()).filter(|(first, _)| **first > 0.0);
         let factor = factor.map_or_else(String::new, |(first, last)| format!("   x {:.1}", last / first));
         table.fact(name, &format!("{}{factor}", shown.join(" ")))?;
     }
     Ok(())
+}
+
+/// Of a small figure, more of them.
+fn digits(figure: f64) -> usize {
+    if figure < 10.0 { 2 } else { 1 }
 }
 
 /// Everything once. The service is down before and afterwards.
@@ -72,7 +94,7 @@ async fn level(
     sample: &Sample,
     options: &BenchOptions,
     sent: usize,
-) -> anyhow::Result<Vec<(&'static str, f64)>> {
+) -> anyhow::Result<[f64; LINES.len()]> {
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
     let service = &place.sandbox.service;
     let removal = restart::first_removal(place, sample).await?;
@@ -89,22 +111,22 @@ async fn level(
     let Door { recorded, forged, most } = door(place, options.deliveries.min(DELIVERIES), sent).await?;
     rest::until_nothing_happens(place).await?;
     service.kill().await?;
-    Ok(vec![
-        ("start to the first answer, ms", ms(start)),
-        ("first overdue removal after kill -9, ms", ms(removal)),
-        ("memory, idle, MiB", memory),
-        ("lateness, p50, ms", ms(percentile(&late, 50))),
-        ("lateness, p99, ms", ms(percentile(&late, 99))),
-        ("click to credentials, own share, p50, ms", ms(percentile(&own, 50))),
-        ("click to credentials, own share, p99, ms", ms(percentile(&own, 99))),
-        ("ends in one second under Graph's quota, of the optimum", burst.took / burst.optimum),
-        ("intake at 64 connections, deliveries/s", recorded.per_second()),
-        ("intake at 64 connections, p99, ms", ms(recorded.percentile(99))),
-        ("forged, µs of CPU each", forged),
-        ("memory, most under these deliveries, MiB", most),
-        ("idle, percent of a core", share),
-        ("idle, the store is asked, times in 10 s", rest::whole(calls.values().sum())),
-        ("the database's files, MiB", rest::whole(place.stored()? / 1_048_576)),
+    Ok([
+        ms(start),
+        ms(removal),
+        memory,
+        ms(percentile(&late, 50)),
+        ms(percentile(&late, 99)),
+        ms(percentile(&own, 50)),
+        ms(percentile(&own, 99)),
+        burst.took / burst.optimum,
+        recorded.per_second(),
+        ms(recorded.percentile(99)),
+        forged,
+        most,
+        share,
+        rest::whole(calls.values().sum()),
+        rest::whole(place.stored()? / 1_048_576),
     ])
 }
 
@@ -129,4 +151,22 @@ async fn door(place: &Place, many: usize, sent: usize) -> anyhow::Result<Door> {
     let most = rest::most_memory(place).await?;
     faults.clear();
     Ok(Door { recorded, forged, most })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F174: README's table has a row for each of them, with a figure for each number of stored grants.
+    #[test]
+    fn every_line_of_growth_is_published() {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../README.md");
+        let readme = std::fs::read_to_string(readme).unwrap();
+        for line in LINES {
+            let row = readme.lines().find(|row| row.starts_with(&format!("| {line} |")));
+            let row = row.unwrap_or_else(|| panic!("README publishes no figure of: {line}"));
+            let figures = row.split('|').skip(2).filter(|cell| cell.trim().chars().any(char::is_numeric)).count();
+            assert!(figures >= STORED.len(), "{row}");
+        }
+    }
 }
