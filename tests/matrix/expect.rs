@@ -84,6 +84,16 @@ impl Run<'_> {
             "retire-key" => self.retired(),
             "count-failure" => self.counted(),
             "close-session" => self.signed_out(),
+            "session" => self.session(),
+            "renew" => self.renewed(),
+            "sweep" => self.swept(),
+            "heartbeat" => self.beaten(),
+            "heartbeat-in-doubt" => self.beaten_in_doubt(),
+            "raise-generation" => self.raised(),
+            "compare-first" => self.compared_first(),
+            "compared-so-far" => self.compared_so_far(),
+            "end-comparing" => self.comparing_ended(),
+            "audit-prune" => self.pruned(),
             _ => panic!("no expectation is written for {}", self.point),
         }
     }

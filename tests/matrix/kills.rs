@@ -28,6 +28,10 @@ const PART: &str = "killed";
 /// Longer than this, in real time, and a cell has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Done now and then whatever else happens, as often as time was looked at: the first time is as good as the last.
+const BESIDES: [&str; 5] =
+    ["commit heartbeat", "commit heartbeat-in-doubt", "commit sweep", "commit renew", "commit raise-generation"];
+
 /// How often the last occurrence of something is looked for where the number of occurrences is not always the same.
 const TRIES: usize = 3;
 
@@ -53,7 +57,7 @@ pub(crate) fn cells(on: On, cleans: &Cleans) -> Vec<Cell> {
     let (mut known, mut cells) = (BTreeSet::new(), Vec::new());
     for clean in cleans.values() {
         let counts: BTreeMap<&String, &usize> = clean.commits.iter().chain(&clean.view.calls).collect();
-        for (name, count) in counts {
+        for (name, count) in counts.into_iter().filter(|(name, _)| clean.story.is_sure_of(name)) {
             let is_handed_over =
                 clean.story == Story::InTheTicket && (name.contains("granted") || name.contains("tidy"));
             if !known.insert(name.clone()) && !is_handed_over {
@@ -83,6 +87,7 @@ fn cell(on: On, clean: &Arc<Clean>, point: Point) -> Cell {
 fn places(name: &str, count: usize) -> BTreeSet<(usize, Side)> {
     match name {
         _ if is_read(name) => [(1, Side::Before), (count, Side::After)].into(),
+        _ if BESIDES.contains(&name) => [(1, Side::Before), (1, Side::After)].into(),
         _ if name.starts_with("commit claim/") => [(1, Side::After), (count, Side::After)].into(),
         _ => [1, count].iter().flat_map(|nth| [(*nth, Side::Before), (*nth, Side::After)]).collect(),
     }

@@ -32,7 +32,8 @@ pub(crate) fn cells(on: On, cleans: &Cleans) -> (Vec<Cell>, Vec<Row>) {
                 }
             }
         }
-        for name in clean.commits.keys().filter(|name| commits.insert((*name).clone())) {
+        let sure = clean.commits.keys().filter(|name| clean.story.is_sure_of(name));
+        for name in sure.filter(|name| commits.insert((*name).clone())) {
             for fault in CommitFault::ALL {
                 let row = Row::new("commits", ground::name(on), clean.story.name(), name, fault.name());
                 match is_senseless_commit(name, fault) {
@@ -70,7 +71,7 @@ fn is_senseless_call(name: &str, fault: CallFault) -> Option<&'static str> {
 }
 
 fn is_senseless_commit(name: &str, fault: CommitFault) -> Option<&'static str> {
-    const COMPARES_NOTHING: [&str; 13] = [
+    const COMPARES_NOTHING: [&str; 19] = [
         "claim/",
         "finish/",
         "record-delivery",
@@ -84,6 +85,12 @@ fn is_senseless_commit(name: &str, fault: CommitFault) -> Option<&'static str> {
         "retire-key",
         "count-failure",
         "close-session",
+        "commit session",
+        "commit renew",
+        "commit sweep",
+        "commit heartbeat",
+        "raise-generation",
+        "compare-first",
     ];
     let compares_nothing = COMPARES_NOTHING.iter().any(|verb| name.contains(verb));
     match fault {

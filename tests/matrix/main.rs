@@ -24,6 +24,7 @@ mod expect;
 mod expect_calls;
 mod expect_chores;
 mod expect_end;
+mod expect_starts;
 mod globals;
 mod ground;
 #[expect(dead_code, unused_imports, reason = "the harness of the journeys has more verbs than are needed here")]
@@ -44,6 +45,7 @@ mod pool;
 mod post;
 mod reach;
 mod service;
+mod starts;
 mod still;
 mod storm;
 mod story;
