@@ -10,9 +10,13 @@ use std::{
 
 use latchkey::{
     access::{Grant, State},
+    app::database,
+    backup,
+    generation::Counter,
+    seal,
     store::AuditEntry,
 };
-use latchkey_contract::{EntitlementId, Timestamp};
+use latchkey_contract::{Clock as _, EntitlementId, Timestamp};
 use latchkey_simulators::graph::{Actor, Refused, Span, What};
 
 use crate::{
@@ -215,8 +219,8 @@ fn every_grant_ended(told: &[Told]) {
     }
 }
 
-/// I5: in no log line, no file and no row of the database and no note: neither what was given to people nor what was
-/// given to us.
+/// I5: in no log line, no file, no row and no log of writes of the database, no backup and no note: neither what was given to
+/// people nor what was given to us.
 async fn secrets_are_nowhere(bench: &Bench) {
     let mut secrets: BTreeSet<&str> = bench.secrets.iter().map(String::as_str).collect();
     secrets.extend([CLIENT_SECRET, HOOK_SECRET, PASSWORD, &bench.app.psa.keys.1]);
@@ -228,6 +232,9 @@ async fn secrets_are_nowhere(bench: &Bench) {
         std::fs::write(&rows, all_rows(&mut conn).await).unwrap();
         files.push(rows);
     }
+    if let (Wrong::Nothing, None) = (&bench.wrong, bench.app.on_server()) {
+        files.push(backed_up(bench, dir.path()).await);
+    }
     for file in std::fs::read_dir(bench.app.data_dir()).unwrap().map(Result::unwrap) {
         if file.file_type().unwrap().is_file() {
             files.push(file.path());
@@ -237,6 +244,7 @@ async fn secrets_are_nowhere(bench: &Bench) {
     let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let found = files_with(&wanted, &files);
     assert!(found.is_empty(), "I5: a secret stands in {found}");
+    no_write_had_a_secret(bench);
     if let Wrong::Call(name, CallFault::Unauthorized | CallFault::Forbidden) = &bench.wrong
         && name == "psa PATCH /service/tickets/{id}/notes/{noteId}"
     {
@@ -248,6 +256,34 @@ async fn secrets_are_nowhere(bench: &Bench) {
         let stands = secrets.iter().any(|secret| notes.contains(secret));
         assert!(!stands, "I5: a secret stands in ticket {ticket}");
     }
+}
+
+/// What was written to a server is in its log also where no row has it any more. The log is that of other runs as well, which
+/// have other passwords; before this run nobody knew them.
+fn no_write_had_a_secret(bench: &Bench) {
+    let Some(database) = bench.app.on_server() else { return };
+    let since = bench.begun - Duration::from_secs(1);
+    let is_of_this_run =
+        |file: &PathBuf| file.metadata().and_then(|about| about.modified()).is_ok_and(|at| at >= since);
+    let files: Vec<PathBuf> = database.files_of_writes().into_iter().filter(is_of_this_run).collect();
+    assert!(!files.is_empty(), "this run was written to the log");
+    if bench.secrets.is_empty() {
+        return;
+    }
+    let wanted: Vec<&str> = bench.secrets.iter().map(String::as_str).collect();
+    let found = files_with(&wanted, &files.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+    assert!(found.is_empty(), "I5: a secret stands in {found}");
+}
+
+/// A backup as an operator makes one of a file.
+async fn backed_up(bench: &Bench, dir: &Path) -> PathBuf {
+    let (store, config, now) = (bench.app.store(), bench.app.config(), bench.app.clock.now());
+    let seal = seal::unlock(&config.key_file, store.as_ref(), now).await.unwrap();
+    let counter = Counter::at(&config.generation_file);
+    let target = dir.join("backup.tar");
+    backup::make(&database(config), store.as_ref(), &seal, &counter, &target, now).await.unwrap();
+    assert!(!files_with(&["acme-entra"], &[&target]).is_empty(), "what is in it can be read");
+    target
 }
 
 /// Every row of every table, as text; what is binary as the text that it may be.

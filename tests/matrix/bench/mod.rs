@@ -5,7 +5,11 @@ mod process;
 mod time;
 mod victim;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use latchkey::people::OneTime;
 use latchkey_simulators::{
@@ -62,6 +66,8 @@ pub(crate) struct Bench {
     fired: Vec<Fired>,
     obstacle: Option<Arc<Obstacle>>,
     hunger: Hunger,
+    /// Nothing of this run was written before.
+    pub(crate) begun: SystemTime,
     /// Where this run's lines begin in the log that all runs of this process share.
     log_from: u64,
 }
@@ -82,6 +88,7 @@ impl Bench {
 
     /// In a directory that says already which database it has.
     pub(crate) async fn start_in(dir: TempDir, story: Story, wrong: Wrong) -> Self {
+        let begun = SystemTime::now();
         let mut edits = story.edits().to_vec();
         if matches!(&wrong, Wrong::Call(_, fault) if fault.is_waited_out()) {
             edits.extend(IMPATIENT);
@@ -113,6 +120,7 @@ impl Bench {
             fired: Vec::new(),
             obstacle: None,
             hunger: Hunger::NotYet,
+            begun,
             log_from: here::log_length(),
         };
         bench.arm();
