@@ -341,6 +341,9 @@ impl Run<'_> {
         if self.is_before() {
             assert!(self.death.has_task("alert", "leased"), "{:?}", self.death.tasks);
         }
+        let work = self.death.tasks.iter().filter(|(kind, _)| kind == "alert").count();
+        assert_eq!(work, self.death.alerts, "what happened goes with its work, and neither is left without the other");
+        assert_eq!(self.end.alerts, self.clean.alerts, "in the end it is known of everything");
         "who is told was found out again where that was not written down".to_owned()
     }
 }

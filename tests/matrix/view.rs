@@ -55,6 +55,8 @@ pub(crate) struct View {
     /// Who is signed in, and what was counted of failed sign-ins.
     pub(crate) sessions: usize,
     pub(crate) failures: usize,
+    /// What happened of which it was not found out yet who is told.
+    pub(crate) alerts: usize,
     /// What is noted about the database as a whole.
     pub(crate) meta: BTreeMap<String, String>,
     /// How often entries of the audit log went.
@@ -125,6 +127,7 @@ impl View {
             self.invitations.push(chosen.is_some());
         }
         self.sessions = pairs(&mut database, "SELECT person, NULL FROM sessions").await?.len();
+        self.alerts = pairs(&mut database, "SELECT id, NULL FROM alerts").await?.len();
         let leases = "SELECT CAST(lease_until AS TEXT), NULL FROM tasks WHERE state = 'leased'";
         self.leases_ms = numbers(&mut database, leases).await?;
         self.idle_ms = numbers(&mut database, "SELECT CAST(idle_until AS TEXT), NULL FROM sessions").await?;
