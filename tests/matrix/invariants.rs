@@ -16,11 +16,12 @@ use latchkey::{
     seal,
     store::AuditEntry,
 };
-use latchkey_contract::{Clock as _, EntitlementId, Timestamp};
+use latchkey_contract::{Clock as _, ConnectionId, EntitlementId, Timestamp};
 use latchkey_simulators::graph::{Actor, Refused, Span, What};
 
 use crate::{
     bench::{Bench, OTHER_TENANT},
+    customers::OTHER_DIRECTORY,
     ground::files_with,
     harness::{CLIENT, CLIENT_SECRET, HOOK_SECRET, PASSWORD, TENANT, outside, stranger::Stranger},
     wrong::{CallFault, Wrong},
@@ -48,6 +49,9 @@ fn overhang(bench: &Bench) -> Duration {
 struct Told {
     grant: Grant,
     account: String,
+    directory: ConnectionId,
+    /// Whose the ticket is.
+    company: Option<i64>,
     audit: Vec<AuditEntry>,
 }
 
@@ -65,11 +69,12 @@ async fn hold(bench: &Bench, lost: Option<Timestamp>) {
     let audit = bench.app.store().audit(0, 100_000).await.unwrap();
     let mut told = Vec::new();
     for ticket in bench.app.psa.tenant.ticket_ids() {
+        let company = bench.app.psa.tenant.ticket(ticket).and_then(|ticket| ticket["company"]["id"].as_i64());
         for grant in bench.app.grants(ticket).await {
-            let account =
-                bench.app.store().account(&grant.account).await.unwrap().expect("a grant has an account").name;
+            let account = bench.app.store().account(&grant.account).await.unwrap().expect("a grant has an account");
+            let (account, directory) = (account.name, account.directory);
             let audit = audit.iter().filter(|e| e.grant.as_ref() == Some(&grant.id)).cloned().collect();
-            told.push(Told { grant, account, audit });
+            told.push(Told { grant, account, directory, company, audit });
         }
     }
     privilege_only_within_a_grant(bench, &told, lost);
@@ -79,7 +84,7 @@ async fn hold(bench: &Bench, lost: Option<Timestamp>) {
     what_takes_goes_first(bench);
     secrets_are_nowhere(bench).await;
     every_intent_has_an_outcome_or_another_look(bench, &audit);
-    no_other_tenant_was_touched(bench);
+    every_write_is_where_its_ticket_says(bench, &told, lost.is_some());
     passwords_are_dead(bench);
 }
 
@@ -135,15 +140,17 @@ fn what_takes_goes_first(bench: &Bench) {
 fn privilege_only_within_a_grant(bench: &Bench, told: &[Told], lost: Option<Timestamp>) {
     let events = bench.app.entra.sim.events();
     let made = events.iter().filter(|e| e.what == What::UserCreated && e.actor == Actor::App(CLIENT.to_owned()));
-    for (object, name) in made.map(|e| (e.object.clone(), e.detail["userPrincipalName"].to_string())) {
+    for (tenant, object, name) in
+        made.map(|e| (e.tenant.as_str(), e.object.clone(), e.detail["userPrincipalName"].to_string()))
+    {
         let mine: Vec<&Told> = told.iter().filter(|t| name.contains(&t.account)).collect();
         let sim = &bench.app.entra.sim;
         let mut spans: Vec<(String, Span)> = Vec::new();
-        spans.extend(sim.enabled_spans(TENANT, &object).into_iter().map(|span| ("enabled".to_owned(), span)));
+        spans.extend(sim.enabled_spans(tenant, &object).into_iter().map(|span| ("enabled".to_owned(), span)));
         for entitlement in mine.iter().flat_map(|t| &t.grant.policy.entitlements) {
             match entitlement {
                 EntitlementId::Role(role) => {
-                    let held = sim.role_spans(TENANT, &object, role.as_str());
+                    let held = sim.role_spans(tenant, &object, role.as_str());
                     spans.extend(held.into_iter().map(|span| (format!("role {role}"), span)));
                 }
                 EntitlementId::Group(group) => {
@@ -320,13 +327,37 @@ fn every_intent_has_an_outcome_or_another_look(bench: &Bench, audit: &[AuditEntr
     assert!(unanswered <= allowed, "I9: {unanswered} intents have no outcome");
 }
 
-/// I10: another customer consented to the same app, and nobody asked for anything there.
-fn no_other_tenant_was_touched(bench: &Bench) {
+/// I10: an account lives in the directory of the company whose ticket asks, and whatever is written there is written by way of
+/// that company's tenant. Where nobody asks for the other customer, its tenant is not even called.
+fn every_write_is_where_its_ticket_says(bench: &Bench, told: &[Told], is_lost: bool) {
+    let psa = &bench.app.psa;
+    let home = |told: &Told| match told.company {
+        Some(company) if company == psa.stranger => (OTHER_DIRECTORY, OTHER_TENANT),
+        company => {
+            assert_eq!(company, Some(psa.acme), "it is one of the two");
+            ("acme-entra", TENANT)
+        }
+    };
+    for t in told {
+        assert_eq!(t.directory.as_str(), home(t).0, "I10: {} asks for another customer's directory", t.grant.id);
+    }
     let us = Actor::App(CLIENT.to_owned());
-    let elsewhere = bench.app.entra.sim.events().into_iter().find(|e| e.tenant != TENANT && e.actor == us);
-    assert!(elsewhere.is_none(), "I10: {elsewhere:?}");
+    let events = bench.app.entra.sim.events();
+    let made: BTreeMap<(&str, &str), &str> = (events.iter())
+        .filter(|e| e.what == What::UserCreated)
+        .map(|e| ((e.tenant.as_str(), e.object.as_str()), e.detail["userPrincipalName"].as_str().unwrap_or_default()))
+        .collect();
+    let homes: BTreeSet<&str> = told.iter().map(|t| home(t).1).chain([TENANT]).collect();
+    for event in events.iter().filter(|event| event.actor == us) {
+        assert!(homes.contains(event.tenant.as_str()), "I10: nobody asked for anything there: {event:?}");
+        let Some(name) = made.get(&(event.tenant.as_str(), event.object.as_str())) else { continue };
+        let mut of_account = told.iter().filter(|t| t.account == *name).peekable();
+        assert!(is_lost || of_account.peek().is_some(), "I10: no ticket asked for {name}");
+        assert!(of_account.all(|t| home(t).1 == event.tenant), "I10: another customer's tenant: {event:?}");
+    }
     let calls = bench.app.entra.sim.faults().calls();
-    assert!(calls.iter().all(|call| !call.path.contains(OTHER_TENANT)), "I10: a call to another tenant");
+    let is_called = calls.iter().any(|call| call.path.contains(OTHER_TENANT));
+    assert_eq!(is_called, homes.contains(OTHER_TENANT), "I10: a call to another tenant");
 }
 
 /// What was revealed opens nothing any more, not even when somebody enables the account by hand.

@@ -20,6 +20,7 @@ mod bench;
 mod child;
 mod clean;
 mod commands;
+mod customers;
 mod expect;
 mod expect_calls;
 mod expect_chores;

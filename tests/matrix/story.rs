@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::{
     bench::{Bench, OTHER_CLIENT_SECRET},
     commands::Command,
+    customers,
     harness::{EXCHANGE_ROLE, HELPDESK_ROLE, TENANT},
     people::{
         approve, ask, credentials_note, ended, granted, has_link, is_told, off, reveal, sign_in_and_out, try_end,
@@ -53,6 +54,8 @@ pub(crate) enum Story {
     /// An older copy of the database is put back on a machine whose clock is behind, and the directory is down as it is
     /// compared.
     Restored,
+    /// Two customers with a tenant each, at the same time.
+    TwoCustomers,
     /// The directory takes so long to answer that a lease has to be renewed.
     Slow,
 }
@@ -69,7 +72,7 @@ pub(crate) enum Fate {
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::ClaimLink,
         Self::InTheTicket,
         Self::Burner,
@@ -83,6 +86,7 @@ impl Story {
         Self::Pim,
         Self::Chores,
         Self::Restored,
+        Self::TwoCustomers,
         Self::Slow,
     ];
 
@@ -101,6 +105,7 @@ impl Story {
             Self::Pim => "pim",
             Self::Chores => "chores",
             Self::Restored => "restored",
+            Self::TwoCustomers => "two customers",
             Self::Slow => "slow",
         }
     }
@@ -166,6 +171,7 @@ impl Story {
             Self::Pim => pim(bench).await,
             Self::Chores => chores(bench).await,
             Self::Restored => starts::restored(bench).await,
+            Self::TwoCustomers => customers::two(bench).await,
             Self::Slow => starts::slow(bench).await,
         };
         bench.over().await;

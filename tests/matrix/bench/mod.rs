@@ -12,10 +12,7 @@ use std::{
 };
 
 use latchkey::people::OneTime;
-use latchkey_simulators::{
-    fault::Fired,
-    graph::{AppSpec, Licence},
-};
+use latchkey_simulators::{fault::Fired, graph::Licence};
 use tempfile::TempDir;
 
 use self::{
@@ -24,8 +21,8 @@ use self::{
 };
 use crate::{
     child::LOG,
-    ground,
-    harness::{CLIENT, TestApp, stranger::On},
+    customers, ground,
+    harness::{TestApp, consented, stranger::On},
     here,
     point::of_call,
     post::Post,
@@ -39,7 +36,7 @@ use crate::{
 /// How long a rest may take in real time.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// Another customer's tenant that has consented to the same app. Nobody asked for anything there.
+/// Another customer's tenant that has consented to the same app. In one story somebody asks for something there.
 pub(crate) const OTHER_TENANT: &str = "99999999-2222-4333-8444-555555555555";
 pub(crate) const OTHER_CLIENT_SECRET: &str = "another-client-secret-of-the-pretend-tenant";
 
@@ -101,11 +98,13 @@ impl Bench {
             lee = Some(app.enroll("lee").await);
             app.close_store().await;
         }
+        if story == Story::TwoCustomers {
+            customers::connect(&mut app).await;
+        }
         app.register_webhooks().await;
         app.psa.sim.faults().clear_calls();
-        let (client_id, secrets) = (CLIENT.to_owned(), vec![OTHER_CLIENT_SECRET.to_owned()]);
         app.entra.sim.add_tenant(OTHER_TENANT, &["fabrikam.onmicrosoft.com"], Licence::Free);
-        app.entra.sim.register_app(OTHER_TENANT, AppSpec { client_id, secrets, ..AppSpec::default() });
+        app.entra.sim.register_app(OTHER_TENANT, consented(OTHER_CLIENT_SECRET));
         let beginning = View::of(&app, post.as_ref()).await;
         let mut bench = Self {
             app,
