@@ -42,6 +42,8 @@ pub(crate) struct Orders {
     pub(crate) port: u16,
     /// Since the time at which every test clock starts.
     pub(crate) elapsed_ms: u64,
+    /// By so much the wall clock was set back since.
+    pub(crate) behind_ms: u64,
     /// The commit around which it kills itself.
     pub(crate) kill: Option<Point>,
     /// It logs as the shipped program does, into a pipe that is full.
@@ -113,6 +115,7 @@ pub(crate) async fn serve(orders: &Orders) {
     latchkey_simulators::authority::use_ring();
     let clock = TestClock::new();
     clock.pass(Duration::from_millis(orders.elapsed_ms));
+    clock.set_wall(-i64::try_from(orders.behind_ms / 1000).unwrap());
     let (trace, kill) = (orders.dir.join(TRACE), orders.kill.clone());
     let watched: Arc<OnceLock<Arc<Watched>>> = Arc::default();
     let keep = Arc::clone(&watched);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use latchkey::{
-    audit::By,
+    audit::{AuditEntry, By, Code, Signer},
     config::Config,
     people::Enrolment,
     random::{SystemRandom, secret_id},
@@ -14,6 +14,7 @@ use latchkey::{
 };
 use latchkey_contract::{PersonId, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{harness::PASSWORD, story::MINUTE};
 
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Lift,
     /// Another master key, and the former one goes.
     Rotate,
+    /// Lets old entries of the audit log go.
+    Prune,
 }
 
 impl Command {
@@ -107,6 +110,13 @@ impl Command {
             Self::Rotate => {
                 rotate(&config.key_file, seal, store).await?;
                 retire(&config.key_file, seal, store).await?;
+            }
+            Self::Prune => {
+                // Whoever was not answered finds that it was done.
+                let Some(gone) = store.audit_prunable(now).await? else { return Ok(()) };
+                let checkpoint = Signer::new(seal).checkpoint(gone);
+                let entry = AuditEntry::new(Code::AuditPruned, now, by, json!({ "checkpoint": checkpoint }));
+                store.audit_prune(&checkpoint, entry).await?;
             }
         }
         Ok(())

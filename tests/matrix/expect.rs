@@ -84,6 +84,16 @@ impl Run<'_> {
             "retire-key" => self.retired(),
             "count-failure" => self.counted(),
             "close-session" => self.signed_out(),
+            "session" => self.session(),
+            "renew" => self.renewed(),
+            "sweep" => self.swept(),
+            "heartbeat" => self.beaten(),
+            "heartbeat-in-doubt" => self.beaten_in_doubt(),
+            "raise-generation" => self.raised(),
+            "compare-first" => self.compared_first(),
+            "compared-so-far" => self.compared_so_far(),
+            "end-comparing" => self.comparing_ended(),
+            "audit-prune" => self.pruned(),
             _ => panic!("no expectation is written for {}", self.point),
         }
     }
@@ -331,6 +341,9 @@ impl Run<'_> {
         if self.is_before() {
             assert!(self.death.has_task("alert", "leased"), "{:?}", self.death.tasks);
         }
+        let work = self.death.tasks.iter().filter(|(kind, _)| kind == "alert").count();
+        assert_eq!(work, self.death.alerts, "what happened goes with its work, and neither is left without the other");
+        assert_eq!(self.end.alerts, self.clean.alerts, "in the end it is known of everything");
         "who is told was found out again where that was not written down".to_owned()
     }
 }

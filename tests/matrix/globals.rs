@@ -17,6 +17,9 @@ use crate::{
 
 const LIST: &str = "tests/matrix/globals.toml";
 
+/// The bugs that are put into the simulation on purpose.
+const PLANTS: &str = "tests/simulation/plant.rs";
+
 /// All that there are, on this machine or not.
 const ENGINES: [&str; 2] = ["sqlite", "postgres"];
 
@@ -126,10 +129,14 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Whether `path/of/file.rs::name` is a test that runs, or what every engine or every PSA makes a test of.
+/// Whether `path/of/file.rs::name` is a test that runs, or what every engine or every PSA makes a test of, or a bug that every run
+/// of the simulation has to find.
 pub(crate) fn look_up(test: &str) -> Result<(), String> {
     let (file, name) = test.split_once("::").ok_or(format!("{test} is not file::test"))?;
     let source = fs::read_to_string(root().join(file)).map_err(|_| format!("there is no file {file}"))?;
+    if file == PLANTS {
+        return is_planted(&source, name).then_some(()).ok_or(format!("{name} is not planted in any run"));
+    }
     let lines: Vec<&str> = source.lines().collect();
     if is_told_by_all(file, name) && lines.iter().any(|line| line.starts_with(&format!("pub(crate) async fn {name}(")))
     {
@@ -148,6 +155,18 @@ pub(crate) fn look_up(test: &str) -> Result<(), String> {
     runs.then_some(()).ok_or(format!("{name} in {file} is not a test that runs"))
 }
 
+/// Whether it is one of the bugs that every run of the simulation, which is a program of its own, has to find.
+fn is_planted(plants: &str, name: &str) -> bool {
+    let simulation = fs::read_to_string(root().join("tests/simulation/main.rs")).unwrap_or_default();
+    let body =
+        |of: &str| simulation.split_once(&format!("\nfn {of}(")).and_then(|(_, rest)| rest.split("\n}\n").next());
+    let is_run = body("main").is_some_and(|main| main.contains("planted()"))
+        && body("planted").is_some_and(|planted| planted.contains("Plant::ALL"));
+    let all = plants.split_once("const ALL:").and_then(|(_, rest)| rest.split(';').nth(1)).unwrap_or_default();
+    let named = plants.lines().find_map(|line| line.trim().strip_suffix(&format!(" => \"{name}\",")));
+    is_run && named.is_some_and(|plant| all.split(['[', ']', ',']).any(|one| one.trim() == plant))
+}
+
 /// Whether it is in the list that a macro beside that file makes tests of.
 fn is_told_by_all(file: &str, name: &str) -> bool {
     let beside = root().join(file).with_file_name("mod.rs");
@@ -162,6 +181,8 @@ fn what_is_named_and_not_there_is_noticed() {
     assert!(look_up("tests/matrix/globals.rs::resolve").unwrap_err().contains("is not a test"));
     assert!(look_up("src/store/story/people.rs::a_one_time_code_works_once").is_ok());
     assert!(look_up("src/store/story/sample.rs::claim").unwrap_err().contains("there is no test"));
+    assert!(look_up("tests/simulation/plant.rs::not-synced").is_ok());
+    assert!(look_up("tests/simulation/plant.rs::never-planted").unwrap_err().contains("not planted"));
     assert!(look_up("tests/matrix/globals.rs::nobody").unwrap_err().contains("there is no test"));
     assert!(look_up("tests/matrix/nowhere.rs::nobody").unwrap_err().contains("there is no file"));
 }

@@ -36,17 +36,8 @@ pub(crate) fn log_since(from: u64) -> Vec<u8> {
     bytes
 }
 
-/// Starts the service with somebody between it and its store.
-pub(crate) async fn up(app: &mut TestApp, obstacle: Option<Arc<Obstacle>>) -> Arc<Watched> {
-    start(app, obstacle).await.unwrap()
-}
-
-/// As [`up`]; it may not be able to.
-pub(crate) async fn try_up(app: &mut TestApp) -> anyhow::Result<Arc<Watched>> {
-    start(app, None).await
-}
-
-async fn start(app: &mut TestApp, obstacle: Option<Arc<Obstacle>>) -> anyhow::Result<Arc<Watched>> {
+/// Starts the service with somebody between it and its store; it may not be able to.
+pub(crate) async fn up(app: &mut TestApp, obstacle: Option<Arc<Obstacle>>) -> anyhow::Result<Arc<Watched>> {
     let trace = app.place().0.join(TRACE);
     let watched: Arc<OnceLock<Arc<Watched>>> = Arc::default();
     let keep = Arc::clone(&watched);

@@ -10,13 +10,18 @@ use std::{
 
 use latchkey::{
     access::{Grant, State},
+    app::database,
+    backup,
+    generation::Counter,
+    seal,
     store::AuditEntry,
 };
-use latchkey_contract::{EntitlementId, Timestamp};
+use latchkey_contract::{Clock as _, ConnectionId, EntitlementId, Timestamp};
 use latchkey_simulators::graph::{Actor, Refused, Span, What};
 
 use crate::{
     bench::{Bench, OTHER_TENANT},
+    customers::OTHER_DIRECTORY,
     ground::files_with,
     harness::{CLIENT, CLIENT_SECRET, HOOK_SECRET, PASSWORD, TENANT, outside, stranger::Stranger},
     point::TIDYING,
@@ -48,7 +53,20 @@ fn overhang(bench: &Bench) -> Duration {
 struct Told {
     grant: Grant,
     account: String,
+    directory: ConnectionId,
+    /// Whose the ticket is.
+    company: Option<i64>,
     audit: Vec<AuditEntry>,
+}
+
+/// Whose the ticket of a grant is. At a PSA beside the first all are of one company.
+fn company(bench: &Bench, grant: &Grant) -> Option<i64> {
+    let psa = &bench.app.psa;
+    if grant.ticket.connection.as_str() != "cw" {
+        return Some(psa.acme);
+    }
+    let ticket = psa.tenant.ticket(grant.ticket.ticket.as_str().parse().ok()?)?;
+    ticket["company"]["id"].as_i64()
 }
 
 /// What broke off whatever was under way.
@@ -76,9 +94,11 @@ async fn hold(bench: &Bench, struck: Option<Struck>) {
     let audit = bench.app.store().audit(0, 100_000).await.unwrap();
     let mut told = Vec::new();
     for grant in outside::grants(&bench.app).await {
-        let account = bench.app.store().account(&grant.account).await.unwrap().expect("a grant has an account").name;
+        let account = bench.app.store().account(&grant.account).await.unwrap().expect("a grant has an account");
+        let (account, directory) = (account.name, account.directory);
         let audit = audit.iter().filter(|e| e.grant.as_ref() == Some(&grant.id)).cloned().collect();
-        told.push(Told { grant, account, audit });
+        let company = company(bench, &grant);
+        told.push(Told { grant, account, directory, company, audit });
     }
     what_was_taken_is_recorded(bench);
     privilege_only_within_a_grant(bench, &told, lost);
@@ -88,7 +108,7 @@ async fn hold(bench: &Bench, struck: Option<Struck>) {
     what_takes_goes_first(bench);
     secrets_are_nowhere(bench).await;
     every_intent_has_an_outcome_or_another_look(bench, struck, (&told, &audit));
-    no_other_tenant_was_touched(bench);
+    every_write_is_where_its_ticket_says(bench, &told, lost.is_some());
     passwords_are_dead(bench);
 }
 
@@ -153,15 +173,17 @@ fn what_takes_goes_first(bench: &Bench) {
 fn privilege_only_within_a_grant(bench: &Bench, told: &[Told], lost: Option<Timestamp>) {
     let events = bench.app.entra.sim.events();
     let made = events.iter().filter(|e| e.what == What::UserCreated && e.actor == Actor::App(CLIENT.to_owned()));
-    for (object, name) in made.map(|e| (e.object.clone(), e.detail["userPrincipalName"].to_string())) {
+    for (tenant, object, name) in
+        made.map(|e| (e.tenant.as_str(), e.object.clone(), e.detail["userPrincipalName"].to_string()))
+    {
         let mine: Vec<&Told> = told.iter().filter(|t| name.contains(&t.account)).collect();
         let sim = &bench.app.entra.sim;
         let mut spans: Vec<(String, Span)> = Vec::new();
-        spans.extend(sim.enabled_spans(TENANT, &object).into_iter().map(|span| ("enabled".to_owned(), span)));
+        spans.extend(sim.enabled_spans(tenant, &object).into_iter().map(|span| ("enabled".to_owned(), span)));
         for entitlement in mine.iter().flat_map(|t| &t.grant.policy.entitlements) {
             match entitlement {
                 EntitlementId::Role(role) => {
-                    let held = sim.role_spans(TENANT, &object, role.as_str());
+                    let held = sim.role_spans(tenant, &object, role.as_str());
                     spans.extend(held.into_iter().map(|span| (format!("role {role}"), span)));
                 }
                 EntitlementId::Group(group) => {
@@ -237,8 +259,8 @@ fn every_grant_ended(told: &[Told]) {
     }
 }
 
-/// I5: in no log line, no file and no row of the database and no note: neither what was given to people nor what was
-/// given to us.
+/// I5: in no log line, no file, no row and no log of writes of the database, no backup and no note: neither what was given to
+/// people nor what was given to us.
 async fn secrets_are_nowhere(bench: &Bench) {
     let mut beside = Vec::new();
     for desk in bench.app.others() {
@@ -254,6 +276,9 @@ async fn secrets_are_nowhere(bench: &Bench) {
         std::fs::write(&rows, all_rows(&mut conn).await).unwrap();
         files.push(rows);
     }
+    if let (Wrong::Nothing, None) = (&bench.wrong, bench.app.on_server()) {
+        files.push(backed_up(bench, dir.path()).await);
+    }
     for file in std::fs::read_dir(bench.app.data_dir()).unwrap().map(Result::unwrap) {
         if file.file_type().unwrap().is_file() {
             files.push(file.path());
@@ -263,6 +288,7 @@ async fn secrets_are_nowhere(bench: &Bench) {
     let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     let found = files_with(&wanted, &files);
     assert!(found.is_empty(), "I5: a secret stands in {found}");
+    no_write_had_a_secret(bench);
     if let Wrong::Call(name, CallFault::Unauthorized | CallFault::Forbidden) = &bench.wrong
         && TIDYING.contains(&name.as_str())
     {
@@ -280,6 +306,34 @@ async fn secrets_are_nowhere(bench: &Bench) {
         let stands = secrets.iter().any(|secret| notes.contains(secret));
         assert!(!stands, "I5: a secret stands in ticket {ticket}");
     }
+}
+
+/// What was written to a server is in its log also where no row has it any more. The log is that of other runs as well, which
+/// have other passwords; before this run nobody knew them.
+fn no_write_had_a_secret(bench: &Bench) {
+    let Some(database) = bench.app.on_server() else { return };
+    let since = bench.begun - Duration::from_secs(1);
+    let is_of_this_run =
+        |file: &PathBuf| file.metadata().and_then(|about| about.modified()).is_ok_and(|at| at >= since);
+    let files: Vec<PathBuf> = database.files_of_writes().into_iter().filter(is_of_this_run).collect();
+    assert!(!files.is_empty(), "this run was written to the log");
+    if bench.secrets.is_empty() {
+        return;
+    }
+    let wanted: Vec<&str> = bench.secrets.iter().map(String::as_str).collect();
+    let found = files_with(&wanted, &files.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+    assert!(found.is_empty(), "I5: a secret stands in {found}");
+}
+
+/// A backup as an operator makes one of a file.
+async fn backed_up(bench: &Bench, dir: &Path) -> PathBuf {
+    let (store, config, now) = (bench.app.store(), bench.app.config(), bench.app.clock.now());
+    let seal = seal::unlock(&config.key_file, store.as_ref(), now).await.unwrap();
+    let counter = Counter::at(&config.generation_file);
+    let target = dir.join("backup.tar");
+    backup::make(&database(config), store.as_ref(), &seal, &counter, &target, now).await.unwrap();
+    assert!(!files_with(&["acme-entra"], &[&target]).is_empty(), "what is in it can be read");
+    target
 }
 
 /// Every row of every table, as text; what is binary as the text that it may be.
@@ -332,13 +386,37 @@ fn every_intent_has_an_outcome_or_another_look(
     assert!(unanswered.len() <= allowed, "I9: intents have no outcome: {unanswered:?}");
 }
 
-/// I10: another customer consented to the same app, and nobody asked for anything there.
-fn no_other_tenant_was_touched(bench: &Bench) {
+/// I10: an account lives in the directory of the company whose ticket asks, and whatever is written there is written by way of
+/// that company's tenant. Where nobody asks for the other customer, its tenant is not even called.
+fn every_write_is_where_its_ticket_says(bench: &Bench, told: &[Told], is_lost: bool) {
+    let psa = &bench.app.psa;
+    let home = |told: &Told| match told.company {
+        Some(company) if company == psa.stranger => (OTHER_DIRECTORY, OTHER_TENANT),
+        company => {
+            assert_eq!(company, Some(psa.acme), "it is one of the two");
+            ("acme-entra", TENANT)
+        }
+    };
+    for t in told {
+        assert_eq!(t.directory.as_str(), home(t).0, "I10: {} asks for another customer's directory", t.grant.id);
+    }
     let us = Actor::App(CLIENT.to_owned());
-    let elsewhere = bench.app.entra.sim.events().into_iter().find(|e| e.tenant != TENANT && e.actor == us);
-    assert!(elsewhere.is_none(), "I10: {elsewhere:?}");
+    let events = bench.app.entra.sim.events();
+    let made: BTreeMap<(&str, &str), &str> = (events.iter())
+        .filter(|e| e.what == What::UserCreated)
+        .map(|e| ((e.tenant.as_str(), e.object.as_str()), e.detail["userPrincipalName"].as_str().unwrap_or_default()))
+        .collect();
+    let homes: BTreeSet<&str> = told.iter().map(|t| home(t).1).chain([TENANT]).collect();
+    for event in events.iter().filter(|event| event.actor == us) {
+        assert!(homes.contains(event.tenant.as_str()), "I10: nobody asked for anything there: {event:?}");
+        let Some(name) = made.get(&(event.tenant.as_str(), event.object.as_str())) else { continue };
+        let mut of_account = told.iter().filter(|t| t.account == *name).peekable();
+        assert!(is_lost || of_account.peek().is_some(), "I10: no ticket asked for {name}");
+        assert!(of_account.all(|t| home(t).1 == event.tenant), "I10: another customer's tenant: {event:?}");
+    }
     let calls = bench.app.entra.sim.faults().calls();
-    assert!(calls.iter().all(|call| !call.path.contains(OTHER_TENANT)), "I10: a call to another tenant");
+    let is_called = calls.iter().any(|call| call.path.contains(OTHER_TENANT));
+    assert_eq!(is_called, homes.contains(OTHER_TENANT), "I10: a call to another tenant");
 }
 
 /// What was revealed opens nothing any more, not even when somebody enables the account by hand.

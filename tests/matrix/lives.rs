@@ -18,6 +18,9 @@ use crate::{
     wrong::{CallFault, CommitFault, DeliveryFault, Wrong},
 };
 
+/// A call that is refused when the account is there.
+const GIVES: &str = "entra POST /roleManagement/directory/roleAssignments";
+
 /// All of an engine: those to be run, and those that cannot happen.
 pub(crate) fn cells(on: On, cleans: &Cleans) -> (Vec<Cell>, Vec<Row>) {
     let (mut cells, mut never) = (Vec::new(), Vec::new());
@@ -43,6 +46,9 @@ pub(crate) fn cells(on: On, cleans: &Cleans) -> (Vec<Cell>, Vec<Row>) {
             }
         }
     }
+    // What is made for one time goes with what was given of it.
+    let row = Row::new("calls", ground::name(on), Story::Burner.name(), GIVES, CallFault::Forbidden.name());
+    cells.push(cell(on, &cleans[&Story::Burner], row, Wrong::Call(GIVES.to_owned(), CallFault::Forbidden)));
     for fault in DeliveryFault::ALL {
         let beside = [Beside::Autotask, Beside::HaloPsa].map(Story::ClaimLinkAt);
         for story in [Story::ClaimLink, Story::Refused].into_iter().chain(beside) {
@@ -77,7 +83,7 @@ fn is_senseless_call(name: &str, fault: CallFault) -> Option<&'static str> {
 }
 
 fn is_senseless_commit(name: &str, fault: CommitFault) -> Option<&'static str> {
-    const COMPARES_NOTHING: [&str; 13] = [
+    const COMPARES_NOTHING: [&str; 19] = [
         "claim/",
         "finish/",
         "record-delivery",
@@ -91,6 +97,12 @@ fn is_senseless_commit(name: &str, fault: CommitFault) -> Option<&'static str> {
         "retire-key",
         "count-failure",
         "close-session",
+        "commit session",
+        "commit renew",
+        "commit sweep",
+        "commit heartbeat",
+        "raise-generation",
+        "compare-first",
     ];
     let compares_nothing = COMPARES_NOTHING.iter().any(|verb| name.contains(verb));
     match fault {

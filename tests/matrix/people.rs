@@ -83,6 +83,11 @@ pub(crate) async fn ask(bench: &mut Bench, who: &str, ticket: i64) -> Fate {
         bench.asked_again().await;
         click(&bench.app, who, ticket);
     }
+    answered(bench, ticket).await
+}
+
+/// What the ticket says in the end.
+pub(crate) async fn answered(bench: &mut Bench, ticket: i64) -> Fate {
     let answer = |app: &TestApp| ANSWERS.iter().find(|(line, _)| is_told(app, ticket, line)).map(|(_, fate)| *fate);
     bench.until(20 * MINUTE, "an answer", |app| answer(app).is_some()).await;
     answer(&bench.app).expect("it was told")

@@ -33,7 +33,7 @@ struct PutToFault {
 
 /// In no story: what an operator asks for by a command, what is done before access is given, and what needs somebody else's
 /// hand; and where it is tested, or `none: ` and why it is not.
-const ELSEWHERE: [(&str, &str); 17] = [
+const ELSEWHERE: [(&str, &str); 16] = [
     (
         "entra DELETE /applications/{id}/owners/{id}/$ref",
         "none: the pretend tenant has no applications; groups' owners go the same way",
@@ -67,7 +67,6 @@ const ELSEWHERE: [(&str, &str); 17] = [
         "entra GET /roleManagement/directory/roleDefinitions",
         "connectors/entra/tests/tenant/overview.rs::the_catalogue_offers_roles_and_groups_that_can_be_given",
     ),
-    ("entra GET /users", "connectors/entra/tests/tenant/overview.rs::marked_accounts_are_found_without_our_records"),
     (
         "psa DELETE /service/tickets/{id}/notes/{noteId}",
         "tests/journeys/delivering.rs::what_the_customer_sees_is_taken_back_as_soon_as_the_psa_lets_us",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use latchkey_contract::Clock as _;
 use latchkey_simulators::graph::{Actor, What};
 use serde_json::Value;
 
@@ -19,6 +20,11 @@ async fn pairs(database: &mut Stranger, sql: &'static str) -> Result<Vec<Pair>, 
         Stranger::Sqlite(conn) => sqlx::query_as(sql).fetch_all(conn).await,
         Stranger::Postgres(conn) => sqlx::query_as(sql).fetch_all(conn).await,
     }
+}
+
+async fn numbers(database: &mut Stranger, sql: &'static str) -> Result<Vec<i64>, sqlx::Error> {
+    let found = pairs(database, sql).await?.into_iter();
+    Ok(found.filter_map(|(number, _)| number).map(|number| number.parse().unwrap()).collect())
 }
 
 /// Counts of what happened at the vendors.
@@ -50,6 +56,16 @@ pub(crate) struct View {
     /// Who is signed in, and what was counted of failed sign-ins.
     pub(crate) sessions: usize,
     pub(crate) failures: usize,
+    /// What happened of which it was not found out yet who is told.
+    pub(crate) alerts: usize,
+    /// What is noted about the database as a whole.
+    pub(crate) meta: BTreeMap<String, String>,
+    /// How often entries of the audit log went.
+    pub(crate) checkpoints: usize,
+    /// By the wall clock, when this was seen; until when work is leased, and until when who does nothing stays signed in.
+    pub(crate) at_ms: i64,
+    pub(crate) leases_ms: Vec<i64>,
+    pub(crate) idle_ms: Vec<i64>,
     /// Calls so far, by name; those of a dead service too.
     pub(crate) calls: BTreeMap<String, usize>,
     /// Lines about commits, oldest first.
@@ -59,8 +75,12 @@ pub(crate) struct View {
 impl View {
     pub(crate) async fn of(app: &TestApp, post: Option<&Post>) -> Self {
         let trace = std::fs::read_to_string(app.place().0.join(crate::child::TRACE)).unwrap_or_default();
-        let mut view =
-            Self { effects: effects(app), trace: trace.lines().map(str::to_owned).collect(), ..Self::default() };
+        let mut view = Self {
+            effects: effects(app),
+            at_ms: app.clock.now().millis(),
+            trace: trace.lines().map(str::to_owned).collect(),
+            ..Self::default()
+        };
         for (_, subject) in post.map(Post::taken).unwrap_or_default() {
             let kind = if subject.contains("ended") { "mail of the end" } else { "mail of access" };
             *view.effects.entry(kind.to_owned()).or_default() += 1;
@@ -108,6 +128,14 @@ impl View {
             self.invitations.push(chosen.is_some());
         }
         self.sessions = pairs(&mut database, "SELECT person, NULL FROM sessions").await?.len();
+        self.alerts = pairs(&mut database, "SELECT id, NULL FROM alerts").await?.len();
+        let leases = "SELECT CAST(lease_until AS TEXT), NULL FROM tasks WHERE state = 'leased'";
+        self.leases_ms = numbers(&mut database, leases).await?;
+        self.idle_ms = numbers(&mut database, "SELECT CAST(idle_until AS TEXT), NULL FROM sessions").await?;
+        for (name, value) in pairs(&mut database, "SELECT name, value FROM meta").await? {
+            self.meta.insert(text(name), text(value));
+        }
+        self.checkpoints = pairs(&mut database, "SELECT hash, NULL FROM audit_checkpoints").await?.len();
         self.failures = pairs(&mut database, "SELECT key, NULL FROM failures").await?.len();
         Ok(())
     }

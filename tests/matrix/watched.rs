@@ -68,7 +68,9 @@ impl Trace {
 
     fn at(&self, point: Point) {
         if self.kill.as_ref() == Some(&point) {
-            self.line(&format!("killed {point}"));
+            // Nobody else writes a line after this one.
+            let mut file = self.file.lock().unwrap();
+            file.write_all(format!("killed {point}\n").as_bytes()).unwrap();
             kill_process(getpid(), Signal::KILL).unwrap();
             loop {
                 std::thread::park();
@@ -146,9 +148,25 @@ impl Watched {
         name: &str,
         act: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let nth = self.trace.before(name);
         self.under_way.fetch_add(1, Ordering::SeqCst);
-        let result = match self.obstacle.as_ref().and_then(|obstacle| obstacle.meets(name)) {
+        let result = self.aside(name, act).await;
+        if let Some(still) = &self.still {
+            still.written(name);
+        }
+        self.stirs.fetch_add(1, Ordering::SeqCst);
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.inner.changed().notify_one();
+        result
+    }
+
+    /// The same for what makes nothing due, and is done now and then whatever else happens.
+    async fn aside<T>(
+        &self,
+        name: &str,
+        act: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let nth = self.trace.before(name);
+        match self.obstacle.as_ref().and_then(|obstacle| obstacle.meets(name)) {
             Some((error, false)) => Err(error),
             Some((error, true)) => {
                 let written = act.await;
@@ -164,14 +182,7 @@ impl Watched {
                 }
                 result
             }
-        };
-        if let Some(still) = &self.still {
-            still.written(name);
         }
-        self.stirs.fetch_add(1, Ordering::SeqCst);
-        self.under_way.fetch_sub(1, Ordering::SeqCst);
-        self.inner.changed().notify_one();
-        result
     }
 
     fn settled(&self, lease: &Lease) {
@@ -398,7 +409,7 @@ impl Store for Watched {
         now: Timestamp,
         idle_end: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
-        self.inner.session(token_hash, now, idle_end).await
+        self.aside("commit session", self.inner.session(token_hash, now, idle_end)).await
     }
     async fn close_session(&self, token_hash: &str) -> Result<(), StoreError> {
         self.around("commit close-session", self.inner.close_session(token_hash)).await
@@ -430,7 +441,7 @@ impl Store for Watched {
         if self.still.as_ref().is_some_and(|still| still.is_now()) {
             return Err(StoreError::Busy);
         }
-        self.inner.renew(lease, until).await
+        self.aside("commit renew", self.inner.renew(lease, until)).await
     }
     async fn finish(&self, lease: &Lease, finish: Finish) -> Result<bool, StoreError> {
         let kind = self.open.lock().unwrap().get(&held(lease)).cloned().unwrap_or_default();
@@ -471,20 +482,21 @@ impl Store for Watched {
         self.inner.people_here(now).await
     }
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let made = self.inner.sweep(now).await?;
-        if made > 0 {
+        let made = self.aside("commit sweep", self.inner.sweep(now)).await;
+        // Of whoever heard no answer nobody knows what was made.
+        if made.as_ref().map_or(true, |made| *made > 0) {
             self.stir();
         }
-        Ok(made)
+        made
     }
     async fn heartbeat(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.inner.heartbeat(now).await
+        self.aside("commit heartbeat", self.inner.heartbeat(now)).await
     }
     async fn last_seen(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.last_seen().await
     }
     async fn heartbeat_in_doubt(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.inner.heartbeat_in_doubt(now).await
+        self.aside("commit heartbeat-in-doubt", self.inner.heartbeat_in_doubt(now)).await
     }
     async fn counted_since(&self) -> Result<Option<Timestamp>, StoreError> {
         self.inner.counted_since().await
@@ -493,15 +505,15 @@ impl Store for Watched {
         self.inner.generation().await
     }
     async fn raise_generation(&self, seen: i64) -> Result<i64, StoreError> {
-        self.inner.raise_generation(seen).await
+        self.aside("commit raise-generation", self.inner.raise_generation(seen)).await
     }
     async fn end_comparing(&self, seen: i64, settled: Comparing) -> Result<i64, StoreError> {
-        self.inner.end_comparing(seen, settled).await
+        self.around("commit end-comparing", self.inner.end_comparing(seen, settled)).await
     }
     async fn compared_so_far(&self, comparing: Comparing, directories: &[ConnectionId]) -> Result<(), StoreError> {
-        self.inner.compared_so_far(comparing, directories).await
+        self.around("commit compared-so-far", self.inner.compared_so_far(comparing, directories)).await
     }
     async fn compare_first(&self, comparing: Comparing) -> Result<Comparing, StoreError> {
-        self.inner.compare_first(comparing).await
+        self.aside("commit compare-first", self.inner.compare_first(comparing)).await
     }
 }

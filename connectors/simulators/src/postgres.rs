@@ -212,10 +212,20 @@ impl Database {
     /// When it cannot be read.
     #[must_use]
     pub fn log_of_writes(&self) -> Vec<u8> {
-        let host = self.url.trim_start_matches("postgres://postgres@").split('/').next().unwrap_or_default();
+        self.files_of_writes().iter().filter_map(|file| fs::read(file).ok()).flatten().collect()
+    }
+
+    /// The files that the write-ahead log of its server is in; the server may take one away at any time.
+    ///
+    /// # Panics
+    /// When there are none to be found.
+    #[must_use]
+    pub fn files_of_writes(&self) -> Vec<PathBuf> {
+        let (_, at) = self.url.split_once('@').expect("the URL names who connects");
+        let host = at.split('/').next().unwrap_or_default();
         let log = PathBuf::from(host.replace("%2F", "/")).join("data/pg_wal");
-        let files = fs::read_dir(log).expect("it has a log").filter_map(|entry| fs::read(entry.ok()?.path()).ok());
-        files.flatten().collect()
+        let files = fs::read_dir(log).expect("it has a log").filter_map(|entry| Some(entry.ok()?.path()));
+        files.filter(|path| path.is_file()).collect()
     }
 
     /// Puts a copy in its place, as an operator does.

@@ -3,6 +3,7 @@
 mod chain;
 mod failover;
 mod lost;
+mod migrating;
 mod open;
 mod shared;
 mod tls;

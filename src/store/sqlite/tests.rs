@@ -1,6 +1,7 @@
 //! The common story, and what only this engine has to prove.
 
 mod audit;
+mod migrating;
 
 use std::{
     path::{Path, PathBuf},

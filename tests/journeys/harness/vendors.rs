@@ -135,32 +135,34 @@ pub(crate) struct Entra {
     pub(crate) group: String,
 }
 
+/// What a tenant lets Latchkey do.
+pub(crate) fn consented(secret: &str) -> AppSpec {
+    let permissions = [
+        "User.ReadWrite.All",
+        "User-PasswordProfile.ReadWrite.All",
+        "RoleManagement.ReadWrite.Directory",
+        "GroupMember.ReadWrite.All",
+        "Group.ReadWrite.All",
+        "UserAuthenticationMethod.ReadWrite.All",
+        "Domain.Read.All",
+        "Directory.Read.All",
+    ];
+    AppSpec {
+        client_id: CLIENT.into(),
+        secrets: vec![secret.into()],
+        permissions: permissions.map(str::to_owned).to_vec(),
+        directory_roles: vec![PAA_ROLE.into()],
+        ..AppSpec::default()
+    }
+}
+
 impl Entra {
     pub(crate) async fn start(authority: &Authority, clock: &TestClock) -> Self {
         let mut options = graph::Options::new(clock.for_vendors());
         options.tls = Some(authority.server_config(&[]));
         let sim = Graph::start(options).await.unwrap();
         sim.add_tenant(TENANT, &["contoso.onmicrosoft.com"], Licence::Free);
-        let permissions = [
-            "User.ReadWrite.All",
-            "User-PasswordProfile.ReadWrite.All",
-            "RoleManagement.ReadWrite.Directory",
-            "GroupMember.ReadWrite.All",
-            "Group.ReadWrite.All",
-            "UserAuthenticationMethod.ReadWrite.All",
-            "Domain.Read.All",
-            "Directory.Read.All",
-        ];
-        sim.register_app(
-            TENANT,
-            AppSpec {
-                client_id: CLIENT.into(),
-                secrets: vec![CLIENT_SECRET.into()],
-                permissions: permissions.map(str::to_owned).to_vec(),
-                directory_roles: vec![PAA_ROLE.into()],
-                ..AppSpec::default()
-            },
-        );
+        sim.register_app(TENANT, consented(CLIENT_SECRET));
         let group =
             sim.add_group(TENANT, GroupSeed { display_name: "Server operators".into(), ..GroupSeed::default() });
         Self { sim, group }

@@ -5,16 +5,17 @@ mod process;
 mod time;
 mod victim;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use latchkey::{
     people::OneTime,
     rulebook::{ConnectionKind, Rules},
 };
-use latchkey_simulators::{
-    fault::Fired,
-    graph::{AppSpec, Licence},
-};
+use latchkey_simulators::{fault::Fired, graph::Licence};
 use tempfile::TempDir;
 
 use self::{
@@ -23,8 +24,8 @@ use self::{
 };
 use crate::{
     child::LOG,
-    ground,
-    harness::{CLIENT, TestApp, stranger::On},
+    customers, ground,
+    harness::{TestApp, consented, stranger::On},
     here,
     point::{of_call, vendors},
     post::Post,
@@ -38,7 +39,7 @@ use crate::{
 /// How long a rest may take in real time.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// Another customer's tenant that has consented to the same app. Nobody asked for anything there.
+/// Another customer's tenant that has consented to the same app. In one story somebody asks for something there.
 pub(crate) const OTHER_TENANT: &str = "99999999-2222-4333-8444-555555555555";
 pub(crate) const OTHER_CLIENT_SECRET: &str = "another-client-secret-of-the-pretend-tenant";
 
@@ -78,6 +79,8 @@ pub(crate) struct Bench {
     hunger: Hunger,
     /// How many lines of the log waited until the end for somebody who reads.
     unread: usize,
+    /// Nothing of this run was written before.
+    pub(crate) begun: SystemTime,
     /// Where this run's lines begin in the log that all runs of this process share.
     log_from: u64,
 }
@@ -98,6 +101,7 @@ impl Bench {
 
     /// In a directory that says already which database it has.
     pub(crate) async fn start_in(dir: TempDir, story: Story, wrong: Wrong) -> Self {
+        let begun = SystemTime::now();
         let mut edits = story.edits().to_vec();
         let is_impatient = matches!(&wrong, Wrong::Call(_, fault) if fault.is_waited_out());
         if is_impatient {
@@ -111,6 +115,9 @@ impl Bench {
             lee = Some(app.enroll("lee").await);
             app.close_store().await;
         }
+        if story == Story::TwoCustomers {
+            customers::connect(&mut app).await;
+        }
         app.register_webhooks().await;
         if let Some(psa) = story.beside() {
             app.open_store().await;
@@ -121,9 +128,8 @@ impl Bench {
             app.close_store().await;
         }
         vendors(&app).iter().for_each(|(_, faults)| faults.clear_calls());
-        let (client_id, secrets) = (CLIENT.to_owned(), vec![OTHER_CLIENT_SECRET.to_owned()]);
         app.entra.sim.add_tenant(OTHER_TENANT, &["fabrikam.onmicrosoft.com"], Licence::Free);
-        app.entra.sim.register_app(OTHER_TENANT, AppSpec { client_id, secrets, ..AppSpec::default() });
+        app.entra.sim.register_app(OTHER_TENANT, consented(OTHER_CLIENT_SECRET));
         let beginning = View::of(&app, post.as_ref()).await;
         let mut bench = Self {
             app,
@@ -139,6 +145,7 @@ impl Bench {
             obstacle: None,
             hunger: Hunger::NotYet,
             unread: 0,
+            begun,
             log_from: here::log_length(),
         };
         bench.arm();

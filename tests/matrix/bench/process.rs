@@ -14,6 +14,7 @@ use super::{Bench, PATIENCE, Running, hunger::Hunger};
 use crate::{
     child::{self, Orders, TRACE},
     commands::Command,
+    harness::TestClock,
     here,
     service::{Said, Service},
     watched::Watched,
@@ -34,19 +35,20 @@ impl Bench {
     fn orders(&self, command: Option<Command>) -> Orders {
         let (dir, port) = self.app.place();
         let elapsed_ms = u64::try_from(self.app.clock.monotonic().as_millis()).unwrap();
+        let behind_ms = (TestClock::new().now() + self.app.clock.monotonic()).since(self.app.clock.now()).as_millis();
+        let behind_ms = u64::try_from(behind_ms).unwrap();
         let kill = match &self.wrong {
             Wrong::Death(point) if point.is_commit() && self.death.is_none() => Some(point.clone()),
             _ => None,
         };
         let unread = matches!(self.wrong, Wrong::Unread) && command.is_none();
-        Orders { dir: dir.to_owned(), port, elapsed_ms, kill, unread, command }
+        Orders { dir: dir.to_owned(), port, elapsed_ms, behind_ms, kill, unread, command }
     }
 
-    /// Starts the service; once more when it is killed as it starts.
+    /// Starts the service; once more when it is killed as it starts, or cannot.
     pub(crate) async fn up(&mut self) {
         if !self.wrong.is_of_a_process() {
-            self.running = Running::Here(here::up(&mut self.app, self.obstacle.clone()).await);
-            return;
+            return self.running = Running::Here(self.up_here().await);
         }
         while let Running::Nowhere = self.running {
             let mut service = Service::spawn(&self.orders(None));
@@ -62,6 +64,21 @@ impl Bench {
                 Said::Line(line) => panic!("the service does not start: {line}"),
                 Said::Gone(status) => self.died(status).await,
             }
+        }
+    }
+
+    /// One that met its obstacle as it started has ended, and whoever looks after it starts it again.
+    async fn up_here(&mut self) -> Arc<Watched> {
+        let bound = Instant::now() + PATIENCE;
+        loop {
+            match here::up(&mut self.app, self.obstacle.clone()).await {
+                Ok(store) => return store,
+                Err(why) => {
+                    let is_to_be = self.obstacle.as_ref().is_some_and(|obstacle| obstacle.fired() > 0);
+                    assert!(is_to_be && Instant::now() < bound, "the service does not start: {why:#}");
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 
@@ -171,7 +188,7 @@ impl Bench {
     pub(crate) async fn up_in_the_end(&mut self) {
         let bound = Instant::now() + PATIENCE;
         loop {
-            match here::try_up(&mut self.app).await {
+            match here::up(&mut self.app, None).await {
                 Ok(store) => return self.running = Running::Here(store),
                 Err(why) => assert!(Instant::now() < bound, "the service does not start: {why:#}"),
             }

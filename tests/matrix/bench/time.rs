@@ -31,7 +31,7 @@ impl Bench {
     }
 
     /// Moves time, the vendors' first.
-    async fn shift(&mut self, by: Duration) {
+    pub(crate) async fn shift(&mut self, by: Duration) {
         self.app.clock.pass(by);
         match &self.running {
             Running::Here(store) => store.moved(self.app.clock.now()),
