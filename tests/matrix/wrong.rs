@@ -41,6 +41,15 @@ pub(crate) enum Wrong {
 }
 
 impl Wrong {
+    /// Whether it goes wrong at this commit.
+    pub(crate) fn is_at(&self, commit: &str) -> bool {
+        match self {
+            Self::Death(point) => point.name == commit,
+            Self::Commit(name, _) => name == commit,
+            _ => false,
+        }
+    }
+
     /// The service has to be a process of its own for it.
     pub(crate) const fn is_of_a_process(&self) -> bool {
         matches!(

@@ -253,7 +253,7 @@ async fn work(jobs: &Jobs, outside: &Outside, guard: &GuardedClock<Arc<dyn Clock
         Ran::Failed { error, .. } if backoff::is_given_up(&task) => Finish::Dead { error },
         Ran::Failed { error, retry_after } => {
             outside.world.tell(|| format!("failed {}: {error}", task.work.slot()));
-            let wait = backoff::wait(task.attempt, retry_after, outside.random.as_ref());
+            let wait = backoff::wait(task.attempt, retry_after, task.priority, outside.random.as_ref());
             Finish::Retry { at: guard.now() + wait, error }
         }
     };
