@@ -7,7 +7,8 @@
 //! - [`kills`]: the service is a process of its own, dies right before or right after, and is started again;
 //! - [`lives`]: a vendor, the store or the PSA misbehaves, and the service lives through it.
 //!
-//! `LATCHKEY_MATRIX_CELLS=…` runs those cells alone whose name has this in it, `LATCHKEY_MATRIX_SHARE=2/8` the second of
+//! `LATCHKEY_MATRIX_CELLS=…` runs those cells alone whose name has this in it, or one of several parts with `;`
+//! between them, `LATCHKEY_MATRIX_SHARE=2/8` the second of
 //! eight shares of all of them. When all eight of one build were run, their tables are joined.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says where it fails")]

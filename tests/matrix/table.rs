@@ -62,7 +62,8 @@ impl Row {
 
     /// Whether it is among those that are to be run: all, unless the environment names some, or a share.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.name().contains(&std::env::var("LATCHKEY_MATRIX_CELLS").unwrap_or_default()) && self.is_in(share())
+        let (name, wanted) = (self.name(), std::env::var("LATCHKEY_MATRIX_CELLS").unwrap_or_default());
+        wanted.split(';').any(|part| name.contains(part)) && self.is_in(share())
     }
 
     /// Which share a cell is in depends on its name alone, so that all shares are the whole, and each has something of every

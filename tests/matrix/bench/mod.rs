@@ -127,12 +127,13 @@ impl Bench {
         }
         app.register_webhooks().await;
         if let Some(psa) = story.beside() {
-            app.open_store().await;
+            // Commands that look at a vendor's clock go by the one of the service.
+            app.up().await;
             app.connect_beside(psa).await;
             if is_impatient {
                 app.change_rules(be_impatient).await;
             }
-            app.close_store().await;
+            app.down().await;
         }
         vendors(&app).iter().for_each(|(_, faults)| faults.clear_calls());
         app.entra.sim.add_tenant(OTHER_TENANT, &["fabrikam.onmicrosoft.com"], Licence::Free);
