@@ -75,18 +75,26 @@ impl Reconcile {
     /// Compares until nothing is missing, or until an operator has accepted. Here or elsewhere: with the note of it, it is
     /// over for all.
     pub async fn run(&self) {
-        let mut compared: Option<(Duration, Comparing)> = None;
-        let mut is_early = false;
+        let (mut noted, mut again) = (None, Duration::ZERO);
         while let Some(comparing) = self.noted().await {
             let now = self.clock.monotonic();
-            let is_time = is_early && comparing.calls_until().is_none_or(|until| until <= self.clock.now());
-            if is_time || compared.is_none_or(|(at, what)| what != comparing || now.saturating_sub(at) >= EVERY) {
-                compared = Some((now, comparing));
-                is_early = comparing.calls_until().is_some_and(|until| self.clock.now() < until);
-                match self.try_to_settle(comparing).await {
+            // No wall clock: this one's may differ from the server's, which the note is by.
+            let since = match noted {
+                Some((before, since)) if before == comparing => since,
+                _ => {
+                    again = now;
+                    now
+                }
+            };
+            noted = Some((comparing, since));
+            if now >= again {
+                again = now + EVERY;
+                let are_calls_over =
+                    comparing.noted_at.is_none() || now.saturating_sub(since) >= Comparing::LATE_EFFECT;
+                match self.try_to_settle(comparing, are_calls_over).await {
                     Ok(()) => continue,
                     // There is more to compare by now, or somebody else has settled it.
-                    Err(StoreError::Conflict) => compared = None,
+                    Err(StoreError::Conflict) => again = now,
                     Err(error) => self.wait_for(format!("the database failed: {error}")),
                 }
             }
@@ -135,7 +143,7 @@ impl Reconcile {
         }
     }
 
-    async fn try_to_settle(&self, comparing: Comparing) -> Result<(), StoreError> {
+    async fn try_to_settle(&self, comparing: Comparing, are_calls_over: bool) -> Result<(), StoreError> {
         let world = self.live.current().await;
         let comparison = compare(&*self.store, &world, &comparing, self.clock.now()).await?;
         if let Some(missing) = comparison.missing(&[]) {
@@ -143,10 +151,11 @@ impl Reconcile {
             // One directory that cannot be reached does not hold up what is owed elsewhere.
             return self.store.compared_so_far(comparing, &comparison.clear()).await;
         }
-        if let Some(until) = comparing.calls_until().filter(|until| comparison.at < *until) {
-            self.wait_for(format!(
-                "calls that were under way may take effect until {until}; then the directories are compared once more"
-            ));
+        if !are_calls_over {
+            self.wait_for(
+                "calls that were under way may yet take effect; in a minute the directories are compared once more"
+                    .to_owned(),
+            );
             return self.store.compared_so_far(comparing, &comparison.clear()).await;
         }
         let accepted = Accepted { by: By::Service, without: &[], restored: Some(comparing) };

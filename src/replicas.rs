@@ -124,7 +124,7 @@ pub(crate) async fn count(counter: &Counter, store: &dyn Store, now: Timestamp) 
                         since: now,
                         knows_until,
                         later_holds: LaterHolds::Unknown,
-                        noted_at: None,
+                        noted_at: Some(now),
                     })
                     .await?;
             }

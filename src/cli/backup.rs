@@ -89,7 +89,7 @@ pub(super) async fn restore(config: &Path, terminal: &mut Terminal, file: &Path)
     let Database::Sqlite(_) = &config.database else {
         bail!(
             "the database is on a PostgreSQL server: stop every service, drop the database, make it anew, restore it with \
-             pg_restore --single-transaction --exit-on-error, and start one again; it notices by itself that the database is \
+             pg_restore --single-transaction, and start one again; it notices by itself that the database is \
              an older copy, and compares it with the directories before it gives or ends anything"
         );
     };

@@ -22,20 +22,21 @@ pub(super) async fn run(
     let restored = desk.store.generation().await?.comparing;
     let now = desk.clock.now();
     let world = desk.live().await?.known();
-    let until = restored.unwrap_or(Comparing {
+    let comparing = restored.unwrap_or(Comparing {
         since: now,
         knows_until: None,
         later_holds: LaterHolds::Unknown,
         noted_at: None,
     });
-    let comparison = compare(&*desk.store, &world, &until, now).await?;
+    let comparison = compare(&*desk.store, &world, &comparing, now).await?;
     show(terminal, &comparison, restored.is_some())?;
     if !accept || (restored.is_none() && comparison.missing(&[]).is_none()) {
         return terminal.hint(outlook(&comparison, restored.is_some()));
     }
-    if let Some(until) = until.calls_until().filter(|until| now < *until) {
+    if let Some(until) = comparing.calls_until().filter(|until| now < *until) {
         bail!(
-            "calls that were under way as the database changed hands may take effect until {until}; nothing was changed, run this again then"
+            "calls that were under way as the database changed hands may take effect until {until}; nothing was changed, \
+             run this again then"
         );
     }
     if let Some(reached) = without.iter().find(|id| !comparison.unreached().any(|unreached| unreached == *id)) {

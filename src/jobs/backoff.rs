@@ -11,8 +11,8 @@ const FIRST: Duration = Duration::from_secs(1);
 /// No wait is longer, whatever a vendor asks for: where access may still stand, nobody is left alone for longer.
 pub const LONGEST: Duration = Duration::from_secs(5 * 60);
 
-/// No wait before a removal is tried again is longer, unless a vendor asks for it: a minute after a directory is back, what was
-/// owed in it is off.
+/// No wait before a removal is tried again is longer, unless a vendor asks for it: where calls fail at once, what is owed in a
+/// directory is off a minute after it is back.
 pub const REMOVAL: Duration = Duration::from_secs(45);
 
 /// Attempts of a delivery's intake, or of giving, before it is given up: four to eight hours of failures.

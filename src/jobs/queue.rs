@@ -40,6 +40,9 @@ use crate::{
 pub use health::Health;
 pub use lease::LeaseHandle;
 
+/// How long what is broken off may take to notice.
+const BROKEN_OFF: Duration = Duration::from_secs(1);
+
 /// Does the work of a task.
 #[async_trait::async_trait]
 pub trait Run: Send + Sync {
@@ -176,13 +179,17 @@ impl Queue {
     /// its lease, because its outside call may still take effect: it is taken up when the lease has run out.
     pub async fn stop(&self, grace: Duration) {
         let parts = std::mem::take(&mut *self.parts.lock().await);
+        let handles: Vec<_> = parts.iter().map(tokio::task::JoinHandle::abort_handle).collect();
         self.stop.send_replace(Stop::Draining);
         let ended = futures::future::join_all(parts);
         tokio::pin!(ended);
         if tokio::time::timeout(grace, &mut ended).await.is_err() {
             tracing::warn!(running = self.shared.slots.running(), "jobs that did not end in time are broken off");
             self.stop.send_replace(Stop::Now);
-            ended.await;
+            // Who waits for a database that does not answer heeds nothing else.
+            if tokio::time::timeout(BROKEN_OFF, &mut ended).await.is_err() {
+                handles.iter().for_each(tokio::task::AbortHandle::abort);
+            }
         }
         self.shared.health.end();
     }

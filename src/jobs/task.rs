@@ -145,8 +145,8 @@ pub struct Task {
     pub attempt: u32,
 }
 
-/// A lease, fenced: no two leases of a task have the same number, not even across a failover that forgot one of them, and
-/// the store refuses whichever it does not have.
+/// A lease, fenced: two leases of a task as good as never have the same number, not even across a failover that forgot one
+/// of them, and the store refuses whichever it does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The task.

@@ -60,11 +60,8 @@ pub async fn settle(
     now: Timestamp,
 ) -> Result<Settled, StoreError> {
     if let Some(comparing) = accepted.restored {
-        // As long as the note is there nothing new is given, by whomever it was compared meanwhile, and what was under way is
-        // over: what is unknown is not somebody's new account. Two who compare may both get past this, and find the same.
-        if comparing.calls_until().is_some_and(|until| comparison.at < until) {
-            return Err(StoreError::Conflict);
-        }
+        // As long as the note is there nothing new is given, by whomever it was compared meanwhile: what is unknown is not
+        // somebody's new account. Two who compare may both get past this, and find the same.
         if store.generation().await?.comparing != accepted.restored {
             return Err(StoreError::Conflict);
         }

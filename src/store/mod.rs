@@ -422,15 +422,15 @@ pub struct Comparing {
     /// What became of the holds that were set after the copy was made.
     #[serde(default)]
     pub later_holds: LaterHolds,
-    /// When it was seen that a server goes on with another history while services were at work; `None` where the copy was put
-    /// back while none was.
+    /// When it was seen by a service at work, or may have been beside one, whose last calls nobody knows of any more; `None`
+    /// where none was at work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noted_at: Option<Timestamp>,
 }
 
 impl Comparing {
     /// How long after it was left a call may still take effect: longer than any of ours lasts.
-    const LATE_EFFECT: Duration = Duration::from_secs(60);
+    pub const LATE_EFFECT: Duration = Duration::from_secs(60);
 
     /// Until when calls that were under way as the server changed may take effect. What is compared before says nothing of them.
     #[must_use]

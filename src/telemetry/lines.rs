@@ -21,6 +21,9 @@ const LOST: &str = "log_lines_lost_total";
 /// place any more is lost, however long it is.
 const BOUNDS: Bounds = Bounds { lines: 16_384, bytes: 8 * 1024 * 1024 };
 
+/// Until whoever cannot take any more just now is asked again.
+const A_MOMENT: Duration = Duration::from_millis(10);
+
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     lines: usize,
@@ -50,8 +53,8 @@ struct State {
 }
 
 enum Next {
-    /// All that waited, written at once: so many lines.
-    Lines(Vec<u8>, usize),
+    /// All that waited, written at once.
+    Lines(Vec<u8>),
     /// All others are through, and so many were lost.
     Lost(u64),
 }
@@ -110,17 +113,24 @@ impl Lines {
     }
 
     fn work(&self, mut to: impl Write, format: LogFormat, level: LogLevel) {
-        let mut goes_through = true;
+        let (mut goes_through, mut is_whole) = (true, true);
         loop {
-            let (text, lines, told) = match self.next(goes_through) {
-                Next::Lines(text, lines) => (text, u64::try_from(lines).unwrap_or(u64::MAX), 0),
-                Next::Lost(lost) => (loss(lost, format, level), 0, lost),
+            let (text, told) = match self.next(goes_through) {
+                Next::Lines(text) => (text, 0),
+                Next::Lost(lost) => (loss(lost, format, level), lost),
             };
-            // No room, or nobody there any more: the work that is logged goes on all the same.
-            goes_through = to.write_all(&text).and_then(|()| to.flush()).is_ok();
+            // Where half a line stands, what follows is not to be part of it.
+            let begins = is_whole || write_out(&mut to, b"\n") == 1;
+            let out = if begins { write_out(&mut to, &text) } else { 0 };
+            is_whole = begins && (out == 0 || text[out - 1] == b'\n');
+            goes_through = out == text.len();
             if !goes_through {
-                self.state().lost += lines + told;
-                metrics::counter!(LOST).increment(lines);
+                // No room, or nobody there any more: the work that is logged goes on all the same.
+                let lost = if told > 0 { told } else { lines_of(&text[out..]) };
+                self.state().lost += lost;
+                if told == 0 {
+                    metrics::counter!(LOST).increment(lost);
+                }
             }
         }
     }
@@ -131,8 +141,8 @@ impl Lines {
         loop {
             if state.lines > 0 {
                 state.is_writing = true;
-                let lines = mem::take(&mut state.lines);
-                return Next::Lines(mem::take(&mut state.waiting), lines);
+                state.lines = 0;
+                return Next::Lines(mem::take(&mut state.waiting));
             }
             if goes_through && state.lost > 0 {
                 state.is_writing = true;
@@ -143,6 +153,26 @@ impl Lines {
             state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+/// As far as it goes; answers how many bytes went out.
+fn write_out(to: &mut impl Write, text: &[u8]) -> usize {
+    let mut out = 0;
+    while out < text.len() {
+        match to.write(&text[out..]) {
+            Ok(0) => break,
+            Ok(more) => out += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Whoever reads sees to it that nobody waits; they may yet read on.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(A_MOMENT),
+            Err(_) => break,
+        }
+    }
+    if to.flush().is_ok() { out } else { 0 }
+}
+
+fn lines_of(text: &[u8]) -> u64 {
+    text.iter().fold(0, |lines, byte| lines + u64::from(*byte == b'\n'))
 }
 
 /// Each write is a line.
@@ -292,6 +322,45 @@ mod tests {
         lines.flush(FOR_EVER);
         assert!(reader.text().starts_with("c\n"), "{}", reader.text());
         assert_eq!(told(&reader.text()), [2]);
+    }
+
+    /// Room for some bytes, and none for more until there is.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(usize, String)>>);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (room, text) = &mut *self.0.lock().unwrap();
+            if *room == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let fits = &bytes[..bytes.len().min(*room)];
+            *room -= fits.len();
+            text.push_str(std::str::from_utf8(fits).unwrap());
+            Ok(fits.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn of_lines_that_did_not_all_go_out_the_rest_is_lost_and_the_next_begins_anew() {
+        let disk = Disk::default();
+        disk.0.lock().unwrap().0 = 7;
+        let lines = Lines::start_within(BOUNDS, disk.clone(), LogFormat::Json, LogLevel::Info).unwrap();
+        lines.put(b"first\n");
+        lines.flush(FOR_EVER);
+        lines.put(b"second\n");
+        lines.flush(FOR_EVER);
+        assert_eq!(disk.0.lock().unwrap().1, "first\ns");
+        disk.0.lock().unwrap().0 = 10_000;
+        lines.put(b"third\n");
+        lines.flush(FOR_EVER);
+        let text = disk.0.lock().unwrap().1.clone();
+        assert!(text.starts_with("first\ns\nthird\n{"), "{text}");
+        assert_eq!(told(&text), [1], "{text}");
     }
 
     #[test]

@@ -59,8 +59,12 @@ const IN_HAND: usize = 24;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Mark is an owner, and is told of alerts.
-const OWNER: [(&str, &str); 1] =
-    [("name = \"Mark Smith\"", "name = \"Mark Smith\"\nrole = \"owner\"\nmail = \"mark@msp.example\"")];
+///
+/// Of accounts for one time there may be any number.
+const EDITS: [(&str, &str); 2] = [
+    ("name = \"Mark Smith\"", "name = \"Mark Smith\"\nrole = \"owner\"\nmail = \"mark@msp.example\""),
+    ("mode = \"standard\"", "mode = \"burner\""),
+];
 
 pub(crate) fn cells(on: On) -> Vec<Cell> {
     let cell = |phase: Phase| {
@@ -82,7 +86,8 @@ struct End {
 }
 
 async fn live(on: On, phase: Phase) -> String {
-    let mut app = TestApp::installed_in(ground::fresh(on), &OWNER, |_, _| ()).await;
+    let mut app = TestApp::installed_in(ground::fresh(on), &EDITS, |_, _| ()).await;
+    app.entra.sim.knobs(|knobs| knobs.permanent_delete_app_allowed = true);
     app.up().await;
     app.register_webhooks().await;
     let tickets: Vec<i64> = (0..TICKETS).map(|_| app.psa.ticket()).collect();

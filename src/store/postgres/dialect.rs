@@ -43,7 +43,7 @@ pub(super) const RELEASE: &str =
 pub(super) const CLAIM: &str = "WITH due AS MATERIALIZED (
          SELECT t.id FROM tasks AS t
          WHERE t.state = 'pending' AND t.priority IN (0, 1, 2) AND t.priority <= $3 AND t.risk IN (0, 1, 2)
-          AND t.run_at <= $1 AND t.kind IN (SELECT jsonb_array_elements_text(CAST($7 AS jsonb)))
+          AND t.run_at <= $1 AND t.kind = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST($7 AS jsonb))))
            AND (NOT EXISTS (SELECT 1 FROM meta WHERE name = 'comparing')
                 OR (t.priority = 0 AND t.kind = 'converge'
                     AND t.connection IN (SELECT jsonb_array_elements_text(CAST(m.value AS jsonb)) FROM meta AS m WHERE m.name = 'compared'))
@@ -56,6 +56,7 @@ pub(super) const CLAIM: &str = "WITH due AS MATERIALIZED (
            AND NOT EXISTS (
                SELECT 1 FROM tasks AS e
                WHERE e.state = 'pending' AND e.key = t.key AND e.run_at <= $1
+                 AND e.kind = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST($7 AS jsonb))))
                  AND (e.priority, e.run_at, e.id) < (t.priority, t.run_at, t.id))
          ORDER BY t.priority, t.risk, t.run_at, t.id
          LIMIT $5

@@ -54,6 +54,7 @@ pub(super) const CLAIM: &str =
           AND NOT EXISTS (
               SELECT 1 FROM tasks AS e
               WHERE e.state = 'pending' AND e.key = t.key AND e.run_at <= $1
+                AND e.kind IN (SELECT value FROM json_each($7))
                 AND (e.priority, e.run_at, e.id) < (t.priority, t.run_at, t.id))
         ORDER BY t.priority, t.risk, t.run_at, t.id
         LIMIT $5)

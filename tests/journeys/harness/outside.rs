@@ -119,6 +119,16 @@ async fn every_ended_grant_is_off_in_time(app: &TestApp) {
             |e: &latchkey_simulators::graph::Event| objects.contains(e.object.as_str()) && e.what == What::UserEnabled;
         let never_enabled = !events.iter().any(is_let_in);
         let is_part = proof.facts().iter().any(|f| f.contains("another grant"));
-        assert!(is_cut || never_enabled || is_part, "I6: grant {} says off, but nothing was cut", grant.id);
+        assert!(
+            is_cut || never_enabled || is_part,
+            "I6: grant {} says off since {:?}, but nothing was cut by then: {:?}",
+            grant.id,
+            proof.seen_at(),
+            events
+                .iter()
+                .filter(|e| objects.contains(e.object.as_str()))
+                .map(|e| (e.at_ms, e.what))
+                .collect::<Vec<_>>()
+        );
     }
 }

@@ -300,10 +300,10 @@ const TOMORROW: &str = "ALTER TABLE grants ADD COLUMN colour BIGINT NOT NULL DEF
      CREATE TABLE colours (id TEXT PRIMARY KEY);
      COMMENT ON TABLE meta IS 'works-from 9999 12'";
 
-/// And a kind of work.
+/// And a kind of work, here before anything else about that account.
 const WORK_OF_TOMORROW: &str =
     "INSERT INTO tasks (slot, key, kind, work, priority, state, run_at, created_at, risk, colour)
-     VALUES ('paint:g1', 'paint:g1', 'paint', '{\"kind\":\"paint\",\"grant\":\"g1\"}', 1, 'pending', $1, $1, 2, 8)";
+     VALUES ('paint:a2', 'account:a2', 'paint', '{\"kind\":\"paint\",\"account\":\"a2\"}', 0, 'pending', $1, $1, 0, 8)";
 
 /// F171: one replica after the other is replaced. While the next release brings the database up, this one goes on with what it
 /// prepared before; it takes up what the other has written, but for work of a kind that it does not know, which is left as it
@@ -332,7 +332,7 @@ async fn this_release_goes_on_over_the_next_ones_migration() {
     add(&store, vec![removal("a3")]).await;
     assert_eq!(slots(claim(&store, after(2)).await), ["converge:a3"]);
     let theirs: (String, i64, i64) =
-        sqlx::query_as("SELECT state, attempts, colour FROM tasks WHERE slot = 'paint:g1'")
+        sqlx::query_as("SELECT state, attempts, colour FROM tasks WHERE slot = 'paint:a2'")
             .fetch_one(&mut newer)
             .await
             .unwrap();

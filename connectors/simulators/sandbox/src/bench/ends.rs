@@ -41,6 +41,7 @@ const QUOTA: Throttle = Throttle { units: 8_000, window_ms: 10_000, sends_retry_
 
 /// The same, for a second.
 const PER_SECOND: f64 = 800.0;
+const _: () = assert!(QUOTA.units == 8_000 && QUOTA.window_ms == 10_000);
 
 /// No measurement may take longer.
 const WITHIN: Duration = Duration::from_secs(1200);
