@@ -376,7 +376,9 @@ fn every_intent_has_an_outcome_or_another_look(
     if let Some(struck) = struck {
         for (account, at) in &unanswered {
             let own = unanswered.iter().filter(|(other, _)| other == account).count();
-            assert!(own <= struck.times, "I9: {own} intents for {account} have no outcome");
+            let near = audit.iter().filter(|entry| entry.at.since(*at) < BROKEN_OFF && at.since(entry.at) < BROKEN_OFF);
+            let near: Vec<_> = near.map(|entry| (entry.at, entry.code.as_str(), &entry.detail)).collect();
+            assert!(own <= struck.times, "I9: {own} intents for {account} have no outcome, one of {at}: {near:?}");
             let is_of_that_time = (struck.at..=struck.at + BROKEN_OFF).contains(at);
             assert!(is_of_that_time, "I9: an intent of {at} has no outcome, and it struck at {}", struck.at);
         }
