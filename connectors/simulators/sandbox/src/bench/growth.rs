@@ -152,21 +152,3 @@ async fn door(place: &Place, many: usize, sent: usize) -> anyhow::Result<Door> {
     faults.clear();
     Ok(Door { recorded, forged, most })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// F174: README's table has a row for each of them, with a figure for each number of stored grants.
-    #[test]
-    fn every_line_of_growth_is_published() {
-        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../README.md");
-        let readme = std::fs::read_to_string(readme).unwrap();
-        for line in LINES {
-            let row = readme.lines().find(|row| row.starts_with(&format!("| {line} |")));
-            let row = row.unwrap_or_else(|| panic!("README publishes no figure of: {line}"));
-            let figures = row.split('|').skip(2).filter(|cell| cell.trim().chars().any(char::is_numeric)).count();
-            assert!(figures >= STORED.len(), "{row}");
-        }
-    }
-}
