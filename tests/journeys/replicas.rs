@@ -269,7 +269,7 @@ async fn a_failover_that_loses_nothing_needs_nobody() {
     });
     let _server = moved.await.unwrap();
     soon!("the comparison", app.failing().await == ["reconcile"]);
-    app.minutes(2).await;
+    app.clock.pass(Duration::from_secs(61));
     soon!("another comparison", app.settled().await > 0);
     soon!("the end of it", app.failing().await.is_empty());
     assert_eq!(app.state(ticket).await.name(), "active", "it is as it was given");
@@ -352,7 +352,7 @@ async fn a_call_under_way_in_a_failover_is_found_by_the_second_comparison() {
     soon!("the comparison", app.failing().await == ["reconcile"] && comparisons() > before);
     assert_eq!(app.settled().await, 0, "calls may be under way");
     app.entra.sim.by_hand(TENANT).enable(JANE);
-    app.minutes(2).await;
+    app.clock.pass(Duration::from_secs(61));
     soon!("another comparison", app.settled().await > 0);
     soon!("the end of it", app.failing().await.is_empty());
     app.minutes(2).await;
@@ -392,7 +392,7 @@ async fn a_delivery_that_the_server_forgot_in_a_failover_is_found_by_the_poll() 
     soon!("the note", app.failing().await.contains(&"reconcile".to_owned()));
     assert!(!waits().await, "it is forgotten indeed");
     let worker = app.replica("worker", Duties::Work).await;
-    app.minutes(2).await;
+    app.clock.pass(Duration::from_secs(61));
     soon!("the comparison", app.settled().await > 0);
     app.minutes(10).await;
     assert_eq!(app.state_or_none(ticket).await, Some("active"), "{:?}", app.psa.notes(ticket));
