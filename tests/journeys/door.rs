@@ -281,7 +281,7 @@ fn another_user_is_refused_at_the_door() {
     assert!(log.contains("refused at the socket") && log.contains(&format!("\"uid\":{NOBODY}")), "{log}");
 }
 
-/// There is no room in the pipe from the first line on.
+/// F171: there is no room in the pipe from the first line on.
 #[tokio::test]
 async fn a_log_that_nobody_reads_holds_up_no_work_no_end_and_no_failed_start() {
     use_ring();

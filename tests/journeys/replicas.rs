@@ -278,7 +278,7 @@ async fn a_failover_that_loses_nothing_needs_nobody() {
     app.end().await;
 }
 
-/// I1, I13: the database server's standby takes over without what was acknowledged last. The service that runs notices, and
+/// F171, I1, I13: the database server's standby takes over without what was acknowledged last. The service that runs notices, and
 /// takes away what it gave and no longer knows of. Whose it was asks again, and gets another account.
 #[tokio::test(flavor = "multi_thread")]
 async fn access_that_the_server_forgot_in_a_failover_is_found_and_taken_away() {
@@ -323,7 +323,7 @@ async fn access_that_the_server_forgot_in_a_failover_is_found_and_taken_away() {
     app.down().await;
 }
 
-/// I1, I2: a call that gives was under way as the server changed, and takes effect when the directory has been looked at and
+/// F171, I1, I2: a call that gives was under way as the server changed, and takes effect when the directory has been looked at and
 /// nobody knows of it any more. It is found all the same, since what counts is what is compared a minute after.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_under_way_in_a_failover_is_found_by_the_second_comparison() {

@@ -14,7 +14,7 @@ use crate::world::World;
 
 const READ: &str = "GET /Tickets/{id}";
 
-/// Three threads at an endpoint, one of them kept for removals: more calls wait for their turn or come back later, and the
+/// F175: three threads at an endpoint, one of them kept for removals: more calls wait for their turn or come back later, and the
 /// vendor never has to refuse one.
 #[tokio::test]
 async fn no_more_calls_are_under_way_at_an_endpoint_than_the_vendor_allows() {
@@ -38,6 +38,7 @@ async fn no_more_calls_are_under_way_at_an_endpoint_than_the_vendor_allows() {
     assert!(taken > 0 && w.sim.faults().calls().iter().all(|call| call.status == Some(200)));
 }
 
+/// F175: whatever the vendor says when it is too much, everything waits but what takes a secret out.
 #[tokio::test]
 async fn the_vendors_own_words_for_slow_down_hold_back_everything_but_removals() {
     for (status, text) in [

@@ -36,6 +36,7 @@ async fn taking_a_secret_out_goes_on_when_the_budget_is_spent() {
     assert!(halo.read(&id, Urgency::Ordinary).await.is_ok());
 }
 
+/// F175: throttled, everything waits as long as the vendor asks for, but what takes a secret out.
 #[tokio::test]
 async fn throttling_by_the_vendor_holds_back_everything_but_removals() {
     let w = World::start().await;

@@ -208,7 +208,7 @@ async fn what_others_have_compared_holds_for_who_starts_late() {
     assert_eq!((late.found(), noted(&late).await), (Found::Usual, None));
 }
 
-/// I3: a claim that went with the primary is nobody's. Whoever believes in it is refused, though the standby has given the very
+/// F171, I3: a claim that went with the primary is nobody's. Whoever believes in it is refused, though the standby has given the very
 /// same task to somebody else since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_that_went_with_the_primary_is_nobodys() {
