@@ -348,14 +348,14 @@ async fn all_rows(conn: &mut sqlx::PgConnection) -> String {
 
 /// I9, I13: a step that was sent is known to have come to something, or the account was looked at again. Of those without an
 /// outcome there are no more than were under way when it went wrong: one, or where weather broke off what was done to several
-/// accounts, one of each as often as it did, of that time.
+/// accounts, one of each as often as it did, of that time; besides those during which a second request joined the account.
 fn every_intent_has_an_outcome_or_another_look(
     bench: &Bench,
     struck: Option<Struck>,
     (told, audit): (&[Told], &[AuditEntry]),
 ) {
     let accounts: BTreeMap<&str, &str> = told.iter().map(|t| (t.grant.id.as_str(), t.grant.account.as_str())).collect();
-    let mut open: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    let (mut open, mut joined): (BTreeMap<&str, Timestamp>, BTreeSet<&str>) = Default::default();
     let mut unanswered: Vec<(&str, Timestamp)> = Vec::new();
     for entry in audit {
         let of_grant = || entry.grant.as_ref().and_then(|grant| accounts.get(grant.as_str()).copied());
@@ -363,6 +363,11 @@ fn every_intent_has_an_outcome_or_another_look(
             code if code.starts_with("step.") => entry.detail["account"].as_str(),
             // Both follow from a look at the account alone.
             "grant.delivering" | "grant.ended" => of_grant(),
+            // What was to be written of a step does not go with what a second request has written of the account meanwhile.
+            "grant.granting" => {
+                joined.extend(of_grant().filter(|account| open.contains_key(account)));
+                None
+            }
             _ => None,
         };
         let Some(account) = account else { continue };
@@ -370,7 +375,8 @@ fn every_intent_has_an_outcome_or_another_look(
         let before = if is_intent { open.insert(account, entry.at) } else { open.remove(account) };
         // Its outcome is the one that follows.
         let is_outcome = !is_intent && entry.code.as_str().starts_with("step.");
-        unanswered.extend(before.filter(|_| !is_outcome).map(|at| (account, at)));
+        let is_joined = joined.remove(account);
+        unanswered.extend(before.filter(|_| !is_outcome && !is_joined).map(|at| (account, at)));
     }
     assert!(open.is_empty(), "I9: the last step came to nothing, and nobody looked: {open:?}");
     if let Some(struck) = struck {

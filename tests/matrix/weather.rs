@@ -97,8 +97,7 @@ impl Weather {
         match self {
             Self::ServerRestarts | Self::ServerStopsAtOnce | Self::NoConnectionLeft | Self::FailedOver => 1,
             Self::SessionsEnded => SESSIONS_ENDED,
-            // It takes longer than the call at which it begins; and what is said of a call while somebody asks for the same
-            // account is not written down, but looked at again.
+            // It takes longer than the call at which it begins.
             Self::Replays => 1,
         }
     }
