@@ -68,10 +68,10 @@ pub(crate) struct BenchOptions {
     /// Ends spread over half a minute
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = at_least_one)]
     ends: usize,
-    /// Ends in one second; 10,000 take ten minutes, as long as Graph's quota makes them
+    /// Ends in one second; 10,000 take four minutes, as long as Graph's quota makes them
     #[arg(long, value_name = "N", default_value_t = 3_000, value_parser = at_least_one)]
     burst: usize,
-    /// How far stored grants grow, tenfold from 1,000; 1,000,000 take ten minutes more
+    /// How far stored grants grow, tenfold from 1,000; 1,000,000 take twenty minutes
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     grown: usize,
     /// Seconds in which nothing happens
