@@ -14,6 +14,7 @@ use super::{
     JobError, Jobs,
     advance::alert,
     asked::{Asker, actor, count, is_triggered, living, request, unwatched},
+    poll::LATE,
 };
 use crate::{
     access::{
@@ -167,6 +168,7 @@ impl Jobs {
                 let (Sighted::Looked { now, .. } | Sighted::Left(now)) = sighted;
                 now.covers = None;
             }
+            transition.tasks.extend(passed_over(&reading, now));
         }
         if matches!(reading.hint, Hint::Poll) && matches!(outcome, "granted" | "refused" | "waiting") {
             self.lost_delivery(&mut transition, &reading.at).await?;
@@ -361,6 +363,14 @@ impl Jobs {
         transition.audit.push(AuditEntry { ticket: Some(at.clone()), ..entry });
         self.webhook_lost(transition, &at.connection).await
     }
+}
+
+/// A ticket whose last save is not new: while its delivery waited to be worked on, polls may have gone past it.
+fn passed_over(reading: &Reading, now: Timestamp) -> Option<NewTask> {
+    let is_new = reading.ticket.updated_at.is_some_and(|saved_at| now.since(saved_at) < LATE);
+    let work = Work::Look { ticket: reading.at.clone() };
+    // The delivery that tells of it may be next.
+    (!is_new).then(|| NewTask::new(work, now + LATE, Priority::Telling))
 }
 
 async fn change(reading: &Reading, mapping: &Mapping) -> Result<Option<Change>, JobError> {

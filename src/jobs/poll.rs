@@ -22,9 +22,10 @@ const PAGE: usize = 200;
 const PACE: Duration = Duration::from_secs(10);
 
 /// A delivery may be under way for so long before its ticket is looked at without it.
-const LATE: Duration = Duration::from_secs(60);
+pub(super) const LATE: Duration = Duration::from_secs(60);
 
-/// A PSA may show a save only so long after the time that it gives it; and its clock may be behind ours.
+/// A PSA may show a save only so long after the time that it gives it; and its clock may be behind ours. So long, too, a
+/// poll comes back to a save whose delivery was still to be worked on.
 const OVERLAP: Duration = Duration::from_secs(120);
 
 /// Between two comparisons of the webhooks.
@@ -139,15 +140,13 @@ impl Jobs {
     }
 }
 
-/// Where the next question begins. After a full page: right behind it. Otherwise a little before this one was asked;
-/// but never behind what the PSA's own clock has come to, which may be behind ours.
+/// Where the next question begins: right behind what was found, but never later than a little before this one was asked.
+/// Behind a page that is not full it may be later than the last save, but never than what the PSA's own clock has come
+/// to, which may be behind ours.
 fn after(cursor: &Cursor, found: &[TicketChanged], asked_at: Timestamp) -> Cursor {
     let newest = found.iter().map(|saved| saved.at).max().unwrap_or(cursor.newest).max(cursor.newest);
-    let behind = whole_second(newest) + SECOND;
-    let from = match found.last() {
-        Some(last) if found.len() >= PAGE => whole_second(last.at) + SECOND,
-        _ => behind.min(asked_at - OVERLAP),
-    };
+    let last = found.last().filter(|_| found.len() >= PAGE).map_or(newest, |last| last.at);
+    let from = (whole_second(last) + SECOND).min(asked_at - OVERLAP);
     Cursor { from: from.max(cursor.from), newest, ..cursor.clone() }
 }
 
@@ -182,6 +181,14 @@ mod tests {
     fn after_a_full_page_the_next_question_begins_right_behind_it() {
         let full = saved((0..200).map(|n| 1000 + n / 10));
         assert_eq!(after(&cursor(900, 900), &full, at(5000)), cursor(1020, 1019));
+    }
+
+    /// A delivery that waits may turn out to tell of another save: its ticket is found once more.
+    #[test]
+    fn after_a_full_page_of_new_saves_it_comes_back_to_them() {
+        let full = saved((0..200).map(|n| 1000 + n / 10));
+        assert_eq!(after(&cursor(900, 900), &full, at(1030)), cursor(910, 1019));
+        assert_eq!(after(&cursor(910, 1019), &full, at(1135)), cursor(1015, 1019));
     }
 
     #[test]
