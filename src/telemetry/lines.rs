@@ -24,6 +24,10 @@ const BOUNDS: Bounds = Bounds { lines: 16_384, bytes: 8 * 1024 * 1024 };
 /// Until whoever cannot take any more just now is asked again.
 const A_MOMENT: Duration = Duration::from_millis(10);
 
+/// After lines were written: what comes meanwhile is written at once, and who logs need not wake anybody. A line that
+/// comes alone does not wait.
+const GATHERED_FOR: Duration = Duration::from_millis(5);
+
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     lines: usize,
@@ -132,6 +136,7 @@ impl Lines {
                     metrics::counter!(LOST).increment(lost);
                 }
             }
+            thread::sleep(GATHERED_FOR);
         }
     }
 
