@@ -251,6 +251,15 @@ async fn a_replica_that_is_paused_and_goes_on_does_no_harm() {
     app.end().await;
 }
 
+/// What is done to a server takes seconds, in which the service goes on.
+async fn aside(mut server: Server, act: fn(&mut Server)) -> Server {
+    let acted = tokio::task::spawn_blocking(move || {
+        act(&mut server);
+        server
+    });
+    acted.await.unwrap()
+}
+
 /// F171: the standby that takes over has everything: that is compared, and everybody goes on by themselves.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failover_that_loses_nothing_needs_nobody() {
@@ -261,13 +270,8 @@ async fn a_failover_that_loses_nothing_needs_nobody() {
     let database = server.database("used");
     let app = TestApp::start_on(&database).await;
     let ticket = app.active().await;
-    let moved = tokio::task::spawn_blocking(move || {
-        let mut server = server;
-        server.copy();
-        server.fail_over();
-        server
-    });
-    let _server = moved.await.unwrap();
+    let server = aside(server, Server::copy).await;
+    let _server = aside(server, Server::fail_over).await;
     soon!("the comparison", app.failing().await == ["reconcile"]);
     app.clock.pass(Duration::from_secs(61));
     soon!("another comparison", app.settled().await > 0);
@@ -289,19 +293,9 @@ async fn access_that_the_server_forgot_in_a_failover_is_found_and_taken_away() {
     let database = server.database("used");
     let app = TestApp::start_on(&database).await;
     app.run().await;
-    let copied = tokio::task::spawn_blocking(move || {
-        let mut server = server;
-        server.copy();
-        server
-    });
-    let mut server = copied.await.unwrap();
+    let server = aside(server, Server::copy).await;
     let ticket = app.active().await;
-    let _server = tokio::task::spawn_blocking(move || {
-        server.fail_over();
-        server
-    })
-    .await
-    .unwrap();
+    let _server = aside(server, Server::fail_over).await;
     soon!("the comparison", app.failing().await.contains(&"reconcile".to_owned()));
     assert!(app.grants(ticket).await.is_empty(), "it is forgotten indeed");
     assert!(app.entra.is_enabled(), "and the account is there");
@@ -342,13 +336,8 @@ async fn a_call_under_way_in_a_failover_is_found_by_the_second_comparison() {
         calls.iter().filter(|call| call.op == "GET /users").count()
     };
     let before = comparisons();
-    let moved = tokio::task::spawn_blocking(move || {
-        let mut server = server;
-        server.copy();
-        server.fail_over();
-        server
-    });
-    let _server = moved.await.unwrap();
+    let server = aside(server, Server::copy).await;
+    let _server = aside(server, Server::fail_over).await;
     soon!("the comparison", app.failing().await == ["reconcile"] && comparisons() > before);
     assert_eq!(app.settled().await, 0, "calls may be under way");
     app.entra.sim.by_hand(TENANT).enable(JANE);
@@ -373,22 +362,13 @@ async fn a_delivery_that_the_server_forgot_in_a_failover_is_found_by_the_poll() 
     app.run().await;
     app.down().await;
     app.up_with(|parts| parts.duties = Duties::Web).await;
-    let copied = tokio::task::spawn_blocking(move || {
-        let mut server = server;
-        server.copy();
-        server
-    });
-    let mut server = copied.await.unwrap();
+    let server = aside(server, Server::copy).await;
     let ticket = app.psa.ticket();
     app.psa.ask(ticket);
     app.psa.sim.settled().await;
     let waits = async || app.store().tasks(1000).await.unwrap().iter().any(|task| task.slot.starts_with("intake:"));
     assert!(waits().await);
-    let failed_over = tokio::task::spawn_blocking(move || {
-        server.fail_over();
-        server
-    });
-    let _server = failed_over.await.unwrap();
+    let _server = aside(server, Server::fail_over).await;
     soon!("the note", app.failing().await.contains(&"reconcile".to_owned()));
     assert!(!waits().await, "it is forgotten indeed");
     let worker = app.replica("worker", Duties::Work).await;
