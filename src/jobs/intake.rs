@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use latchkey_contract::{
     MemberId, StatusId, TicketRef, TicketSystem, Timestamp,
     outside::Urgency,
-    ticket::{self, Change, Part, Ticket},
+    ticket::{self, Change, Part, Ticket, TicketChanged},
 };
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use super::{
     JobError, Jobs,
     advance::alert,
     asked::{Asker, actor, count, is_triggered, living, request, unwatched},
-    poll::LATE,
+    poll::{LATE, PACE},
 };
 use crate::{
     access::{
@@ -51,7 +51,7 @@ const SETTLED: Duration = Duration::from_secs(3);
 pub(super) enum Hint {
     /// A proven delivery, by its row's id: what it says of the save that caused it.
     Delivery { id: String, actor: Option<Signed>, status: Option<StatusId> },
-    /// A poll saw that it changed, and knows nothing more.
+    /// A poll saw that it changed, or may have missed it; nothing more is known.
     Poll,
 }
 
@@ -168,7 +168,7 @@ impl Jobs {
                 let (Sighted::Looked { now, .. } | Sighted::Left(now)) = sighted;
                 now.covers = None;
             }
-            transition.tasks.extend(passed_over(&reading, now));
+            transition.tasks.extend(self.passed_over(&reading, now).await?);
         }
         if matches!(reading.hint, Hint::Poll) && matches!(outcome, "granted" | "refused" | "waiting") {
             self.lost_delivery(&mut transition, &reading.at).await?;
@@ -355,6 +355,19 @@ impl Jobs {
         Ok(Ran::Committed)
     }
 
+    /// A look at a ticket whose last save is not new: while its delivery waited to be worked on, polls may have gone past it.
+    /// None where another delivery of it waits, which may tell of that save, or comes here, too.
+    async fn passed_over(&self, reading: &Reading, now: Timestamp) -> Result<Option<NewTask>, JobError> {
+        let at = reading.ticket.updated_at.unwrap_or(now - LATE);
+        if now.since(at) < LATE {
+            return Ok(None);
+        }
+        let saved = TicketChanged { id: reading.at.ticket.clone(), at };
+        let is_left = !self.store.unseen(&reading.at.connection, &[saved]).await?.is_empty();
+        let work = Work::Look { ticket: reading.at.clone() };
+        Ok(is_left.then(|| NewTask::new(work, now + PACE, Priority::Telling)))
+    }
+
     /// A request that no delivery told of: the PSA's webhook did not come.
     async fn lost_delivery(&self, transition: &mut Transition, at: &TicketRef) -> Result<(), JobError> {
         metrics::counter!("webhook_lost_total").increment(1);
@@ -363,14 +376,6 @@ impl Jobs {
         transition.audit.push(AuditEntry { ticket: Some(at.clone()), ..entry });
         self.webhook_lost(transition, &at.connection).await
     }
-}
-
-/// A ticket whose last save is not new: while its delivery waited to be worked on, polls may have gone past it.
-fn passed_over(reading: &Reading, now: Timestamp) -> Option<NewTask> {
-    let is_new = reading.ticket.updated_at.is_some_and(|saved_at| now.since(saved_at) < LATE);
-    let work = Work::Look { ticket: reading.at.clone() };
-    // The delivery that tells of it may be next.
-    (!is_new).then(|| NewTask::new(work, now + LATE, Priority::Telling))
 }
 
 async fn change(reading: &Reading, mapping: &Mapping) -> Result<Option<Change>, JobError> {

@@ -19,7 +19,7 @@ use crate::{
 const PAGE: usize = 200;
 
 /// Between two pages, and between two looks whether what was found is worked off.
-const PACE: Duration = Duration::from_secs(10);
+pub(super) const PACE: Duration = Duration::from_secs(10);
 
 /// A delivery may be under way for so long before its ticket is looked at without it.
 pub(super) const LATE: Duration = Duration::from_secs(60);
@@ -140,9 +140,8 @@ impl Jobs {
     }
 }
 
-/// Where the next question begins: right behind what was found, but never later than a little before this one was asked.
-/// Behind a page that is not full it may be later than the last save, but never than what the PSA's own clock has come
-/// to, which may be behind ours.
+/// Where the next question begins: right behind this page if it is full, or else behind the newest save that was ever
+/// found, since the PSA's own clock may have come no further; but never later than a little before this one was asked.
 fn after(cursor: &Cursor, found: &[TicketChanged], asked_at: Timestamp) -> Cursor {
     let newest = found.iter().map(|saved| saved.at).max().unwrap_or(cursor.newest).max(cursor.newest);
     let last = found.last().filter(|_| found.len() >= PAGE).map_or(newest, |last| last.at);

@@ -18,7 +18,7 @@ pub enum Work {
         /// Its ticket: one ticket, one hand.
         ticket: Option<TicketRef>,
     },
-    /// Look at a ticket that a poll saw change.
+    /// Look at a ticket that a poll saw change, or may have gone past.
     Look {
         /// The ticket.
         ticket: TicketRef,

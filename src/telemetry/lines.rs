@@ -24,8 +24,8 @@ const BOUNDS: Bounds = Bounds { lines: 16_384, bytes: 8 * 1024 * 1024 };
 /// Until whoever cannot take any more just now is asked again.
 const A_MOMENT: Duration = Duration::from_millis(10);
 
-/// After lines were written: what comes meanwhile is written at once, and who logs need not wake anybody. A line that
-/// comes alone does not wait.
+/// After lines were written: what comes meanwhile is written together, and who logs need not wake anybody. A line that
+/// comes later does not wait.
 const GATHERED_FOR: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +54,8 @@ struct State {
     /// Lost, and nobody was told.
     lost: u64,
     is_writing: bool,
+    /// Nothing is being written, and who writes looks again without being woken.
+    gathers: bool,
 }
 
 enum Next {
@@ -100,7 +102,7 @@ impl Lines {
             state.lost += 1;
         }
         // Who writes looks again before it rests.
-        let rests = !state.is_writing;
+        let rests = !state.is_writing && !state.gathers;
         drop(state);
         if rests {
             self.more.notify_one();
@@ -136,8 +138,22 @@ impl Lines {
                     metrics::counter!(LOST).increment(lost);
                 }
             }
-            thread::sleep(GATHERED_FOR);
+            self.gather(goes_through);
         }
+    }
+
+    fn gather(&self, goes_through: bool) {
+        let mut state = self.state();
+        if goes_through && state.lost > 0 {
+            return;
+        }
+        (state.is_writing, state.gathers) = (false, true);
+        if state.lines == 0 {
+            self.through.notify_all();
+        }
+        drop(state);
+        thread::sleep(GATHERED_FOR);
+        self.state().gathers = false;
     }
 
     /// What is to be written next. Of losses nobody is told before a line went through again.

@@ -216,10 +216,10 @@ async fn two_thousand_saved_tickets_are_looked_at_a_page_at_a_time() {
 }
 
 /// F10: what a waiting delivery tells of was saved before the request, whose own message was lost. Polls that went by
-/// meanwhile, with few saves or with a page full of them, have not gone past it.
+/// meanwhile, with few saves or with a page full of them, have not gone past it. Where that message waits, too, none is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_behind_a_delivery_that_waits_is_not_passed_over() {
-    for (others, wait) in [(0, Duration::from_secs(360)), (250, Duration::from_secs(20))] {
+    for (others, wait, is_lost) in [(0, 360, true), (250, 20, true), (0, 360, false)] {
         let (app, ticket) = polled().await;
         let polls = || calls(&app, LIST).len();
         let before = polls();
@@ -231,19 +231,22 @@ async fn a_request_behind_a_delivery_that_waits_is_not_passed_over() {
         let fired = app.psa.fail(|call| call.op == READ, unavailable());
         app.psa.tenant.acting("jdoe").set_summary(ticket, "Also the printer").unwrap();
         app.psa.sim.settled().await;
-        app.psa.sim.set_delivery(|rules| rules.lose = usize::MAX);
+        if is_lost {
+            app.psa.sim.set_delivery(|rules| rules.lose = usize::MAX);
+        }
         for _ in 0..others {
             app.psa.ticket();
         }
         app.psa.ask(ticket);
         app.psa.sim.settled().await;
         app.psa.sim.set_delivery(|rules| rules.lose = 0);
-        app.pass(wait).await;
+        app.pass(Duration::from_secs(wait)).await;
         assert!(fired.count() > 0 && polls() > before, "a poll went by while it waited");
         assert!(app.grants(ticket).await.is_empty());
         app.psa.sim.faults().clear();
         app.minutes(12).await;
         assert_eq!(app.psa.told(ticket), [RECEIVED, GRANTED], "among {others} others");
+        assert_eq!(app.audited("delivery.lost").await, usize::from(is_lost), "among {others} others");
         app.minutes(61).await;
         app.end().await;
     }

@@ -89,7 +89,7 @@ pub(super) async fn late(
 }
 
 pub(super) async fn burst(engine: Engine, options: &BenchOptions, table: &mut Table) -> anyhow::Result<()> {
-    let place = Place::up(engine).await?;
+    let place = Place::up_among(engine, options.burst).await?;
     let sample = Sample::make(&place).await?;
     let Burst { took, units, optimum, roles_first } = burst_of(&place, &sample, options.burst).await?;
     let what = format!("{} ends in one second under Graph's quota", options.burst);

@@ -67,14 +67,7 @@ impl Sample {
         for from in (before..before + many).step_by(TOGETHER) {
             let made = (from..(from + TOGETHER).min(before + many)).map(|n| {
                 let due = now + FAR + Duration::from_secs(u64::try_from(n).unwrap_or(u64::MAX));
-                let (mut grant, mut account) = self.again(now, due);
-                let ticket = place
-                    .tickets
-                    .get(n % place.tickets.len().max(1))
-                    .context("there are tickets for those that wait")?;
-                grant.ticket.ticket = ticket.to_string().parse()?;
-                account.last = Some((grant.id.clone(), grant.ticket.clone()));
-                Ok((grant, account))
+                self.again(now, due, place.ticket(n)?)
             });
             commit(store, now, made.collect::<anyhow::Result<_>>()?).await?;
         }
@@ -90,8 +83,8 @@ impl Sample {
     ) -> anyhow::Result<Vec<End>> {
         let now = place.sandbox.clock.now();
         let (mut made, mut ends) = (Vec::new(), Vec::new());
-        for (due, has_role) in dues {
-            let (mut grant, mut account) = self.again(now, due);
+        for (n, (due, has_role)) in dues.enumerate() {
+            let (mut grant, mut account) = self.again(now, due, place.ticket(n)?)?;
             if !has_role {
                 grant.policy.entitlements.retain(|e| matches!(e, EntitlementId::Group(_)));
             }
@@ -108,11 +101,12 @@ impl Sample {
         Ok(ends)
     }
 
-    /// The same once more, for another account, until another time.
-    fn again(&self, now: Timestamp, until: Timestamp) -> (Grant, Account) {
+    /// The same once more, for another account, until another time, by this ticket.
+    fn again(&self, now: Timestamp, until: Timestamp, ticket: i64) -> anyhow::Result<(Grant, Account)> {
         let id = random::account_id(&SystemRandom, now);
         let grant = Grant {
             id: random::grant_id(&SystemRandom, now),
+            ticket: TicketRef { ticket: ticket.to_string().parse()?, ..self.grant.ticket.clone() },
             version: 0,
             account: id.clone(),
             state: match &self.grant.state {
@@ -126,7 +120,7 @@ impl Sample {
         };
         let last = Some((grant.id.clone(), grant.ticket.clone()));
         let name = format!("jit-{}@{}", id.as_str().to_lowercase(), crate::tenant::DOMAIN);
-        (grant, Account { id, version: 0, name, last, secret: None, ..self.account.clone() })
+        Ok((grant, Account { id, version: 0, name, last, secret: None, ..self.account.clone() }))
     }
 
     /// The account in the tenant, as the real one is there: enabled, marked, with what it was given.

@@ -78,6 +78,11 @@ impl Place {
         self.sandbox.service.ready().await
     }
 
+    /// The ticket of the `n`th grant of many.
+    pub(super) fn ticket(&self, n: usize) -> anyhow::Result<i64> {
+        self.tickets.get(n % self.tickets.len().max(1)).copied().context("there are tickets for many grants")
+    }
+
     /// Opens the store; the service is down.
     pub(super) async fn open(&self) -> anyhow::Result<store::Engine> {
         Engine::open(&self.config).await
