@@ -107,6 +107,8 @@ async fn level(
     let burst = ends::burst_of(place, sample, options.burst.min(BURST)).await?;
     service.stop().await?;
     place.start(Between::Counting).await?;
+    // A thousand tickets are told first.
+    rest::until_nothing_happens(place).await?;
     let rest::Nothing { share, calls, .. } = rest::nothing_happens(place, IDLE_SECONDS).await?;
     let Door { recorded, forged, most } = door(place, options.deliveries.min(DELIVERIES), sent).await?;
     rest::until_nothing_happens(place).await?;
