@@ -63,17 +63,16 @@ impl Place {
         Self::up_among(engine, 0).await
     }
 
-    /// Started, and ready, where there have been tickets for long, one for each of so many grants; [`TICKETS`] at most.
+    /// Started, and ready, where there have been tickets for long, one for each of so many grants; one at least, and
+    /// [`TICKETS`] at most.
     pub(super) async fn up_among(engine: Engine, grants: usize) -> anyhow::Result<Self> {
         let mut place = Self::new(engine).await?;
         let psa = &place.sandbox.vendors.connectwise;
-        place.tickets = (0..grants.min(TICKETS))
+        place.tickets = (0..grants.clamp(1, TICKETS))
             .map(|_| psa.open_unheard("A printer prints backwards"))
             .collect::<Result<_, _>>()?;
         // The first poll begins with its own second: none of them stands in it, or all would be looked at meanwhile.
-        if grants > 0 {
-            tokio::time::sleep(A_SECOND).await;
-        }
+        tokio::time::sleep(A_SECOND).await;
         place.start(Between::Nothing).await?;
         // The PSA's audit trail counts whole seconds: nothing is asked in the second in which the mappings came into force.
         place.sandbox.service.advance(Duration::from_secs(2)).await?;
@@ -87,7 +86,7 @@ impl Place {
 
     /// The ticket of the `n`th grant of many.
     pub(super) fn ticket(&self, n: usize) -> anyhow::Result<i64> {
-        self.tickets.get(n % self.tickets.len().max(1)).copied().context("there are tickets for many grants")
+        self.tickets.get(n % self.tickets.len().max(1)).copied().context("there is a ticket")
     }
 
     /// Opens the store; the service is down.
