@@ -385,6 +385,23 @@ mod tests {
     }
 
     #[test]
+    fn who_has_rested_is_woken_by_the_next_line() {
+        let reader = Reader::default();
+        reader.set(|seen| seen.is_open = true);
+        let lines = start(BOUNDS, &reader);
+        for n in 1..=3 {
+            lines.put(b"a line\n");
+            lines.flush(FOR_EVER);
+            assert_eq!(reader.text(), "a line\n".repeat(n));
+            let began = Instant::now();
+            while lines.state().gathers {
+                assert!(began.elapsed() < FOR_EVER, "it gathers for ever");
+                thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
     fn who_does_not_read_is_not_waited_for_at_the_end() {
         let lines = start(BOUNDS, &Reader::default());
         lines.put(b"a\n");
